@@ -1,0 +1,1 @@
+"""One call makes a Python microservice production-ready."""
