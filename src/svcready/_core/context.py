@@ -1,0 +1,103 @@
+"""The context of the work at hand: one ContextVar that holds one immutable record."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["ContextRecord", "activate", "bind", "bound", "current", "deactivate"]
+
+_NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+
+
+class ContextRecord(NamedTuple):
+    """
+    What is known of the request, message or job that is being worked on.
+
+    A record is never changed: a change makes a new one, so that tasks and threads
+    which took a copy of the context keep theirs.
+    """
+
+    request_id: str | None = None
+    """This hop's id: a valid inbound X-Request-ID or a new one."""
+    correlation_id: str | None = None
+    """The id that the whole chain of calls shares."""
+    trace_id: str | None = None
+    """W3C trace id of the server span: 32 lower-case hex digits."""
+    span_id: str | None = None
+    """W3C id of the server span: 16 lower-case hex digits."""
+    sampled: bool = False
+    """True if the server span is recorded and exported."""
+    fields: Mapping[str, object] = _NO_FIELDS
+    """What the application bound; goes on every log line."""
+
+
+_EMPTY = ContextRecord()
+_CURRENT: ContextVar[ContextRecord | None] = ContextVar("svcready", default=None)
+
+current = _CURRENT.get
+"""Return the record in force, or None outside any request, message or job."""
+
+activate = _CURRENT.set
+"""Put a record in force; returns the token that `deactivate` takes."""
+
+
+def deactivate(token: Token[ContextRecord | None]) -> None:
+    """
+    Put back what was in force before *token*'s `activate`.
+
+    A response body that is closed in another context than it was opened in (a
+    server's thread pool, a garbage-collected generator) has nothing to put back.
+    """
+    try:
+        _CURRENT.reset(token)
+    except ValueError:
+        _CURRENT.set(None)
+
+
+def bind(**fields: object) -> None:
+    """
+    Put *fields* on every log line of the rest of this request, message or job.
+
+    Args:
+        fields: Names and values; a name bound before gets the new value.
+    """
+    record = _CURRENT.get() or _EMPTY
+    _CURRENT.set(record._replace(fields={**record.fields, **fields}))
+
+
+class bound:  # noqa: N801 - reads as a verb in `with bound(...)`
+    """
+    Put fields on every log line inside a `with` block.
+
+    Each entry keeps its own token on a stack, so one object can be entered again.
+
+    Args:
+        fields: Names and values; a name bound before gets the new value inside.
+    """
+
+    __slots__ = ("_fields", "_tokens")
+
+    def __init__(self, **fields: object) -> None:
+        self._fields = fields
+        self._tokens: list[Token[ContextRecord | None]] = []
+
+    def __enter__(self) -> Self:
+        record = _CURRENT.get() or _EMPTY
+        fields = {**record.fields, **self._fields}
+        self._tokens.append(_CURRENT.set(record._replace(fields=fields)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        deactivate(self._tokens.pop())

@@ -1,0 +1,224 @@
+"""Things that have names, declared as plain data and bound when a runtime starts."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from hashlib import blake2s
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from svcready._core import fork
+from svcready.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Place", "Register", "calling_place", "check_name", "name_of", "variable"]
+
+D = TypeVar("D")
+
+_NAME = re.compile(r"[a-z0-9_.-]{1,64}")
+_RUN = re.compile(r"[._-]+")
+_UNFIT = re.compile(r"[^a-z0-9_.-]+")
+_MAX_NAME = 64
+_KEPT_TAIL = 55
+
+
+class Place(NamedTuple):
+    """Where in the application's code a thing was declared."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def calling_place() -> Place:
+    """Return the innermost caller outside svcready itself."""
+    frame = sys._getframe(1)  # noqa: SLF001 - what `inspect` would do, without it
+    while frame.f_back is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module != "svcready" and not module.startswith("svcready."):
+            break
+
+        frame = frame.f_back
+
+    return Place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def check_name(kind: str, name: object) -> str:
+    """
+    Return *name* if it is a valid name of a *kind* of thing.
+
+    Raises:
+        DeclarationError: It is not 1-64 characters of `a-z 0-9 _ . -`, or it is
+            `default`, which variables use for "all of them".
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        msg = f"{kind} name {name!r}: use 1-64 characters of a-z, 0-9, '_', '.', '-'"
+        raise DeclarationError(msg)
+
+    if variable(name) in {"DEFAULT", ""}:
+        msg = f"{kind} name {name!r} is reserved: in variables it means all of them"
+        raise DeclarationError(msg)
+
+    return name
+
+
+def variable(name: str) -> str:
+    """Return *name* as variables spell it: `pay-ments.v2` is `PAY_MENTS_V2`."""
+    return _RUN.sub("_", name).strip("_").upper()
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """
+    Derive a valid name from where *function* is defined.
+
+    It is `module.qualname` in lower case without `<locals>.`; a script's `__main__`
+    becomes the file's stem; beyond 64 characters the last 55 and 8 hex digits of the
+    whole name's BLAKE2s hash are kept.
+    """
+    function = getattr(function, "func", function)  # functools.partial
+    module = getattr(function, "__module__", None) or "unknown"
+    if module == "__main__":
+        main = getattr(sys.modules.get("__main__"), "__file__", None) or "main"
+        module = re.split(r"[/\\]", main)[-1].rsplit(".", 1)[0]
+
+    qualname = getattr(function, "__qualname__", type(function).__qualname__)
+    name = f"{module}.{qualname}".lower().replace("<locals>.", "")
+    name = _UNFIT.sub("_", name)
+    if len(name) <= _MAX_NAME:
+        return name
+
+    digest = blake2s(name.encode(), digest_size=4).hexdigest()
+    return f"{name[-_KEPT_TAIL:]}-{digest}"
+
+
+class _Entry(NamedTuple, Generic[D]):
+    thing: D
+    arguments: object
+    place: Place
+
+
+class Register(Generic[D]):
+    """
+    The things of one kind that the process declared, by name.
+
+    Args:
+        kind: The kind as messages name it: `metric`, `circuit breaker`, ...
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._entries: dict[str, _Entry[D]] = {}
+        self._spellings: dict[str, str] = {}
+        self._binder: Callable[[D], None] | None = None
+        self._lock = threading.Lock()
+        fork.reset_in_child(self._reset_lock)
+
+    def declare(
+        self,
+        name: str,
+        arguments: object,
+        build: Callable[[], D],
+        *,
+        place: Place | None = None,
+        replace: Callable[[D, D], bool] | None = None,
+    ) -> D:
+        """
+        Return the thing called *name*, built now if it is new.
+
+        Args:
+            name: A name that `check_name` accepts.
+            arguments: What it was declared with, compared by `==`; None means "the
+                one that is there, whatever it was declared with".
+            build: Makes it; quick, plain data, takes no lock.
+            place: Where it was declared, if not where the caller called.
+            replace: Told the one that is there and a new one; True puts the new one
+                in its place (a check that an application factory registers again).
+
+        Raises:
+            DeclarationError: The name means something else already, or another name
+                is spelt the same in variables; the message shows both places.
+        """
+        place = place or calling_place()
+        with self._lock:
+            known = self._entries.get(name)
+            if known is not None and (
+                arguments is None
+                or known.arguments is None
+                or known.arguments == arguments
+            ):
+                return known.thing
+
+            thing = build()
+            if known is not None and not (replace and replace(known.thing, thing)):
+                msg = (
+                    f"{self._kind} {name!r} is declared at {place} with other arguments"
+                    f" than at {known.place}"
+                )
+                raise DeclarationError(msg)
+
+            self._check_spelling(name, place)
+            self._entries[name] = _Entry(thing, arguments, place)
+            self._spellings[variable(name)] = name
+            binder = self._binder
+
+        if binder is not None:
+            binder(thing)
+
+        return thing
+
+    def get(self, name: str) -> D | None:
+        """Return the thing called *name*, or None."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.thing
+
+    def place(self, name: str) -> Place | None:
+        """Return where the thing called *name* was declared, or None."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.place
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names, in the order of declaration."""
+        return tuple(self._entries)
+
+    def things(self) -> tuple[D, ...]:
+        """Return all things, in the order of declaration."""
+        return tuple(entry.thing for entry in tuple(self._entries.values()))
+
+    def bind(self, binder: Callable[[D], None] | None) -> None:
+        """
+        Call *binder* with everything declared so far and everything to come.
+
+        Args:
+            binder: Runs outside the register's lock; None ends the binding.
+        """
+        with self._lock:
+            self._binder = binder
+            things = self.things()
+
+        if binder is not None:
+            for thing in things:
+                binder(thing)
+
+    def clear(self) -> None:
+        """Forget everything; for tests, which declare the same names again."""
+        with self._lock:
+            self._entries.clear()
+            self._spellings.clear()
+
+    def _check_spelling(self, name: str, place: Place) -> None:
+        other = self._spellings.get(variable(name), name)
+        if other != name:
+            msg = (
+                f"{self._kind} names {name!r} (declared at {place}) and {other!r} "
+                f"(at {self._entries[other].place}) are both {variable(name)} in "
+                "variables"
+            )
+            raise DeclarationError(msg)
+
+    def _reset_lock(self) -> None:
+        self._lock = threading.Lock()

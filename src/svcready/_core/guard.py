@@ -1,0 +1,155 @@
+"""The guard: a fault of ours is counted and reported, never raised into the app."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from svcready._core import fork
+from svcready._core.clock import SYSTEM_CLOCK
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from svcready._core.clock import Clock
+
+__all__ = [
+    "FaultLog",
+    "FaultReporter",
+    "fault_counts",
+    "guard",
+    "report_fault",
+    "set_reporter",
+]
+
+_REPEAT_AFTER_S = 60.0
+_MAX_SITES = 256
+
+
+class FaultReporter(Protocol):
+    """What is told about a fault of ours; the tests' one raises it again."""
+
+    def __call__(self, component: str, error: Exception, /) -> None:
+        """Take the fault of *component*."""
+        ...
+
+
+class FaultLog:
+    """
+    Logs a fault once per site per minute, on the logger `svcready`.
+
+    Args:
+        clock: Tells when a minute has passed.
+    """
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._next_at: dict[tuple[str, str, int], float] = {}
+        self._busy = threading.local()
+
+    def __call__(self, component: str, error: Exception, /) -> None:
+        """Log *error*, unless its site spoke within the last minute."""
+        now = self._clock.monotonic()
+        site = (component, *_site(error))
+        if now < self._next_at.get(site, 0.0) or getattr(self._busy, "on", False):
+            return
+
+        if len(self._next_at) >= _MAX_SITES:
+            self._next_at.clear()
+
+        self._next_at[site] = now + _REPEAT_AFTER_S
+        self._busy.on = True  # a fault of the logging path itself must not come back
+        try:
+            import logging
+
+            logging.getLogger("svcready").error(
+                "internal error in %s: %s",
+                component,
+                type(error).__name__,
+                exc_info=error,
+            )
+        finally:
+            self._busy.on = False
+
+
+_counts: Counter[str] = Counter()
+_lock = threading.Lock()
+_reporter: FaultReporter = FaultLog()
+
+
+def _reset_lock() -> None:
+    global _lock  # noqa: PLW0603 - a thread that the child lacks may hold the old one
+    _lock = threading.Lock()
+
+
+fork.reset_in_child(_reset_lock)
+
+
+def set_reporter(reporter: FaultReporter) -> FaultReporter:
+    """Put *reporter* in force and return the one before it."""
+    global _reporter  # noqa: PLW0603 - one per process, as the faults are
+    before, _reporter = _reporter, reporter
+    return before
+
+
+def report_fault(component: str, error: Exception) -> None:
+    """
+    Count and report a fault of ours.
+
+    Args:
+        component: Where: `logging`, `metrics.prometheus`, `health.runner`, ...
+        error: What was raised.
+    """
+    with _lock:
+        _counts[component] += 1
+
+    _reporter(component, error)
+
+
+def fault_counts() -> dict[str, int]:
+    """Return how many faults each component has had since the process started."""
+    with _lock:
+        return dict(_counts)
+
+
+class guard:  # noqa: N801 - reads as a verb in `with guard(...)`
+    """
+    Swallow and report every `Exception` of a block; nothing else is caught.
+
+    Stateless, so one object serves all threads; make it once, outside hot paths.
+
+    Args:
+        component: The name under which faults are counted.
+    """
+
+    __slots__ = ("_component",)
+
+    def __init__(self, component: str) -> None:
+        self._component = component
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, Exception):
+            report_fault(self._component, error)
+            return True
+
+        return False
+
+
+def _site(error: Exception) -> tuple[str, int]:
+    trace = error.__traceback__
+    if trace is None:
+        return (type(error).__name__, 0)
+
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+
+    return (trace.tb_frame.f_code.co_filename, trace.tb_lineno)

@@ -1,0 +1,1 @@
+"""Configuration: typed settings, where each came from, and every problem at once."""

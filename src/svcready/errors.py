@@ -1,0 +1,130 @@
+"""Every error that svcready raises, in one tree.
+
+```
+SvcreadyError
+├── ConfigurationError      settings are wrong and strict mode is on
+├── DeclarationError        wrong code: a name, argument or duplicate (ValueError)
+├── MissingExtraError       an optional package is not installed (ImportError)
+├── AuditError              an audit record could not be written (strict audit only)
+├── Rejected                a policy refused to make the call; nothing was called
+│   ├── CircuitOpen
+│   ├── BulkheadFull
+│   ├── RateLimited
+│   ├── LoadShed
+│   ├── Throttled
+│   └── DeadlineSpent
+├── AttemptTimeout          one attempt ran out of time (TimeoutError)
+└── DeadlineExceeded        the whole call ran out of time (TimeoutError)
+```
+
+The application's own errors are never wrapped: a retry that gives up re-raises the
+last error unchanged.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AttemptTimeout",
+    "AuditError",
+    "BulkheadFull",
+    "CircuitOpen",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "DeadlineSpent",
+    "DeclarationError",
+    "LoadShed",
+    "MissingExtraError",
+    "RateLimited",
+    "Rejected",
+    "SvcreadyError",
+    "Throttled",
+]
+
+
+class SvcreadyError(Exception):
+    """The root of every error that svcready raises."""
+
+
+class ConfigurationError(SvcreadyError):
+    """
+    Settings are wrong, and strict mode asks for an error instead of a report.
+
+    Args:
+        problems: One line per problem: variable, masked value, what is allowed.
+    """
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        many = f"{len(problems)} problems" if len(problems) != 1 else "1 problem"
+        super().__init__(
+            f"svcready: {many} in the configuration\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+        )
+
+
+class DeclarationError(SvcreadyError, ValueError):
+    """Code declares something wrong: a bad name, argument, or a second meaning."""
+
+
+class MissingExtraError(SvcreadyError, ImportError):
+    """A feature was asked for whose optional package is not installed."""
+
+
+class AuditError(SvcreadyError):
+    """An audit record could not be written and `SVCREADY_AUDIT_STRICT` is on."""
+
+
+class Rejected(SvcreadyError):
+    """
+    A policy refused to make the call, so nothing was called.
+
+    Args:
+        name: The policy's or breaker's name.
+        reason: Why, as a fixed word (`open`, `full`, `rate`, `spent`, ...).
+        retry_after: Seconds after which a new try can succeed; None if unknown.
+    """
+
+    def __init__(
+        self, name: str, reason: str, retry_after: float | None = None
+    ) -> None:
+        self.name = name
+        self.reason = reason
+        self.retry_after = retry_after
+        super().__init__(name, reason, retry_after)
+
+    def __str__(self) -> str:
+        wait = self.retry_after
+        hint = "" if wait is None else f"; retry after {wait:.3g} s"
+        return f"{self.name}: {self.reason}{hint}"
+
+
+class CircuitOpen(Rejected):
+    """The circuit breaker is open, or half-open with its probe already running."""
+
+
+class BulkheadFull(Rejected):
+    """As many calls as the bulkhead admits are already running and waiting."""
+
+
+class RateLimited(Rejected):
+    """The rate limit has no room for this call now."""
+
+
+class LoadShed(Rejected):
+    """The service is over its concurrency limit and sheds this class of work."""
+
+
+class Throttled(Rejected):
+    """Client-side throttling holds this call back from an overloaded dependency."""
+
+
+class DeadlineSpent(Rejected):
+    """No time was left before the call could start."""
+
+
+class AttemptTimeout(SvcreadyError, TimeoutError):
+    """One attempt took longer than its policy's `timeout`."""
+
+
+class DeadlineExceeded(SvcreadyError, TimeoutError):
+    """The whole call, retries included, took longer than its `deadline`."""
