@@ -21,7 +21,7 @@ class ItemsDropped(NamedTuple):
     """Whose items: `logging`, `tracing.otlp`, ..."""
     reason: str
     """A fixed word: `queue_full`, `rejected`, `deadline`, `too_large`, ..."""
-    count: int
+    items: int
     """How many items."""
 
 
