@@ -1,0 +1,1 @@
+"""How a framework meets the request lifecycle, one file each."""

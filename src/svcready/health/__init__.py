@@ -1,0 +1,1 @@
+"""The health of a service: background checks, and endpoints that only read."""

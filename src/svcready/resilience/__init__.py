@@ -1,0 +1,1 @@
+"""The policies that guard a call: retry, breaker, and what composes them."""

@@ -1,0 +1,1 @@
+"""The traces of a service: its spans, what is sampled and where they go."""
