@@ -1,4 +1,5 @@
-"""Every error that svcready raises, in one tree.
+"""
+Every error that svcready raises, in one tree.
 
 ```
 SvcreadyError

@@ -88,7 +88,7 @@ fork.reset_in_child(_reset_lock)
 
 def set_reporter(reporter: FaultReporter) -> FaultReporter:
     """Put *reporter* in force and return the one before it."""
-    global _reporter  # noqa: PLW0603 - one per process, as the faults are
+    global _reporter
     before, _reporter = _reporter, reporter
     return before
 

@@ -100,7 +100,7 @@ def _parse_names(raw: object) -> tuple[str, ...]:
 
 def _parse_number(raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise ValueError(raw)
+        raise ValueError(raw)  # noqa: TRY004 - a value's fault, whatever its type
 
     value = float(raw)
     if not math.isfinite(value):
