@@ -1,1 +1,61 @@
+"""What every test has: an environment without settings, and no fault unnoticed."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from svcready._core.guard import set_reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SETTINGS = ("AWS_", "LOG_LEVEL", "OTEL_", "PROMETHEUS_", "SVCREADY_")
+
+for _name in list(os.environ):
+    if _name.startswith(SETTINGS):
+        del os.environ[_name]  # and so for every process that a test starts
+
+
+class Faults:
+    """The faults of ours that the guard swallowed, by component."""
+
+    def __init__(self) -> None:
+        self._left: list[tuple[str, Exception]] = []
+
+    def __call__(self, component: str, error: Exception, /) -> None:
+        """Take note of a fault, on whichever thread it happened."""
+        self._left.append((component, error))
+
+    def claim(self, component: str) -> Exception:
+        """Return the oldest unclaimed fault of *component*, which the test expected."""
+        for item in self._left:
+            if item[0] == component:
+                self._left.remove(item)
+                return item[1]
+
+        pytest.fail(f"no fault of {component}; there are: {self._left}")
+
+    def check(self) -> None:
+        """Fail with every fault that nobody claimed."""
+        if self._left:
+            raise ExceptionGroup(
+                f"svcready swallowed faults of {[name for name, _ in self._left]}",
+                [error for _, error in self._left],
+            )
+
+
+@pytest.fixture(autouse=True)
+def faults() -> Iterator[Faults]:
+    """
+    Fail a test in which svcready swallowed a fault of its own.
+
+    A test that provokes one asks for this fixture and claims it.
+    """
+    noted = Faults()
+    before = set_reporter(noted)
+    yield noted
+    set_reporter(before)
+    noted.check()

@@ -1,0 +1,102 @@
+"""How each file of the package is written."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.architecture.house import FRAMEWORKS, Module, modules
+
+MAX_FILE_LINES = 350
+MAX_FUNCTION_LINES = 60
+
+MAY_IMPORT = {
+    "boto3": ("svcready._transport",),
+    "botocore": ("svcready._transport",),
+    "django": ("svcready.adapters.django",),
+    "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
+    "flask": ("svcready.adapters.flask",),
+    "starlette": ("svcready.adapters.fastapi", "svcready.demo"),
+    "opentelemetry.exporter": ("svcready._transport",),
+    "opentelemetry.sdk": ("svcready._transport", "svcready.tracing"),
+    "prometheus_client": ("svcready.metrics",),
+    "psutil": ("svcready.metrics",),
+    "pythonjsonlogger": ("svcready.logging",),
+}
+"""Who may import which library, type-only imports included."""
+
+every_module = pytest.mark.parametrize("module", modules(), ids=lambda m: m.name)
+
+
+@every_module
+def test_nobody_imports_the_face(module: Module) -> None:
+    """No file imports `svcready` itself, so no circle runs through the face."""
+    submodules = {other.name for other in modules()}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            # `import svcready.x` binds the face.
+            found = [a for a in node.names if a.name.split(".")[0] == "svcready"]
+            assert not [a for a in found if a.name == "svcready" or not a.asname]
+        elif isinstance(node, ast.ImportFrom) and node.module == "svcready":
+            names = {f"svcready.{alias.name}" for alias in node.names}
+            assert names <= submodules, names - submodules
+
+
+@every_module
+def test_a_file_says_what_it_is(module: Module) -> None:
+    """Each file opens with one sentence that ends."""
+    docstring = ast.get_docstring(module.tree)
+
+    assert docstring
+    first = docstring.split("\n\n")[0].rstrip()
+    assert first.endswith((".", ":")), first
+
+
+@every_module
+def test_files_and_functions_stay_short(module: Module) -> None:
+    """A file has at most 350 lines and a function at most 60."""
+    assert len(module.path.read_text().splitlines()) <= MAX_FILE_LINES
+
+    too_long = {
+        node.name: length
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    }
+    assert not too_long
+
+
+@every_module
+def test_a_library_is_imported_in_its_place_only(module: Module) -> None:
+    """Frameworks meet their adapter only, and each library the part that needs it."""
+    misplaced = {
+        name
+        for name, _ in module.imports()
+        for library, places in MAY_IMPORT.items()
+        if f"{name}.".startswith(f"{library}.")
+        and not f"{module.name}.".startswith(tuple(f"{place}." for place in places))
+    }
+
+    assert not misplaced
+
+
+def test_frameworks_have_a_place() -> None:
+    """Every framework that svcready knows is held to its adapter."""
+    assert FRAMEWORKS - {"celery"} <= MAY_IMPORT.keys()
+
+
+@every_module
+def test_files_in_a_pillar_are_private(module: Module) -> None:
+    """
+    A file whose name a public name could equal is underscored.
+
+    Importing a submodule sets it on its package, where it would take a name's place.
+    """
+    pillars = {"health", "logging", "metrics", "resilience", "tracing"}
+    parts = module.name.split(".")
+    if len(parts) < 3 or parts[1] not in pillars or module.is_package:
+        return
+
+    public = {"svcready.logging.audit"}  # `svcready.audit` is this very module
+    assert parts[-1].startswith("_") or module.name in public
