@@ -1,1 +1,107 @@
-"""One call makes a Python microservice production-ready."""
+"""
+One call makes a Python microservice production-ready.
+
+```python
+import svcready
+from fastapi import FastAPI
+
+app = FastAPI()
+svcready.init(service="orders", app=app)
+```
+
+Importing this package imports nothing else: each name loads its own part when it is
+first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from svcready import (
+        adapters,
+        errors,
+        health,
+        logging,
+        metrics,
+        resilience,
+        testing,
+        tracing,
+    )
+    from svcready._core.context import bind, bound
+    from svcready._runtime import Runtime, init, shutdown
+    from svcready.adapters import wrap
+    from svcready.logging import get_logger
+    from svcready.metrics import counter, gauge, histogram, timer
+    from svcready.resilience import circuit_breaker, retry
+    from svcready.tracing import annotate, metadata, span
+
+__all__ = [
+    "Runtime",
+    "adapters",
+    "annotate",
+    "bind",
+    "bound",
+    "circuit_breaker",
+    "counter",
+    "errors",
+    "gauge",
+    "get_logger",
+    "health",
+    "histogram",
+    "init",
+    "logging",
+    "metadata",
+    "metrics",
+    "resilience",
+    "retry",
+    "shutdown",
+    "span",
+    "testing",
+    "timer",
+    "tracing",
+    "wrap",
+]
+
+_MODULES = {
+    "Runtime": "svcready._runtime",
+    "annotate": "svcready.tracing",
+    "bind": "svcready._core.context",
+    "bound": "svcready._core.context",
+    "circuit_breaker": "svcready.resilience",
+    "counter": "svcready.metrics",
+    "gauge": "svcready.metrics",
+    "get_logger": "svcready.logging",
+    "histogram": "svcready.metrics",
+    "init": "svcready._runtime",
+    "metadata": "svcready.tracing",
+    "retry": "svcready.resilience",
+    "shutdown": "svcready._runtime",
+    "span": "svcready.tracing",
+    "timer": "svcready.metrics",
+    "wrap": "svcready.adapters",
+}
+_PACKAGES = frozenset(__all__) - _MODULES.keys()
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        value: object = getattr(import_module(_MODULES[name]), name)
+    elif name in _PACKAGES:
+        value = import_module(f"svcready.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("svcready")
+    else:
+        msg = f"module 'svcready' has no attribute {name!r}"
+        raise AttributeError(msg)
+
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,9 @@
+"""The runtime: what `init()` builds, and how wrappers take their part of it."""
+
+from __future__ import annotations
+
+from svcready._runtime._cells import PlanCell, current
+from svcready._runtime._init import init, shutdown
+from svcready._runtime._runtime import Runtime, Serving
+
+__all__ = ["PlanCell", "Runtime", "Serving", "current", "init", "shutdown"]

@@ -1,0 +1,75 @@
+"""The runtime in force, and the cells that hold what wrappers took from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakSet
+
+from svcready._core import fork
+from svcready._core.guard import report_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready._runtime._runtime import Runtime
+
+__all__ = ["PlanCell", "current", "put_in_force", "renew_plans"]
+
+P = TypeVar("P")
+
+_current: Runtime | None = None
+_cells: WeakSet[PlanCell[object]] = WeakSet()
+
+
+class PlanCell(Generic[P]):
+    """
+    Holds one wrapper's plan, so that a single assignment replaces it.
+
+    The plan is None until the first request asks for it by `take`: at the start,
+    after a fork, and after every reconfiguration.
+
+    Args:
+        build: Makes the plan from the runtime in force; None where all is off.
+    """
+
+    __slots__ = ("__weakref__", "_build", "plan")
+
+    def __init__(self, build: Callable[[Runtime], P | None]) -> None:
+        self._build = build
+        self.plan: P | None = None
+        _cells.add(self)
+
+    def take(self) -> P | None:
+        """Return the plan, made now; None before `init()` and where all is off."""
+        runtime = _current
+        if runtime is None:
+            return None
+
+        try:
+            runtime.wake()
+            self.plan = self._build(runtime)
+        except Exception as error:  # noqa: BLE001 - the application serves without us
+            report_fault("runtime.plan", error)
+
+        return self.plan
+
+
+def current() -> Runtime | None:
+    """Return the runtime in force, or None before `init()`."""
+    return _current
+
+
+def put_in_force(runtime: Runtime | None) -> None:
+    """Make *runtime* the one in force; requests in flight end on their old plan."""
+    global _current  # noqa: PLW0603 - there is one per process
+    _current = runtime
+    renew_plans()
+
+
+def renew_plans() -> None:
+    """Have every wrapper take its plan anew at its next request."""
+    for cell in tuple(_cells):
+        cell.plan = None
+
+
+fork.reset_in_child(renew_plans)

@@ -1,0 +1,125 @@
+"""`init()` and `shutdown()`: the one call, and its undoing."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+from svcready._core import fork
+from svcready._runtime._cells import current, put_in_force
+from svcready._runtime._runtime import Runtime
+from svcready.config import load
+from svcready.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from svcready.config import Settings
+
+__all__ = ["init", "shutdown"]
+
+_lock = threading.RLock()
+
+
+def _reset_lock() -> None:
+    global _lock  # noqa: PLW0603 - a thread that the child lacks may hold the old one
+    _lock = threading.RLock()
+
+
+fork.reset_in_child(_reset_lock)
+
+
+def init(
+    *,
+    service: str | None = None,
+    version: str | None = None,
+    environment: str | None = None,
+    app: object | None = None,
+    reconfigure: bool = False,
+    settings: Mapping[str, object] | None = None,
+) -> Runtime:
+    """
+    Make this service production-ready: logs, metrics, traces, health, lifecycle.
+
+    Calling it again with the same configuration returns the same runtime; with
+    another it keeps the one in force and warns, naming the keys that differ.
+
+    Args:
+        service: The service's name; SVCREADY_SERVICE_NAME overrides it.
+        version: The service's own version.
+        environment: Where it runs; `production` unless said, and only `development`,
+            `dev`, `local` and `test` relax any default.
+        app: A FastAPI, Starlette or Flask application to put the request lifecycle
+            around. A bare ASGI or WSGI callable goes through `svcready.wrap`.
+        reconfigure: Replace the runtime in force where the configuration differs.
+        settings: Any other setting by its key: `{"log.level": "DEBUG"}` stands for
+            SVCREADY_LOG_LEVEL, which overrides it.
+
+    Returns:
+        The runtime in force.
+
+    Raises:
+        DeclarationError: An argument is wrong: an unknown key of *settings*, a value
+            that is not allowed, an *app* that cannot be wrapped in place.
+        ConfigurationError: A variable or the file is wrong, and
+            SVCREADY_CORE_STRICT is on.
+    """
+    wanted = load(
+        environ=os.environ,
+        arguments=settings,
+        service=service,
+        version=version,
+        environment=environment,
+    )
+    if wanted.core.strict and wanted.problems:
+        raise ConfigurationError(tuple(str(problem) for problem in wanted.problems))
+
+    with _lock:
+        runtime = current()
+        if runtime is None:
+            runtime = _replace(None, wanted)
+        elif differing := wanted.changed_from(runtime.settings):
+            if reconfigure:
+                runtime = _replace(runtime, wanted)
+            else:
+                warnings.warn(
+                    "svcready.init() was called before with another configuration, "
+                    f"which stays in force; differing: {', '.join(differing)} "
+                    "(pass reconfigure=True to replace it)",
+                    stacklevel=2,
+                )
+
+        if app is not None:
+            runtime.attach(app)
+        elif not runtime.frameworks:
+            runtime.ready()
+
+    return runtime
+
+
+def shutdown(timeout: float | None = None) -> None:
+    """
+    Flush what is pending, stop everything, and put back what was there before.
+
+    Args:
+        timeout: Seconds that it may take; SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S if None.
+    """
+    with _lock:
+        runtime = current()
+        put_in_force(None)
+
+    if runtime is not None:
+        runtime.close(timeout)
+
+
+def _replace(before: Runtime | None, settings: Settings) -> Runtime:
+    runtime = Runtime(settings)
+    if before is not None:
+        runtime.frameworks = before.frameworks
+        before.close()
+
+    runtime.start()
+    put_in_force(runtime)
+    return runtime

@@ -1,0 +1,228 @@
+"""The runtime: builds the pillars from the settings, starts, attaches, stops them."""
+
+from __future__ import annotations
+
+import os
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from svcready import _wiring
+from svcready._core import fork
+from svcready._core.clock import SYSTEM_CLOCK
+from svcready._core.guard import guard
+from svcready._core.worker import Worker
+from svcready._runtime import _build, _exit, _summary
+from svcready._runtime._cells import renew_plans
+from svcready.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
+    from svcready._core.clock import Clock
+    from svcready.config import Settings
+
+__all__ = ["Runtime", "Serving"]
+
+_ADAPTERS = (
+    ("fastapi.applications", "FastAPI", "svcready.adapters.fastapi"),
+    ("starlette.applications", "Starlette", "svcready.adapters.fastapi"),
+    ("flask.app", "Flask", "svcready.adapters.flask"),
+)
+"""Module and name of a class that is recognised, so that nothing is imported to ask."""
+
+_stopping = guard("runtime.stop")
+
+
+class Serving(Protocol):
+    """Who is told how serving goes."""
+
+    draining: bool
+    """True once the process was told to end."""
+
+    def begun(self, loop: AbstractEventLoop | None) -> None:
+        """Take note that a server runs, and on which event loop."""
+        ...
+
+    def ready(self) -> None:
+        """Take note that requests can come."""
+        ...
+
+    def stopping(self) -> None:
+        """Flush what is pending, for nothing may come after this."""
+        ...
+
+
+class Runtime:
+    """
+    Everything that one `init()` turned on, built from one set of settings.
+
+    Args:
+        settings: What is in force, and what was wrong with it.
+        clock: Read and waited on by every pillar.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.development = settings.relaxed
+        self.identity = _build.identity(settings)
+        self.redactor = _build.redactor(settings)
+        self.metrics = _build.metrics(self)
+        self.tracing = _build.tracing(self)
+        self.logging = _build.logging(self)
+        self.resilience = _build.resilience(self)
+        self.health = _build.health(self)
+        self.ops = _build.ops(self)
+        self.draining = False
+        self.frameworks: list[str] = []
+        self._worker = Worker("svcready", clock)
+        self._disconnect: Callable[[], None] = lambda: None
+        self._ready = False
+        self._closed = False
+        fork.reset_in_child(self._after_fork)
+
+    def start(self) -> None:
+        """Start the pillars, in the order in which they need each other."""
+        if not self.settings.core.enabled:
+            return
+
+        fork.install()
+        for pillar in (
+            self.logging,
+            self.metrics,
+            self.tracing,
+            self.resilience,
+            self.health,
+        ):
+            if pillar is not None:
+                pillar.start()
+
+        self._disconnect = _wiring.connect(self)
+        _exit.watch(self)
+
+    def attach(self, app: object) -> None:
+        """
+        Put the request lifecycle around *app*, once.
+
+        Args:
+            app: A FastAPI, Starlette or Flask application.
+
+        Raises:
+            DeclarationError: It is something else; a bare ASGI or WSGI callable
+                cannot be wrapped in place, so the message names `svcready.wrap`.
+        """
+        for kind in type(app).__mro__:
+            for module, name, adapter in _ADAPTERS:
+                if kind.__module__ == module and kind.__name__ == name:
+                    if self.settings.core.enabled and self.settings.http.enabled:
+                        import_module(adapter).attach(app)
+                        self.frameworks.append(name)
+
+                    return
+
+        what = f"{type(app).__module__}.{type(app).__qualname__}"
+        hint = (
+            "a bare ASGI or WSGI callable cannot be wrapped in place: serve "
+            "`app = svcready.wrap(app)` instead"
+            if callable(app)
+            else "give the application object itself"
+        )
+        msg = f"init(app=...) takes FastAPI, Starlette or Flask, not {what}: {hint}"
+        raise DeclarationError(msg)
+
+    def wake(self) -> None:
+        """Start what must run in this process; a forked child starts here."""
+        if self.settings.core.enabled and not self._closed:
+            self._worker.wake()
+            if self.health is not None:
+                self.health.wake()
+
+    def begun(self, loop: AbstractEventLoop | None) -> None:
+        """Take note that a server runs, and on which event loop."""
+        if self.logging is not None:
+            self.logging.unify()
+
+        if loop is not None and self.health is not None:
+            self.health.learn_loop(loop)
+
+    def ready(self) -> None:
+        """Take note that requests can come, and say once what is on."""
+        if self._ready or not self.settings.core.enabled:
+            return
+
+        self._ready = True
+        if self.health is not None:
+            self.health.lifecycle.ready()
+
+        with guard("runtime.summary"):
+            _summary.announce(self)
+
+    def drain(self) -> None:
+        """Take note that the process was told to end: readiness fails from now on."""
+        self.draining = True
+        if self.health is not None:
+            self.health.lifecycle.drain()
+
+        renew_plans()
+
+    def stopping(self) -> None:
+        """Flush what is pending, for nothing may come after this."""
+        with _stopping:
+            self.flush(self.settings.lifecycle.flush_timeout_s)
+
+    def flush(self, timeout_s: float) -> bool:
+        """
+        Send everything that is pending.
+
+        Args:
+            timeout_s: The one budget that all pillars share.
+
+        Returns:
+            False if something could not be sent in time; it stays pending.
+        """
+        # Real time, whatever the injected clock says: a server waits for us.
+        ends_s = time.monotonic() + timeout_s
+        sent = self.tracing.flush(timeout_s)
+        if self.logging is not None:
+            sent &= self.logging.flush(max(0.1, ends_s - time.monotonic()))
+
+        return sent
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """
+        Flush, then stop everything and put back what was there before.
+
+        Args:
+            timeout_s: The budget; SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S if None.
+        """
+        if self._closed:
+            return
+
+        self._closed = True
+        budget_s = timeout_s
+        if budget_s is None:
+            budget_s = self.settings.lifecycle.flush_timeout_s
+
+        ends_s = time.monotonic() + budget_s
+        _exit.unwatch(self)
+        self._disconnect()
+        self._worker.stop(0.0)
+        if self.health is not None:
+            self.health.close(max(0.0, ends_s - time.monotonic()))
+
+        if self.resilience is not None:
+            self.resilience.close()
+
+        self.tracing.close(max(0.0, ends_s - time.monotonic()))
+        if self.metrics is not None:
+            self.metrics.close()
+
+        if self.logging is not None:
+            self.logging.flush(max(0.1, ends_s - time.monotonic()))
+            self.logging.close()
+
+    def _after_fork(self) -> None:
+        self._ready = False
+        self.pid = os.getpid()

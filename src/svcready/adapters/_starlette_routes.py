@@ -1,0 +1,207 @@
+"""Which template a request's route has, mounts and included routers resolved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Mount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+
+    from starlette.applications import Starlette
+    from starlette.routing import BaseRoute
+
+__all__ = ["OwnPaths", "RouteTemplates"]
+
+_MAX_KEPT = 1024
+_MAX_DEPTH = 8
+_REST = "/{path}"
+
+
+class RouteTemplates:
+    """
+    Tells the full template of the route that a request took.
+
+    Starlette and FastAPI leave in the scope which endpoint ran and, mostly, which
+    route object; a mount adds the *actual* path below which it matched to the root
+    path, so the templates of mounts are looked up in the application's tree. What was
+    found is kept, because routes repeat.
+
+    Args:
+        app: The application; its routes may still grow.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+        self._kept: dict[tuple[int, int, int, str], tuple[str | None, object]] = {}
+
+    def __call__(
+        self, scope: MutableMapping[str, object], base: str
+    ) -> str | None:
+        """
+        Return the template, or None if no route matched.
+
+        Args:
+            scope: The scope as routing left it.
+            base: The root path that the request had on arrival.
+        """
+        endpoint = scope.get("endpoint")
+        if endpoint is None:
+            return None
+
+        route = scope.get("route")
+        fastapi: Mapping[str, object] = scope.get("fastapi") or {}  # type: ignore[assignment]
+        effective = fastapi.get("effective_route_context")
+        root = scope.get("root_path") or ""
+        key = (id(endpoint), id(route), id(effective), str(root))
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept[0]
+
+        template = self._resolve(endpoint, route, effective, str(root)[len(base) :])
+        if len(self._kept) >= _MAX_KEPT:
+            self._kept.clear()
+
+        # What the ids stand for is kept with them, so that none can be reused.
+        self._kept[key] = (template, (endpoint, route, effective))
+        return template
+
+    def _resolve(
+        self, endpoint: object, route: object, effective: object, mounted: str
+    ) -> str | None:
+        """Find the innermost route's template and put its mounts' before it."""
+        for candidate in _candidates(route, effective):
+            if endpoint in (_get(candidate, "endpoint"), _get(candidate, "app")):
+                break
+        else:
+            found = _find(self._app.routes, endpoint, mounted)
+            if found is not None:
+                return found
+
+            candidate = route or effective
+
+        if isinstance(candidate, Mount):  # nothing inside it matched
+            return self._prefix(mounted) + _REST
+
+        path = _get(candidate, "path_format") or _get(candidate, "path")
+        return self._prefix(mounted) + path if isinstance(path, str) else None
+
+    def _prefix(self, mounted: str) -> str:
+        return _mount_template(self._app.routes, mounted) if mounted else ""
+
+
+class OwnPaths:
+    """
+    Tells which paths the application defines literally, however late.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+        self._routes = -1
+        self._paths: frozenset[str] = frozenset()
+
+    def __call__(self, path: str) -> bool:
+        """Tell whether a route's template equals *path*."""
+        routes = self._app.routes
+        if len(routes) != self._routes:
+            self._routes = len(routes)
+            self._paths = frozenset(
+                template
+                for route, template in _walk(routes, "")
+                if not isinstance(route, Mount)
+            )
+
+        return path in self._paths
+
+
+def _candidates(route: object, effective: object) -> Iterator[object]:
+    if effective is not None:
+        yield _get(effective, "starlette_route") or effective
+
+    yield route
+
+
+def _get(thing: object, name: str) -> object:
+    return getattr(thing, name, None)
+
+
+def _children(route: object) -> Iterable[object]:
+    """Return what lies below a mount, a host or an included router."""
+    included = _get(route, "effective_route_contexts")
+    if callable(included):
+        children: Iterable[object] = included()
+        return [_get(child, "starlette_route") or child for child in children]
+
+    below = _get(route, "routes")
+    return below if isinstance(below, list | tuple) else ()
+
+
+def _walk(
+    routes: Iterable[object], prefix: str, depth: int = 0
+) -> Iterator[tuple[object, str]]:
+    """Yield every route of a tree with its full template."""
+    for route in routes:
+        if depth < _MAX_DEPTH and callable(_get(route, "effective_route_contexts")):
+            yield from _walk(_children(route), prefix, depth + 1)
+            continue
+
+        if isinstance(route, Mount):
+            yield route, prefix + route.path
+            if depth < _MAX_DEPTH:
+                yield from _walk(_children(route), prefix + route.path, depth + 1)
+
+            continue
+
+        path = _get(route, "path_format") or _get(route, "path")
+        if isinstance(path, str):
+            yield route, prefix + path
+        elif depth < _MAX_DEPTH:  # a host
+            yield from _walk(_children(route), prefix, depth + 1)
+
+
+def _find(routes: Iterable[BaseRoute], endpoint: object, mounted: str) -> str | None:
+    """Return the template of the route that runs *endpoint*."""
+    templates = {
+        template + (_REST if isinstance(route, Mount) else "")
+        for route, template in _walk(routes, "")
+        if endpoint in (_get(route, "endpoint"), _get(route, "app"))
+    }
+    if len(templates) > 1:  # one application mounted at several places
+        prefix = _mount_template(routes, mounted)
+        templates = {text for text in templates if text.startswith(prefix)} or templates
+
+    return min(templates, default=None)
+
+
+def _mount_template(routes: Iterable[object], mounted: str, depth: int = 0) -> str:
+    """Return the templates of the mounts that *mounted*, an actual path, went by."""
+    for route in routes:
+        if callable(_get(route, "effective_route_contexts")):
+            found = _mount_template(_children(route), mounted, depth + 1)
+            if found:
+                return found
+
+            continue
+
+        if not isinstance(route, Mount):
+            continue
+
+        match = route.path_regex.match(mounted + "/")
+        if match is None:
+            continue
+
+        rest = "/" + match.group("path")
+        rest = rest.rstrip("/")
+        if not rest:
+            return route.path
+
+        if depth < _MAX_DEPTH:
+            below = _mount_template(_children(route), rest, depth + 1)
+            if below:
+                return route.path + below
+
+    return ""

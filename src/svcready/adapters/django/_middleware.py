@@ -1,0 +1,276 @@
+"""The middleware: one request lifecycle for Django's sync and async paths."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from inspect import iscoroutinefunction, markcoroutinefunction
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import get_resolver
+from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
+
+from svcready._core.context import activate, current, deactivate
+from svcready._core.guard import guard, report_fault
+from svcready._runtime import PlanCell
+from svcready.adapters._plan import build_plan
+from svcready.adapters.wsgi import InFlight, describe, read_headers, response_headers
+from svcready.admin import OpsRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from svcready._core.context import ContextRecord
+    from svcready.adapters._lifecycle import RequestPlan
+
+    GetResponse = Callable[
+        [HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]
+    ]
+
+__all__ = ["Middleware", "note_error"]
+
+_FLIGHT = "_svcready_flight"
+_guarded = guard("adapters.django")
+
+
+class Middleware:
+    """
+    Puts the request lifecycle around Django's handler; belongs first in MIDDLEWARE.
+
+    Args:
+        get_response: The next layer, sync or async.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+        self._is_own_path = _OwnPaths()
+        self._cell: PlanCell[RequestPlan] = PlanCell(build_plan)
+        self._async = iscoroutinefunction(get_response)
+        if self._async:
+            markcoroutinefunction(self)
+
+    def __call__(
+        self, request: HttpRequest
+    ) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Serve one request, or return the awaitable that does."""
+        if self._async:
+            return self._serve_async(request)
+
+        plan = self._cell.plan or self._take(on_loop=False)
+        if plan is None or hasattr(request, _FLIGHT):
+            return self._get_response(request)
+
+        answer = self._answer_operator(plan, request)
+        if answer is not None:
+            return answer
+
+        flight = _begin(plan, request)
+        if flight is None:
+            return self._get_response(request)
+
+        try:
+            response: HttpResponseBase = self._get_response(request)  # type: ignore[assignment]
+        except BaseException as error:
+            flight.end(error)
+            raise
+
+        _finish(plan, flight, request, response)
+        return response
+
+    async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
+        plan = self._cell.plan or self._take(on_loop=True)
+        if plan is None or hasattr(request, _FLIGHT):
+            return await self._get_response(request)  # type: ignore[misc]
+
+        answer = self._answer_operator(plan, request)
+        if answer is not None:
+            return answer
+
+        flight = _begin(plan, request)
+        if flight is None:
+            return await self._get_response(request)  # type: ignore[misc]
+
+        try:
+            response: HttpResponseBase = await self._get_response(request)  # type: ignore[misc]
+        except BaseException as error:
+            flight.end(error)
+            raise
+
+        _finish(plan, flight, request, response)
+        return response
+
+    def _take(self, *, on_loop: bool) -> RequestPlan | None:
+        plan = self._cell.take()
+        if plan is not None:
+            plan.serving.begun(asyncio.get_running_loop() if on_loop else None)
+            plan.serving.ready()
+
+        return plan
+
+    def _answer_operator(
+        self, plan: RequestPlan, request: HttpRequest
+    ) -> HttpResponse | None:
+        path = request.path_info
+        if path not in plan.ops.routes or self._is_own_path(path):
+            return None
+
+        answer = plan.ops.answer(
+            OpsRequest(
+                request.method or "GET",
+                path,
+                request.META.get("QUERY_STRING", ""),
+                request.headers.get,
+                request.META.get("REMOTE_ADDR"),
+            )
+        )
+        response = HttpResponse(answer.body, status=answer.status)
+        for name, value in answer.headers:
+            response[name] = value
+
+        return response
+
+
+def note_error(sender: object, request: HttpRequest | None = None, **_: object) -> None:
+    """Log an error that no handler took, before Django's own line of it."""
+    del sender
+    with _guarded:
+        flight = getattr(request, _FLIGHT, None)
+        error = sys.exc_info()[1]
+        if isinstance(flight, InFlight) and error is not None:
+            flight.note_error(error)
+
+
+def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
+    headers, length, client = read_headers(plan, request.META)
+    begun = plan.begin(
+        request.method or "GET",
+        request.path,
+        headers,
+        lambda: {
+            **describe(plan, request.META, client),
+            "url.path": request.path,
+            "url.scheme": request.scheme or "http",
+        },
+    )
+    if begun is None:
+        return None
+
+    flight = InFlight(plan, begun, client, length)
+    setattr(request, _FLIGHT, flight)
+    return flight
+
+
+def _finish(
+    plan: RequestPlan,
+    flight: InFlight,
+    request: HttpRequest,
+    response: HttpResponseBase,
+) -> None:
+    try:
+        flight.status = response.status_code
+        match = request.resolver_match
+        if match is not None and match.route is not None:
+            flight.route = "/" + match.route.removeprefix("/")
+
+        if plan.send_headers:
+            for name, value in response_headers(plan, flight.request):
+                response.headers.setdefault(name, value)
+
+        if isinstance(response, StreamingHttpResponse):
+            _follow_stream(flight, response)
+            return
+
+        flight.sent = len(getattr(response, "content", b""))
+        flight.complete()
+    except Exception as error:  # noqa: BLE001 - the response is on its way
+        report_fault("adapters.django", error)
+    finally:
+        flight.request.close()
+
+
+def _follow_stream(flight: InFlight, response: StreamingHttpResponse) -> None:
+    """End the request when the server closes the response, not before."""
+    record = current()
+    if response.is_async:
+        chunks: AsyncIterator[bytes] = response.streaming_content  # type: ignore[assignment]
+        response.streaming_content = _follow_async(flight, record, chunks)
+    else:
+        parts: Iterator[bytes] = response.streaming_content  # type: ignore[assignment]
+        response.streaming_content = _follow(flight, record, parts)
+
+    # What `HttpResponseBase.close` runs, which every server calls at the end.
+    response._resource_closers.append(flight.complete)  # noqa: SLF001
+
+
+def _follow(
+    flight: InFlight, record: ContextRecord | None, chunks: Iterator[bytes]
+) -> Iterator[bytes]:
+    """Pass the body on; each piece is made inside the request's context."""
+    while True:
+        token = activate(record)
+        try:
+            chunk = next(chunks)
+        except StopIteration:
+            return
+        except BaseException as error:
+            flight.error = error
+            raise
+        finally:
+            deactivate(token)
+
+        flight.sent += len(chunk)
+        yield chunk
+
+
+async def _follow_async(
+    flight: InFlight, record: ContextRecord | None, chunks: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    """Pass the body on; each piece is made inside the request's context."""
+    following = aiter(chunks)
+    while True:
+        token = activate(record)
+        try:
+            chunk = await anext(following)
+        except StopAsyncIteration:
+            return
+        except BaseException as error:
+            flight.error = error
+            raise
+        finally:
+            deactivate(token)
+
+        flight.sent += len(chunk)
+        yield chunk
+
+
+class _OwnPaths:
+    """Tells which paths the URL configuration defines literally."""
+
+    def __init__(self) -> None:
+        self._paths: frozenset[str] | None = None
+
+    def __call__(self, path: str) -> bool:
+        if self._paths is None:
+            self._paths = frozenset(_literal_paths(get_resolver(), "/"))
+
+        return path in self._paths
+
+
+def _literal_paths(resolver: URLResolver, prefix: str) -> Iterator[str]:
+    for entry in resolver.url_patterns:
+        pattern = entry.pattern
+        if not isinstance(pattern, RoutePattern) or pattern.converters:
+            continue
+
+        path = prefix + str(pattern)
+        if isinstance(entry, URLResolver):
+            yield from _literal_paths(entry, path)
+        elif isinstance(entry, URLPattern):
+            yield path

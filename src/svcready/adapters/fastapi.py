@@ -1,0 +1,89 @@
+"""FastAPI and Starlette: the ASGI wrapper outside everything that they build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+
+from svcready._core.guard import report_fault
+from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
+from svcready.adapters.asgi import ASGIWrapper
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from starlette.types import ASGIApp
+
+__all__ = ["attach"]
+
+_ATTRIBUTE = "svcready_wrapper"
+_MARKS = {"fastapi.telemetry": None}
+"""Keeps FastAPI applications mounted below from tracing the request again."""
+
+_NATIVE_SIGNALS = ("tracing", "metrics", "logs")
+_NATIVE_PROVIDERS = ("tracer_provider", "meter_provider", "logger_provider")
+
+
+def attach(app: object) -> bool:
+    """
+    Put the request lifecycle around *app*, once, outside its error middleware.
+
+    The application is wrapped where it builds its middleware stack, so a server, a
+    test client and a parent that mounts it all pass through the wrapper.
+
+    Args:
+        app: A FastAPI or Starlette application, whose routes may come later.
+
+    Returns:
+        False if it was attached before.
+    """
+    if not isinstance(app, Starlette):
+        msg = f"{app!r} is no Starlette application"
+        raise TypeError(msg)
+
+    if hasattr(app, _ATTRIBUTE):
+        return False
+
+    build = app.build_middleware_stack
+
+    def build_wrapped() -> ASGIApp:
+        wrapper = _wrap(app, build())
+        setattr(app, _ATTRIBUTE, wrapper)
+        return wrapper
+
+    setattr(app, _ATTRIBUTE, None)
+    app.build_middleware_stack = build_wrapped  # type: ignore[method-assign]
+    if app.middleware_stack is not None:  # it serves already
+        app.middleware_stack = build_wrapped()
+
+    _quieten_native_telemetry(app)
+    return True
+
+
+def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
+    wrapper = ASGIWrapper(
+        stack,  # type: ignore[arg-type]
+        route_of=RouteTemplates(app),
+        is_own_path=OwnPaths(app),
+        marks=_MARKS,
+    )
+    return wrapper  # type: ignore[return-value]
+
+
+def _quieten_native_telemetry(app: Starlette) -> None:
+    """
+    Switch off FastAPI's own OpenTelemetry spans and metrics for this application.
+
+    FastAPI (0.160 on) traces by itself as soon as a global provider exists, which
+    would give every request a second server span. An application that handed FastAPI
+    a provider of its own asked for that one, and keeps it.
+    """
+    config: MutableMapping[str, object] | None = getattr(app, "_telemetry", None)
+    try:
+        if config is None or any(config.get(key) for key in _NATIVE_PROVIDERS):
+            return
+
+        config.update(dict.fromkeys(_NATIVE_SIGNALS, False))
+    except Exception as error:  # noqa: BLE001 - another version keeps it elsewhere
+        report_fault("adapters.fastapi", error)

@@ -1,0 +1,90 @@
+"""Who may use the operator's surface."""
+
+from __future__ import annotations
+
+import hmac
+from enum import Enum
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Admission", "TokenGate"]
+
+_FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
+_SCHEME = "bearer "
+
+
+class Admission(Enum):
+    """What the gate says of a request."""
+
+    ADMITTED = "admitted"
+    REFUSED = "refused"
+    """Credentials are asked for, and these are missing or wrong: 401."""
+    HIDDEN = "hidden"
+    """Nothing is configured, so the path does not exist: 404."""
+
+
+class TokenGate:
+    """
+    Admits bearers of a configured token, and in development the own machine.
+
+    Args:
+        tokens: The tokens that are admitted; empty admits nobody by token.
+        configured: Whether tokens were configured, well or badly; a malformed list
+            admits nobody but still asks.
+        open_to_loopback: Development without tokens: a loopback peer with a loopback
+            Host and no forwarding header is admitted.
+    """
+
+    def __init__(
+        self, tokens: tuple[str, ...], *, configured: bool, open_to_loopback: bool
+    ) -> None:
+        self._tokens = tuple(token.encode() for token in tokens)
+        self._configured = configured or bool(tokens)
+        self._open_to_loopback = open_to_loopback and not self._configured
+
+    def judge(
+        self, header: Callable[[str], str | None], peer: str | None
+    ) -> Admission:
+        """
+        Judge a request by its headers and the address at the other end.
+
+        Args:
+            header: Returns a request header's value.
+            peer: The address of the connection's other end, as the server saw it.
+        """
+        if self._open_to_loopback:
+            local = _is_loopback(peer, header)
+            return Admission.ADMITTED if local else Admission.HIDDEN
+
+        if not self._configured:
+            return Admission.HIDDEN
+
+        offered = header("Authorization") or ""
+        if offered[: len(_SCHEME)].lower() != _SCHEME:
+            return Admission.REFUSED
+
+        token = offered[len(_SCHEME) :].strip().encode("utf-8", "surrogateescape")
+        # Every token is compared, so that the time tells nothing of which matched.
+        matches = [hmac.compare_digest(token, known) for known in self._tokens]
+        return Admission.ADMITTED if any(matches) else Admission.REFUSED
+
+
+def _is_loopback(peer: str | None, header: Callable[[str], str | None]) -> bool:
+    if any(header(name) is not None for name in _FORWARDING):
+        return False
+
+    host = (header("Host") or "").strip().lower()
+    if host.count(":") == 1 or "]:" in host:
+        host = host.rpartition(":")[0]
+
+    if host not in _LOOPBACK_NAMES or not peer:
+        return False
+
+    try:
+        return ip_address(peer).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,159 @@
+"""The routes of the operator's surface and the answers they give."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready._core.guard import report_fault
+from svcready.admin._access import Admission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from svcready.admin._access import TokenGate
+    from svcready.health import HealthPillar
+    from svcready.metrics import MetricsPillar
+
+__all__ = ["OpsRequest", "OpsResponse", "OpsSurface"]
+
+_JSON = ("content-type", "application/health+json")
+_TEXT = ("content-type", "text/plain; charset=utf-8")
+_NO_STORE = ("cache-control", "no-store")
+_READING = ("GET", "HEAD")
+
+
+class OpsRequest(NamedTuple):
+    """A request to the operator's surface, as any framework can give it."""
+
+    method: str
+    path: str
+    query: str
+    header: Callable[[str], str | None]
+    """Returns a request header's value, by its name in any case."""
+    peer: str | None
+    """The address of the connection's other end."""
+
+
+class OpsResponse(NamedTuple):
+    """An answer of the operator's surface."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """Names in lower case; without `content-length`, which the adapter adds."""
+    body: bytes
+
+
+
+
+class OpsSurface:
+    """
+    Answers the paths that belong to operators.
+
+    Args:
+        health: Answers probes and gives the deep report.
+        metrics: Renders the scrape.
+        gate: Says who may see `/admin`.
+        details_for_all: Whether the public probes show the deep report too.
+        prefix: Put before every path.
+        probes_only: Whether metrics and admin live on another port.
+    """
+
+    def __init__(
+        self,
+        *,
+        health: HealthPillar | None,
+        metrics: MetricsPillar | None,
+        gate: TokenGate,
+        details_for_all: bool,
+        prefix: str = "",
+        probes_only: bool = False,
+    ) -> None:
+        self._health = health
+        self._metrics = metrics
+        self._gate = gate
+        self._details_for_all = details_for_all
+        routes: dict[str, Callable[[OpsRequest], OpsResponse]] = {}
+        slow: set[str] = set()
+        if health is not None:
+            for kind in ("liveness", "readiness", "startup"):
+                routes[f"{prefix}/health/{kind}"] = self._probe(kind)
+
+        if metrics is not None and not probes_only:
+            routes[f"{prefix}/metrics"] = self._scrape
+            slow.add(f"{prefix}/metrics")
+
+        if health is not None and not probes_only:
+            routes[f"{prefix}/admin/health"] = self._guarded(self._report)
+
+        self.routes: Mapping[str, Callable[[OpsRequest], OpsResponse]] = (
+            MappingProxyType(routes)
+        )
+        """Path to answer, matched exactly."""
+        self.slow = frozenset(slow)
+        """Paths whose answer takes long enough to keep off an event loop."""
+
+    def answer(self, request: OpsRequest) -> OpsResponse:
+        """Answer a request whose path is one of `routes`."""
+        if request.method not in _READING:
+            return OpsResponse(405, (("allow", "GET, HEAD"), _TEXT), b"")
+
+        try:
+            return self.routes[request.path](request)
+        except Exception as error:  # noqa: BLE001 - a probe gets an answer
+            report_fault("admin", error)
+            return OpsResponse(500, (_TEXT, _NO_STORE), b"internal error\n")
+
+    def _probe(self, kind: str) -> Callable[[OpsRequest], OpsResponse]:
+        probe = self._health.probe  # type: ignore[union-attr]
+        headers = (_JSON, _NO_STORE)
+
+        def answer(_: OpsRequest) -> OpsResponse:
+            status, body = probe(kind)
+            return OpsResponse(status, headers, body)
+
+        def answer_in_full(request: OpsRequest) -> OpsResponse:
+            status, _ = probe(kind)
+            return OpsResponse(status, headers, self._report(request).body)
+
+        return answer_in_full if self._details_for_all else answer
+
+    def _report(self, _: OpsRequest) -> OpsResponse:
+        import orjson
+
+        assert self._health is not None  # noqa: S101 - routed only if there is one
+        status, _body = self._health.probe("readiness")
+        body = orjson.dumps(self._health.report(details=True), default=str)
+        return OpsResponse(status, (_JSON, _NO_STORE), body)
+
+    def _scrape(self, request: OpsRequest) -> OpsResponse:
+        from urllib.parse import parse_qs
+
+        assert self._metrics is not None  # noqa: S101 - routed only if there is one
+        names = tuple(parse_qs(request.query).get("name[]", ()))
+        kind, encoding, body = self._metrics.prometheus.render(
+            request.header("Accept"), request.header("Accept-Encoding"), names
+        )
+        headers = [("content-type", kind), ("vary", "Accept, Accept-Encoding")]
+        if encoding is not None:
+            headers.append(("content-encoding", encoding))
+
+        return OpsResponse(200, tuple(headers), body)
+
+    def _guarded(
+        self, answer: Callable[[OpsRequest], OpsResponse]
+    ) -> Callable[[OpsRequest], OpsResponse]:
+        gate = self._gate
+
+        def answer_if_admitted(request: OpsRequest) -> OpsResponse:
+            admission = gate.judge(request.header, request.peer)
+            if admission is Admission.ADMITTED:
+                return answer(request)
+
+            if admission is Admission.HIDDEN:
+                return OpsResponse(404, (_TEXT, _NO_STORE), b"not found\n")
+
+            challenge = ("www-authenticate", 'Bearer realm="admin"')
+            return OpsResponse(401, (challenge, _TEXT, _NO_STORE), b"unauthorised\n")
+
+        return answer_if_admitted
