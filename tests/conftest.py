@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from svcready._core.guard import set_reporter
@@ -17,6 +18,11 @@ SETTINGS = ("AWS_", "LOG_LEVEL", "OTEL_", "PROMETHEUS_", "SVCREADY_")
 for _name in list(os.environ):
     if _name.startswith(SETTINGS):
         del os.environ[_name]  # and so for every process that a test starts
+
+
+# How long one example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("house")
 
 
 class Faults:

@@ -17,7 +17,11 @@ MAY_IMPORT = {
     "django": ("svcready.adapters.django",),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),
-    "starlette": ("svcready.adapters.fastapi", "svcready.demo"),
+    "starlette": (
+        "svcready.adapters._starlette_routes",
+        "svcready.adapters.fastapi",
+        "svcready.demo",
+    ),
     "opentelemetry.exporter": ("svcready._transport",),
     "opentelemetry.sdk": ("svcready._transport", "svcready.tracing"),
     "prometheus_client": ("svcready.metrics",),
