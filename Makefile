@@ -48,7 +48,7 @@ demo: ## 20 s of a service with everything on, and a report
 	@$(BIN)/svcready demo $(ARGS)
 
 docs: setup ## docs/_build/html
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean: ## remove what the other targets made
