@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AttributeValue",
     "Identity",
-    "platform_of",
     "parse_attributes",
+    "platform_of",
     "read_small_file",
     "resolve_identity",
 ]

@@ -1,4 +1,4 @@
-"""Look-ups of where the process runs that ask the platform's local metadata services."""
+"""Look-ups of where the process runs, by asking the platform's metadata service."""
 
 from __future__ import annotations
 
@@ -214,6 +214,6 @@ class _Document:
         inner = _Document(None)
         value = self._fields.get(name)
         if isinstance(value, dict):
-            inner._fields = value  # noqa: SLF001 - its own kind
+            inner._fields = value
 
         return inner

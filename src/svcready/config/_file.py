@@ -75,6 +75,7 @@ def watch_file(
     seen: list[tuple[int, ...]] = [()]
 
     def file_changed() -> bool:
+        now: tuple[int, ...]
         try:
             found = stat_file(path)
             now = (found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev)
@@ -191,9 +192,7 @@ class _TableReader:
             else:
                 self.values[key] = (raw, Origin("file", field, place))
 
-    def _read_kind(
-        self, kind: str, table: str, content: Mapping[str, object]
-    ) -> None:
+    def _read_kind(self, kind: str, table: str, content: Mapping[str, object]) -> None:
         # A name may hold dots, which TOML reads as tables in tables.
         waiting: list[tuple[tuple[str, ...], object]] = [((), content)]
         while waiting:

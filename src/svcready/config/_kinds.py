@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from svcready._core.identity import parse_attributes
@@ -183,7 +184,7 @@ def _parse_bounds(raw: object) -> tuple[float, ...]:
         raise ValueError(raw)
 
     bounds = tuple(_parse_number(part) for part in parts)
-    if any(low >= high for low, high in zip(bounds, bounds[1:], strict=False)):
+    if any(low >= high for low, high in pairwise(bounds)):
         raise ValueError(raw)
 
     return bounds

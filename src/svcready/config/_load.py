@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from svcready.config._file import FileValues, parse_file, read_regular_file
+from svcready.config._named import DEFAULT, KINDS, Named, NamedValue
 from svcready.config._names import (
     named_arguments,
     named_variables,
     unknown_arguments,
     unknown_variables,
 )
-from svcready.config._named import DEFAULT, KINDS, Layer, Named, NamedText, NamedValue
 from svcready.config._problems import Problem, nearest
 from svcready.config._reader import Reader
+from svcready.config._secrets import resolve_file_secret
 from svcready.config._sections import (
     AdminSettings,
     AuditSettings,
@@ -33,10 +33,15 @@ from svcready.config._sections import (
     TracingSettings,
     XraySettings,
 )
-from svcready.config._secrets import resolve_file_secret
 from svcready.config._settings import RELAXED, Inputs, Settings
 from svcready.config._table import PREFIX, entries, known_keys, standard_names
 from svcready.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from svcready.config._named import Layer, NamedText
+    from svcready.config._origins import Origin
 
 __all__ = ["load", "load_inputs"]
 
@@ -105,13 +110,15 @@ def load(
     return load_inputs(inputs, kept={})
 
 
-def load_inputs(inputs: Inputs, *, kept: Mapping[str, object]) -> Settings:
+def load_inputs(
+    inputs: Inputs, *, kept: Mapping[str, tuple[object, Origin]]
+) -> Settings:
     """
     Read all settings from *inputs*.
 
     Args:
         inputs: Where from.
-        kept: On a reload, the values in force, which a wrong one leaves as they are.
+        kept: On a reload, the values in force with their origins.
 
     Raises:
         DeclarationError: An argument is not known or not allowed.

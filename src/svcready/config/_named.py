@@ -12,7 +12,6 @@ from svcready.config._kinds import (
     NAMES,
     RATE,
     RATIO,
-    Kind,
     choice,
     duration,
     integer,
@@ -23,6 +22,9 @@ from svcready.config._problems import Problem, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from svcready.config._kinds import (
+        Kind,
+    )
     from svcready.config._origins import Origin
 
 __all__ = [
@@ -251,10 +253,9 @@ class Named:
 
         return dict(sorted(flat.items()))
 
-    def carried_over(self, declared_by: Named) -> Named:
-        """Return the same settings with the names that were declared by another's."""
-        self._declared = declared_by._declared  # noqa: SLF001 - its own kind
-        return self
+    def carry_over(self, before: Named) -> None:
+        """Take over the names that were asked for of the settings *before*."""
+        self._declared = before._declared
 
 
 def dotted(kind: str, spelt: str, field: str) -> str:

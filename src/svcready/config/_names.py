@@ -47,8 +47,11 @@ def named_variables(
 
         bare = KINDS[kind].bare
         thing, divider, field = rest.partition("__")
-        if variable(thing) != thing or not thing or bool(field) is bare or (
-            divider and not field
+        if (
+            variable(thing) != thing
+            or not thing
+            or bool(field) is bare
+            or (divider and not field)
         ):
             shape = f"{PREFIX}{kind}__<NAME>" + ("" if bare else "__<FIELD>")
             problems.append(_unknown(name, shape))

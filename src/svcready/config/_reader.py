@@ -50,7 +50,8 @@ class Reader:
         arguments: By key.
         file: By key, with origins; filled in when the file has been read.
         resolve_secret: Resolves one reference.
-        kept: On a reload, the values in force, which a wrong one leaves as they are.
+        kept: On a reload, the values in force with their origins: a wrong one leaves
+            them as they are, and so does a right one that needs a restart.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Reader:
         environ: Mapping[str, str],
         arguments: Mapping[str, object],
         resolve_secret: Callable[[str], str],
-        kept: Mapping[str, object],
+        kept: Mapping[str, tuple[object, Origin]],
     ) -> None:
         self._environ = environ
         self._arguments = arguments
@@ -86,6 +87,11 @@ class Reader:
                 chosen = (value, origin)
 
         value, origin = chosen or self._default(entry.declared)
+        before = self._kept.get(entry.key)
+        if before and before[0] != value and not entry.declared.reloadable:
+            self.problems.append(Problem("restart", origin.where or entry.key))
+            value, origin = before
+
         self.values[entry.key] = value
         self.origins[entry.key] = origin
         return value
@@ -94,11 +100,13 @@ class Reader:
         self, kind: Kind[object], raw: object, origin: Origin
     ) -> tuple[object, bool]:
         """Parse a value for a name; the second is False if it cannot be used."""
+        value: object
+        given: object
         try:
             return _parse(kind, raw), True
         except PartlyWrongError as error:
             value, given, used = error.value, ", ".join(error.wrong), _REST
-        except Exception:  # noqa: BLE001 - whatever a kind raises means "not allowed"
+        except Exception:  # noqa: BLE001 - any fault of a kind: "not allowed"
             value, given, used = None, raw, "it is ignored"
 
         text = shown(given, secret=False)
@@ -119,7 +127,7 @@ class Reader:
             if text is not None and standard.key:
                 text = parse_attributes(text[:_LONGEST])[0].get(standard.key)
 
-            if text:
+            if text is not None:
                 origin = Origin("standard", standard.name)
                 yield _Said(text, standard.kind, origin)
                 break
@@ -144,18 +152,17 @@ class Reader:
             except Exception as error:  # noqa: BLE001 - anyone's resolver
                 known = isinstance(error, SecretError)
                 reason = str(error) if known else type(error).__name__
-                self.problems.append(
-                    self._problem("secret", entry, said, MASK, reason)
-                )
+                self.problems.append(self._problem("secret", entry, said, MASK, reason))
                 return self._fallback(entry)[0], False
 
+        value: object = None
         given, used = raw, ""
         try:
             return _parse(said.kind, raw), True
         except PartlyWrongError as error:
             if declared.closed is None:
                 value, given, used = error.value, ", ".join(error.wrong), _REST
-        except Exception:  # noqa: BLE001 - whatever a kind raises means "not allowed"
+        except Exception:  # noqa: BLE001, S110 - any fault of a kind: "not allowed"
             pass
 
         problem = self._problem(
@@ -171,7 +178,7 @@ class Reader:
     def _problem(
         self, kind: str, entry: Entry, said: _Said, value: str, allowed: str
     ) -> Problem:
-        used = _used(entry.declared, *self._fallback(entry))
+        used = self._used(entry)
         return Problem(kind, said.origin.where, value, allowed, used=used)
 
     def _fallback(self, entry: Entry) -> tuple[object, Origin]:
@@ -180,9 +187,22 @@ class Reader:
             return entry.declared.closed, Origin("default", "closed")
 
         if entry.key in self._kept:
-            return self._kept[entry.key], Origin("default", "as before")
+            return self._kept[entry.key]
 
         return self._default(entry.declared)
+
+    def _used(self, entry: Entry) -> str:
+        """Say what a wrong value means."""
+        declared = entry.declared
+        if declared.closed is not None:
+            return "it fails closed"
+
+        secret = declared.secret
+        value = declared.kind.show(self._fallback(entry)[0]) or "nothing"
+        if entry.key in self._kept:
+            return f"{'the one before' if secret else value} stays in force"
+
+        return "the default is used" if secret else f"{value} (the default) is used"
 
     def _default(self, declared: Setting[object]) -> tuple[object, Origin]:
         if self.relaxed and declared.relaxed is not None:
@@ -195,17 +215,6 @@ class Reader:
             self.wrong_arguments.append(str(problem._replace(used="")))
         else:
             self.problems.append(problem)
-
-
-def _used(declared: Setting[object], fallback: object, origin: Origin) -> str:
-    if origin.name == "closed":
-        return "it fails closed"
-
-    if declared.secret:
-        return "the default is used"
-
-    kept = "stays in force" if origin.name == "as before" else "(the default) is used"
-    return f"{declared.kind.show(fallback) or 'empty'} {kept}"
 
 
 def _parse(kind: Kind[object], raw: object) -> object:

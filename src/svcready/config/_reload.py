@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from svcready.config._load import load_inputs
-from svcready.config._problems import Problem
 from svcready.config._table import entries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from svcready.config._settings import Settings
 
 __all__ = ["reload"]
@@ -34,34 +35,17 @@ def reload(settings: Settings) -> Settings:
     if settings.inputs is None:
         return settings
 
-    kept = settings.values()
+    kept = {key: (value, settings.origin(key)) for key, value in _plain(settings)}
     fresh = load_inputs(settings.inputs, kept=kept)
     broken = tuple(each for each in fresh.problems if each.kind == "unreadable")
     if broken:
         others = (each for each in settings.problems if each.kind != "unreadable")
         return replace(settings, problems=(*broken, *others))
 
-    sections: dict[str, object] = {}
-    origins = dict(fresh.origins)
-    waiting = []
-    for entry in entries():
-        section, field = entry.key.split(".")
-        now = getattr(getattr(fresh, section), field)
-        if entry.declared.reloadable or now == kept[entry.key]:
-            if origins[entry.key].name == "as before":
-                origins[entry.key] = settings.origin(entry.key)
+    fresh.named.carry_over(settings.named)
+    return fresh
 
-            continue
 
-        made = sections.get(section, getattr(fresh, section))
-        sections[section] = replace(made, **{field: kept[entry.key]})
-        waiting.append(Problem("restart", fresh.origin(entry.key).where or entry.key))
-        origins[entry.key] = settings.origin(entry.key)
-
-    return replace(
-        fresh,
-        **sections,
-        named=fresh.named.carried_over(settings.named),
-        origins=origins,
-        problems=(*fresh.problems, *waiting),
-    )
+def _plain(settings: Settings) -> Iterator[tuple[str, object]]:
+    values = settings.values()
+    return ((entry.key, values[entry.key]) for entry in entries())

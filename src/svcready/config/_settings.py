@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.config._named import Named
-from svcready.config._origins import DEFAULT_ORIGIN, Origin
-from svcready.config._problems import Problem
+from svcready.config._origins import DEFAULT_ORIGIN
 from svcready.config._sections import (
     AdminSettings,
     AuditSettings,
@@ -28,6 +26,12 @@ from svcready.config._sections import (
     XraySettings,
 )
 from svcready.config._table import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from svcready.config._origins import Origin
+    from svcready.config._problems import Problem
 
 __all__ = ["Inputs", "Settings"]
 
@@ -84,9 +88,7 @@ class Settings:
     def values(self) -> dict[str, object]:
         """Return every value in force by its key, secrets included."""
         flat = {
-            entry.key: getattr(
-                getattr(self, entry.key.partition(".")[0]), entry.field
-            )
+            entry.key: getattr(getattr(self, entry.key.partition(".")[0]), entry.field)
             for entry in entries()
         }
         return {**flat, **self.named.flat()}
