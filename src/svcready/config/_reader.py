@@ -153,6 +153,9 @@ class Reader:
                 known = isinstance(error, SecretError)
                 reason = str(error) if known else type(error).__name__
                 self.problems.append(self._problem("secret", entry, said, MASK, reason))
+                if entry.key in self._kept:  # it was right once: an outage is no edit
+                    return self._kept[entry.key][0], True
+
                 return self._fallback(entry)[0], False
 
         value: object = None
@@ -211,6 +214,12 @@ class Reader:
         return declared.default, DEFAULT_ORIGIN
 
     def _note(self, origin: Origin, problem: Problem) -> None:
+        twice = origin.kind == "standard" and any(
+            problem[:4] == other[:4] for other in self.problems
+        )
+        if twice:  # several settings honour the same variable
+            return
+
         if origin.kind == "argument":
             self.wrong_arguments.append(str(problem._replace(used="")))
         else:
