@@ -1,1 +1,85 @@
-"""The command line, `svcready`."""
+"""The command line, `svcready`: a table of commands, each imported when it is run."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready._core.optional import installed
+from svcready.errors import SvcreadyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["COMMANDS", "Command", "main"]
+
+_USAGE_ERROR = 2
+
+
+class Command(NamedTuple):
+    """One command: where it is, and what it does."""
+
+    module: str
+    """Has a function `main(arguments) -> int`."""
+    help: str
+    """One line for the list of commands."""
+
+
+COMMANDS = {
+    "config": Command(
+        "svcready.cli.config", "show every setting in force and where it was said"
+    ),
+    "demo": Command("svcready.demo", "run a service and see all of it at work"),
+}
+"""Every command by its word."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one command.
+
+    Args:
+        argv: The words after the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0 if all is well, 2 for a wrong command line.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in {"-V", "--version"}:
+        print(f"svcready {version('svcready')}")
+        return 0
+
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(_usage())
+        return 0 if words else _USAGE_ERROR
+
+    command = COMMANDS.get(words[0])
+    if command is None:
+        print(f"svcready: no command {words[0]!r}\n\n{_usage()}", file=sys.stderr)
+        return _USAGE_ERROR
+
+    try:
+        run: Callable[[list[str]], int] = import_module(command.module).main
+        return run(words[1:])
+    except SvcreadyError as error:
+        print(f"svcready: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _usage() -> str:
+    there = {word: command for word, command in COMMANDS.items() if _is_there(command)}
+    width = max(len(word) for word in there)
+    lines = [f"  {word:<{width}}  {command.help}" for word, command in there.items()]
+    options = "  --version, --help"
+    return "\n".join(("usage: svcready COMMAND [options]", "", *lines, "", options))
+
+
+def _is_there(command: Command) -> bool:
+    return installed(command.module)

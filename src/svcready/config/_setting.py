@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
     from svcready.config._kinds import Kind
 
-__all__ = ["Setting", "Standard", "setting", "standard"]
+__all__ = ["Setting", "Standard", "setting", "settings_of", "standard"]
 
 T = TypeVar("T")
 
@@ -21,6 +21,8 @@ class Standard(Generic[T]):
     """Its full name, `OTEL_SERVICE_NAME`."""
     kind: Kind[T]
     """How its text is read, where that differs from ours (milliseconds, negation)."""
+    key: str = ""
+    """The one key that counts, where the variable is a list of `key=value` pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Setting(Generic[T]):
     kind: Kind[T]
     default: T
     help: str
-    """One line for the reference table, without a full stop's neighbour."""
+    """One line for the reference table, without a full stop."""
     relaxed: T | None
     """The default in the environments development, dev, local and test, if another."""
     standards: tuple[Standard[T], ...]
@@ -41,11 +43,21 @@ class Setting(Generic[T]):
     """What a malformed value of a security setting means; None: the default."""
     reloadable: bool
     """A changed configuration file takes effect without a restart."""
+    in_file: bool
+    """May stand in the configuration file."""
 
 
-def standard(name: str, kind: Kind[T]) -> Standard[T]:
-    """Name a standard variable that a setting honours beneath its own."""
-    return Standard(name, kind)
+def standard(name: str, kind: Kind[T], *, key: str = "") -> Standard[T]:
+    """
+    Name a standard variable that a setting honours beneath its own.
+
+    Args:
+        name: Its full name, `OTEL_SERVICE_NAME`.
+        kind: How its text, or the text at *key*, is read.
+        key: The one key that counts in a list of pairs: `service.name` in
+            `OTEL_RESOURCE_ATTRIBUTES`.
+    """
+    return Standard(name, kind, key)
 
 
 def setting(
@@ -58,6 +70,7 @@ def setting(
     secret: bool = False,
     closed: T | None = None,
     reloadable: bool = False,
+    in_file: bool = True,
 ) -> T:
     """
     Declare a field of a section; sections are frozen keyword-only dataclasses.
@@ -75,9 +88,28 @@ def setting(
         secret: Mask it everywhere, and let it be a reference to a secret.
         closed: For security settings, what a malformed value means (admit nobody).
         reloadable: A changed file takes effect at once.
+        in_file: False for what must be known before the file is read.
     """
     declared = Setting(
-        kind, default, help, relaxed, standards, secret, closed, reloadable
+        kind=kind,
+        default=default,
+        help=help,
+        relaxed=relaxed,
+        standards=standards,
+        secret=secret,
+        closed=closed,
+        reloadable=reloadable,
+        in_file=in_file,
     )
-    made: T = field(default=default, metadata={"setting": declared})
+    made: T = field(default=default, repr=not secret, metadata={"setting": declared})
     return made
+
+
+def settings_of(section: type) -> dict[str, Setting[object]]:
+    """Return the settings that the section class *section* declares, by field."""
+    declared: dict[str, Setting[object]] = {}
+    for name, each in section.__dataclass_fields__.items():  # type: ignore[attr-defined]
+        if "setting" in each.metadata:
+            declared[name] = cast("Setting[object]", each.metadata["setting"])
+
+    return declared

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from svcready.config._kinds import FLAG, duration
+from svcready.config._setting import setting
 
 __all__ = ["AuditSettings"]
 
@@ -15,4 +17,12 @@ class AuditSettings:
 
     section: ClassVar[str] = "AUDIT"
 
-    """No settings yet."""
+    enabled: bool = setting(True, FLAG, "Writes the audit log")
+    block_max_s: float = setting(
+        1.0,
+        duration(high=60.0),
+        "How long an audit record may wait to be written",
+    )
+    strict: bool = setting(
+        False, FLAG, "Raises in the application when a record could not be written"
+    )

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from svcready.config._kinds import FLAG
+from svcready.config._kinds import FLAG, integer, matching
 from svcready.config._setting import setting
 
 __all__ = ["HttpSettings"]
+
+_HEADER = matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", "a header's name")
+_PREFIX = matching(
+    r"(?:/[A-Za-z0-9._~-]+)*", "a path such as /ops, without a slash at its end"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,4 +22,29 @@ class HttpSettings:
 
     section: ClassVar[str] = "HTTP"
 
-    enabled: bool = setting(True, FLAG, "Switches this part off when false")
+    enabled: bool = setting(True, FLAG, "Wraps web applications at all")
+    path_prefix: str = setting(
+        "", _PREFIX, "Stands before /health, /metrics and /admin, to move them"
+    )
+    request_id_header: str = setting(
+        "X-Request-ID", _HEADER, "Carries the id of this hop's request"
+    )
+    correlation_id_header: str = setting(
+        "X-Correlation-ID", _HEADER, "Carries the id that a chain of calls shares"
+    )
+    access_log: bool = setting(
+        True, FLAG, "Writes one log line per request", reloadable=True
+    )
+    response_headers: bool = setting(
+        True, FLAG, "Sends the request's and the trace's ids back to the caller"
+    )
+    trusted_hops: int = setting(
+        0,
+        integer(0, 32),
+        "How many proxies in front are ours, to find the caller's address",
+    )
+    route_limit: int = setting(
+        200,
+        integer(1, 100_000),
+        "How many distinct routes are told apart; the rest is `__other__`",
+    )

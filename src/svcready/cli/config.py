@@ -1,0 +1,116 @@
+"""The command `svcready config`: every setting in force, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import ArgumentParser
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from svcready._transport.aws import SecretResolver
+from svcready.cli._style import style_for
+from svcready.config import describe, load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from svcready.cli._style import Style
+    from svcready.config import Row, Settings
+
+__all__ = ["main"]
+
+_DEADLINE_S = 5.0
+_WIDEST_VALUE = 48
+
+
+def main(arguments: Sequence[str]) -> int:
+    """
+    Print the settings that a service started here and now would have.
+
+    What its code says by `init(settings=...)` is not known here; everything else is.
+
+    Returns:
+        0, or 1 with `--check` if anything is wrong.
+    """
+    parser = ArgumentParser(
+        prog="svcready config",
+        description="Show every setting in force, where it was said, and what is "
+        "wrong: environment and file. What the code says is beneath both and not "
+        "known here.",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with 1 if anything is wrong"
+    )
+    options = parser.parse_args(arguments)
+    settings = load(environ=os.environ, resolve_secret=SecretResolver(_DEADLINE_S))
+    if options.json:
+        print(_as_json(settings))
+    else:
+        print(_as_text(settings, style_for(sys.stdout, os.environ)))
+
+    return 1 if options.check and settings.problems else 0
+
+
+def _as_json(settings: Settings) -> str:
+    report = {
+        "svcready": version("svcready"),
+        "environment": settings.service.environment,
+        "settings": {
+            row.key: {"value": row.value, "unit": row.unit, "origin": row.origin}
+            for row in describe(settings)
+        },
+        "pinned": list(settings.pinned),
+        "problems": [
+            {"text": str(problem), **problem._asdict()} for problem in settings.problems
+        ],
+    }
+    return json.dumps(report, indent=2)
+
+
+def _as_text(settings: Settings, style: Style) -> str:
+    rows = describe(settings)
+    head = f"svcready {version('svcready')} | {settings.service.environment}"
+    lines = [style(head, "bold")]
+    names = max(len(_name(row)) for row in rows)
+    values = min(max(len(_value(row)) for row in rows), _WIDEST_VALUE)
+    section = ""
+    for row in rows:
+        if row.key.partition(".")[0] != section:
+            section = row.key.partition(".")[0]
+            lines += ["", style(section, "bold")]
+
+        lines.append(_line(row, names, values, style))
+
+    if settings.pinned:
+        lines += ["", "In the file, but the environment decides:"]
+        lines += [f"  {key}" for key in settings.pinned]
+
+    problems = settings.problems
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines += ["", style(count, "bold", "red")]
+        lines += [f"  {style('!', 'red')} {problem}" for problem in problems]
+    else:
+        lines += ["", style("no problems", "green")]
+
+    return "\n".join(lines)
+
+
+def _line(row: Row, names: int, values: int, style: Style) -> str:
+    plain = f"  {_name(row):<{names}}  {_value(row):<{values}}  "
+    if row.is_default:
+        return style(f"{plain}{row.origin}", "dim")
+
+    return f"{plain}{style(row.origin, 'yellow')}"
+
+
+def _name(row: Row) -> str:
+    return row.key.partition(".")[2]
+
+
+def _value(row: Row) -> str:
+    text = row.value or "-"
+    return f"{text} {row.unit}" if row.unit and row.value else text

@@ -1,0 +1,54 @@
+"""Descriptions of the settings in force: every value, masked, and where it was said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready.config._masking import MASK, redacted
+from svcready.config._named import KINDS
+from svcready.config._table import entries
+
+if TYPE_CHECKING:
+    from svcready.config._settings import Settings
+
+__all__ = ["Row", "describe"]
+
+
+class Row(NamedTuple):
+    """One value in force."""
+
+    key: str
+    """`log.level`."""
+    value: str
+    """As a variable would spell it; masked if it is secret and not empty."""
+    unit: str
+    """Of the plain number: `s`, `bytes`, or empty."""
+    origin: str
+    """Where it was said: a variable, a file's table, init(...), default."""
+    is_default: bool
+    """Nobody said anything else."""
+
+
+def describe(settings: Settings) -> tuple[Row, ...]:
+    """Return every value in force, section by section, then what is said by names."""
+    rows = []
+    for entry in entries():
+        value = getattr(getattr(settings, entry.key.partition(".")[0]), entry.field)
+        kind, origin = entry.declared.kind, settings.origin(entry.key)
+        text = redacted(kind.show(value))
+        if entry.declared.secret and value:
+            text = MASK
+
+        unit = kind.unit if text else ""
+        row = Row(entry.key, text, unit, str(origin), origin.kind == "default")
+        rows.append(row)
+
+    for key, said in settings.named.flat_explained().items():
+        word, _, rest = key.partition(".")
+        named = KINDS[word.upper()]
+        field = "value" if named.bare else rest.rpartition(".")[2]
+        kind = named.fields[field].kind
+        text = redacted(kind.show(said.value))
+        rows.append(Row(key, text, kind.unit, str(said.origin), is_default=False))
+
+    return tuple(rows)

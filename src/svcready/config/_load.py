@@ -1,0 +1,228 @@
+"""Loading: environment over file over code over defaults, and every problem at once."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
+
+from svcready.config._file import FileValues, parse_file, read_regular_file
+from svcready.config._named import DEFAULT, KINDS, Named, NamedValue
+from svcready.config._names import (
+    named_arguments,
+    named_variables,
+    unknown_arguments,
+    unknown_variables,
+)
+from svcready.config._problems import Problem, nearest
+from svcready.config._reader import Reader
+from svcready.config._secrets import resolve_file_secret
+from svcready.config._sections import (
+    AdminSettings,
+    AuditSettings,
+    CloudwatchSettings,
+    CoreSettings,
+    HealthSettings,
+    HttpSettings,
+    LifecycleSettings,
+    LogSettings,
+    MetricsSettings,
+    OtlpSettings,
+    PrometheusSettings,
+    ResilienceSettings,
+    ServiceSettings,
+    TracingSettings,
+    XraySettings,
+)
+from svcready.config._settings import RELAXED, Inputs, Settings
+from svcready.config._table import PREFIX, entries, known_keys, standard_names
+from svcready.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from svcready.config._named import Layer, NamedText
+    from svcready.config._origins import Origin
+
+__all__ = ["load", "load_inputs"]
+
+S = TypeVar("S")
+
+_FIRST = ("service.environment", "core.config_file")
+_NO_FILE = FileValues({}, (), ())
+
+
+def load(
+    *,
+    environ: Mapping[str, str],
+    arguments: Mapping[str, object] | None = None,
+    service: str | None = None,
+    version: str | None = None,
+    environment: str | None = None,
+    read_file: Callable[[str], bytes] = read_regular_file,
+    resolve_secret: Callable[[str], str] = resolve_file_secret,
+) -> Settings:
+    """
+    Read all settings; a pure function of its arguments.
+
+    A value is taken from the first of: our variable, the standard variables that it
+    honours, the file, the arguments, the default. A standard variable is part of the
+    environment, so it beats file and code; it yields only to our own variable. A
+    source that is wrong is reported, and if it would have decided, the default is
+    used instead (what closes, for a security setting). An empty variable is unset.
+
+    Args:
+        environ: The environment variables.
+        arguments: By dotted key: `{"log.level": "DEBUG"}`.
+        service: The same as the argument `service.name`.
+        version: The same as the argument `service.version`.
+        environment: The same as the argument `service.environment`.
+        read_file: Reads the configuration file.
+        resolve_secret: Resolves one reference to a secret; raises `SecretError`.
+
+    Raises:
+        DeclarationError: An argument is not known or not allowed. Nothing else
+            raises: what is wrong elsewhere is in the result's `problems`.
+    """
+    given = dict(arguments or {})
+    for name, value in (
+        ("name", service),
+        ("version", version),
+        ("environment", environment),
+    ):
+        if value is None:
+            continue
+
+        if f"service.{name}" in given:
+            word = "service" if name == "name" else name
+            message = f"{word} and settings['service.{name}'] are the same: give one"
+            raise DeclarationError(message)
+
+        given[f"service.{name}"] = value
+
+    ours = {
+        name: text
+        for name, text in environ.items()
+        if name[: len(PREFIX)].upper() == PREFIX or name in standard_names()
+    }
+    inputs = Inputs(
+        MappingProxyType(ours), MappingProxyType(given), read_file, resolve_secret
+    )
+    return load_inputs(inputs, kept={})
+
+
+def load_inputs(
+    inputs: Inputs, *, kept: Mapping[str, tuple[object, Origin]]
+) -> Settings:
+    """
+    Read all settings from *inputs*.
+
+    Args:
+        inputs: Where from.
+        kept: On a reload, the values in force with their origins.
+
+    Raises:
+        DeclarationError: An argument is not known or not allowed.
+    """
+    wrong = unknown_arguments(inputs.arguments)
+    reader = Reader(inputs.environ, inputs.arguments, inputs.resolve_secret, kept)
+    name, path = (str(reader.read(known_keys()[key])) for key in _FIRST)
+    reader.relaxed = name in RELAXED
+    file = parse_file(path, name, inputs.read_file) if path else _NO_FILE
+    reader.file = file.values
+    for entry in entries():
+        if entry.key not in _FIRST:
+            reader.read(entry)
+
+    variables, misspelt = named_variables(inputs.environ)
+    sources = (variables, file.named, named_arguments(inputs.arguments))
+    layers = tuple(_layer(reader, texts) for texts in sources)
+    if wrong or reader.wrong_arguments:
+        raise DeclarationError("\n".join((*wrong, *reader.wrong_arguments)))
+
+    unknown = unknown_variables(inputs.environ)
+    problems = (*reader.problems, *file.problems, *misspelt, *unknown)
+    return _settings(reader, layers, problems, inputs)
+
+
+def _settings(
+    reader: Reader,
+    layers: tuple[Layer, ...],
+    problems: tuple[Problem, ...],
+    inputs: Inputs,
+) -> Settings:
+    def make(section: Callable[..., S]) -> S:
+        return section(
+            **{
+                entry.field: reader.values[entry.key]
+                for entry in entries()
+                if entry.section is section
+            }
+        )
+
+    named = Named(layers)
+    said = {key: value.origin for key, value in named.flat_explained().items()}
+    return Settings(
+        core=make(CoreSettings),
+        service=make(ServiceSettings),
+        log=make(LogSettings),
+        audit=make(AuditSettings),
+        metrics=make(MetricsSettings),
+        cloudwatch=make(CloudwatchSettings),
+        prometheus=make(PrometheusSettings),
+        tracing=make(TracingSettings),
+        xray=make(XraySettings),
+        otlp=make(OtlpSettings),
+        health=make(HealthSettings),
+        lifecycle=make(LifecycleSettings),
+        resilience=make(ResilienceSettings),
+        http=make(HttpSettings),
+        admin=make(AdminSettings),
+        named=named,
+        origins=MappingProxyType({**reader.origins, **said}),
+        problems=problems,
+        pinned=_pinned(reader, layers),
+        inputs=inputs,
+    )
+
+
+def _layer(reader: Reader, texts: tuple[NamedText, ...]) -> Layer:
+    """Parse what one source says of things by their names."""
+    layer: Layer = {}
+    for kind, spelt, field, raw, origin in texts:
+        fields = KINDS[kind].fields
+        if field not in fields:
+            near = nearest(field, fields)
+            end = len(origin.name) - len(field)
+            spelling = near.upper() if origin.kind == "variable" else near
+            meant = f"{origin.name[:end]}{spelling}" if near else ""
+            problem = Problem("unknown", origin.where, nearest=meant)
+            if origin.kind == "argument":
+                reader.wrong_arguments.append(str(problem))
+            else:
+                reader.problems.append(problem)
+
+            continue
+
+        value, usable = reader.parse_named(fields[field].kind, raw, origin)
+        if usable:
+            layer.setdefault((kind, spelt), {})[field] = NamedValue(value, origin)
+
+    return layer
+
+
+def _pinned(reader: Reader, layers: tuple[Layer, ...]) -> tuple[str, ...]:
+    """Return the keys that the file sets in vain."""
+    plain = [
+        key
+        for key in reader.file
+        if reader.origins[key].kind in {"variable", "standard"}
+    ]
+    variables, file = layers[:2]
+    named = [
+        said.origin.where
+        for (kind, spelt), fields in file.items()
+        for field, said in fields.items()
+        if field in variables.get((kind, spelt), {})
+        or field in variables.get((kind, DEFAULT), {})
+    ]
+    return (*plain, *named)

@@ -1,0 +1,264 @@
+"""Settings of things that have names: policies, checks, groups, buckets, limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from svcready._core.declarations import variable
+from svcready.config._kinds import (
+    BOUNDS,
+    DURATION,
+    FLAG,
+    NAMES,
+    RATE,
+    RATIO,
+    choice,
+    duration,
+    integer,
+    number,
+)
+from svcready.config._problems import Problem, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from svcready.config._kinds import (
+        Kind,
+    )
+    from svcready.config._origins import Origin
+
+__all__ = [
+    "DEFAULT",
+    "KINDS",
+    "Layer",
+    "Named",
+    "NamedField",
+    "NamedKind",
+    "NamedText",
+    "NamedValue",
+    "dotted",
+]
+
+T = TypeVar("T")
+
+DEFAULT = "DEFAULT"
+"""The name that means all of a kind."""
+
+
+class NamedField(NamedTuple, Generic[T]):
+    """One field that can be tuned on things of a kind."""
+
+    kind: Kind[T]
+    """How its values are read."""
+    help: str
+    """One line for the reference table."""
+
+
+class NamedKind(NamedTuple):
+    """A kind of things that have names."""
+
+    fields: Mapping[str, NamedField[object]]
+    """What can be tuned, by field; a kind without fields has one, called `value`."""
+    help: str
+    """What things of this kind are."""
+    bare: bool = False
+    """The name stands alone, without a field behind it."""
+
+
+class NamedText(NamedTuple):
+    """What was said of a thing by its name, not yet parsed."""
+
+    kind: str
+    """`POLICY`, ..."""
+    spelt: str
+    """The name as variables spell it."""
+    field: str
+    """The field; `value` for kinds whose names stand alone."""
+    raw: object
+    """What was said."""
+    origin: Origin
+    """Where."""
+
+
+class NamedValue(NamedTuple):
+    """A value for one field of one name."""
+
+    value: object
+    """The parsed value."""
+    origin: Origin
+    """Where it was said."""
+
+
+_MODE = choice("enforce", "observe", "off")
+_MANY = 1_000_000
+
+
+def _field(kind: Kind[T], text: str) -> NamedField[object]:
+    return NamedField(kind, text)  # type: ignore[arg-type] # a kind only gives values
+
+
+_POLICY = {
+    "mode": _field(_MODE, "enforce; observe decides but refuses nothing; off"),
+    "deadline_s": _field(DURATION, "For the whole call, retries included"),
+    "timeout_s": _field(DURATION, "For one attempt"),
+    "retry_attempts": _field(integer(1, 100), "Calls in all; 1 never retries"),
+    "retry_base_s": _field(DURATION, "Bounds the first wait; doubles each time"),
+    "retry_max_s": _field(DURATION, "Bounds every wait"),
+    "retry_timeout_s": _field(DURATION, "No retry starts after this long"),
+    "retry_hint_max_s": _field(DURATION, "Longest Retry-After that is waited for"),
+    "retry_budget": _field(RATIO, "Retries that each first call pays for"),
+    "retry_reserve_per_s": _field(number(0, _MANY), "Retries per second always free"),
+    "breaker_window_s": _field(duration(0.1, 86400), "Length of the sliding window"),
+    "breaker_min_calls": _field(integer(1, _MANY), "Fewer calls never open it"),
+    "breaker_failure_rate": _field(RATIO, "Opens at this share of failures"),
+    "breaker_slow_after_s": _field(DURATION, "Calls from this long count as slow"),
+    "breaker_slow_rate": _field(RATIO, "Opens at this share of slow calls"),
+    "breaker_consecutive_failures": _field(
+        integer(0, _MANY), "Opens after as many failures in a row; 0 never"
+    ),
+    "breaker_open_s": _field(DURATION, "First time that it stays open"),
+    "breaker_open_max_s": _field(DURATION, "Longest time that it stays open"),
+    "breaker_probes": _field(integer(1, 1000), "Successes in a row that close it"),
+    "bulkhead_max_concurrent": _field(integer(1, _MANY), "Calls at the same time"),
+    "bulkhead_max_queue": _field(integer(0, _MANY), "Calls that may wait for a place"),
+    "bulkhead_max_wait_s": _field(DURATION, "How long they may wait"),
+}
+_CHECK = {
+    "enabled": _field(FLAG, "Runs at all"),
+    "critical": _field(FLAG, "Takes the service out of rotation when it fails"),
+    "timeout_s": _field(duration(0.001, 3600), "A run that takes longer has failed"),
+    "interval_s": _field(duration(0.1, 86400), "From one run to the next"),
+    "fail_after": _field(integer(1, 1000), "Failures in a row that make it fail"),
+    "recover_after": _field(integer(1, 1000), "Successes in a row that make it pass"),
+}
+_LIMIT = {
+    "mode": _field(_MODE, "enforce; observe counts but refuses nothing; off"),
+    "rate": _field(RATE, "Calls that come back per time"),
+    "burst": _field(integer(1, _MANY), "Calls that may come at once"),
+}
+KINDS: Mapping[str, NamedKind] = {
+    "POLICY": NamedKind(_POLICY, "How calls to one dependency are guarded"),
+    "CHECK": NamedKind(_CHECK, "A health check"),
+    "GROUP": NamedKind(
+        {"checks": _field(NAMES, "The checks that it is made of")},
+        "A group of health checks",
+    ),
+    "BUCKETS": NamedKind(
+        {"value": _field(BOUNDS, "The upper bounds of a histogram's buckets")},
+        "A histogram",
+        bare=True,
+    ),
+    "LIMIT": NamedKind(_LIMIT, "A rate limit"),
+}
+"""Every kind of named things, by its word in variables."""
+
+Layer = dict[tuple[str, str], dict[str, NamedValue]]
+
+
+class Named:
+    """
+    What environment, file and code say of things by their names.
+
+    Names are compared as variables spell them. It notes which names were asked for:
+    those are the declared ones, and the rest is unmatched.
+
+    Args:
+        layers: By (kind, name as in variables) and field; the strongest source first.
+    """
+
+    def __init__(self, layers: tuple[Layer, ...] = ()) -> None:
+        self._layers = layers
+        self._declared: set[tuple[str, str]] = set()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Named) and self.flat() == other.flat()
+
+    __hash__ = None  # type: ignore[assignment] # it notes what was asked for
+
+    def __repr__(self) -> str:
+        return f"Named({self.flat()!r})"
+
+    def values(self, kind: str, name: str) -> Mapping[str, object]:
+        """
+        Return what is said of the thing *name*, and note that it is declared.
+
+        A stronger source wins over a weaker one, whichever of them says `DEFAULT`;
+        within one source the name wins over `DEFAULT`.
+
+        Args:
+            kind: `POLICY`, `CHECK`, `GROUP`, `BUCKETS` or `LIMIT`.
+            name: Its name as declared.
+
+        Returns:
+            Values by field; what nobody spoke of is missing. `BUCKETS` has one
+            field, `value`.
+        """
+        found = self.explained(kind, name)
+        return {field: said.value for field, said in found.items()}
+
+    def explained(self, kind: str, name: str) -> Mapping[str, NamedValue]:
+        """Return the same as `values`, each with where it was said."""
+        spelt = variable(name)
+        self._declared.add((kind, spelt))
+        merged: dict[str, NamedValue] = {}
+        for layer in reversed(self._layers):
+            merged |= layer.get((kind, DEFAULT), {})
+            merged |= layer.get((kind, spelt), {})
+
+        return merged
+
+    def unmatched(
+        self, declared: Mapping[str, Iterable[str]] | None = None
+    ) -> tuple[Problem, ...]:
+        """
+        Return a problem for everything said of names that nobody declared.
+
+        Args:
+            declared: Names by kind that were declared without asking for values.
+        """
+        known = set(self._declared)
+        for kind, names in (declared or {}).items():
+            known |= {(kind, variable(name)) for name in names}
+
+        problems = []
+        for layer in self._layers:
+            for (kind, spelt), fields in layer.items():
+                if spelt == DEFAULT or (kind, spelt) in known:
+                    continue
+
+                near = nearest(spelt, [name for of, name in known if of == kind])
+                for said in fields.values():
+                    instead = said.origin.name.upper().replace(spelt, near, 1)
+                    problem = Problem("unmatched", said.origin.where)
+                    if near:
+                        is_variable = said.origin.kind == "variable"
+                        near_name = instead if is_variable else near.lower()
+                        problem = problem._replace(nearest=near_name)
+
+                    problems.append(problem)
+
+        return tuple(problems)
+
+    def flat(self) -> dict[str, object]:
+        """Return all that is said by dotted names, the strongest source's word."""
+        return {name: said.value for name, said in self.flat_explained().items()}
+
+    def flat_explained(self) -> dict[str, NamedValue]:
+        """Return the same as `flat`, each with where it was said."""
+        flat: dict[str, NamedValue] = {}
+        for layer in reversed(self._layers):
+            for (kind, spelt), fields in layer.items():
+                for field, said in fields.items():
+                    flat[dotted(kind, spelt, field)] = said
+
+        return dict(sorted(flat.items()))
+
+    def carry_over(self, before: Named) -> None:
+        """Take over the names that were asked for of the settings *before*."""
+        self._declared = before._declared
+
+
+def dotted(kind: str, spelt: str, field: str) -> str:
+    """Return the key of a named value: `policy.payments.retry_attempts`."""
+    name = f"{kind}.{spelt}".lower()
+    return name if KINDS[kind].bare else f"{name}.{field}"

@@ -1,0 +1,157 @@
+"""Names: which variables and arguments are known, and what the others meant."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from svcready._core.declarations import variable
+from svcready.config._masking import looks_secret, shown
+from svcready.config._named import KINDS, NamedText
+from svcready.config._origins import Origin
+from svcready.config._problems import Problem, nearest, suggestion
+from svcready.config._reader import text_of
+from svcready.config._table import PREFIX, entries, known_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "named_arguments",
+    "named_variables",
+    "unknown_arguments",
+    "unknown_variables",
+]
+
+_MOST_REPORTED = 100
+# Kubernetes tells every container of a service called `svcready-demo` by
+# SVCREADY_DEMO_SERVICE_HOST, SVCREADY_DEMO_PORT, SVCREADY_DEMO_PORT_80_TCP_ADDR, ...
+_LINK = re.compile(
+    r"SVCREADY_\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?"
+    r"|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+_LINK_VALUE = re.compile(r"(?:tcp|udp|sctp)://[0-9a-fA-F.:\[\]]{1,64}")
+
+
+def named_variables(
+    environ: Mapping[str, str],
+) -> tuple[tuple[NamedText, ...], tuple[Problem, ...]]:
+    """Return what variables say by names, and a problem for each that is misspelt."""
+    said: list[NamedText] = []
+    problems: list[Problem] = []
+    for name in _ours(environ):
+        text = text_of(environ, name)
+        kind, separator, rest = name[len(PREFIX) :].partition("__")
+        if text is None or not separator or kind not in KINDS:
+            continue
+
+        bare = KINDS[kind].bare
+        thing, divider, field = rest.partition("__")
+        if (
+            variable(thing) != thing
+            or not thing
+            or bool(field) is bare
+            or (divider and not field)
+        ):
+            shape = f"{PREFIX}{kind}__<NAME>" + ("" if bare else "__<FIELD>")
+            problems.append(_unknown(name, shape))
+            continue
+
+        origin = Origin("variable", name)
+        said.append(NamedText(kind, thing, field.lower() or "value", text, origin))
+
+    return tuple(said), tuple(problems)
+
+
+def named_arguments(arguments: Mapping[str, object]) -> tuple[NamedText, ...]:
+    """Return what arguments say by names: `policy.payments.retry_attempts`."""
+    said = []
+    for key, raw in arguments.items():
+        kind, name, field = _split(key)
+        if kind:
+            origin = Origin("argument", key)
+            said.append(NamedText(kind, variable(name), field, raw, origin))
+
+    return tuple(said)
+
+
+def unknown_arguments(arguments: Mapping[str, object]) -> list[str]:
+    """Return a message for every argument whose key means nothing."""
+    messages = []
+    for key in arguments:
+        if key in known_keys() or _split(key)[0]:
+            continue
+
+        word = key if isinstance(key, str) else ""
+        kinds = [f"{kind.lower()}.<name>" for kind in KINDS]
+        near = suggestion(nearest(word.lower(), [*known_keys(), *kinds]))
+        messages.append(f"the setting {key!r} is not known{near}")
+
+    return messages
+
+
+def unknown_variables(environ: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Return a problem for every variable of ours that means nothing."""
+    known = {entry.variable: entry.declared.secret for entry in entries()}
+    unknown = [
+        name
+        for name in _ours(environ)
+        if name not in known and not _is_named(name) and not _is_link(name, environ)
+    ]
+    kinds = [f"{PREFIX}{kind}__<NAME>" for kind in KINDS]
+    problems = []
+    for name in unknown[:_MOST_REPORTED]:
+        rest = name[len(PREFIX) :].upper()
+        near = nearest(rest, [each[len(PREFIX) :] for each in (*known, *kinds)])
+        meant = f"{PREFIX}{near}" if near else ""
+        secret = known.get(meant, True) or looks_secret(name)
+        problem = _unknown(name, meant)
+        if not secret:
+            problem = problem._replace(value=shown(environ[name], secret=False))
+
+        problems.append(problem)
+
+    more = len(unknown) - len(problems)
+    if more:
+        problems.append(Problem("unknown", f"{more} more variables {PREFIX}*"))
+
+    return tuple(problems)
+
+
+def _ours(environ: Mapping[str, str]) -> Iterable[str]:
+    return (name for name in environ if name[: len(PREFIX)].upper() == PREFIX)
+
+
+def _unknown(name: str, meant: str) -> Problem:
+    cut = name if len(name) <= 120 else f"{name[:120]}…"
+    spelt = cut if cut.isprintable() else ascii(cut)
+    return Problem("unknown", spelt, nearest=meant)
+
+
+def _is_named(name: str) -> bool:
+    kind, separator, _ = name[len(PREFIX) :].partition("__")
+    return name.startswith(PREFIX) and bool(separator) and kind in KINDS
+
+
+def _is_link(name: str, environ: Mapping[str, str]) -> bool:
+    if len(name) > 256:
+        return False
+
+    if name.endswith("_PORT") and _LINK_VALUE.fullmatch(environ[name]):
+        return True
+
+    return _LINK.fullmatch(name) is not None
+
+
+def _split(key: object) -> tuple[str, str, str]:
+    """Return kind, name and field of an argument's key; an empty kind if it is none."""
+    if not isinstance(key, str):
+        return "", "", ""
+
+    kind, _, rest = key.partition(".")
+    if kind != kind.lower() or kind.upper() not in KINDS:
+        return "", "", ""
+
+    kind = kind.upper()
+    name, _, field = (rest, "", "value") if KINDS[kind].bare else rest.rpartition(".")
+    return (kind, name, field) if variable(name) and field else ("", "", "")
