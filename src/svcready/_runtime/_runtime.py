@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
@@ -172,6 +171,26 @@ class Runtime:
         with _stopping:
             self.flush(self.settings.lifecycle.flush_timeout_s)
 
+    def problems(self) -> tuple[str, ...]:
+        """
+        Return everything that is wrong with the configuration, one line each.
+
+        What can only be judged once the service is ready (a variable for a check that
+        nobody declared) joins then.
+        """
+        problems = [str(problem) for problem in self.settings.problems]
+        problems += getattr(self.tracing, "problems", ())
+        if self._ready:
+            problems += map(str, self.settings.named.unmatched())
+            if self.health is not None:
+                problems += self.health.problems()
+
+        return tuple(problems)
+
+    def redact_query(self, query: str) -> str:
+        """Return a query string with its secrets replaced by markers."""
+        return self.redactor.url("?" + query)[1:]
+
     def flush(self, timeout_s: float) -> bool:
         """
         Send everything that is pending.
@@ -225,4 +244,3 @@ class Runtime:
 
     def _after_fork(self) -> None:
         self._ready = False
-        self.pid = os.getpid()

@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextvars import Token
 
-    from svcready._runtime import Serving
-    from svcready.admin import OpsSurface
-    from svcready.logging._access import AccessLog
-    from svcready.metrics._http import Duration, HttpMetrics
-    from svcready.tracing._server import ServerTrace, ServerTracer
+    from svcready.adapters._plan import RequestPlan
+    from svcready.metrics._http import Level
+    from svcready.tracing._server import ServerTrace
 
-__all__ = ["CLIENT_CLOSED", "UNMATCHED", "Headers", "Request", "RequestPlan"]
+__all__ = ["CLIENT_CLOSED", "UNMATCHED", "Headers", "Request"]
 
 UNMATCHED = "__unmatched__"
 """The route of every request that no route matched: one value, one series."""
@@ -32,17 +30,11 @@ _METHODS = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS")
     + ("PATCH", "POST", "PUT", "QUERY", "TRACE")
 )
-_MAX_KEPT = 4096
 _valid_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+=@~-]{0,127}").fullmatch
 
 
 class Headers:
-    """
-    The inbound headers that matter, filled by an adapter in one pass.
-
-    A header that came twice counts as absent where a second value makes it invalid
-    (`traceparent`); the adapters see to that.
-    """
+    """The inbound headers that matter; an adapter fills them in one pass."""
 
     __slots__ = (
         "baggage",
@@ -62,159 +54,6 @@ class Headers:
         self.baggage: str | None = None
 
 
-class RequestPlan:
-    """
-    Everything that requests need, taken once: direct references, no look-ups.
-
-    A wrapper holds one plan in its cell; a change of configuration replaces the plan,
-    and a request in flight ends on the plan that it began with.
-
-    Args:
-        now: A monotonic clock, in seconds.
-        tracer: Begins server spans.
-        access: Writes access lines; None if they are switched off.
-        log_error: Writes the one line of an error that no handler caught.
-        metrics: Gives the kept children of the HTTP metrics; None if switched off.
-        ops: Answers the operator's paths.
-        serving: Who is told when the service serves, is ready, and stops.
-        redact_query: Hides secrets in a query string.
-        request_id_header: Its name, as a client sends it.
-        correlation_id_header: Its name, as a client sends it.
-        send_headers: Whether responses carry our ids.
-        trusted_hops: How many proxies in front of us write X-Forwarded-For.
-    """
-
-    __slots__ = (
-        "_children",
-        "_hops",
-        "_request_id_name",
-        "access",
-        "log_error",
-        "metrics",
-        "now",
-        "ops",
-        "redact_query",
-        "request_id_header",
-        "send_headers",
-        "serving",
-        "tracer",
-        "wanted",
-        "wanted_environ",
-    )
-
-    def __init__(  # noqa: PLR0913 - the plan is the list of what a request needs
-        self,
-        *,
-        now: Callable[[], float],
-        tracer: ServerTracer,
-        access: AccessLog | None,
-        log_error: Callable[[BaseException], None],
-        metrics: HttpMetrics | None,
-        ops: OpsSurface,
-        serving: Serving,
-        redact_query: Callable[[str], str],
-        request_id_header: str,
-        correlation_id_header: str,
-        send_headers: bool,
-        trusted_hops: int,
-    ) -> None:
-        self.now = now
-        self.tracer = tracer
-        self.access = access
-        self.log_error = log_error
-        self.metrics = metrics
-        self.ops = ops
-        self.serving = serving
-        self.redact_query = redact_query
-        self.request_id_header = request_id_header
-        self.send_headers = send_headers
-        self._hops = trusted_hops
-        self._request_id_name = request_id_header.lower().encode("latin-1")
-        self._children: dict[tuple[str, str, int], Duration] = {}
-        slots = {
-            "traceparent": "traceparent",
-            "tracestate": "tracestate",
-            "x-amzn-trace-id": "xray",
-            "baggage": "baggage",
-            "content-length": "length",
-            correlation_id_header.lower(): "correlation_id",
-            request_id_header.lower(): "request_id",
-        }
-        if trusted_hops:
-            slots["x-forwarded-for"] = "forwarded"
-
-        self.wanted = {name.encode("latin-1"): slot for name, slot in slots.items()}
-        """ASGI header name to the slot that takes its value."""
-        self.wanted_environ = tuple(
-            (_environ_name(name), slot) for name, slot in slots.items()
-        )
-        """WSGI environ key and the slot that takes its value."""
-
-    def client_of(self, peer: str | None, forwarded: str | None) -> str | None:
-        """
-        Return the client's address.
-
-        Args:
-            peer: The address at the other end of the connection.
-            forwarded: X-Forwarded-For, if proxies are trusted: each of them appended
-                the address that it saw, so the client is as many from the right.
-        """
-        if not self._hops or not forwarded:
-            return peer
-
-        seen = [part.strip() for part in forwarded.split(",")]
-        return seen[-self._hops] if len(seen) >= self._hops else seen[0]
-
-    def response_headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
-        """Return the headers that tell the caller our ids, as ASGI spells them."""
-        name, value = request.trace.response_header
-        return (
-            (self._request_id_name, request.request_id.encode("latin-1")),
-            (name.encode("latin-1"), value.encode("latin-1")),
-        )
-
-    def begin(
-        self,
-        method: str,
-        path: str,
-        headers: Headers,
-        describe: Callable[[], Mapping[str, str | int]],
-        *,
-        counted: bool = True,
-    ) -> Request | None:
-        """
-        Give the request its ids, span and context.
-
-        Args:
-            method: The request's method.
-            path: Its raw path, for the sampling rules.
-            headers: What came in.
-            describe: Makes the start attributes of the span; called only if the
-                request is sampled.
-            counted: Whether it counts in the HTTP metrics (a websocket does not).
-
-        Returns:
-            The request in flight, to be ended by `Request.close`; None after a fault
-            of ours, which is reported while the application goes on without us.
-        """
-        try:
-            return Request(self, method, path, headers, describe, counted=counted)
-        except Exception as error:  # noqa: BLE001 - the application goes on
-            report_fault("http.begin", error)
-            return None
-
-    def duration(self, method: str, route: str, status: int) -> Duration | None:
-        """Return the kept child that takes this response's duration."""
-        key = (method, route, status)
-        child = self._children.get(key)
-        if child is None and self.metrics is not None:
-            child = self.metrics.children(method, route, status)
-            if len(self._children) < _MAX_KEPT:
-                self._children[key] = child
-
-        return child
-
-
 class Request:
     """
     One request in flight.
@@ -222,17 +61,27 @@ class Request:
     `complete` is said once the response has left, `close` when the application's
     call has returned, in whatever way; between the two, background tasks still log
     with the request's ids.
+
+    Args:
+        plan: What it begins and ends on.
+        method: The request's method.
+        path: Its raw path.
+        headers: What came in; malformed ids are replaced by new ones.
+        describe: Makes the start attributes of the span, if it is sampled.
+        scheme: `http` or `https`.
+        counted: Whether it counts in the HTTP metrics.
     """
 
     __slots__ = (
-        "_counted",
+        "_level",
         "_plan",
+        "_scheme",
+        "_started_s",
         "_token",
         "completed",
         "correlation_id",
         "method",
         "request_id",
-        "started_s",
         "trace",
     )
 
@@ -244,9 +93,11 @@ class Request:
         headers: Headers,
         describe: Callable[[], Mapping[str, str | int]],
         *,
+        scheme: str,
         counted: bool,
     ) -> None:
         self._plan = plan
+        self._scheme = scheme
         self.method = method = method if method in _METHODS else _OTHER_METHOD
         request_id = headers.request_id
         if request_id is None or not _valid_id(request_id):
@@ -259,7 +110,7 @@ class Request:
         self.request_id = request_id
         self.correlation_id = correlation_id
         self.completed = False
-        self.trace: ServerTrace = plan.tracer.begin(
+        trace: ServerTrace = plan.tracer.begin(
             method,
             path,
             headers.traceparent,
@@ -268,7 +119,7 @@ class Request:
             headers.baggage,
             describe,
         )
-        trace = self.trace
+        self.trace = trace
         trace.activate()
         self._token: Token[ContextRecord | None] = activate(
             ContextRecord(
@@ -279,11 +130,11 @@ class Request:
                 trace.sampled,
             )
         )
-        self._counted = counted and plan.metrics is not None
-        if self._counted:
-            plan.metrics.active(method).inc()  # type: ignore[union-attr]
+        self._level: Level | None = plan.level(method, scheme) if counted else None
+        if self._level is not None:
+            self._level.inc()
 
-        self.started_s = plan.now()
+        self._started_s = plan.now()
 
     def complete(
         self,
@@ -294,7 +145,6 @@ class Request:
         request_bytes: int | None = None,
         response_bytes: int | None = None,
         client: str | None = None,
-        ended_s: float | None = None,
     ) -> None:
         """
         Record the response: metrics, the access line, the span's end.
@@ -306,7 +156,6 @@ class Request:
             request_bytes: The request's declared length.
             response_bytes: What was sent of the body.
             client: The client's address.
-            ended_s: When the response ended, on the plan's clock; now if None.
         """
         if self.completed:
             return
@@ -315,11 +164,15 @@ class Request:
         plan = self._plan
         name = route or UNMATCHED
         try:
-            duration_s = (plan.now() if ended_s is None else ended_s) - self.started_s
-            if self._counted:
-                plan.metrics.active(self.method).dec()  # type: ignore[union-attr]
-                child = plan.duration(self.method, name, status)
-                child.observe(duration_s)  # type: ignore[union-attr]
+            duration_s = plan.now() - self._started_s
+            if self._level is not None:
+                self._level.dec()
+                kind = None if error is None else type(error).__qualname__
+                recorder = plan.recorder(
+                    self.method, name, status, self._scheme, kind
+                )
+                if recorder is not None:
+                    recorder.observe(duration_s)
 
             if isinstance(error, Exception):
                 plan.log_error(error)
@@ -349,8 +202,3 @@ class Request:
             self.trace.deactivate()
         except Exception as fault:  # noqa: BLE001
             report_fault("http.close", fault)
-
-
-def _environ_name(header: str) -> str:
-    name = header.upper().replace("-", "_")
-    return name if name == "CONTENT_LENGTH" else f"HTTP_{name}"

@@ -1,15 +1,207 @@
-"""Takes the request plan from a runtime."""
+"""The request plan: everything that requests need, taken once from the runtime."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.adapters._lifecycle import RequestPlan
+from svcready._core.guard import report_fault
+from svcready.adapters._lifecycle import Request
 
 if TYPE_CHECKING:
-    from svcready._runtime import Runtime
+    from collections.abc import Callable, Mapping
 
-__all__ = ["build_plan"]
+    from svcready._runtime import Runtime, Serving
+    from svcready.adapters._lifecycle import Headers
+    from svcready.admin import OpsSurface
+    from svcready.logging import AccessLog
+    from svcready.metrics._http import HttpMetrics, Level, Recorder
+    from svcready.tracing._server import ServerTracer
+
+__all__ = ["RequestPlan", "build_plan"]
+
+_MAX_KEPT = 4096
+_LONGEST_LENGTH = 18
+_SLOTS = {
+    "traceparent": "traceparent",
+    "tracestate": "tracestate",
+    "x-amzn-trace-id": "xray",
+    "baggage": "baggage",
+    "content-length": "length",
+}
+
+
+class RequestPlan:
+    """
+    Direct references to what a request needs, so that it looks nothing up.
+
+    A wrapper holds one plan in its cell; a change of configuration replaces the plan,
+    and a request in flight ends on the plan that it began with.
+
+    Args:
+        now: A monotonic clock, in seconds.
+        tracer: Begins server spans.
+        access: Writes access lines; None if they are switched off.
+        log_error: Writes the one line of an error that no handler caught.
+        metrics: Gives the kept children of the HTTP metrics; None if switched off.
+        ops: Answers the operator's paths.
+        serving: Who is told when the service serves, is ready, and stops.
+        redact_query: Hides secrets in a query string.
+        request_id_header: Its name, as a client sends it.
+        correlation_id_header: Its name, as a client sends it.
+        send_headers: Whether responses carry our ids.
+        trusted_hops: How many proxies in front of us write X-Forwarded-For.
+    """
+
+    __slots__ = (
+        "_hops",
+        "_levels",
+        "_recorders",
+        "_request_id_name",
+        "access",
+        "log_error",
+        "metrics",
+        "now",
+        "ops",
+        "redact_query",
+        "request_id_header",
+        "send_headers",
+        "serving",
+        "tracer",
+        "wanted",
+        "wanted_environ",
+    )
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float],
+        tracer: ServerTracer,
+        access: AccessLog | None,
+        log_error: Callable[[BaseException], None],
+        metrics: HttpMetrics | None,
+        ops: OpsSurface,
+        serving: Serving,
+        redact_query: Callable[[str], str],
+        request_id_header: str,
+        correlation_id_header: str,
+        send_headers: bool,
+        trusted_hops: int,
+    ) -> None:
+        self.now = now
+        self.tracer = tracer
+        self.access = access
+        self.log_error = log_error
+        self.metrics = metrics
+        self.ops = ops
+        self.serving = serving
+        self.redact_query = redact_query
+        self.request_id_header = request_id_header
+        self.send_headers = send_headers
+        self._hops = trusted_hops
+        self._request_id_name = request_id_header.lower().encode("latin-1")
+        self._recorders: dict[tuple[str, str, int, str, str | None], Recorder] = {}
+        self._levels: dict[tuple[str, str], Level] = {}
+        slots = {
+            **_SLOTS,
+            correlation_id_header.lower(): "correlation_id",
+            request_id_header.lower(): "request_id",
+        }
+        if trusted_hops:
+            slots["x-forwarded-for"] = "forwarded"
+
+        self.wanted = {name.encode("latin-1"): slot for name, slot in slots.items()}
+        """ASGI header name to the slot that takes its value."""
+        self.wanted_environ = tuple(
+            (_environ_name(name), slot) for name, slot in slots.items()
+        )
+        """WSGI environ key and the slot that takes its value."""
+
+    def begin(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        describe: Callable[[], Mapping[str, str | int]],
+        *,
+        scheme: str,
+        counted: bool = True,
+    ) -> Request | None:
+        """
+        Give the request its ids, span and context.
+
+        Args:
+            method: The request's method.
+            path: Its raw path, for the sampling rules.
+            headers: What came in.
+            describe: Makes the start attributes of the span; called only if the
+                request is sampled.
+            scheme: `http` or `https`, as the server knows it.
+            counted: Whether it counts in the HTTP metrics (a websocket does not).
+
+        Returns:
+            The request in flight, to be ended by `Request.close`; None after a fault
+            of ours, which is reported while the application goes on without us.
+        """
+        try:
+            return Request(
+                self, method, path, headers, describe, scheme=scheme, counted=counted
+            )
+        except Exception as error:  # noqa: BLE001 - the application goes on
+            report_fault("http.begin", error)
+            return None
+
+    def recorder(
+        self, method: str, route: str, status: int, scheme: str, error: str | None
+    ) -> Recorder | None:
+        """Return the kept child that takes such responses' durations."""
+        key = (method, route, status, scheme, error)
+        recorder = self._recorders.get(key)
+        if recorder is None and self.metrics is not None:
+            recorder = self.metrics.children(
+                method, route, status, scheme=scheme, error=error
+            )
+            if len(self._recorders) < _MAX_KEPT:
+                self._recorders[key] = recorder
+
+        return recorder
+
+    def level(self, method: str, scheme: str) -> Level | None:
+        """Return the kept child that counts the active requests of *method*."""
+        level = self._levels.get((method, scheme))
+        if level is None and self.metrics is not None:
+            level = self.metrics.active(method, scheme=scheme)
+            if len(self._levels) < _MAX_KEPT:
+                self._levels[method, scheme] = level
+
+        return level
+
+    def client_of(self, peer: str | None, forwarded: str | None) -> str | None:
+        """
+        Return the client's address.
+
+        Args:
+            peer: The address at the other end of the connection.
+            forwarded: X-Forwarded-For, if proxies are trusted: each of them appended
+                the address that it saw, so the client is as many from the right.
+        """
+        if not self._hops or not forwarded:
+            return peer
+
+        seen = [part.strip() for part in forwarded.split(",")]
+        return seen[-self._hops] if len(seen) >= self._hops else seen[0]
+
+    def length_of(self, text: str) -> int | None:
+        """Return the number in a Content-Length; None if it is none."""
+        fits = len(text) <= _LONGEST_LENGTH and text.isdecimal() and text.isascii()
+        return int(text) if fits else None
+
+    def response_headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the headers that tell the caller our ids, as ASGI spells them."""
+        name, value = request.trace.response_header
+        return (
+            (self._request_id_name, request.request_id.encode("latin-1")),
+            (name.encode("latin-1"), value.encode("latin-1")),
+        )
 
 
 def build_plan(runtime: Runtime) -> RequestPlan | None:
@@ -23,13 +215,13 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
     if not http.enabled or not runtime.settings.core.enabled:
         return None
 
-    logging = runtime.logging
+    logs = runtime.logging
     return RequestPlan(
         now=runtime.clock.monotonic,
         tracer=runtime.tracing.server,
-        access=logging.access_log() if logging is not None and http.access_log else None,
-        log_error=logging.log_exception if logging is not None else _log_nothing,
-        metrics=runtime.metrics.http if runtime.metrics is not None else None,
+        access=logs.access_log() if logs is not None and http.access_log else None,
+        log_error=_log_nothing if logs is None else logs.log_exception,
+        metrics=None if runtime.metrics is None else runtime.metrics.http,
         ops=runtime.ops,
         serving=runtime,
         redact_query=runtime.redact_query,
@@ -42,3 +234,8 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
 
 def _log_nothing(error: BaseException) -> None:
     del error
+
+
+def _environ_name(header: str) -> str:
+    name = header.upper().replace("-", "_")
+    return name if name == "CONTENT_LENGTH" else f"HTTP_{name}"

@@ -8,7 +8,8 @@ from flask import Flask, got_request_exception, request
 from werkzeug.routing import Rule
 
 from svcready._core.guard import guard
-from svcready.adapters.wsgi import REQUEST, InFlight, WSGIWrapper
+from svcready.adapters._wsgi_flight import REQUEST, InFlight
+from svcready.adapters.wsgi import WSGIWrapper
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment

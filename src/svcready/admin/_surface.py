@@ -54,7 +54,8 @@ class OpsSurface:
         health: Answers probes and gives the deep report.
         metrics: Renders the scrape.
         gate: Says who may see `/admin`.
-        details_for_all: Whether the public probes show the deep report too.
+        admin: Whether `/admin` is served at all.
+        details: Who sees the deep report: `authorised`, `never` or `always`.
         prefix: Put before every path.
         probes_only: Whether metrics and admin live on another port.
     """
@@ -65,14 +66,15 @@ class OpsSurface:
         health: HealthPillar | None,
         metrics: MetricsPillar | None,
         gate: TokenGate,
-        details_for_all: bool,
+        admin: bool,
+        details: str,
         prefix: str = "",
         probes_only: bool = False,
     ) -> None:
         self._health = health
         self._metrics = metrics
         self._gate = gate
-        self._details_for_all = details_for_all
+        self._details = details
         routes: dict[str, Callable[[OpsRequest], OpsResponse]] = {}
         slow: set[str] = set()
         if health is not None:
@@ -83,13 +85,15 @@ class OpsSurface:
             routes[f"{prefix}/metrics"] = self._scrape
             slow.add(f"{prefix}/metrics")
 
-        if health is not None and not probes_only:
+        if health is not None and admin and details != "never" and not probes_only:
             routes[f"{prefix}/admin/health"] = self._guarded(self._report)
 
         self.routes: Mapping[str, Callable[[OpsRequest], OpsResponse]] = (
             MappingProxyType(routes)
         )
         """Path to answer, matched exactly."""
+        self.public = frozenset(p for p in routes if not p.startswith(f"{prefix}/admin"))
+        """Paths that anybody may ask."""
         self.slow = frozenset(slow)
         """Paths whose answer takes long enough to keep off an event loop."""
 
@@ -116,7 +120,7 @@ class OpsSurface:
             status, _ = probe(kind)
             return OpsResponse(status, headers, self._report(request).body)
 
-        return answer_in_full if self._details_for_all else answer
+        return answer_in_full if self._details == "always" else answer
 
     def _report(self, _: OpsRequest) -> OpsResponse:
         import orjson

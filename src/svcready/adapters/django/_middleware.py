@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from inspect import iscoroutinefunction, markcoroutinefunction
 from typing import TYPE_CHECKING
 
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
@@ -15,7 +15,8 @@ from svcready._core.context import activate, current, deactivate
 from svcready._core.guard import guard, report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._plan import build_plan
-from svcready.adapters.wsgi import InFlight, describe, read_headers, response_headers
+from svcready.adapters._wsgi_flight import InFlight
+from svcready.adapters._wsgi_messages import describe, read_headers, response_headers
 from svcready.admin import OpsRequest
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from svcready._core.context import ContextRecord
-    from svcready.adapters._lifecycle import RequestPlan
+    from svcready.adapters._plan import RequestPlan
 
     GetResponse = Callable[
         [HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]
@@ -158,6 +159,7 @@ def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
             "url.path": request.path,
             "url.scheme": request.scheme or "http",
         },
+        scheme=request.scheme or "http",
     )
     if begun is None:
         return None

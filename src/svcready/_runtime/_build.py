@@ -1,0 +1,184 @@
+"""Makes each pillar from its own section of the settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from svcready._core.identity import resolve_identity
+from svcready._core.redaction import Redactor
+from svcready.admin import OpsSurface, TokenGate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from svcready._core.identity import Identity
+    from svcready._runtime._runtime import Runtime
+    from svcready.config import Settings
+    from svcready.health import HealthPillar
+    from svcready.logging import LogPillar
+    from svcready.metrics import MetricsPillar
+    from svcready.resilience import ResiliencePillar
+    from svcready.tracing import TracePillar
+
+__all__ = [
+    "health",
+    "identity",
+    "logging",
+    "metrics",
+    "ops",
+    "redactor",
+    "resilience",
+    "tracing",
+]
+
+
+def identity(settings: Settings) -> Identity:
+    """Work out who the service is, from settings and surroundings."""
+    service = settings.service
+    return resolve_identity(
+        service=service.name,
+        namespace=service.namespace,
+        version=service.version,
+        environment=service.environment,
+        instance=service.instance,
+        attributes=service.attributes,
+        environ=os.environ,
+        hostname=socket.gethostname(),
+        executable=os.path.basename(sys.argv[0] or "python"),  # noqa: PTH119
+    )
+
+
+def redactor(settings: Settings) -> Redactor:
+    """Make the one redaction engine that everything leaving the process passes."""
+    log = settings.log
+    return Redactor(
+        keys=log.redact_keys,
+        safe_keys=log.redact_safe_keys,
+        patterns=log.redact_patterns,
+        enabled=log.redact_enabled,
+    )
+
+
+def metrics(runtime: Runtime) -> MetricsPillar | None:
+    """Make the metrics pillar; None if it is switched off."""
+    from svcready.metrics import MetricsPillar
+
+    settings = runtime.settings
+    if not settings.metrics.enabled:
+        return None
+
+    def buckets_for(name: str) -> tuple[float, ...] | None:
+        value = settings.named.values("BUCKETS", name).get("value")
+        return value if isinstance(value, tuple) else None
+
+    return MetricsPillar(
+        settings.metrics,
+        settings.prometheus,
+        identity=runtime.identity,
+        clock=runtime.clock,
+        buckets_for=buckets_for,
+        config_errors=lambda: len(runtime.problems()),
+    )
+
+
+def tracing(runtime: Runtime) -> TracePillar:
+    """Make the tracing pillar, which gives ids even where spans are switched off."""
+    from svcready.tracing import TracePillar
+
+    settings = runtime.settings
+    return TracePillar(
+        settings.tracing,
+        settings.otlp,
+        settings.xray,
+        identity=runtime.identity,
+        resource_attributes=runtime.identity.resource(),
+        clock=runtime.clock,
+        redactor=runtime.redactor,
+        development=runtime.development,
+    )
+
+
+def logging(runtime: Runtime) -> LogPillar | None:
+    """Make the logging pillar; None if it is switched off."""
+    from svcready.logging import LogPillar
+
+    if not runtime.settings.log.enabled:
+        return None
+
+    return LogPillar(
+        runtime.settings.log,
+        identity=runtime.identity,
+        development=runtime.development,
+        clock=runtime.clock,
+        redactor=runtime.redactor,
+        span_ids=runtime.tracing.span_ids,
+        stdout_is_terminal=sys.stdout is not None and sys.stdout.isatty(),
+    )
+
+
+def resilience(runtime: Runtime) -> ResiliencePillar | None:
+    """Make the resilience pillar; None if it is switched off."""
+    from svcready.resilience import ResiliencePillar
+
+    settings = runtime.settings
+    if not settings.resilience.enabled:
+        return None
+
+    return ResiliencePillar(
+        settings.resilience,
+        clock=runtime.clock,
+        policy_values=lambda name: settings.named.values("POLICY", name),
+    )
+
+
+def health(runtime: Runtime) -> HealthPillar | None:
+    """Make the health pillar; None if it is switched off."""
+    from svcready.health import HealthPillar
+
+    settings = runtime.settings
+    if not settings.health.enabled:
+        return None
+
+    return HealthPillar(
+        settings.health,
+        settings.lifecycle,
+        service=runtime.identity.service,
+        version=runtime.identity.version,
+        clock=runtime.clock,
+        redactor=runtime.redactor,
+        check_values=lambda name: settings.named.values("CHECK", name),
+        groups=_groups(settings),
+    )
+
+
+def ops(runtime: Runtime) -> OpsSurface:
+    """Make the operator's surface over what is switched on."""
+    settings = runtime.settings
+    tokens = settings.admin.tokens
+    return OpsSurface(
+        health=runtime.health,
+        metrics=runtime.metrics if settings.prometheus.enabled else None,
+        gate=TokenGate(
+            tokens,
+            configured=bool(tokens),
+            open_to_loopback=runtime.development,
+        ),
+        admin=settings.admin.enabled,
+        details=settings.health.details,
+        prefix=settings.http.path_prefix,
+    )
+
+
+def _groups(settings: Settings) -> Mapping[str, tuple[str, ...]]:
+    groups: dict[str, tuple[str, ...]] = {}
+    for key, value in settings.named.flat().items():
+        kind, _, rest = key.partition(".")
+        name, _, field = rest.rpartition(".")
+        if kind == "group" and field == "checks" and isinstance(value, tuple):
+            groups[name] = value
+            settings.named.values("GROUP", name)
+
+    return groups

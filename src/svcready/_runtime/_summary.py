@@ -1,0 +1,116 @@
+"""The start line: what is on, what is off and why, and everything that is wrong."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from svcready._runtime._runtime import Runtime
+
+__all__ = ["announce", "collect"]
+
+_PILLARS = ("logging", "metrics", "tracing", "health", "resilience")
+
+
+def collect(runtime: Runtime) -> dict[str, object]:
+    """
+    Return what is on, as one structured value.
+
+    It holds the versions, the frameworks, what each pillar says of itself, the paths
+    that anybody can reach, and every problem of the configuration.
+    """
+    settings = runtime.settings
+    facts: dict[str, object] = {
+        "svcready": version("svcready"),
+        "python": platform.python_version(),
+        "service": runtime.identity.service,
+        "version": runtime.identity.version,
+        "environment": runtime.identity.environment,
+        "frameworks": sorted(set(runtime.frameworks)),
+    }
+    for name in _PILLARS:
+        pillar = getattr(runtime, name)
+        facts[name] = {"enabled": False} if pillar is None else pillar.describe()
+
+    if runtime.frameworks and settings.http.enabled:
+        facts["public"] = sorted(runtime.ops.public)
+
+    problems = runtime.problems()
+    if problems:
+        facts["problems"] = list(problems)
+
+    return facts
+
+
+def announce(runtime: Runtime) -> None:
+    """Say once what is on: a few lines on a terminal, one structured line elsewhere."""
+    style = runtime.settings.core.start_summary
+    logs = runtime.logging
+    if logs is None:
+        return
+
+    facts = collect(runtime)
+    problems = runtime.problems()
+    if style == "off":
+        # What is wrong is never silent, whatever was asked for.
+        facts = {"problems": list(problems)}
+        if not problems:
+            return
+
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    if style == "full" or (style == "auto" and terminal):
+        sys.stdout.write("\n".join(_lines(runtime, problems)) + "\n")
+        sys.stdout.flush()
+        return
+
+    logs.event(
+        "svcready is on" if not problems else "svcready is on, with problems",
+        "WARNING" if problems else "INFO",
+        event="svcready.started",
+        **facts,
+    )
+
+
+def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
+    """Write the start summary for people: at most eight lines and the problems."""
+    identity = runtime.identity
+    who = " ".join(part for part in (identity.service, identity.version) if part)
+    frameworks = ", ".join(sorted(set(runtime.frameworks))) or "no web framework"
+    yield (
+        f"svcready {version('svcready')} | {who} | {identity.environment} | "
+        f"{frameworks}"
+    )
+    public = sorted(runtime.ops.public)
+    if runtime.frameworks and public:
+        yield f"  answers    {' '.join(public)}"
+
+    health = runtime.health
+    if health is not None:
+        checks = health.results()
+        names = ", ".join(
+            f"{check.name} (critical)" if check.critical else check.name
+            for check in checks
+        )
+        yield f"  checks     {names or 'none declared'}"
+
+    tracing = runtime.tracing.describe()
+    logs = runtime.logging
+    parts = []
+    if logs is not None:
+        parts.append("logs to stdout")
+
+    if runtime.metrics is not None and runtime.settings.prometheus.enabled:
+        parts.append("metrics on /metrics")
+
+    parts.append(f"traces: {tracing.get('export', 'kept here')}")
+    yield f"  sends to   {'; '.join(parts)}"
+    yield f"  sampling   {tracing.get('sampling', '')}"
+    for problem in problems:
+        yield f"  ! {problem}"
+
+    yield "  quiet this: SVCREADY_CORE_START_SUMMARY=line"

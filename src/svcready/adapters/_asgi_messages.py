@@ -1,0 +1,115 @@
+"""ASGI's scopes and messages: their types, and the headers that matter in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready._core.guard import report_fault
+from svcready.adapters._lifecycle import Headers
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from svcready.adapters._lifecycle import Request
+    from svcready.adapters._plan import RequestPlan
+
+    Scope = MutableMapping[str, object]
+    Message = MutableMapping[str, object]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+    Pairs = list[tuple[bytes, bytes]]
+
+__all__ = ["add_headers", "describe", "header_reader", "peer_of", "read_headers"]
+
+_LISTS = ("tracestate", "baggage")
+
+
+def read_headers(
+    plan: RequestPlan, scope: Scope
+) -> tuple[Headers, int | None, str | None]:
+    """Return the headers that matter, the body's declared length, and the client."""
+    headers = Headers()
+    length: int | None = None
+    forwarded: str | None = None
+    wanted = plan.wanted
+    pairs: Pairs = scope["headers"]  # type: ignore[assignment]
+    for name, value in pairs:
+        if name not in wanted:
+            continue
+
+        slot = wanted[name]
+        text = value.decode("latin-1")
+        if slot == "length":
+            length = plan.length_of(text)
+        elif slot == "forwarded":
+            forwarded = text if forwarded is None else f"{forwarded},{text}"
+        else:
+            before = getattr(headers, slot)
+            if before is not None:  # two lists are one; two of the others are none
+                text = f"{before},{text}" if slot in _LISTS else ""
+
+            setattr(headers, slot, text)
+
+    return headers, length, plan.client_of(peer_of(scope), forwarded)
+
+
+def peer_of(scope: Scope) -> str | None:
+    """Return the address at the other end of the connection."""
+    client: tuple[str, int] | None = scope.get("client")  # type: ignore[assignment]
+    return client[0] if client else None
+
+
+def header_reader(scope: Scope) -> Callable[[str], str | None]:
+    """Return a function that reads a header by its name in any case."""
+
+    def read(name: str) -> str | None:
+        wanted = name.lower().encode("latin-1")
+        pairs: Pairs = scope["headers"]  # type: ignore[assignment]
+        values = [value.decode("latin-1") for key, value in pairs if key == wanted]
+        return ", ".join(values) if values else None
+
+    return read
+
+
+def add_headers(plan: RequestPlan, request: Request, message: Message) -> None:
+    """Put our ids into a response, unless the application put some there itself."""
+    try:
+        present: Pairs = message.get("headers") or []  # type: ignore[assignment]
+        ours = plan.response_headers(request)
+        names = {name.lower() for name, _ in present}
+        message["headers"] = [
+            *present,
+            *(pair for pair in ours if pair[0] not in names),
+        ]
+    except Exception as error:  # noqa: BLE001 - the response goes out without them
+        report_fault("http.headers", error)
+
+
+def describe(
+    plan: RequestPlan, scope: Scope, client: str | None
+) -> dict[str, str | int]:
+    """Return the start attributes of a server span, by OpenTelemetry's names."""
+    attributes: dict[str, str | int] = {
+        "url.path": str(scope["path"]),
+        "url.scheme": str(scope.get("scheme") or "http"),
+        "network.protocol.version": str(scope.get("http_version") or "1.1"),
+    }
+    query: bytes = scope.get("query_string") or b""  # type: ignore[assignment]
+    if query:
+        attributes["url.query"] = plan.redact_query(query.decode("latin-1"))
+
+    server: tuple[str, int | None] | None = scope.get("server")  # type: ignore[assignment]
+    if server:
+        attributes["server.address"] = server[0]
+        if server[1] is not None:
+            attributes["server.port"] = server[1]
+
+    if client:
+        attributes["client.address"] = client
+
+    agent = header_reader(scope)("user-agent")
+    if agent:
+        attributes["user_agent.original"] = agent
+
+    return attributes
