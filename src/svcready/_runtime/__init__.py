@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from svcready._runtime._cells import PlanCell, current
+from svcready._runtime._cells import PlanCell, current, put_in_force
 from svcready._runtime._init import init, shutdown
 from svcready._runtime._runtime import Runtime, Serving
 
-__all__ = ["PlanCell", "Runtime", "Serving", "current", "init", "shutdown"]
+__all__ = ["PlanCell", "Runtime", "Serving", "current", "init", "put_in_force", "shutdown"]

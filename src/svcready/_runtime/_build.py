@@ -108,6 +108,7 @@ def logging(runtime: Runtime) -> LogPillar | None:
     if not runtime.settings.log.enabled:
         return None
 
+    elsewhere = {} if runtime.write is None else {"write": runtime.write}
     return LogPillar(
         runtime.settings.log,
         identity=runtime.identity,
@@ -116,6 +117,7 @@ def logging(runtime: Runtime) -> LogPillar | None:
         redactor=runtime.redactor,
         span_ids=runtime.tracing.span_ids,
         stdout_is_terminal=sys.stdout is not None and sys.stdout.isatty(),
+        **elsewhere,
     )
 
 

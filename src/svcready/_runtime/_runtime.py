@@ -60,11 +60,19 @@ class Runtime:
     Args:
         settings: What is in force, and what was wrong with it.
         clock: Read and waited on by every pillar.
+        write: Takes the log lines in place of standard output.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        write: Callable[[bytes], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        self.write = write
         self.development = settings.relaxed
         self.identity = _build.identity(settings)
         self.redactor = _build.redactor(settings)

@@ -1,7 +1,8 @@
-"""What users' tests need: a fake clock, captures, and a runtime per test."""
+"""What users' tests need: a fake clock, and a runtime whose output can be read."""
 
 from __future__ import annotations
 
 from svcready.testing._clock import FakeClock
+from svcready.testing._harness import Harness, running
 
-__all__ = ["FakeClock"]
+__all__ = ["FakeClock", "Harness", "running"]

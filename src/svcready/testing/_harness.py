@@ -1,0 +1,128 @@
+"""A runtime of a test's own, whose log lines, metrics and spans can be read back."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import orjson
+
+from svcready._core.clock import SYSTEM_CLOCK
+from svcready._runtime import Runtime, current, put_in_force
+from svcready.config import load
+from svcready.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from svcready._core.clock import Clock
+    from svcready.tracing import SpanRecord
+
+__all__ = ["Harness", "running"]
+
+
+class Harness:
+    """
+    What a runtime under test said.
+
+    Args:
+        runtime: The runtime.
+        written: Where its log lines arrive.
+    """
+
+    def __init__(self, runtime: Runtime, written: list[bytes]) -> None:
+        self.runtime = runtime
+        self._written = written
+
+    @property
+    def lines(self) -> list[dict[str, object]]:
+        """Return every log line so far, parsed."""
+        self.runtime.flush(1.0)
+        return [orjson.loads(line) for line in b"".join(self._written).splitlines()]
+
+    def logged(self, message: str) -> list[dict[str, object]]:
+        """Return the log lines whose message is *message*."""
+        return [line for line in self.lines if line["message"] == message]
+
+    @property
+    def access_lines(self) -> list[dict[str, object]]:
+        """Return the access lines so far."""
+        return [line for line in self.lines if "http" in line]
+
+    @property
+    def spans(self) -> list[SpanRecord]:
+        """Return the finished spans so far, oldest first."""
+        return list(self.runtime.tracing.recent())
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        """
+        Return the value of one sample of the Prometheus page, or None.
+
+        Args:
+            name: The sample's name: `orders_created_total`.
+            labels: All or some of its labels.
+        """
+        from prometheus_client.parser import text_string_to_metric_families
+
+        metrics = self.runtime.metrics
+        if metrics is None:
+            return None
+
+        _, _, body = metrics.prometheus.render(None, None, ())
+        found = [
+            sample.value
+            for family in text_string_to_metric_families(body.decode())
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        return sum(found) if found else None
+
+
+@contextmanager
+def running(
+    *,
+    service: str = "test",
+    environ: Mapping[str, str] | None = None,
+    settings: Mapping[str, object] | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Iterator[Harness]:
+    """
+    Run a runtime of the test's own, in force inside the `with` block.
+
+    Every request is sampled and every span kept, no span leaves the process, and log
+    lines are JSON kept in memory.
+
+    Args:
+        service: The service's name.
+        environ: Variables; those of the process are not read.
+        settings: Settings by key, as `init()` takes them.
+        clock: A fake clock, where the test moves time itself.
+
+    Raises:
+        DeclarationError: A runtime is in force already.
+    """
+    if current() is not None:
+        msg = "a runtime is in force already: call svcready.shutdown() first"
+        raise DeclarationError(msg)
+
+    wanted: dict[str, object] = {
+        "log.format": "json",
+        "log.delivery": "sync",
+        "tracing.sampling": "100%",
+        "tracing.view_spans": 2000,
+        "core.start_summary": "line",
+        **(settings or {}),
+    }
+    written: list[bytes] = []
+    runtime = Runtime(
+        load(environ=environ or {}, arguments=wanted, service=service),
+        clock,
+        write=written.append,
+    )
+    runtime.start()
+    put_in_force(runtime)
+    try:
+        yield Harness(runtime, written)
+    finally:
+        put_in_force(None)
+        runtime.close(1.0)
