@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from svcready._core.identity import parse_attributes
 
@@ -194,20 +194,17 @@ def _parse_pairs(raw: object) -> tuple[tuple[str, str], ...]:
     wrong: list[str] = []
     if isinstance(raw, str):
         pairs, wrong = parse_attributes(raw)
-    elif isinstance(raw, Mapping):
-        pairs = {_parse_text(key): _parse_text(value) for key, value in raw.items()}
+    elif isinstance(raw, Mapping | tuple):
+        given = raw.items() if isinstance(raw, Mapping) else raw
+        pairs = {_parse_text(key): _parse_text(value) for key, value in given}
     else:
-        pairs = dict(raw) if isinstance(raw, tuple) else _refuse(raw)
+        raise ValueError(raw)  # noqa: TRY004
 
     value = tuple(pairs.items())
     if wrong:
         raise PartlyWrongError(value, tuple(wrong))
 
     return value
-
-
-def _refuse(raw: object) -> NoReturn:
-    raise ValueError(raw)
 
 
 def _within(value: float, low: float, high: float) -> float:

@@ -53,8 +53,7 @@ def named_variables(
             or bool(field) is bare
             or (divider and not field)
         ):
-            shape = f"{PREFIX}{kind}__<NAME>" + ("" if bare else "__<FIELD>")
-            problems.append(_unknown(name, shape))
+            problems.append(_unknown(name, f"{PREFIX}{_shape(kind)}"))
             continue
 
         origin = Origin("variable", name)
@@ -98,11 +97,11 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[Problem, ...]:
         for name in _ours(environ)
         if name not in known and not _is_named(name) and not _is_link(name, environ)
     ]
-    kinds = [f"{PREFIX}{kind}__<NAME>" for kind in KINDS]
+    fields = [each[len(PREFIX) :] for each in known]
     problems = []
     for name in unknown[:_MOST_REPORTED]:
         rest = name[len(PREFIX) :].upper()
-        near = nearest(rest, [each[len(PREFIX) :] for each in (*known, *kinds)])
+        near = nearest(rest, fields) or _nearest_named(rest)
         meant = f"{PREFIX}{near}" if near else ""
         secret = known.get(meant, True) or looks_secret(name)
         problem = _unknown(name, meant)
@@ -116,6 +115,20 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[Problem, ...]:
         problems.append(Problem("unknown", f"{more} more variables {PREFIX}*"))
 
     return tuple(problems)
+
+
+def _shape(kind: str) -> str:
+    return f"{kind}__<NAME>" + ("" if KINDS[kind].bare else "__<FIELD>")
+
+
+def _nearest_named(rest: str) -> str:
+    """Return the variable of a named thing that *rest* was meant to be."""
+    word, separator, tail = rest.partition("__")
+    kind = nearest(word if separator else rest.partition("_")[0], KINDS, 0.7)
+    if not kind:
+        return ""
+
+    return f"{kind}__{tail}" if separator else _shape(kind)
 
 
 def _ours(environ: Mapping[str, str]) -> Iterable[str]:

@@ -80,6 +80,9 @@ class Reader:
             if said.origin.kind == "standard" and own_is_right:
                 continue  # not ours to judge while nothing depends on it
 
+            if chosen and entry.declared.secret:
+                continue  # nothing is fetched in vain
+
             value, right = self._parse(entry, said)
             own_is_right = own_is_right or (said.origin.kind == "variable" and right)
             if chosen is None:
@@ -89,7 +92,8 @@ class Reader:
         value, origin = chosen or self._default(entry.declared)
         before = self._kept.get(entry.key)
         if before and before[0] != value and not entry.declared.reloadable:
-            self.problems.append(Problem("restart", origin.where or entry.key))
+            name = entry.key if origin.kind == "default" else origin.where
+            self.problems.append(Problem("restart", name))
             value, origin = before
 
         self.values[entry.key] = value
@@ -152,9 +156,13 @@ class Reader:
             except Exception as error:  # noqa: BLE001 - anyone's resolver
                 known = isinstance(error, SecretError)
                 reason = str(error) if known else type(error).__name__
-                self.problems.append(self._problem("secret", entry, said, MASK, reason))
+                problem = self._problem("secret", entry, said, MASK, reason)
                 if entry.key in self._kept:  # it was right once: an outage is no edit
+                    used = "the one before stays in force"
+                    self.problems.append(problem._replace(used=used))
                     return self._kept[entry.key][0], True
+
+                self.problems.append(problem)
 
                 return self._fallback(entry)[0], False
 
