@@ -78,12 +78,13 @@ _lock = threading.Lock()
 _reporter: FaultReporter = FaultLog()
 
 
-def _reset_lock() -> None:
+def _reset() -> None:
     global _lock  # noqa: PLW0603 - a thread that the child lacks may hold the old one
     _lock = threading.Lock()
+    _counts.clear()  # the parent counts its faults itself
 
 
-fork.reset_in_child(_reset_lock)
+fork.reset_in_child(_reset)
 
 
 def set_reporter(reporter: FaultReporter) -> FaultReporter:

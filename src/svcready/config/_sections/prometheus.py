@@ -18,3 +18,6 @@ class PrometheusSettings:
     section: ClassVar[str] = "PROMETHEUS"
 
     enabled: bool = setting(True, FLAG, "Switches this part off when false")
+    compression: bool = setting(
+        True, FLAG, "Compresses the page for scrapers that accept gzip"
+    )

@@ -1,0 +1,314 @@
+"""
+The children: one series each, kept by whoever records and cheap to record on.
+
+Recording takes no lock where CPython has a GIL. There the interpreter lets another
+thread (or a signal handler) in only when a function is entered, after a call and at a
+backward jump: 3.11 to 3.14 alike. `self._value += amount` with a plain int or float
+has none of them between its load and its store: no call, no user's `__radd__` (hence
+the check of the exact type) and no allocation that the garbage collector counts, so
+it cannot lose anything. The same holds for a run of such lines, so that a histogram's
+count and sum move together. Only a tracer of single opcodes comes in between.
+
+Where that does not hold (no GIL, another interpreter) the children with a lock are
+taken, decided once when a child is made. Their locks are re-entrant because a
+finalizer or signal handler may record while its own thread is recording.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from svcready._core.guard import report_fault
+from svcready.metrics._model import Distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "CounterChild",
+    "GaugeChild",
+    "HistogramChild",
+    "LockedCounterChild",
+    "LockedGaugeChild",
+    "LockedHistogramChild",
+    "adds_are_atomic",
+]
+
+_NAME: str = sys.implementation.name
+_ONE = 1
+_NUMBERS = frozenset((int, float))
+_MOST = 1e300  # far from overflow, so that no sum of what is accepted raises
+
+
+def adds_are_atomic() -> bool:
+    """Tell whether a bare `+=` on an attribute is exact under threads here."""
+    # A free-threaded build may have its GIL on for a while (during an import), so the
+    # build counts beside the present state.
+    enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
+    free_threaded = "t" in getattr(sys, "abiflags", "")
+    return _NAME == "cpython" and enabled() and not free_threaded
+
+
+class CounterChild:
+    """One series of a counter."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self) -> None:
+        self._value: float = 0
+
+    def inc(self, amount: float = 1) -> None:
+        """
+        Add *amount*, which must not be negative.
+
+        An amount that is negative, infinite or no number is reported as an internal
+        error and not added; nothing is raised.
+        """
+        if amount is _ONE:
+            self._value += 1
+        elif type(amount) in _NUMBERS and 0 <= amount <= _MOST:
+            self._value += amount
+        else:
+            number = _checked(amount, lowest=0)
+            if number is not None:
+                self._value += number
+
+    def read(self) -> float:
+        """Return the total."""
+        return self._value
+
+    def reset(self) -> None:
+        """Start again from zero; for a forked child, which has one thread."""
+        self._value = 0
+
+
+class GaugeChild:
+    """One series of a gauge."""
+
+    __slots__ = ("_function", "_value")
+
+    def __init__(self) -> None:
+        self._value: float = 0
+        self._function: Callable[[], float] | None = None
+
+    def set(self, value: float) -> None:
+        """Set the gauge; what is no number is reported, and nothing is raised."""
+        if type(value) in _NUMBERS:
+            self._value = value
+        else:
+            number = _checked(value, finite=False)
+            if number is not None:
+                self._value = number
+
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*; what is no finite number is reported and not added."""
+        if type(amount) in _NUMBERS and -_MOST <= amount <= _MOST:
+            self._value += amount
+        else:
+            number = _checked(amount)
+            if number is not None:
+                self._value += number
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract *amount*; what is no finite number is reported."""
+        if type(amount) in _NUMBERS and -_MOST <= amount <= _MOST:
+            self._value -= amount
+        else:
+            number = _checked(amount)
+            if number is not None:
+                self._value -= number
+
+    def set_function(self, function: Callable[[], float]) -> None:
+        """
+        Observe *function* at each reading instead of what was set.
+
+        Args:
+            function: Returns the value; quick, for a scrape waits for it. If it fails
+                the fault is reported and the series is left out of that reading.
+        """
+        self._function = function
+
+    def read(self) -> float | None:
+        """Return the value, or None if it cannot be observed now."""
+        function = self._function
+        if function is None:
+            return self._value
+
+        try:
+            return float(function())
+        except Exception as error:  # noqa: BLE001 - the other series are read on
+            report_fault("metrics.gauge", error)
+            return None
+
+    def reset(self) -> None:
+        """Start again from zero; a function stays."""
+        self._value = 0
+
+
+class HistogramChild:
+    """
+    One series of a histogram, kept as counts by bucket and a sum.
+
+    Args:
+        bounds: Finite upper bounds, inclusive and rising.
+    """
+
+    __slots__ = ("_bins", "_retired", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bins = (bounds, [0] * (len(bounds) + 1))
+        self._retired: tuple[tuple[tuple[float, ...], list[int]], ...] = ()
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Record *value*; what is no finite number is reported and left out."""
+        if type(value) is float and -_MOST <= value <= _MOST:
+            bounds, counts = self._bins
+            place = bisect_left(bounds, value)
+            counts[place] += 1
+            self._sum += value
+        else:
+            number = _checked(value)
+            if number is not None:
+                self.observe(float(number))
+
+    def read(self, labels: tuple[str, ...]) -> Distribution:
+        """Return what was recorded so far, as the series of *labels*."""
+        bounds, counts = self._bins
+        copied: list[int] = []
+        # No call and no allocation of a container between these two lines either, so
+        # that the sum is of exactly the values that are counted.
+        copied += counts
+        total = self._sum
+        for old_bounds, old_counts in self._retired:
+            for bound, count in zip((*old_bounds, None), old_counts, strict=True):
+                copied[-1 if bound is None else bisect_left(bounds, bound)] += count
+
+        return Distribution(labels, bounds, tuple(copied), total)
+
+    def rebucket(self, bounds: tuple[float, ...]) -> None:
+        """
+        Count in other buckets from now on.
+
+        What was counted before stays counted, each old bucket at its upper bound: the
+        old list lives on, because a thread may be about to add to it.
+        """
+        if bounds != self._bins[0]:
+            old = self._bins
+            self._bins = (bounds, [0] * (len(bounds) + 1))
+            self._retired = (*self._retired, old)
+
+    def reset(self) -> None:
+        """Start again from zero; for a forked child, which has one thread."""
+        bounds = self._bins[0]
+        self._bins = (bounds, [0] * (len(bounds) + 1))
+        self._retired = ()
+        self._sum = 0.0
+
+
+class LockedCounterChild(CounterChild):
+    """One series of a counter where a bare `+=` may lose something."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.RLock()
+
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*, which must not be negative."""
+        number = _checked(amount, lowest=0)
+        if number is not None:
+            with self._lock:
+                self._value += number
+
+    def reset(self) -> None:
+        """Start again from zero, with a lock that nobody holds."""
+        self._lock = threading.RLock()
+        super().reset()
+
+
+class LockedGaugeChild(GaugeChild):
+    """One series of a gauge where a bare `+=` may lose something."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.RLock()
+
+    def set(self, value: float) -> None:
+        """Set the gauge; what is no number is reported."""
+        number = _checked(value, finite=False)
+        if number is not None:
+            with self._lock:
+                self._value = number
+
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*; what is no finite number is reported."""
+        number = _checked(amount)
+        if number is not None:
+            with self._lock:
+                self._value += number
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract *amount*; what is no finite number is reported."""
+        number = _checked(amount)
+        if number is not None:
+            with self._lock:
+                self._value -= number
+
+    def reset(self) -> None:
+        """Start again from zero, with a lock that nobody holds."""
+        self._lock = threading.RLock()
+        super().reset()
+
+
+class LockedHistogramChild(HistogramChild):
+    """One series of a histogram where a bare `+=` may lose something."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        super().__init__(bounds)
+        self._lock = threading.RLock()
+
+    def observe(self, value: float) -> None:
+        """Record *value*; what is no finite number is reported and left out."""
+        number = _checked(value)
+        if number is not None:
+            with self._lock:
+                super().observe(float(number))
+
+    def read(self, labels: tuple[str, ...]) -> Distribution:
+        """Return what was recorded so far, as the series of *labels*."""
+        with self._lock:
+            return super().read(labels)
+
+    def rebucket(self, bounds: tuple[float, ...]) -> None:
+        """Count in other buckets from now on."""
+        with self._lock:
+            super().rebucket(bounds)
+
+    def reset(self) -> None:
+        """Start again from zero, with a lock that nobody holds."""
+        self._lock = threading.RLock()
+        super().reset()
+
+
+def _checked(
+    value: object, *, lowest: float = -_MOST, finite: bool = True
+) -> float | None:
+    """Return *value* as a plain number, or report why it is none."""
+    try:
+        number: float = value if type(value) in _NUMBERS else float(value)  # type: ignore[arg-type, assignment]
+        if finite and not lowest <= number <= _MOST:
+            raise ValueError(f"{value!r} is not a finite number from {lowest:g}")
+    except Exception as error:  # noqa: BLE001 - recording never raises
+        report_fault("metrics", error)
+        return None
+
+    return number

@@ -1,0 +1,95 @@
+"""The histograms: instruments whose children keep a distribution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from svcready.metrics._children import (
+    HistogramChild,
+    LockedHistogramChild,
+    adds_are_atomic,
+)
+from svcready.metrics._instruments import Child, Instrument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready.metrics._instruments import Spec
+    from svcready.metrics._model import Distribution, Family
+
+__all__ = ["BucketInstrument", "Histogram", "ReadableHistogram", "histogram_child"]
+
+
+class ReadableHistogram(Child, Protocol):
+    """A histogram's child, whatever it keeps values in."""
+
+    @property
+    def observe(self) -> Callable[[float], None]:
+        """What records one value."""
+        ...
+
+    def read(self, labels: tuple[str, ...]) -> Distribution:
+        """Return what was recorded so far, as the series of *labels*."""
+        ...
+
+    def rebucket(self, bounds: tuple[float, ...]) -> None:
+        """Count in other buckets from now on."""
+        ...
+
+
+H = TypeVar("H", bound=ReadableHistogram)
+
+
+class BucketInstrument(Instrument[H]):
+    """
+    A distribution of values over buckets, for children of any storage.
+
+    Args:
+        spec: What it was declared with.
+        bounds: Finite upper bounds, inclusive and rising.
+        make: Makes a child for bounds.
+    """
+
+    __slots__ = ("bounds", "observe")
+
+    observe: Callable[[float], None]
+    """Record a value; for a histogram that was declared without labels."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        bounds: tuple[float, ...],
+        make: Callable[[tuple[float, ...]], H],
+    ) -> None:
+        self.bounds = bounds
+        super().__init__(spec, lambda: make(self.bounds))
+        unlabelled = not spec.labels
+        self.observe = (
+            self._children[()].observe if unlabelled else self.unlabelled("observe")
+        )
+
+    def rebucket(self, bounds: tuple[float, ...]) -> None:
+        """Count in other buckets from now on; what was counted stays counted."""
+        self.bounds = bounds
+        self._lost.rebucket(bounds)
+        for child in self.children().values():
+            child.rebucket(bounds)
+
+    def read(self) -> Family:
+        """Return all series as they are now."""
+        points = [child.read(key) for key, child in self.children().items()]
+        return self.family("histogram", tuple(points))
+
+
+class Histogram(BucketInstrument[HistogramChild]):
+    """A distribution of values over buckets."""
+
+    __slots__ = ()
+
+    def __init__(self, spec: Spec, bounds: tuple[float, ...]) -> None:
+        super().__init__(spec, bounds, histogram_child())
+
+
+def histogram_child() -> type[HistogramChild]:
+    """Return the kind of child that is exact on this interpreter."""
+    return HistogramChild if adds_are_atomic() else LockedHistogramChild

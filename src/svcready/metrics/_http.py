@@ -1,0 +1,138 @@
+"""The HTTP server's metrics, by OpenTelemetry's stable conventions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from svcready.metrics._instruments import OTHER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready.metrics._register import Declarer
+
+__all__ = ["HttpMetrics", "Level", "Recorder"]
+
+UNMATCHED = "__unmatched__"
+"""The route of all requests that matched none."""
+_METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"))
+_METHODS |= {"PUT", "QUERY", "TRACE"}
+_SCHEMES = frozenset(("http", "https", "ws", "wss"))
+_SERIES_PER_ROUTE = 10
+
+
+class Recorder(Protocol):
+    """Where the durations of one method, route and status go."""
+
+    @property
+    def observe(self) -> Callable[[float], None]:
+        """What records a duration in seconds."""
+        ...
+
+
+class Level(Protocol):
+    """A level that requests raise when they begin and lower when they end."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Raise it."""
+        ...
+
+    def dec(self, amount: float = 1) -> None:
+        """Lower it."""
+        ...
+
+
+class HttpMetrics:
+    """
+    Request durations and active requests.
+
+    Children are for keeping: the request lifecycle asks once per method, route and
+    status, and then only observes.
+
+    Args:
+        declare: Declares our own metrics.
+        max_routes: How many routes have series of their own; further ones share
+            `__other__`.
+        known_methods: Methods that are told apart; the others are `_OTHER`.
+    """
+
+    def __init__(
+        self,
+        declare: Declarer,
+        *,
+        max_routes: int,
+        known_methods: frozenset[str] = _METHODS,
+    ) -> None:
+        self._max_routes = max_routes
+        self._known_methods = known_methods
+        self._routes: dict[str, str] = {}
+        self._duration = declare.histogram(
+            "http.server.request.duration",
+            "Duration of HTTP server requests.",
+            unit="s",
+            labels=(
+                "http_request_method",
+                "http_route",
+                "http_response_status_code",
+                "url_scheme",
+                "error_type",
+            ),
+        )
+        self._duration.cap(max_routes * _SERIES_PER_ROUTE)
+        self._active = declare.gauge(
+            "http.server.active_requests",
+            "Number of active HTTP server requests.",
+            unit="{request}",
+            labels=("http_request_method", "url_scheme"),
+        )
+
+    def children(
+        self,
+        method: str,
+        route: str | None,
+        status: int | None,
+        *,
+        scheme: str = "http",
+        error: str | None = None,
+    ) -> Recorder:
+        """
+        Return where the durations of such requests go.
+
+        Args:
+            method: The request's method, case-sensitive.
+            route: The route's template, never a path; None if none matched.
+            status: The status that was sent; None if none was.
+            scheme: The request's scheme.
+            error: The class of an unhandled exception; by default the status of a 5xx,
+                and empty for all others.
+        """
+        failed = status is not None and status >= 500
+        return self._duration.labels(
+            self._method(method),
+            self._route(route),
+            "" if status is None else str(status),
+            scheme if scheme in _SCHEMES else "_OTHER",
+            error or (str(status) if failed else ""),
+        )
+
+    def active(self, method: str, *, scheme: str = "http") -> Level:
+        """Return the level of active requests of *method*."""
+        return self._active.labels(
+            self._method(method), scheme if scheme in _SCHEMES else "_OTHER"
+        )
+
+    def _method(self, method: str) -> str:
+        return method if method in self._known_methods else "_OTHER"
+
+    def _route(self, route: str | None) -> str:
+        if not route:
+            return UNMATCHED
+
+        known = self._routes.get(route)
+        if known is not None:
+            return known
+
+        if len(self._routes) >= self._max_routes:
+            return OTHER
+
+        return self._routes.setdefault(route, route)

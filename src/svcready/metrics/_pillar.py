@@ -1,0 +1,185 @@
+"""The metrics pillar: binds what was declared, reads all sources, feeds the sinks."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from svcready._core.events import publish
+from svcready._core.guard import report_fault
+from svcready.metrics._events import FamilyShadowed
+from svcready.metrics._histograms import BucketInstrument
+from svcready.metrics._http import HttpMetrics
+from svcready.metrics._model import Snapshot
+from svcready.metrics._names import check_buckets, sample_names
+from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
+from svcready.metrics._timer import Timer
+from svcready.metrics.sinks._prometheus import PrometheusSink
+from svcready.metrics.sources._declared import declared_families
+from svcready.metrics.sources._own import OwnSource
+from svcready.metrics.sources._process import ProcessSource
+from svcready.metrics.sources._prometheus_client import (
+    default_registry,
+    registry_families,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from svcready._core.clock import Clock
+    from svcready.config._sections.metrics import MetricsSettings
+    from svcready.config._sections.prometheus import PrometheusSettings
+    from svcready.metrics._children import CounterChild
+    from svcready.metrics._model import Family, Source
+    from svcready.metrics._register import Metric
+    from svcready.metrics.sources._own import Identity
+    from svcready.metrics.sources._prometheus_client import Collects
+
+__all__ = ["MetricsPillar"]
+
+
+class MetricsPillar:
+    """
+    The metrics of one runtime; totals are the process' and outlive it.
+
+    Args:
+        settings: The section METRICS.
+        prometheus: The section PROMETHEUS.
+        identity: Who the service is.
+        clock: Times timers, and tells when a reading is old.
+        buckets_for: Returns the configured buckets of a metric, or None.
+        config_errors: Returns how many settings are wrong.
+    """
+
+    def __init__(
+        self,
+        settings: MetricsSettings,
+        prometheus: PrometheusSettings,
+        *,
+        identity: Identity,
+        clock: Clock,
+        buckets_for: Callable[[str], tuple[float, ...] | None],
+        config_errors: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._prometheus = prometheus
+        self._clock = clock
+        self._buckets_for = buckets_for
+        self._registries: tuple[Collects, ...] = ()
+        self._told: set[str] = set()
+        self._started = False
+        self._sources: tuple[Source, ...] = (
+            declared_families,
+            OwnSource(identity, config_errors),
+        )
+        if settings.process:
+            self._sources += (ProcessSource(clock),)
+
+        self.declare = Declarer("svcready")
+        """Declares our own metrics, for what counts the other pillars' events."""
+        self._dropped = self.declare.counter(
+            "svcready_dropped",
+            "Telemetry that was thrown away, by whose it was and why.",
+            labels=("component", "reason"),
+        )
+        self.http = HttpMetrics(self.declare, max_routes=settings.max_routes)
+        """The HTTP server's metrics."""
+        self.prometheus = PrometheusSink(
+            self.snapshot, compression=prometheus.compression
+        )
+        """The Prometheus sink."""
+
+    def start(self) -> None:
+        """Bind everything declared so far and to come; again, it does nothing new."""
+        if not self._started:
+            self._started = True
+            reset_if_forked()
+            REGISTER.bind(self._bind)
+
+    def close(self) -> None:
+        """End the binding; what was counted stays, and goes on being counted."""
+        if self._started:
+            self._started = False
+            REGISTER.bind(None)
+
+    def include(self, registry: Collects) -> None:
+        """Read a further prometheus_client registry at each snapshot."""
+        if all(known is not registry for known in self._registries):
+            self._registries = (*self._registries, registry)
+
+    def add_source(self, source: Source) -> None:
+        """Read a further source at each snapshot, after our own."""
+        self._sources += (source,)
+
+    def dropped(self, component: str, reason: str) -> CounterChild:
+        """Return the count of items of *component* thrown away for *reason*."""
+        return self._dropped.labels(component, reason)
+
+    def snapshot(self) -> Snapshot:
+        """
+        Read every source once.
+
+        A family that the application exposes through prometheus_client wins over one
+        of ours that would have a name in common with it.
+        """
+        families: list[Family] = []
+        occupied: set[str] = set()
+        for family in chain(self._theirs(), self._ours()):
+            names = sample_names(family.kind, family.exposition)
+            if not occupied.isdisjoint(names):
+                self._tell_shadowed(family)
+                continue
+
+            occupied.update(names)
+            families.append(family)
+
+        return Snapshot(self._clock.time_ns(), tuple(families))
+
+    def describe(self) -> dict[str, object]:
+        """Return what is on, for the start line and the operator's surface."""
+        metrics = REGISTER.things()
+        return {
+            "enabled": self._settings.enabled,
+            "metrics": len(metrics),
+            "series": sum(metric.series for metric in metrics),
+            "capped": sorted(m.spec.name for m in metrics if m.capped),
+            "shadowed": sorted(self._told),
+            "sinks": ["prometheus"] if self._prometheus.enabled else [],
+        }
+
+    def _bind(self, metric: Metric) -> None:
+        try:
+            settings = self._settings
+            metric.limit(settings.max_series, settings.max_label_length)
+            if isinstance(metric, Timer):
+                metric.use_clock(self._clock.monotonic)
+
+            if isinstance(metric, BucketInstrument):
+                buckets = self._buckets_for(metric.spec.name)
+                if buckets is not None:
+                    metric.rebucket(check_buckets(metric.spec.name, buckets))
+        except Exception as error:  # noqa: BLE001 - it records on with its defaults
+            report_fault("metrics", error)
+
+    def _theirs(self) -> Iterator[Family]:
+        registries = self._registries
+        default = default_registry() if self._settings.application_registry else None
+        if default is not None and all(known is not default for known in registries):
+            registries = (default, *registries)
+
+        for registry in registries:
+            yield from registry_families(registry)
+
+    def _ours(self) -> Iterator[Family]:
+        for source in self._sources:
+            try:
+                yield from source()
+            except Exception as error:  # noqa: BLE001 - the other sources are read on
+                report_fault("metrics", error)
+
+    def _tell_shadowed(self, family: Family) -> None:
+        # prometheus_client registers process metrics of its own just by being loaded:
+        # that those win is no news.
+        if family.origin != "process" and family.name not in self._told:
+            self._told.add(family.name)
+            publish(FamilyShadowed(family.name, family.exposition))

@@ -1,0 +1,1 @@
+"""Where metrics go, each rendering the neutral snapshot its own way."""

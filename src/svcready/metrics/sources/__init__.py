@@ -1,0 +1,1 @@
+"""Where families of metrics come from, each read into the neutral snapshot."""
