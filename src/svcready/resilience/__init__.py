@@ -1,1 +1,33 @@
-"""The policies that guard a call: retry, breaker, and what composes them."""
+"""Resilience: retries and circuit breakers, one policy per dependency."""
+
+from __future__ import annotations
+
+from svcready.resilience._circuit import (
+    CircuitBreaker,
+    Guard,
+    circuit_breaker,
+    get_breaker,
+)
+from svcready.resilience._events import (
+    BreakerMoved,
+    BreakerStarved,
+    RetryExhausted,
+    RetryRecovered,
+    RetryScheduled,
+)
+from svcready.resilience._retry import Retry, get_retry, retry
+
+__all__ = [
+    "BreakerMoved",
+    "BreakerStarved",
+    "CircuitBreaker",
+    "Guard",
+    "Retry",
+    "RetryExhausted",
+    "RetryRecovered",
+    "RetryScheduled",
+    "circuit_breaker",
+    "get_breaker",
+    "get_retry",
+    "retry",
+]

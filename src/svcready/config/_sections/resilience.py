@@ -1,14 +1,17 @@
-"""The section RESILIENCE: retries, breakers and the other policies."""
+"""The section RESILIENCE, and the fields that every policy has by its name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from svcready.config._kinds import FLAG
+from svcready.config._kinds import FLAG, RATIO, Kind, choice, duration, integer
 from svcready.config._setting import setting
 
-__all__ = ["ResilienceSettings"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["POLICY_FIELDS", "PolicyField", "ResilienceSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,4 +20,78 @@ class ResilienceSettings:
 
     section: ClassVar[str] = "RESILIENCE"
 
-    enabled: bool = setting(True, FLAG, "Switches this part off when false")
+    enabled: bool = setting(
+        True,
+        FLAG,
+        "Switches this part off when false: every policy lets every call through once",
+    )
+
+
+class PolicyField(NamedTuple):
+    """One field of `SVCREADY_POLICY__<NAME>__<FIELD>`."""
+
+    kind: Kind[float] | Kind[int] | Kind[str]
+    """How its text is read."""
+    help: str
+    """One line for the reference table."""
+
+
+def _parse_rate(raw: object) -> float:
+    rate = RATIO.parse(raw)
+    if not rate:
+        raise ValueError(raw)
+
+    return rate
+
+
+_UP_TO_A_DAY = duration(0.0, 86_400.0)
+_RATE = Kind("ratio", _parse_rate, "50% or 0.5, above 0, up to 1", show=RATIO.show)
+_CALLS = integer(1, 1_000_000)
+
+POLICY_FIELDS: Mapping[str, PolicyField] = {
+    "mode": PolicyField(
+        choice("enforce", "observe", "off"),
+        "observe: decide and tell, but leave every call as it is; off: take no part",
+    ),
+    "retry_attempts": PolicyField(
+        integer(1, 100), "Attempts in all, the first included; 1: no retry"
+    ),
+    "retry_base_s": PolicyField(
+        duration(0.001, 3600.0), "Upper bound of the first wait; doubles every time"
+    ),
+    "retry_max_s": PolicyField(duration(0.001, 3600.0), "Upper bound of every wait"),
+    "deadline_s": PolicyField(
+        _UP_TO_A_DAY, "What all attempts and waits together may take; 0: no bound"
+    ),
+    "breaker_failure_rate": PolicyField(
+        _RATE, "Share of failures in the window that opens the breaker"
+    ),
+    "breaker_min_calls": PolicyField(
+        _CALLS, "Rates are judged from this many calls in the window"
+    ),
+    "breaker_window_s": PolicyField(
+        duration(1.0, 3600.0), "What the breaker's window covers"
+    ),
+    "breaker_consecutive_failures": PolicyField(
+        integer(0, 1_000_000), "Failures in a row that open the breaker; 0: no rule"
+    ),
+    "breaker_slow_after_s": PolicyField(
+        _UP_TO_A_DAY, "A call that takes this long is slow; 0: no call is"
+    ),
+    "breaker_slow_rate": PolicyField(
+        _RATE, "Share of slow calls in the window that opens the breaker"
+    ),
+    "breaker_open_s": PolicyField(
+        duration(0.1, 86_400.0), "How long the breaker stays open at first; doubles"
+    ),
+    "breaker_open_max_s": PolicyField(
+        duration(0.1, 86_400.0), "The longest that the breaker stays open, plus jitter"
+    ),
+    "breaker_probes": PolicyField(
+        integer(1, 1000), "Probes in a row that must succeed to close the breaker"
+    ),
+    "breaker_probe_lease_s": PolicyField(
+        duration(0.1, 86_400.0), "A probe without an outcome for this long has failed"
+    ),
+}
+"""The fields of policies, as the table after `SVCREADY_POLICY__<NAME>__`."""

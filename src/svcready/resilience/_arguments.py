@@ -1,0 +1,173 @@
+"""What policies are declared with: durations, bounds, and which errors count."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from svcready._core.guard import report_fault
+from svcready.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Duration", "Errors", "Matcher", "count", "ratio", "seconds"]
+
+if TYPE_CHECKING:
+    Duration: TypeAlias = float | str | timedelta
+    """Seconds as a number, a timedelta, or text with a unit (`"250ms"`)."""
+    Errors: TypeAlias = (
+        type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+    )
+    """A class of exceptions, several, or a function that says yes to one."""
+
+_LONGEST_S = 30 * 86_400.0
+
+
+def seconds(argument: str, value: Duration, *, low_s: float = 0.0) -> float:
+    """
+    Return a duration that code gave, in seconds.
+
+    Args:
+        argument: Its name, for the message.
+        value: A number of seconds, a timedelta, or text such as `"250ms"`.
+        low_s: The least that is allowed, itself included.
+
+    Raises:
+        DeclarationError: It is no duration, or out of bounds.
+    """
+    if isinstance(value, timedelta):
+        number = value.total_seconds()
+    elif isinstance(value, str):
+        from svcready.config._kinds import DURATION
+
+        try:
+            number = DURATION.parse(value)
+        except ValueError:
+            number = math.nan
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    else:
+        number = math.nan
+
+    if not low_s <= number <= _LONGEST_S:
+        least = f" from {low_s:g} s" if low_s else ""
+        msg = (
+            f"{argument}={value!r}: use seconds as a number, a timedelta, or text "
+            f'with a unit such as "250ms"{least} up to 30 days'
+        )
+        raise DeclarationError(msg)
+
+    return number
+
+
+def ratio(argument: str, value: float) -> float:
+    """
+    Return a share that code gave.
+
+    Raises:
+        DeclarationError: It is not above 0 and at most 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
+
+    if not 0.0 < value <= 1.0:
+        raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
+
+    return float(value)
+
+
+def count(argument: str, value: int) -> int:
+    """
+    Return a number of calls that code gave.
+
+    Raises:
+        DeclarationError: It is no whole number from 1 to a million.
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or not 1 <= value <= 1_000_000
+    ):
+        msg = f"{argument}={value!r}: use a whole number from 1 to 1000000"
+        raise DeclarationError(msg)
+
+    return value
+
+
+class Matcher:
+    """
+    Says whether an error is of those that an argument names.
+
+    Two are equal if they name the same classes, or functions made from the same
+    lines over the same values, so that a declaration that runs again (in an
+    application factory) equals itself.
+
+    Args:
+        argument: The argument's name, for messages.
+        errors: What the code gave.
+
+    Raises:
+        DeclarationError: It names nothing that an `except Exception` would catch.
+    """
+
+    __slots__ = ("_argument", "_key", "_predicate", "_types")
+
+    def __init__(self, argument: str, errors: Errors) -> None:
+        self._argument = argument
+        given: object = errors
+        self._types: tuple[type[Exception], ...] = ()
+        self._predicate: Callable[[Exception], bool] | None = None
+        if isinstance(errors, type | tuple):
+            self._types = errors if isinstance(errors, tuple) else (errors,)
+            for kind in self._types:
+                self._check(kind)
+
+            self._key: object = frozenset(self._types)
+        elif callable(given):
+            self._predicate = errors
+            self._key = _source(errors)
+        else:
+            msg = (
+                f"{argument}={given!r}: use an exception class, a tuple of them, or "
+                "a function that takes the exception and returns True or False"
+            )
+            raise DeclarationError(msg)
+
+    def __call__(self, error: Exception) -> bool:
+        """Return whether *error* is meant; a function that fails says no."""
+        if self._predicate is None:
+            return isinstance(error, self._types)
+
+        try:
+            return bool(self._predicate(error))
+        except Exception as fault:  # noqa: BLE001 - the call's own error must get out
+            report_fault(f"resilience.{self._argument}", fault)
+            return False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Matcher) and self._key == other._key
+
+    __hash__ = None  # type: ignore[assignment]  # closures may hold anything
+
+    def _check(self, kind: object) -> None:
+        if not isinstance(kind, type) or not issubclass(kind, Exception):
+            msg = (
+                f"{self._argument} names {kind!r}: use subclasses of Exception; "
+                "cancellation and exits always pass"
+            )
+            raise DeclarationError(msg)
+
+
+def _source(function: Callable[[Exception], bool]) -> object:
+    code = getattr(function, "__code__", None)
+    if code is None or getattr(function, "__self__", None) is not None:
+        return function
+
+    return (
+        code,
+        getattr(function, "__defaults__", None),
+        getattr(function, "__kwdefaults__", None),
+        getattr(function, "__closure__", None),
+    )

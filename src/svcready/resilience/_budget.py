@@ -1,0 +1,123 @@
+"""The retry budget: retries are paid for by first attempts."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING
+
+from svcready._core import fork
+from svcready.resilience._tally import NEVER, Tally, can_count_unlocked
+
+if TYPE_CHECKING:
+    from svcready._core.clock import Clock
+
+__all__ = ["Budget"]
+
+_SLOTS = 10
+_RATIO = 0.2
+_RESERVE = 10.0  # one retry per second of the ten that deposits live
+
+
+class Budget:
+    """
+    How many retries one dependency is owed by one process.
+
+    Each first attempt deposits 0.2 of a retry, which lives for 10 s; one retry per
+    second is there anyway, saved up for 10 s. A retry withdraws 1. So retries add at
+    most a fifth and 1/s to the load of a dependency that fails always, where three
+    attempts alone would triple it.
+
+    Args:
+        clock: Tells how old deposits are.
+        unlimited: Only count first attempts, and pay for everything.
+        unlocked: Successes may count without the lock; None: as the build allows.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_folded",
+        "_lock",
+        "_slots",
+        "_tick",
+        "_unlimited",
+        "_unlocked",
+        "meter",
+    )
+
+    def __init__(
+        self, clock: Clock, *, unlimited: bool = False, unlocked: bool | None = None
+    ) -> None:
+        self._clock = clock
+        self._unlimited = unlimited
+        self._unlocked = can_count_unlocked() if unlocked is None else unlocked
+        self._lock = threading.Lock()
+        self._folded = 0
+        self._slots = [[0, 0] for _ in range(_SLOTS)]  # deposits, withdrawals
+        now_s = clock.monotonic()
+        self._tick = math.floor(now_s)
+        self.meter = Tally(clock.monotonic)
+        """The first attempts that succeeded."""
+        with self._lock:
+            self._advance(now_s)
+
+        fork.reset_in_child(self._reset)
+
+    def use(self, clock: Clock) -> None:
+        """Read *clock* from now on; what was deposited counts as deposited now."""
+        with self._lock:
+            self._clock = clock
+            self._tick = math.floor(clock.monotonic())
+            self.meter.monotonic = clock.monotonic
+            self._advance(clock.monotonic())
+
+    def succeeded(self, now_s: float) -> None:
+        """Count a first attempt that succeeded after the meter's edge."""
+        with self._lock:
+            self._advance(now_s)
+            self.meter.ok += 1
+
+    def deposit(self, now_s: float) -> None:
+        """Count a first attempt that failed."""
+        with self._lock:
+            self._advance(now_s)
+            self._slots[self._tick % _SLOTS][0] += 1
+
+    def withdraw(self, now_s: float) -> bool:
+        """Pay for one retry; False if there is nothing to pay it with."""
+        with self._lock:
+            self._advance(now_s)
+            if not self._unlimited and self._balance() < 1.0:
+                return False
+
+            self._slots[self._tick % _SLOTS][1] += 1
+            return True
+
+    def balance(self) -> float:
+        """Return how many retries could be paid for now."""
+        with self._lock:
+            self._advance(self._clock.monotonic())
+            return math.inf if self._unlimited else self._balance()
+
+    def _balance(self) -> float:
+        deposits = sum(slot[0] for slot in self._slots)
+        withdrawals = sum(slot[1] for slot in self._slots)
+        return _RESERVE + _RATIO * deposits - withdrawals
+
+    def _advance(self, now_s: float) -> None:
+        ok = self.meter.ok
+        self._slots[self._tick % _SLOTS][0] += ok - self._folded
+        self._folded = ok
+        tick = math.floor(now_s)
+        for step in range(1, min(tick - self._tick, _SLOTS) + 1):
+            self._slots[(self._tick + step) % _SLOTS][:] = (0, 0)
+
+        self._tick = max(tick, self._tick)
+        if not self._unlocked:
+            self.meter.edge = NEVER
+        else:
+            self.meter.edge = math.inf if self._unlimited else self._tick + 1.0
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()

@@ -1,0 +1,341 @@
+"""`circuit_breaker`: the decorator, the explicit call and the context manager."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, cast
+
+from svcready._core.declarations import Register, calling_place, check_name, name_of
+from svcready.errors import DeclarationError
+from svcready.resilience._arguments import Matcher, count, ratio, seconds
+from svcready.resilience._breaker import DISABLED, FORCED_CLOSED, FORCED_OPEN, Breaker
+from svcready.resilience._config import BreakerConfig, override_breaker
+from svcready.resilience._declared import Declared
+from svcready.resilience._layers import BREAKER, apply_layer, compiled
+from svcready.resilience._results import settle_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import ParamSpec, Self, TypeVar
+
+    from svcready._core.declarations import Place
+    from svcready.resilience._arguments import Duration, Errors
+    from svcready.resilience._tally import Tally
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+__all__ = [
+    "BREAKERS",
+    "CircuitBreaker",
+    "Guard",
+    "circuit_breaker",
+    "get_breaker",
+]
+
+BREAKERS: Register[Declared[Breaker, BreakerConfig]] = Register("circuit breaker")
+"""Every circuit breaker that the process declared."""
+
+_LEAST_S = 0.001
+_NOTHING = Matcher("ignore", ())
+
+
+class Guard:
+    """
+    One guarded block: `with breaker.guard():`, or `async with`.
+
+    It may be left in another thread or context than it was entered in, and is used
+    once.
+
+    Args:
+        breaker: The breaker that admits the block.
+    """
+
+    __slots__ = ("_breaker", "_started_s", "_tally")
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._tally: Tally | None = None
+        self._started_s = 0.0
+
+    def __enter__(self) -> Self:
+        if self._tally is not None:
+            raise RuntimeError("a guard is entered once; ask the breaker for another")
+
+        self._tally = tally = self._breaker.timed or self._breaker.admit()
+        self._started_s = tally.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        tally, breaker = self._tally, self._breaker
+        if tally is None:
+            return
+
+        now_s = tally.monotonic()
+        elapsed_s = now_s - self._started_s
+        if error is not None:
+            settle_error(breaker, tally, error, elapsed_s)
+        elif now_s < tally.edge and elapsed_s < breaker.slow_after_s:
+            tally.ok += 1
+        else:
+            breaker.settle(tally, "success", elapsed_s)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+class _Entered:
+    """One block of this context that is guarded by the breaker object itself."""
+
+    __slots__ = ("guard", "outer", "owner")
+
+    def __init__(
+        self, owner: CircuitBreaker, guard: Guard, outer: _Entered | None
+    ) -> None:
+        self.owner = owner
+        self.guard = guard
+        self.outer = outer
+
+
+_ENTERED: ContextVar[_Entered | None] = ContextVar("svcready.breakers", default=None)
+
+
+class CircuitBreaker:
+    """
+    A declared circuit breaker: decorates functions, makes one call, guards a block.
+
+    `with breaker:` and `async with breaker:` keep what they need in the context, so
+    one object serves all threads and tasks; a block that is left in another context
+    than it was entered in (a dependency that a framework runs in its thread pool)
+    takes `breaker.guard()`.
+    """
+
+    __slots__ = ("_breaker", "_declare")
+
+    def __init__(self, declare: Callable[[str], Breaker], name: str | None) -> None:
+        self._declare = declare
+        self._breaker = None if name is None else declare(name)
+
+    @property
+    def breaker(self) -> Breaker:
+        """The state behind it."""
+        if self._breaker is None:
+            raise DeclarationError(
+                "a circuit breaker without a name can only decorate: name it"
+            )
+
+        return self._breaker
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.breaker.name
+
+    @property
+    def state(self) -> str:
+        """`closed`, `half_open`, `open`, `forced_open`, `forced_closed`, `disabled`."""
+        return self.breaker.state
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """
+        Return *function* behind the breaker.
+
+        Raises:
+            DeclarationError: It is no function, or its name means something else.
+        """
+        breaker = self._breaker or self._declare(name_of(function))
+        return cast("Callable[P, R]", apply_layer(function, BREAKER, breaker))
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """
+        Call *function* behind the breaker; a coroutine function's is to be awaited.
+
+        Raises:
+            CircuitOpen: The breaker refused; nothing was called.
+        """
+        call = cast("Callable[P, R]", compiled(function, {BREAKER: self.breaker}))
+        return call(*args, **kwargs)
+
+    def guard(self) -> Guard:
+        """Return a context manager for one block, sync or async."""
+        return Guard(self.breaker)
+
+    def __enter__(self) -> Self:
+        guard = Guard(self.breaker).__enter__()
+        _ENTERED.set(_Entered(self, guard, _ENTERED.get()))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        entered = _ENTERED.get()
+        while entered is not None and entered.owner is not self:
+            entered = entered.outer  # generators that took turns leave out of order
+
+        if entered is not None:
+            _ENTERED.set(entered.outer)
+            entered.guard.__exit__(kind, error, trace)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def force_open(self) -> None:
+        """Refuse every call until `reset` or `force_close`."""
+        self.breaker.force(FORCED_OPEN)
+
+    def force_close(self) -> None:
+        """Admit and count every call, whatever comes of it, until `reset`."""
+        self.breaker.force(FORCED_CLOSED)
+
+    def disable(self) -> None:
+        """Admit every call and count none, until `reset`."""
+        self.breaker.force(DISABLED)
+
+    def reset(self) -> None:
+        """Decide by outcomes again: closed, the window empty, the first time anew."""
+        self.breaker.reset()
+
+    def __repr__(self) -> str:
+        if self._breaker is None:
+            return "<circuit breaker without a name>"
+
+        return f"<circuit breaker {self.name!r}: {self.state}>"
+
+
+def circuit_breaker(
+    name: str | None = None,
+    *,
+    failure_rate: float = 0.5,
+    min_calls: int = 20,
+    window: Duration = 30.0,
+    consecutive_failures: int | None = None,
+    slow_after: Duration | None = None,
+    slow_rate: float = 0.8,
+    open_for: Duration = 10.0,
+    open_max: Duration = 120.0,
+    probes: int = 3,
+    probe_lease: Duration = 10.0,
+    ignore: Errors = (),
+) -> CircuitBreaker:
+    """
+    Stop calling a dependency that fails, and try it again by single probes.
+
+    Closed, it opens when the window holds enough calls and too many of them failed or
+    were slow, or after so many failures in a row. Open, it refuses for `open_for`,
+    doubled each time up to `open_max`, spread by 20 %. Then one call at a time is let
+    through as a probe: so many successes in a row close it, a failure opens it again.
+    An outcome counts only for the state that its call was admitted in.
+
+    Every `Exception` is a failure, save those in *ignore* and svcready's own refusals;
+    cancellation says nothing. The call that opens it raises its own error.
+
+    Args:
+        name: The dependency; state is per name. With every other argument left out
+            it means the breaker of that name, whatever it was declared with. None:
+            derived from the function decorated.
+        failure_rate: The share of failures that opens it.
+        min_calls: Rates are judged from this many calls in the window. Below 0.7
+            calls a second and process they never are: use *consecutive_failures*.
+        window: What the window covers, in ten buckets.
+        consecutive_failures: Failures in a row that open it; 10 suits low traffic.
+        slow_after: A call that takes this long is slow; a stream's first item counts.
+        slow_rate: The share of slow calls that opens it.
+        open_for: How long it stays open the first time.
+        open_max: The longest that it stays open.
+        probes: Probes in a row that must succeed to close it.
+        probe_lease: A probe without an outcome after this long counts as failed; give
+            it twice what a call may take.
+        ignore: What says nothing about the dependency: an exception class, a tuple of
+            them, or a function of the exception.
+
+    Raises:
+        DeclarationError: An argument is wrong, or the name is declared with others.
+    """
+    config = BreakerConfig(
+        failure_rate=ratio("failure_rate", failure_rate),
+        min_calls=count("min_calls", min_calls),
+        window_s=seconds("window", window, low_s=1.0),
+        consecutive_failures=None
+        if consecutive_failures is None
+        else count("consecutive_failures", consecutive_failures),
+        slow_after_s=None
+        if slow_after is None
+        else seconds("slow_after", slow_after, low_s=_LEAST_S),
+        slow_rate=ratio("slow_rate", slow_rate),
+        open_s=seconds("open_for", open_for, low_s=_LEAST_S),
+        open_max_s=seconds("open_max", open_max, low_s=_LEAST_S),
+        probes=count("probes", probes),
+        probe_lease_s=seconds("probe_lease", probe_lease, low_s=_LEAST_S),
+    )
+    if config.open_s > config.open_max_s:
+        raise DeclarationError(f"open_for={open_for!r} is above open_max={open_max!r}")
+
+    ignores = Matcher("ignore", ignore)
+    return CircuitBreaker(_declarer(config, ignores, calling_place()), name)
+
+
+def get_breaker(name: str) -> CircuitBreaker:
+    """
+    Return the circuit breaker that was declared as *name*.
+
+    Raises:
+        KeyError: There is none.
+    """
+    declared = BREAKERS.get(name)
+    if declared is None:
+        raise KeyError(name)
+
+    return CircuitBreaker(lambda _: declared.core, name)
+
+
+def _declarer(
+    config: BreakerConfig, ignores: Matcher, place: Place
+) -> Callable[[str], Breaker]:
+    """Return what declares a breaker with these arguments under a name."""
+    plain = config == BreakerConfig() and ignores == _NOTHING
+    arguments = None if plain else (config, ignores)
+
+    def declare(name: str) -> Breaker:
+        declared = BREAKERS.declare(
+            check_name("circuit breaker", name),
+            arguments,
+            lambda: Declared(
+                Breaker(name, config, ignores),
+                config,
+                arguments,
+                place,
+                override_breaker,
+            ),
+            place=place,
+        )
+        if declared.adopt(config, arguments, place):
+            declared.core.ignores = ignores
+
+        return declared.core
+
+    return declare

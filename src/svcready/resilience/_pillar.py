@@ -1,0 +1,212 @@
+"""The resilience pillar: binds what was declared to a runtime, and shows its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready._core.clock import SYSTEM_CLOCK
+from svcready.resilience._breaker import CLOSED, HALF_OPEN, OPEN
+from svcready.resilience._circuit import BREAKERS
+from svcready.resilience._retry import RETRIERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from svcready._core.clock import Clock
+    from svcready.config._sections.resilience import ResilienceSettings
+    from svcready.resilience._breaker import Breaker
+    from svcready.resilience._config import BreakerConfig, RetryConfig
+    from svcready.resilience._declared import Declared
+    from svcready.resilience._retrier import Retrier
+
+__all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
+
+_LEVELS = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
+_FORCED = 3
+
+
+class PolicyState(NamedTuple):
+    """How one breaker stands, for the health report and the state gauge."""
+
+    kind: str
+    """`breaker`."""
+    name: str
+    """Its name."""
+    state: str
+    """`closed`, `half_open`, `open`, `forced_open`, `forced_closed`, `disabled`."""
+    level: int
+    """The gauge: 0 closed, 1 half-open, 2 open, 3 forced."""
+    mode: str
+    """`enforce`, `observe` or `off`."""
+    reason: str | None
+    """Why it moved last; None: it never did."""
+    last_failure: str | None
+    """The class name of the last failure that counted."""
+
+
+class CallCount(NamedTuple):
+    """How often something has happened in this process, for an observed counter."""
+
+    kind: str
+    """`breaker` or `retry`."""
+    name: str
+    """The policy's name."""
+    what: str
+    """The calls' outcome, or what set the wait of retries."""
+    total: int
+    """How often."""
+
+
+def apply(
+    name: str, values: Mapping[str, object], clock: Clock | None = None
+) -> tuple[str, ...]:
+    """
+    Put an operator's values in force for everything called *name*, keeping its state.
+
+    A value that is left out falls back to the code's.
+
+    Args:
+        name: The policy's name.
+        values: By field in lower case, as `SVCREADY_POLICY__<NAME>__<FIELD>` has them
+            (`POLICY_FIELDS`): `retry_attempts`, `breaker_open_s`, `mode`, ...
+        clock: Monotonic time, and who waits; None: the one in use.
+
+    Returns:
+        What is wrong with the values, a line each; such a value is not in force.
+    """
+    problems: list[str] = []
+    retrier = RETRIERS.get(name)
+    if retrier is not None:
+        problems += retrier.tune(values, clock or retrier.core.clock)
+
+    breaker = BREAKERS.get(name)
+    if breaker is not None:
+        problems += breaker.tune(values, clock or breaker.core.clock)
+
+    return tuple(dict.fromkeys(problems))  # both complain of a wrong mode
+
+
+def _retriers() -> list[Retrier]:
+    return [declared.core for declared in RETRIERS.things()]
+
+
+def _breakers() -> list[Breaker]:
+    return [declared.core for declared in BREAKERS.things()]
+
+
+class ResiliencePillar:
+    """
+    The policies of one runtime.
+
+    Args:
+        settings: The section RESILIENCE.
+        clock: Monotonic time, and who waits.
+        policy_values: The operator's values for a name, those for all names included.
+        report: Told what is wrong with them: the policy's name, and a line.
+    """
+
+    def __init__(
+        self,
+        settings: ResilienceSettings,
+        *,
+        clock: Clock,
+        policy_values: Callable[[str], Mapping[str, object]],
+        report: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._policy_values = policy_values
+        self._report = report
+
+    def start(self) -> None:
+        """Tune what is declared, and what will be."""
+        RETRIERS.bind(self._tune_retry)
+        BREAKERS.bind(self._tune_breaker)
+
+    def reload(self) -> None:
+        """Tune everything again, because the operator's values may have changed."""
+        self.start()
+
+    def close(self) -> None:
+        """Let go: code's numbers and the system's clock are in force again."""
+        RETRIERS.bind(None)
+        BREAKERS.bind(None)
+        for retrier in RETRIERS.things():
+            retrier.tune({}, SYSTEM_CLOCK)
+
+        for breaker in BREAKERS.things():
+            breaker.tune({}, SYSTEM_CLOCK)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all policies."""
+        return tuple(dict.fromkeys((*RETRIERS.names(), *BREAKERS.names())))
+
+    def describe(self) -> dict[str, dict[str, object]]:
+        """Return the numbers in force by policy, as the operator's fields name them."""
+        described: dict[str, dict[str, object]] = {}
+        for retrier in _retriers():
+            described.setdefault(retrier.name, {})["retry"] = retrier.config._asdict()
+
+        for breaker in _breakers():
+            described.setdefault(breaker.name, {})["breaker"] = breaker.config._asdict()
+
+        return described
+
+    def states(self) -> list[PolicyState]:
+        """Return how every breaker stands."""
+        states = []
+        for breaker in _breakers():
+            state = breaker.state
+            states.append(
+                PolicyState(
+                    "breaker",
+                    breaker.name,
+                    state,
+                    _LEVELS.get(state, _FORCED),
+                    breaker.config.mode,
+                    breaker.reason,
+                    breaker.last_failure,
+                )
+            )
+
+        return states
+
+    def calls(self) -> list[CallCount]:
+        """Return the calls of every policy by outcome, since the process began."""
+        counts = [
+            CallCount("retry", retrier.name, outcome, total)
+            for retrier in _retriers()
+            for outcome, total in retrier.outcomes().items()
+        ]
+        counts += (
+            CallCount("breaker", breaker.name, outcome, total)
+            for breaker in _breakers()
+            for outcome, total in breaker.counts().items()
+        )
+        return counts
+
+    def retries(self) -> list[CallCount]:
+        """Return the retries of every policy by what set their wait."""
+        return [
+            CallCount("retry", retrier.name, reason, total)
+            for retrier in _retriers()
+            for reason, total in retrier.retries().items()
+        ]
+
+    def _tune_retry(self, declared: Declared[Retrier, RetryConfig]) -> None:
+        self._tell(declared.core.name, declared.tune(*self._values(declared.core.name)))
+
+    def _tune_breaker(self, declared: Declared[Breaker, BreakerConfig]) -> None:
+        self._tell(declared.core.name, declared.tune(*self._values(declared.core.name)))
+
+    def _values(self, name: str) -> tuple[Mapping[str, object], Clock]:
+        values = self._policy_values(name)
+        if not self._settings.enabled:
+            values = {**values, "mode": "off"}
+
+        return values, self._clock
+
+    def _tell(self, name: str, problems: tuple[str, ...]) -> None:
+        if self._report is not None:
+            for problem in problems:
+                self._report(name, problem)

@@ -1,0 +1,178 @@
+"""`retry`: the decorator and the explicit call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from svcready._core.declarations import Register, calling_place, check_name, name_of
+from svcready.errors import DeclarationError
+from svcready.resilience._arguments import Matcher, count, seconds
+from svcready.resilience._config import RetryConfig, override_retry
+from svcready.resilience._declared import Declared
+from svcready.resilience._layers import RETRY, apply_layer, compiled
+from svcready.resilience._retrier import Retrier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
+
+    from svcready.resilience._arguments import Duration, Errors
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+__all__ = ["RETRIERS", "Retry", "get_retry", "retry"]
+
+RETRIERS: Register[Declared[Retrier, RetryConfig]] = Register("retry")
+"""Every retry that the process declared."""
+
+_LEAST_WAIT_S = 0.001
+
+
+class Retry:
+    """
+    A declared retry: decorates functions, or makes one call.
+
+    It retries plain and coroutine functions, methods, partials, callable objects and
+    functions that return an awaitable; generators of both kinds until their first
+    item, because what the consumer has seen can't be taken back.
+    """
+
+    __slots__ = ("_declare", "_retrier")
+
+    def __init__(self, declare: Callable[[str], Retrier], name: str | None) -> None:
+        self._declare = declare
+        self._retrier = None if name is None else declare(name)
+
+    @property
+    def retrier(self) -> Retrier:
+        """The policy behind it."""
+        if self._retrier is None:
+            raise DeclarationError("a retry without a name can only decorate: name it")
+
+        return self._retrier
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """
+        Return *function* with retries around it.
+
+        Raises:
+            DeclarationError: It is no function, or its name means something else.
+        """
+        retrier = self._retrier or self._declare(name_of(function))
+        return cast("Callable[P, R]", apply_layer(function, RETRY, retrier))
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """
+        Call *function* with retries; a coroutine function's call is to be awaited.
+
+        Raises:
+            DeclarationError: The retry has no name.
+        """
+        call = cast("Callable[P, R]", compiled(function, {RETRY: self.retrier}))
+        return call(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        name = None if self._retrier is None else self._retrier.name
+        return f"<retry {name!r}>"
+
+
+def retry(
+    name: str | None = None,
+    *,
+    on: Errors,
+    attempts: int = 3,
+    wait_base: Duration = 0.1,
+    wait_max: Duration = 5.0,
+    deadline: Duration | None = None,
+    retry_after: Callable[[Exception], float | None] | None = None,
+    budget: bool = True,
+    nested: bool = False,
+) -> Retry:
+    """
+    Call again when a call fails in a way that may pass.
+
+    Waits are exponential with full jitter: before retry *n* a uniform draw from 0 to
+    `min(wait_max, wait_base * 2 ** (n - 1))`. Retries are paid for by a budget that
+    first attempts fill, so that a dependency that fails always gets a fifth more load
+    and not three times as much. The last error goes to the caller as it is, with a
+    note; never retried are cancellation and exits, refusals of svcready's own (save a
+    rate limit that says how long), and what an inner retry gave up on.
+
+    Stacked with `circuit_breaker` of the same name it is the outer of the two, in
+    whichever order they are written, so that every attempt meets the breaker.
+
+    Args:
+        name: The dependency; state and budget are per name. None: derived from the
+            function decorated.
+        on: What to retry: an exception class, a tuple of them, or a function of the
+            exception. Has no default, because retrying the wrong thing does harm.
+        attempts: How many in all, the first included.
+        wait_base: The upper bound of the first wait.
+        wait_max: The upper bound of every wait.
+        deadline: What attempts and waits together may take. No wait ends after it; a
+            coroutine is cancelled by it and `DeadlineExceeded` raised, while a plain
+            function that runs can't be interrupted. A stream's bounds the way to its
+            first item.
+        retry_after: Reads from an error how many seconds the server asks to wait;
+            None where it doesn't. Longer than 30 s means: no retry.
+        budget: Whether retries are paid for.
+        nested: Retry also what an inner retry gave up on; attempts multiply.
+
+    Raises:
+        DeclarationError: An argument is wrong, or the name is declared with others.
+    """
+    config = RetryConfig(
+        attempts=count("attempts", attempts),
+        base_s=seconds("wait_base", wait_base, low_s=_LEAST_WAIT_S),
+        max_s=seconds("wait_max", wait_max, low_s=_LEAST_WAIT_S),
+        deadline_s=None
+        if deadline is None
+        else seconds("deadline", deadline, low_s=_LEAST_WAIT_S),
+    )
+    if config.base_s > config.max_s:
+        raise DeclarationError(
+            f"wait_base={wait_base!r} is above wait_max={wait_max!r}"
+        )
+
+    matcher = Matcher("on", on)
+    arguments = (config, matcher, retry_after, budget, nested)
+    place = calling_place()
+
+    def declare(called: str) -> Retrier:
+        declared = RETRIERS.declare(
+            check_name("retry", called),
+            arguments,
+            lambda: Declared(
+                Retrier(
+                    called,
+                    config,
+                    matcher,
+                    retry_after=retry_after,
+                    budget=budget,
+                    nested=nested,
+                ),
+                config,
+                arguments,
+                place,
+                override_retry,
+            ),
+            place=place,
+        )
+        return declared.core
+
+    return Retry(declare, name)
+
+
+def get_retry(name: str) -> Retry:
+    """
+    Return the retry that was declared as *name*.
+
+    Raises:
+        KeyError: There is none.
+    """
+    declared = RETRIERS.get(name)
+    if declared is None:
+        raise KeyError(name)
+
+    return Retry(lambda _: declared.core, name)

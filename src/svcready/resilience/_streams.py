@@ -1,0 +1,242 @@
+"""The wrappers of generators and async generators: retried until their first item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready.resilience import _deadline
+from svcready.resilience._awaits import bound
+from svcready.resilience._results import settle_error
+from svcready.resilience._retrier import Course
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+
+    from svcready.resilience._breaker import Breaker
+    from svcready.resilience._retrier import Retrier
+
+    Stream = Generator[object, object, object]
+    StreamCall = Callable[..., Stream]
+    AsyncStream = AsyncGenerator[object, object]
+    AsyncStreamCall = Callable[..., AsyncStream]
+
+__all__ = ["guarded", "guarded_async", "retried", "retried_async"]
+
+
+def guarded(breaker: Breaker, call: StreamCall) -> StreamCall:
+    """
+    Return the generator function *call* behind *breaker*.
+
+    The call is admitted when the first item is asked for and settled when the stream
+    ends. A consumer that closes it early had what it wanted: a success; what a
+    consumer throws into it is ignored. How fast it is, the first item says.
+    """
+
+    def wrapper(*args: object, **kwargs: object) -> Stream:
+        tally = breaker.timed
+        if tally is None:
+            tally = breaker.admit()
+
+        started_s = tally.monotonic()
+        elapsed_s: float | None = None
+        thrown: BaseException | None = None
+        try:
+            stream = call(*args, **kwargs)
+            item = next(stream)
+            elapsed_s = tally.monotonic() - started_s
+            while True:
+                breaker.renew(tally)
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    stream.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it belongs inside
+                    thrown = error
+                    item = stream.throw(error)
+                else:
+                    item = stream.send(sent)
+        except StopIteration as stop:
+            if elapsed_s is None:
+                elapsed_s = tally.monotonic() - started_s
+
+            breaker.settle(tally, "success", elapsed_s)
+            return stop.value
+        except GeneratorExit:
+            breaker.settle(tally, "success", elapsed_s or 0.0)
+            raise
+        except BaseException as error:
+            if error is thrown:
+                breaker.settle(tally, "ignored")
+            else:
+                waited_s = tally.monotonic() - started_s
+                settle_error(
+                    breaker, tally, error, waited_s if elapsed_s is None else elapsed_s
+                )
+
+            raise
+        finally:
+            del thrown  # its traceback holds this frame
+
+    return wrapper
+
+
+def retried(retrier: Retrier, call: StreamCall) -> StreamCall:
+    """Return the generator function *call*, begun anew until its first item."""
+
+    def wrapper(*args: object, **kwargs: object) -> Stream:
+        bound_s = retrier.bound_s()
+        until_s = min(_deadline.until_s(), retrier.clock.monotonic() + bound_s)
+        course = Course(retrier, until_s)
+        while True:
+            try:
+                stream = call(*args, **kwargs)
+                item = next(stream)
+            except StopIteration as stop:
+                course.done()
+                return stop.value
+            except Exception as error:
+                wait_s = course.wait_s(error)
+                if wait_s is None:
+                    raise
+            else:
+                course.done()
+                break
+
+            retrier.clock.sleep(wait_s)
+
+        return (yield from _from(stream, item))
+
+    return wrapper
+
+
+def _from(stream: Stream, item: object) -> Stream:
+    """Go on with a generator whose first item was taken out already."""
+    while True:
+        try:
+            sent = yield item
+        except GeneratorExit:
+            stream.close()
+            raise
+        except BaseException as thrown:  # noqa: BLE001 - it belongs inside
+            try:
+                item = stream.throw(thrown)
+            except StopIteration as stop:
+                return stop.value
+
+            continue
+
+        if sent is None:
+            return (yield from stream)
+
+        try:
+            item = stream.send(sent)
+        except StopIteration as stop:
+            return stop.value
+
+
+def guarded_async(breaker: Breaker, call: AsyncStreamCall) -> AsyncStreamCall:
+    """Return the async generator function *call* behind *breaker*, as `guarded`."""
+
+    async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
+        tally = breaker.timed
+        if tally is None:
+            tally = breaker.admit()
+
+        started_s = tally.monotonic()
+        elapsed_s: float | None = None
+        thrown: BaseException | None = None
+        try:
+            stream = call(*args, **kwargs)
+            item = await anext(stream)
+            elapsed_s = tally.monotonic() - started_s
+            while True:
+                breaker.renew(tally)
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await stream.aclose()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it belongs inside
+                    thrown = error
+                    item = await stream.athrow(error)
+                else:
+                    item = await stream.asend(sent)
+        except StopAsyncIteration:
+            if elapsed_s is None:
+                elapsed_s = tally.monotonic() - started_s
+
+            breaker.settle(tally, "success", elapsed_s)
+        except GeneratorExit:
+            breaker.settle(tally, "success", elapsed_s or 0.0)
+            raise
+        except BaseException as error:
+            if error is thrown:
+                breaker.settle(tally, "ignored")
+            else:
+                waited_s = tally.monotonic() - started_s
+                settle_error(
+                    breaker, tally, error, waited_s if elapsed_s is None else elapsed_s
+                )
+
+            raise
+        finally:
+            del thrown  # its traceback holds this frame
+
+    return wrapper
+
+
+def retried_async(retrier: Retrier, call: AsyncStreamCall) -> AsyncStreamCall:
+    """
+    Return the async generator function *call*, begun anew until its first item.
+
+    The policy's deadline bounds the way to that item, by cancellation too.
+    """
+
+    async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
+        begun = await bound(
+            retrier, lambda course: _begin(course, lambda: call(*args, **kwargs))
+        )
+        if begun is None:
+            return
+
+        stream, item = begun
+        while True:
+            try:
+                sent = yield item
+            except GeneratorExit:
+                await stream.aclose()
+                raise
+            except BaseException as thrown:  # noqa: BLE001 - it belongs inside
+                following = stream.athrow(thrown)
+            else:
+                following = stream.asend(sent)
+
+            try:
+                item = await following
+            except StopAsyncIteration:
+                return
+
+    return wrapper
+
+
+async def _begin(
+    course: Course, call: Callable[[], AsyncStream]
+) -> tuple[AsyncStream, object] | None:
+    """Return the stream that gave a first item, and the item; None: there is none."""
+    while True:
+        stream = call()
+        try:
+            item = await anext(stream)
+        except StopAsyncIteration:
+            course.done()
+            return None
+        except Exception as error:
+            wait_s = course.wait_s(error)
+            if wait_s is None:
+                raise
+        else:
+            course.done()
+            return stream, item
+
+        await course.retrier.clock.sleep_async(wait_s)
