@@ -1,1 +1,8 @@
 """The traces of a service: its spans, what is sampled and where they go."""
+
+from __future__ import annotations
+
+from svcready.tracing._backend import SpanHandle
+from svcready.tracing._span import annotate, metadata, span
+
+__all__ = ["SpanHandle", "annotate", "metadata", "span"]

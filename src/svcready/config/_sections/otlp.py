@@ -2,17 +2,197 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from svcready.config._kinds import TEXT, Kind, choice, duration
+from svcready.config._setting import setting, standard
+
+__all__ = ["Headers", "OtlpSettings"]
+
+T = TypeVar("T")
+
+Headers = tuple[tuple[str, str], ...]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PRINTABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_LONGEST_SECONDS = 300.0
 
 
-__all__ = ["OtlpSettings"]
+def _parse_url(raw: object) -> str:
+    text = TEXT.parse(raw)
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(raw)
+
+    if parts.port == 0 or any(mark in text for mark in " \t\r\n"):
+        raise ValueError(raw)
+
+    return text
+
+
+def _parse_headers(raw: object) -> Headers:
+    if isinstance(raw, dict):
+        pairs = [(str(name), str(value)) for name, value in raw.items()]
+    else:
+        members = [part for part in TEXT.parse(raw).split(",") if part.strip()]
+        pairs = []
+        for member in members:
+            name, mark, value = member.partition("=")
+            if not mark:
+                raise ValueError(raw)
+
+            pairs.append((name.strip(), unquote(value.strip())))
+
+    for name, value in pairs:
+        if not _TOKEN.fullmatch(name) or not _PRINTABLE.fullmatch(value):
+            raise ValueError(raw)
+
+    return tuple((name.lower(), value) for name, value in pairs)
+
+
+def _parse_timeout(raw: object) -> float:
+    # The specification means milliseconds, the OpenTelemetry SDK for Python reads
+    # seconds. Nobody waits five minutes, nobody gives up after 300 ms.
+    text = str(raw).strip()
+    if text[-1:].isalpha():
+        return _TIMEOUT.parse(text)
+
+    value = float(text)
+    return _TIMEOUT.parse(value if value <= _LONGEST_SECONDS else value / 1000.0)
+
+
+def _show_headers(headers: Headers) -> str:
+    return ",".join(f"{name}={value}" for name, value in headers)
+
+
+def _or_none(kind: Kind[T]) -> Kind[T | None]:
+    return Kind(
+        kind.name,
+        kind.parse,
+        kind.allowed,
+        unit=kind.unit,
+        show=lambda value: "" if value is None else kind.show(value),
+    )
+
+
+_TIMEOUT = duration(0.001, 3600.0)
+_STANDARD_TIMEOUT = Kind(
+    "duration",
+    _parse_timeout,
+    "seconds up to 300, milliseconds beyond, or a number with ms or s",
+)
+_URL = Kind("url", _parse_url, "a URL that begins with http:// or https://")
+_HEADERS = Kind("headers", _parse_headers, "name=value,name=value", show=_show_headers)
+_COMPRESSION = choice("none", "gzip", "deflate")
+_PROTOCOL = choice("http/protobuf", "grpc")
+_PREFIX = "OTEL_EXPORTER_OTLP_"
+_TRACES = "OTEL_EXPORTER_OTLP_TRACES_"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OtlpSettings:
-    """Export over the OpenTelemetry protocol."""
+    """Export over the OpenTelemetry protocol; `traces_...` wins for traces."""
 
     section: ClassVar[str] = "OTLP"
 
-    """No settings yet."""
+    endpoint: str | None = setting(
+        None,
+        _or_none(_URL),
+        "The collector's base URL; /v1/traces and the like are appended",
+        standards=(standard(f"{_PREFIX}ENDPOINT", _or_none(_URL)),),
+    )
+    traces_endpoint: str | None = setting(
+        None,
+        _or_none(_URL),
+        "The URL for traces, taken as it is",
+        standards=(standard(f"{_TRACES}ENDPOINT", _or_none(_URL)),),
+    )
+    headers: Headers = setting(  # noqa: RUF009 - immutable
+        (),
+        _HEADERS,
+        "Headers sent with every export",
+        standards=(standard(f"{_PREFIX}HEADERS", _HEADERS),),
+        secret=True,
+    )
+    traces_headers: Headers | None = setting(  # noqa: RUF009 - immutable
+        None,
+        _or_none(_HEADERS),
+        "Headers sent with traces instead",
+        standards=(standard(f"{_TRACES}HEADERS", _or_none(_HEADERS)),),
+        secret=True,
+    )
+    compression: str = setting(
+        "none",
+        _COMPRESSION,
+        "How bodies are compressed",
+        standards=(standard(f"{_PREFIX}COMPRESSION", _COMPRESSION),),
+    )
+    traces_compression: str | None = setting(
+        None,
+        _or_none(_COMPRESSION),
+        "How traces are compressed instead",
+        standards=(standard(f"{_TRACES}COMPRESSION", _or_none(_COMPRESSION)),),
+    )
+    timeout_s: float = setting(
+        10.0,
+        _TIMEOUT,
+        "Time for one request",
+        standards=(standard(f"{_PREFIX}TIMEOUT", _STANDARD_TIMEOUT),),
+    )
+    traces_timeout_s: float | None = setting(
+        None,
+        _or_none(_TIMEOUT),
+        "Time for one request with traces instead",
+        standards=(standard(f"{_TRACES}TIMEOUT", _or_none(_STANDARD_TIMEOUT)),),
+    )
+    protocol: str = setting(
+        "http/protobuf",
+        _PROTOCOL,
+        "The transport",
+        standards=(standard(f"{_PREFIX}PROTOCOL", _PROTOCOL),),
+    )
+    traces_protocol: str | None = setting(
+        None,
+        _or_none(_PROTOCOL),
+        "The transport of traces instead",
+        standards=(standard(f"{_TRACES}PROTOCOL", _or_none(_PROTOCOL)),),
+    )
+    certificate: str = setting(
+        "",
+        TEXT,
+        "A file of certificates to trust",
+        standards=(standard(f"{_PREFIX}CERTIFICATE", TEXT),),
+    )
+    traces_certificate: str | None = setting(
+        None,
+        _or_none(TEXT),
+        "A file of certificates to trust for traces instead",
+        standards=(standard(f"{_TRACES}CERTIFICATE", _or_none(TEXT)),),
+    )
+    client_certificate: str = setting(
+        "",
+        TEXT,
+        "The file of our own certificate",
+        standards=(standard(f"{_PREFIX}CLIENT_CERTIFICATE", TEXT),),
+    )
+    traces_client_certificate: str | None = setting(
+        None,
+        _or_none(TEXT),
+        "The file of our own certificate for traces instead",
+        standards=(standard(f"{_TRACES}CLIENT_CERTIFICATE", _or_none(TEXT)),),
+    )
+    client_key: str = setting(
+        "",
+        TEXT,
+        "The file of our own certificate's key",
+        standards=(standard(f"{_PREFIX}CLIENT_KEY", TEXT),),
+    )
+    traces_client_key: str | None = setting(
+        None,
+        _or_none(TEXT),
+        "The file of our own certificate's key for traces instead",
+        standards=(standard(f"{_TRACES}CLIENT_KEY", _or_none(TEXT)),),
+    )

@@ -1,0 +1,49 @@
+"""Exceptions as span events, redacted."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from svcready._core.guard import report_fault
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from svcready.tracing._attributes import Attributes
+
+__all__ = ["record", "type_name"]
+
+
+def type_name(error: BaseException) -> str:
+    """Return the qualified name of *error*'s class, as semantic conventions want it."""
+    kind = type(error)
+    if kind.__module__ in {"builtins", "__main__"}:
+        return kind.__qualname__
+
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def record(span: Span, error: BaseException, attributes: Attributes) -> None:
+    """
+    Add *error* to *span* as an event.
+
+    The specification moves exceptions to log records; X-Ray's mapping reads events.
+    """
+    try:
+        try:
+            message = str(error)
+        except Exception:  # noqa: BLE001 - the error's own fault
+            message = "<no message>"
+
+        stack = "".join(traceback.format_exception(error))
+        span.add_event(
+            "exception",
+            {
+                "exception.type": type_name(error),
+                "exception.message": attributes.text(message),
+                "exception.stacktrace": attributes.stack(stack),
+            },
+        )
+    except Exception as fault:  # noqa: BLE001 - telemetry never raises
+        report_fault("tracing.span", fault)

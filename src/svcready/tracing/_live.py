@@ -1,0 +1,217 @@
+"""Declared spans made real: they become OpenTelemetry's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, StatusCode
+
+from svcready._core.guard import report_fault
+from svcready.tracing import _otel
+from svcready.tracing._attributes import ANNOTATIONS, METADATA
+from svcready.tracing._errors import record
+from svcready.tracing._otel import DECIDED_KEY, SPAN_KEY, UnsampledSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextvars import Token
+
+    from opentelemetry.trace import Tracer
+
+    from svcready.tracing._attributes import Attributes
+    from svcready.tracing._backend import OpenSpan, SpanHandle
+
+__all__ = ["LiveSpan", "LiveSpans"]
+
+_COMPONENT = "tracing.span"
+
+
+class LiveSpan:
+    """A recorded span, open or current."""
+
+    __slots__ = ("_attributes", "_context", "_span", "_token")
+
+    def __init__(self, span: Span, attributes: Attributes) -> None:
+        self._span = span
+        self._attributes = attributes
+        self._context: Context | None = None
+        self._token: Token[Context] | None = None
+
+    def set(self, **attributes: object) -> None:
+        """Set attributes of the span."""
+        try:
+            self._span.set_attributes(self._attributes.clean(attributes))
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault(_COMPONENT, error)
+
+    def annotate(self, **attributes: object) -> None:
+        """Set attributes of the span that X-Ray indexes."""
+        try:
+            known = self._known(ANNOTATIONS)
+            self._span.set_attributes(self._attributes.annotations(attributes, known))
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault(_COMPONENT, error)
+
+    def metadata(self, namespace: str, values: Mapping[str, object]) -> None:
+        """Attach anything JSON can say; kept with the trace, not indexed."""
+        key = f"{METADATA}{namespace}"
+        try:
+            text = self._attributes.metadata(values, self._known(key))
+            self._span.set_attribute(key, text)
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault(_COMPONENT, error)
+
+    def record_exception(self, error: BaseException) -> None:
+        """Note an exception that was handled."""
+        record(self._span, error, self._attributes)
+
+    def enter(self) -> object:
+        """Make the span current."""
+        context = Context({**_otel.current(), SPAN_KEY: self._span})
+        return _otel.attach(context), context
+
+    def leave(self, token: object) -> None:
+        """Make current what was so before `enter`."""
+        _otel.detach(*cast("tuple[Token[Context], Context]", token))
+
+    def open(self) -> None:
+        """Make the span current until `close`."""
+        base = _otel.current()
+        context = Context({**base, SPAN_KEY: self._span} if base else _only(self._span))
+        self._context = context
+        self._token = _otel.attach(context)
+
+    def close(self, error: BaseException | None) -> None:
+        """End the span; an `Exception` that left its block makes it failed."""
+        token, context = self._token, self._context
+        if token is not None and context is not None:
+            self._token = None
+            _otel.detach(token, context)
+
+        try:
+            if isinstance(error, Exception):
+                record(self._span, error, self._attributes)
+                self._span.set_status(StatusCode.ERROR, type(error).__name__)
+
+            self._span.end()
+        except Exception as fault:  # noqa: BLE001 - telemetry never raises
+            report_fault(_COMPONENT, fault)
+
+    def _known(self, key: str) -> object:
+        attributes = getattr(self._span, "attributes", None)
+        return None if attributes is None else attributes.get(key)
+
+
+class _LeftOutRoot:
+    """A root span that is not sampled: keeps its ids current, so that all inside is."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._context = Context({**_otel.current(), SPAN_KEY: span})
+        self._token: Token[Context] | None = None
+
+    def set(self, **attributes: object) -> None:
+        pass
+
+    def annotate(self, **attributes: object) -> None:
+        pass
+
+    def metadata(self, namespace: str, values: Mapping[str, object]) -> None:
+        pass
+
+    def record_exception(self, error: BaseException) -> None:
+        pass
+
+    def enter(self) -> object:
+        return _otel.attach(self._context)
+
+    def leave(self, token: object) -> None:
+        _otel.detach(cast("Token[Context]", token), self._context)
+
+    def open(self) -> None:
+        self._token = _otel.attach(self._context)
+
+    def close(self, error: BaseException | None) -> None:  # noqa: ARG002
+        if self._token is not None:
+            _otel.detach(self._token, self._context)
+            self._token = None
+
+
+class LiveSpans:
+    """
+    The backend of declared spans.
+
+    Args:
+        tracer: Starts them.
+        decide: Decides about a trace that begins here; None where an application's
+            own provider does.
+        attributes: Makes attributes of what the application gives.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        decide: Callable[[], bool] | None,
+        attributes: Attributes,
+    ) -> None:
+        self._tracer = tracer
+        self._decide = decide
+        self._attributes = attributes
+
+    def open(self, name: str, attributes: Mapping[str, object], /) -> OpenSpan | None:
+        """Start a span and make it current; None if its trace is not sampled."""
+        parent = _otel.current().get(SPAN_KEY)
+        if parent.__class__ is UnsampledSpan:
+            return None
+
+        started = self._start(parent, name, attributes)
+        if started is not None:
+            started.open()
+
+        return started
+
+    def start(self, name: str, attributes: Mapping[str, object], /) -> OpenSpan | None:
+        """Start a span that is not current; None if its trace is not sampled."""
+        return self._start(_otel.current().get(SPAN_KEY), name, attributes)
+
+    def current(self) -> SpanHandle | None:
+        """Return the current span if it is recorded."""
+        span = _otel.current().get(SPAN_KEY)
+        if isinstance(span, Span) and span.is_recording():
+            return LiveSpan(span, self._attributes)
+
+        return None
+
+    def _start(
+        self, parent: object, name: str, attributes: Mapping[str, object]
+    ) -> LiveSpan | _LeftOutRoot | None:
+        try:
+            if _otel.is_left_out(parent):
+                return None
+
+            context = _otel.current()
+            if self._decide is not None and not _is_valid(parent):
+                if not self._decide():
+                    return _LeftOutRoot(UnsampledSpan(_otel.new_ids()))
+
+                context = Context({**context, DECIDED_KEY: True})
+
+            given = self._attributes.clean(attributes) if attributes else None
+            span = self._tracer.start_span(name, context, attributes=given)
+            if span.is_recording():
+                return LiveSpan(span, self._attributes)
+
+            return _LeftOutRoot(span)  # an application's own provider decided so
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault(_COMPONENT, error)
+            return None
+
+
+def _only(span: Span) -> dict[str, object]:
+    return {SPAN_KEY: span}
+
+
+def _is_valid(span: object) -> bool:
+    return isinstance(span, Span) and span.get_span_context().is_valid

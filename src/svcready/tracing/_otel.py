@@ -1,0 +1,225 @@
+"""OpenTelemetry's context and ids, read and written without its detours."""
+
+from __future__ import annotations
+
+import random
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    TraceState,
+    format_span_id,
+    format_trace_id,
+)
+from opentelemetry.trace.propagation import _SPAN_KEY as SPAN_KEY
+
+from svcready._core import fork
+from svcready.tracing._w3c import parse_tracestate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+
+__all__ = [
+    "DECIDED_KEY",
+    "SPAN_KEY",
+    "UNDECIDED_KEY",
+    "UnsampledSpan",
+    "attach",
+    "current",
+    "detach",
+    "ids_of",
+    "is_left_out",
+    "new_ids",
+    "new_span_id",
+    "remote_context",
+    "remote_span",
+    "span_ids",
+    "trace_state",
+]
+
+DECIDED_KEY = otel_context.create_key("svcready-decided")
+"""Set for a span that our rule has sampled already: the sampler must not ask again."""
+UNDECIDED_KEY = otel_context.create_key("svcready-undecided")
+"""Set for a remote parent that made no decision (X-Ray): our rule decides."""
+
+_IDS = "_svcready_ids"
+_FLAGS = tuple(TraceFlags(number) for number in range(256))
+_EMPTY = Context()
+
+
+def _find_variable() -> ContextVar[Context] | None:
+    # OpenTelemetry keeps its context in a ContextVar behind three calls. Where that is
+    # not so (OTEL_PYTHON_CONTEXT names another keeper), its own functions serve.
+    keeper = getattr(otel_context, "_RUNTIME_CONTEXT", None)
+    variable = getattr(keeper, "_current_context", None)
+    return variable if isinstance(variable, ContextVar) else None
+
+
+_variable = _find_variable()
+
+current: Callable[[], Context] = (
+    otel_context.get_current if _variable is None else _variable.get
+)
+"""Return the OpenTelemetry context in force."""
+
+attach: Callable[[Context], Token[Context]] = (
+    otel_context.attach if _variable is None else _variable.set
+)
+"""Put a context in force; returns the token that `detach` takes."""
+
+
+def detach(token: Token[Context], ours: Context) -> None:
+    """
+    Put back what was in force before *token*'s `attach` of *ours*.
+
+    In another context than that of `attach` (a response body closed by another
+    thread or task) there is nothing to put back, and nothing to log.
+    """
+    if _variable is None:
+        otel_context.detach(token)
+        return
+
+    try:
+        _variable.reset(token)
+    except ValueError:
+        if _variable.get() is ours:
+            _variable.set(_EMPTY)
+
+
+_random = random.Random()
+
+
+def _reseed() -> None:
+    _random.seed()
+
+
+fork.reset_in_child(_reseed)
+
+
+def new_ids() -> tuple[str, str]:
+    """Return a new trace id and span id in hex, from a generator of our own."""
+    text = _random.getrandbits(192).to_bytes(24, "big").hex()
+    return text[:32], text[32:]
+
+
+def new_span_id() -> str:
+    """Return a new span id in hex."""
+    return _random.getrandbits(64).to_bytes(8, "big").hex()
+
+
+class _State(TraceState):
+    """A trace state of members that are checked already, by the rules of level 2."""
+
+    def __init__(self, members: dict[str, str]) -> None:
+        super().__init__()
+        self._dict = members
+
+
+def trace_state(header: str | None) -> TraceState | None:
+    """Return the trace state that a tracestate header says; None without one."""
+    members = parse_tracestate(header) if header else None
+    return _State(members) if members else None
+
+
+class UnsampledSpan(NonRecordingSpan):
+    """
+    The current span of a request that is not sampled: ids, and nothing else.
+
+    Instrumentation that runs inside finds a valid parent which says "not sampled".
+    OpenTelemetry's form of the ids is made when first asked for.
+
+    Args:
+        ids: Trace id and span id in hex.
+        flags: The trace flags; the sampled bit is off.
+        tracestate: The caller's tracestate header.
+    """
+
+    def __init__(
+        self, ids: tuple[str, str], flags: int = 2, tracestate: str | None = None
+    ) -> None:
+        self._svcready_ids = ids
+        self.flags = flags & 2
+        self.tracestate = tracestate
+        self._made: SpanContext | None = None
+
+    def get_span_context(self) -> SpanContext:
+        """Return the ids in OpenTelemetry's form."""
+        made = self._made
+        if made is None:
+            trace_id, span_id = self._svcready_ids
+            made = self._made = SpanContext(
+                int(trace_id, 16),
+                int(span_id, 16),
+                is_remote=False,
+                trace_flags=_FLAGS[self.flags],
+                trace_state=trace_state(self.tracestate),
+            )
+
+        return made
+
+    def __repr__(self) -> str:
+        return f"UnsampledSpan({'-'.join(self._svcready_ids)})"
+
+
+def is_left_out(span: object) -> bool:
+    """Tell whether *span* belongs to a trace that this process doesn't sample."""
+    if span.__class__ is UnsampledSpan:
+        return True
+
+    if not isinstance(span, NonRecordingSpan):
+        return False
+
+    made = span.get_span_context()
+    return made.is_valid and not made.is_remote and not made.trace_flags.sampled
+
+
+def remote_span(
+    trace_id: str, span_id: str, flags: int, tracestate: str | None
+) -> NonRecordingSpan:
+    """Return a caller's span, for ids in hex."""
+    return NonRecordingSpan(
+        SpanContext(
+            int(trace_id, 16),
+            int(span_id, 16),
+            is_remote=True,
+            trace_flags=_FLAGS[flags & 3],
+            trace_state=trace_state(tracestate),
+        )
+    )
+
+
+def remote_context(span: NonRecordingSpan, *, decided: bool) -> Context:
+    """Return a context for the start of a span whose parent is *span*."""
+    return Context({SPAN_KEY: span, DECIDED_KEY: decided})
+
+
+def ids_of(span: object) -> tuple[str, str] | None:
+    """Return trace id and span id of *span* in hex; None if it has no valid ones."""
+    ids: tuple[str, str] | None = getattr(span, _IDS, None)
+    if ids is not None:
+        return ids
+
+    read = getattr(span, "get_span_context", None)
+    made = read() if read is not None else None
+    if made is None or not made.is_valid:
+        return None
+
+    ids = (format_trace_id(made.trace_id), format_span_id(made.span_id))
+    try:
+        span._svcready_ids = ids  # type: ignore[attr-defined]  # noqa: SLF001
+    except AttributeError:  # a foreign span with slots
+        pass
+
+    return ids
+
+
+def span_ids() -> tuple[str, str] | None:
+    """Return the current span's trace id and span id in hex; None outside any."""
+    span = current().get(SPAN_KEY)
+    return None if span is None else ids_of(span)

@@ -1,0 +1,223 @@
+"""Our OpenTelemetry propagator: W3C, baggage and X-Ray, as configured."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+from opentelemetry.baggage import _BAGGAGE_KEY as BAGGAGE_KEY
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context, create_key
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import (
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
+from opentelemetry.trace import TraceState
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from svcready._core.guard import report_fault
+from svcready.tracing import _otel
+from svcready.tracing._baggage import format_baggage, parse_baggage
+from svcready.tracing._otel import SPAN_KEY, UNDECIDED_KEY
+from svcready.tracing._w3c import RANDOM, SAMPLED, format_traceparent, parse_traceparent
+from svcready.tracing._xray_header import format_xray, parse_xray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.propagators.textmap import (
+        Getter,
+        Setter,
+    )
+
+__all__ = ["BAGGAGE_KEY", "XRAY_KEY", "Propagator", "baggage_values", "is_default"]
+
+C = TypeVar("C")
+
+XRAY_KEY = create_key("svcready-xray")
+"""What an X-Amzn-Trace-Id header carried besides ids: Lineage and user data."""
+ORIGIN_KEY = create_key("svcready-baggage")
+"""The baggage as it came, with its properties."""
+
+TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+BAGGAGE = "baggage"
+XRAY = "X-Amzn-Trace-Id"
+_DEFAULTS = {TraceContextTextMapPropagator, W3CBaggagePropagator}
+_XRAY_SPELLINGS = ("x-amzn-trace-id", XRAY)
+
+
+def baggage_values(header: str) -> dict[str, object]:
+    """Return what a baggage header adds to a context."""
+    entries = parse_baggage(header)
+    if not entries:
+        return {}
+
+    values: dict[str, object] = {key: entry.value for key, entry in entries.items()}
+    return {BAGGAGE_KEY: values, ORIGIN_KEY: entries}
+
+
+class Propagator(TextMapPropagator):
+    """
+    Reads and writes the headers of the configured formats.
+
+    Nothing that a header or carrier holds makes it raise. Of several valid trace
+    headers the format that is named last wins, as with `OTEL_PROPAGATORS`.
+
+    Args:
+        names: Of `tracecontext`, `baggage` and `xray`.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._w3c = "tracecontext" in names
+        self._xray = "xray" in names
+        self._baggage = "baggage" in names
+        self._readers = tuple(
+            {"tracecontext": _read_w3c, "xray": _read_xray}[name]
+            for name in reversed(self.names)
+            if name != "baggage"
+        )
+
+    def extract(
+        self,
+        carrier: C,
+        context: Context | None = None,
+        getter: Getter[C] = default_getter,
+    ) -> Context:
+        """Return *context*, by default an empty one, with what the headers say."""
+        base = Context() if context is None else context
+        try:
+            found = self._found(carrier, getter)
+        except Exception as error:  # noqa: BLE001 - a foreign getter's fault
+            report_fault("tracing.propagation", error)
+            return base
+
+        return Context({**base, **found}) if found else base
+
+    def inject(
+        self,
+        carrier: C,
+        context: Context | None = None,
+        setter: Setter[C] = default_setter,
+    ) -> None:
+        """Write the headers for *context*, by default the current one."""
+        try:
+            self._write(
+                carrier, _otel.current() if context is None else context, setter
+            )
+        except Exception as error:  # noqa: BLE001 - the call goes on without headers
+            report_fault("tracing.propagation", error)
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of the headers that are written."""
+        names: set[str] = set()
+        if self._w3c:
+            names |= {TRACEPARENT, TRACESTATE}
+
+        if self._xray:
+            names.add(XRAY)
+
+        if self._baggage:
+            names.add(BAGGAGE)
+
+        return names
+
+    def _found(self, carrier: C, getter: Getter[C]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for read in self._readers:
+            found = read(carrier, getter)
+            if found:
+                break
+
+        if self._baggage:
+            header = getter.get(carrier, BAGGAGE)
+            if header:
+                found |= baggage_values(",".join(header))
+
+        return found
+
+    def _write(self, carrier: C, context: Context, setter: Setter[C]) -> None:
+        span = context.get(SPAN_KEY)
+        ids = None if span is None else _otel.ids_of(span)
+        if ids is not None:
+            flags, state = _flags_and_state(span)
+            if self._w3c:
+                header = format_traceparent(*ids, flags)
+                setter.set(carrier, TRACEPARENT, header)
+                if state:
+                    setter.set(carrier, TRACESTATE, state)
+
+            if self._xray:
+                passed = str(context.get(XRAY_KEY, ""))
+                header = format_xray(*ids, bool(flags & SAMPLED), passed)
+                setter.set(carrier, XRAY, header)
+
+        if self._baggage and (values := context.get(BAGGAGE_KEY)):
+            origin = context.get(ORIGIN_KEY)
+            header = format_baggage(
+                values if isinstance(values, dict) else {},
+                origin if isinstance(origin, dict) else None,
+            )
+            if header:
+                setter.set(carrier, BAGGAGE, header)
+
+
+def is_default(propagator: TextMapPropagator) -> bool:
+    """Tell whether OpenTelemetry itself chose *propagator* when it was imported."""
+    if type(propagator) is not CompositePropagator:
+        return False
+
+    if "OTEL_PROPAGATORS" in os.environ:  # it took that for a choice, and so do we
+        return True
+
+    parts = getattr(propagator, "_propagators", ())
+    return {type(part) for part in parts} == _DEFAULTS
+
+
+def _flags_and_state(span: object) -> tuple[int, str]:
+    if isinstance(span, _otel.UnsampledSpan) and span.tracestate is None:
+        return span.flags, ""
+
+    made = span.get_span_context()  # type: ignore[attr-defined]
+    state = made.trace_state
+    text = state.to_header() if isinstance(state, TraceState) and state else ""
+    return int(made.trace_flags), text
+
+
+def _read_w3c(carrier: C, getter: Getter[C]) -> dict[str, object]:
+    headers = getter.get(carrier, TRACEPARENT)
+    parsed = parse_traceparent(headers[0]) if headers and len(headers) == 1 else None
+    if parsed is None:
+        return {}
+
+    states = getter.get(carrier, TRACESTATE)
+    span = _otel.remote_span(*parsed, ",".join(states) if states else None)
+    return {SPAN_KEY: span}
+
+
+def _read_xray(carrier: C, getter: Getter[C]) -> dict[str, object]:
+    headers = None
+    for name in _XRAY_SPELLINGS:  # a plain dict as carrier keeps the case
+        headers = headers or getter.get(carrier, name)
+
+    parsed = parse_xray(headers[0]) if headers else None
+    if parsed is None:
+        return {}
+
+    flags = RANDOM | (SAMPLED if parsed.sampled else 0)
+    # A load balancer has no span. OpenTelemetry can continue a trace only from one.
+    parent_id = parsed.parent_id or _otel.new_span_id()
+    found: dict[str, object] = {
+        SPAN_KEY: _otel.remote_span(parsed.trace_id, parent_id, flags, None)
+    }
+    if parsed.sampled is None:
+        found[UNDECIDED_KEY] = True
+
+    if parsed.passed:
+        found[XRAY_KEY] = parsed.passed
+
+    return found

@@ -1,0 +1,253 @@
+"""The OpenTelemetry SDK as we set it up; loading this file loads the SDK."""
+
+# ruff: noqa: ARG002 - the signatures are the SDK's
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import (
+    Event,
+    ReadableSpan,
+    SpanLimits,
+    SpanProcessor,
+    TracerProvider,
+)
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.sdk.version import __version__ as sdk_version
+from opentelemetry.trace import Status, get_current_span
+
+from svcready._core.guard import report_fault
+from svcready.tracing import _otel
+from svcready.tracing._otel import DECIDED_KEY, UNDECIDED_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, SpanKind, TraceState
+    from opentelemetry.util.types import Attributes as OtelAttributes
+
+    from svcready.config._sections.tracing import TracingSettings
+    from svcready.tracing._attributes import Attributes
+    from svcready.tracing._sampling import Decider
+
+__all__ = [
+    "FORCED_TRACE_ID",
+    "SCOPE",
+    "Provider",
+    "Relay",
+    "RuleSampler",
+    "SpanSink",
+    "build_provider",
+    "resource_of",
+]
+
+SCOPE = "svcready"
+"""The scope of our own spans, whose attributes are redacted when they are set."""
+
+FORCED_TRACE_ID: ContextVar[int] = ContextVar("svcready-forced-trace-id", default=0)
+"""The trace id of a span without a parent, where a caller sent one (X-Ray)."""
+
+
+class RuleSampler(Sampler):
+    """
+    Our rule for spans that are started through OpenTelemetry's API.
+
+    Args:
+        decider: Decides about traces that begin here or come from a caller.
+    """
+
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: OtelAttributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Follow a local parent; decide about a remote one, or none, by the rule."""
+        parent = get_current_span(parent_context).get_span_context()
+        values = _otel.current() if parent_context is None else parent_context
+        if values.get(DECIDED_KEY):
+            sampled = True
+        elif not parent.is_valid:
+            sampled = self._decider.decide()
+        elif not parent.is_remote:
+            sampled = parent.trace_flags.sampled
+        else:
+            flag = None if values.get(UNDECIDED_KEY) else parent.trace_flags.sampled
+            sampled = self._decider.inbound(flag)
+
+        decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.DROP
+        state = parent.trace_state if parent.is_valid else None
+        return SamplingResult(decision, attributes if sampled else None, state)
+
+    def get_description(self) -> str:
+        """Return what OpenTelemetry's own diagnostics show."""
+        return "svcready"
+
+
+class _Ids(RandomIdGenerator):
+    def generate_trace_id(self) -> int:
+        return FORCED_TRACE_ID.get() or super().generate_trace_id()
+
+    def is_trace_id_random(self) -> bool:
+        return True
+
+
+class SpanSink(SpanProcessor):
+    """
+    Takes finished spans: masks what is not ours, then hands over.
+
+    Args:
+        attributes: Redacts and cuts.
+        takers: Take each finished, sampled span; they never wait.
+    """
+
+    def __init__(
+        self, attributes: Attributes, takers: Sequence[Callable[[ReadableSpan], None]]
+    ) -> None:
+        self._attributes = attributes
+        self._takers = tuple(takers)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Hand *span* over."""
+        context = span.context
+        if not self._takers or context is None or not context.trace_flags.sampled:
+            return
+
+        try:
+            scope = span.instrumentation_scope
+            if scope is None or scope.name != SCOPE:
+                span = self._masked(span)
+
+            for take in self._takers:
+                take(span)
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault("tracing.sink", error)
+
+    def _masked(self, span: ReadableSpan) -> ReadableSpan:
+        return ReadableSpan(
+            name=self._attributes.text(span.name),
+            context=span.context,
+            parent=span.parent,
+            resource=span.resource,
+            attributes=self._attributes.clean(span.attributes or {}),
+            events=[self._masked_event(event) for event in span.events],
+            links=span.links,
+            kind=span.kind,
+            status=self._masked_status(span.status),
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+
+    def _masked_status(self, status: Status) -> Status:
+        if not status.description:
+            return status
+
+        return Status(status.status_code, self._attributes.text(status.description))
+
+    def _masked_event(self, event: Event) -> Event:
+        attributes = self._attributes.clean(event.attributes or {})
+        return Event(event.name, attributes, event.timestamp)
+
+
+class Relay(SpanProcessor):
+    """Stands in an application's own provider, which cannot let a processor go."""
+
+    def __init__(self) -> None:
+        self.sink: SpanSink | None = None
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Pass *span* on to the current runtime, if there is one."""
+        sink = self.sink
+        if sink is not None:
+            sink.on_end(span)
+
+
+class Provider(TracerProvider):
+    """The SDK's provider without what it does to itself at fork."""
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        resource: Resource,
+        limits: SpanLimits,
+        resource_again: Callable[[], Resource],
+    ) -> None:
+        self._resource_again = resource_again
+        super().__init__(
+            sampler=sampler,
+            resource=resource,
+            shutdown_on_exit=False,
+            id_generator=_Ids(),
+            span_limits=limits,
+            meter_provider=NoOpMeterProvider(),
+        )
+        # OTEL_SDK_DISABLED was judged with our settings, which may have overruled it.
+        self._disabled = False
+
+    def _handle_fork(self) -> None:
+        # The SDK would give the child a random instance id even where one is fixed.
+        self._tracers_lock = threading.Lock()
+        self._update_resource(self._resource_again())
+
+
+def build_provider(
+    settings: TracingSettings,
+    decider: Decider,
+    resource: Callable[[], Mapping[str, str]],
+    sink: SpanSink,
+) -> Provider:
+    """
+    Build the provider; every value is an argument, the environment is not read.
+
+    Args:
+        settings: The limits of spans.
+        decider: Samples.
+        resource: Says what the service is; asked again in a forked child.
+        sink: Takes finished spans.
+    """
+    limits = SpanLimits(
+        max_attributes=settings.max_attributes,
+        max_events=settings.max_events,
+        max_links=settings.max_links,
+        max_span_attributes=settings.max_attributes,
+        max_event_attributes=settings.max_event_attributes,
+        max_link_attributes=settings.max_link_attributes,
+        # The sink cuts, after redaction.
+        max_attribute_length=SpanLimits.UNSET,
+        max_span_attribute_length=SpanLimits.UNSET,
+    )
+
+    def again() -> Resource:
+        return resource_of(resource())
+
+    provider = Provider(RuleSampler(decider), again(), limits, again)
+    provider.add_span_processor(sink)
+    return provider
+
+
+def resource_of(attributes: Mapping[str, str]) -> Resource:
+    """Return *attributes* and what the SDK says of itself as a resource."""
+    return Resource(
+        {
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.name": "opentelemetry",
+            "telemetry.sdk.version": sdk_version,
+            "telemetry.distro.name": "svcready",
+            **attributes,
+        }
+    )

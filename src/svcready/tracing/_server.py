@@ -1,0 +1,278 @@
+"""The server's side of a trace: from a request's headers to its finished span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, SpanKind
+
+from svcready._core.guard import report_fault
+from svcready.tracing import _otel
+from svcready.tracing._otel import (
+    DECIDED_KEY,
+    SPAN_KEY,
+    UnsampledSpan,
+    new_ids,
+    new_span_id,
+)
+from svcready.tracing._propagation import XRAY_KEY, baggage_values
+from svcready.tracing._server_trace import ServerTrace
+from svcready.tracing._w3c import RANDOM, SAMPLED, parse_traceparent
+from svcready.tracing._xray_header import parse_xray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextvars import ContextVar
+
+    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.util.types import AttributeValue
+
+    from svcready.tracing._attributes import Attributes
+    from svcready.tracing._sampling import Decider
+    from svcready.tracing._xray_header import XRayHeader
+
+    Describe = Callable[[], Mapping[str, object]]
+
+__all__ = ["ServerTrace", "ServerTracer"]
+
+_COMPONENT = "tracing.server"
+_METHODS = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+)
+
+
+class _Caller(NamedTuple):
+    """What a request's headers say about where it comes from."""
+
+    trace_id: str | None = None
+    parent_id: str | None = None
+    flag: bool | None = None
+    flags: int = RANDOM
+    tracestate: str | None = None
+    asked: XRayHeader | None = None
+    passed: str = ""
+    left: _Caller | None = None
+    """The caller whose trace is not continued, because it is not trusted."""
+
+
+_NOBODY = _Caller()
+
+
+class ServerTracer:
+    """
+    Begins the trace of each request.
+
+    Args:
+        tracer: Starts recorded spans.
+        decider: Decides what is sampled; None where an application's own provider
+            does.
+        attributes: Redacts what goes into spans.
+        propagators: The formats that are read; the last trace format named wins.
+        trust: False starts a new trace whatever the caller sends, linked to its.
+        forced_trace_id: Where the id generator finds the trace id of a caller that
+            has no span.
+        passive: Tracing is off: a caller's trace passes through unchanged.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer | None,
+        decider: Decider | None,
+        attributes: Attributes,
+        propagators: Sequence[str],
+        *,
+        trust: bool = True,
+        forced_trace_id: ContextVar[int] | None = None,
+        passive: bool = False,
+    ) -> None:
+        formats = [name for name in propagators if name in {"tracecontext", "xray"}]
+        self._tracer = tracer
+        self._decider = decider
+        self._attributes = attributes
+        self._w3c = "tracecontext" in formats
+        self._xray = "xray" in formats
+        self._xray_wins = formats[-1:] == ["xray"]
+        self._baggage = "baggage" in propagators
+        self._trust = trust
+        self._forced = forced_trace_id
+        self._passive = passive
+
+    def begin(
+        self,
+        method: str,
+        path: str,
+        traceparent: str | None,
+        tracestate: str | None,
+        xray: str | None,
+        baggage: str | None,
+        describe: Describe,
+    ) -> ServerTrace:
+        """
+        Begin the trace of one request; `activate` makes it current.
+
+        No header makes it raise: one that is not valid counts as absent.
+
+        Args:
+            method: As received.
+            path: As received; never part of the span's name.
+            traceparent: The header's value; None if absent, as for the others.
+            tracestate: Several are joined by commas.
+            xray: X-Amzn-Trace-Id.
+            baggage: Several are joined by commas.
+            describe: Gives the span's first attributes; called only if sampled.
+        """
+        caller = _NOBODY
+        if traceparent is not None or xray is not None:
+            caller = self._read(traceparent, tracestate, xray)
+
+        extra = None
+        if baggage is not None or caller.passed:
+            extra = self._extra(baggage, caller)
+
+        trace_id = caller.trace_id
+        decider = self._decider
+        if decider is None:
+            sampled = True  # as far as we know: the application's provider decides
+        elif trace_id is None:
+            sampled = decider.decide()
+        else:
+            sampled = decider.inbound(caller.flag)
+
+        if sampled:
+            return self._recorded(method, path, caller, extra, describe)
+
+        if self._passive and caller.parent_id and trace_id:
+            return _passing(caller, trace_id, caller.parent_id, extra)
+
+        ids = new_ids() if trace_id is None else (trace_id, new_span_id())
+        flags = caller.flags & RANDOM
+        span = UnsampledSpan(ids, flags, caller.tracestate)
+        context = {SPAN_KEY: span} if extra is None else {**extra, SPAN_KEY: span}
+        return ServerTrace(ids, flags, Context(context), caller.asked)
+
+    def _read(
+        self, traceparent: str | None, tracestate: str | None, xray: str | None
+    ) -> _Caller:
+        caller = _NOBODY
+        if traceparent is not None and self._w3c:
+            parsed = parse_traceparent(traceparent)
+            if parsed is not None:
+                trace_id, span_id, flags = parsed
+                flag = flags & SAMPLED != 0
+                caller = _Caller(trace_id, span_id, flag, flags, tracestate)
+
+        if xray is not None and self._xray:
+            asked = parse_xray(xray)
+            if asked is not None:
+                if caller.trace_id is None or self._xray_wins:
+                    flags = RANDOM | (asked.sampled or 0)
+                    caller = _Caller(*asked[:3], flags)
+
+                caller = caller._replace(asked=asked, passed=asked.passed)
+
+        if self._trust or caller.trace_id is None:
+            return caller
+
+        return _NOBODY._replace(asked=caller.asked, left=caller)
+
+    def _extra(self, baggage: str | None, caller: _Caller) -> dict[str, object] | None:
+        extra: dict[str, object] = {}
+        if caller.passed:
+            extra[XRAY_KEY] = caller.passed
+
+        if baggage is not None and self._baggage and self._trust:
+            extra |= baggage_values(baggage)
+
+        return extra or None
+
+    def _recorded(
+        self,
+        method: str,
+        path: str,
+        caller: _Caller,
+        extra: dict[str, object] | None,
+        describe: Describe,
+    ) -> ServerTrace:
+        name = method if method in _METHODS else "HTTP"
+        span: Span
+        try:
+            span = self._start(name, caller, self._described(method, path, describe))
+        except Exception as fault:  # noqa: BLE001 - telemetry never raises
+            report_fault(_COMPONENT, fault)
+            span = UnsampledSpan(new_ids())
+
+        made = span.get_span_context()
+        ids = _otel.ids_of(span) or new_ids()
+        values = {SPAN_KEY: span} if extra is None else {**extra, SPAN_KEY: span}
+        recorded = span if span.is_recording() else None
+        return ServerTrace(
+            ids,
+            made.trace_flags & RANDOM,
+            Context(values),
+            caller.asked,
+            recorded,
+            name,
+            self._attributes,
+        )
+
+    def _start(
+        self, name: str, caller: _Caller, attributes: dict[str, AttributeValue]
+    ) -> Span:
+        if self._tracer is None:
+            return UnsampledSpan(new_ids())
+
+        values: dict[str, object] = {DECIDED_KEY: True}
+        parent_id = caller.parent_id
+        token = None
+        if caller.trace_id is not None:
+            if parent_id is None and self._forced is not None:
+                token = self._forced.set(int(caller.trace_id, 16))
+            else:
+                parent_id = parent_id or new_span_id()
+                values[SPAN_KEY] = _otel.remote_span(
+                    caller.trace_id, parent_id, caller.flags, caller.tracestate
+                )
+
+        try:
+            return self._tracer.start_span(
+                name,
+                Context(values),
+                SpanKind.SERVER,
+                attributes,
+                _links(caller.left),
+            )
+        finally:
+            if token is not None and self._forced is not None:
+                self._forced.reset(token)
+
+    def _described(
+        self, method: str, path: str, describe: Describe
+    ) -> dict[str, AttributeValue]:
+        given: dict[str, object] = {"http.request.method": method, "url.path": path}
+        if method not in _METHODS:
+            given["http.request.method"] = "_OTHER"
+            given["http.request.method_original"] = method
+
+        try:
+            given.update(describe())
+        except Exception as fault:  # noqa: BLE001 - telemetry never raises
+            report_fault(_COMPONENT, fault)
+
+        return self._attributes.clean(given)
+
+
+def _passing(
+    caller: _Caller, trace_id: str, span_id: str, extra: dict[str, object] | None
+) -> ServerTrace:
+    span = _otel.remote_span(trace_id, span_id, caller.flags, caller.tracestate)
+    values = {**(extra or {}), SPAN_KEY: span}
+    return ServerTrace((trace_id, span_id), caller.flags, Context(values), caller.asked)
+
+
+def _links(left: _Caller | None) -> list[Link]:
+    if left is None or left.trace_id is None or left.parent_id is None:
+        return []
+
+    span = _otel.remote_span(left.trace_id, left.parent_id, left.flags, None)
+    return [Link(span.get_span_context())]

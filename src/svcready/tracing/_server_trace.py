@@ -1,0 +1,141 @@
+"""The trace of one request: its ids, its context and its span's end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import StatusCode
+
+from svcready._core.guard import report_fault
+from svcready.tracing import _otel
+from svcready.tracing._errors import record, type_name
+from svcready.tracing._w3c import format_traceparent
+from svcready.tracing._xray_header import format_xray_id
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from svcready.tracing._attributes import Attributes
+    from svcready.tracing._xray_header import XRayHeader
+
+__all__ = ["ServerTrace"]
+
+_FIRST_FAULT = 500
+
+
+class ServerTrace:
+    """The trace of one request in this process, sampled or not."""
+
+    __slots__ = (
+        "_attributes",
+        "_context",
+        "_flags",
+        "_name",
+        "_span",
+        "_token",
+        "_xray",
+        "sampled",
+        "span_id",
+        "trace_id",
+    )
+
+    def __init__(
+        self,
+        ids: tuple[str, str],
+        flags: int,
+        context: Context,
+        xray: XRayHeader | None,
+        span: Span | None = None,
+        name: str = "",
+        attributes: Attributes | None = None,
+    ) -> None:
+        self.trace_id, self.span_id = ids
+        self.sampled = span is not None
+        self._flags = flags
+        self._context = context
+        self._xray = xray
+        self._span = span
+        self._name = name
+        self._attributes = attributes
+        self._token: Token[Context] | None = None
+
+    @property
+    def response_header(self) -> tuple[str, str]:
+        """The header `traceresponse`, name and value."""
+        flags = self._flags | self.sampled
+        return "traceresponse", format_traceparent(self.trace_id, self.span_id, flags)
+
+    @property
+    def xray_response_header(self) -> tuple[str, str] | None:
+        """The header X-Amzn-Trace-Id for a caller that sent one; else None."""
+        if self._xray is None:
+            return None
+
+        value = f"Root={format_xray_id(self.trace_id)}"
+        if self._xray.asked:
+            value += f";Sampled={self.sampled:d}"
+
+        return "x-amzn-trace-id", value
+
+    def activate(self) -> None:
+        """Make the span current, recording or not; `end` undoes it."""
+        self._token = _otel.attach(self._context)
+
+    def end(
+        self, route: str | None, status: int | None, error: BaseException | None
+    ) -> None:
+        """
+        End the request's span, in whichever thread or task.
+
+        Args:
+            route: The route's template; None if nothing matched.
+            status: The response's status; None if none was sent.
+            error: What the application raised, handled or not.
+        """
+        token = self._token
+        if token is not None:
+            self._token = None
+            _otel.detach(token, self._context)
+
+        span = self._span
+        if span is not None:
+            self._span = None
+            try:
+                self._finish(span, route, status, error)
+            except Exception as fault:  # noqa: BLE001 - telemetry never raises
+                report_fault("tracing.server", fault)
+
+    def _finish(
+        self,
+        span: Span,
+        route: str | None,
+        status: int | None,
+        error: BaseException | None,
+    ) -> None:
+        attributes: dict[str, str | int] = {}
+        if route is not None:
+            attributes["http.route"] = route
+            span.update_name(f"{self._name} {route}")
+
+        if status is not None:
+            attributes["http.response.status_code"] = status
+
+        failed = isinstance(error, Exception) or (status or 0) >= _FIRST_FAULT
+        if error is not None:
+            attributes["error.type"] = type_name(error)
+        elif failed:
+            attributes["error.type"] = str(status)
+
+        if attributes:
+            span.set_attributes(attributes)
+
+        if failed:
+            span.set_status(StatusCode.ERROR)
+
+        if isinstance(error, Exception) and self._attributes is not None:
+            record(span, error, self._attributes)
+
+        span.end()
