@@ -1,0 +1,1 @@
+"""What svcready costs, measured beside its peers in the same run."""

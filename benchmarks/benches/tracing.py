@@ -1,0 +1,52 @@
+"""What spans and their headers cost."""
+
+from __future__ import annotations
+
+from benchmarks.model import Bench, Group, Subject
+
+SPANS = 1000
+"""Per round: half of the SDK's queue, so nothing is dropped instead of exported."""
+
+SPAN_OFF = Bench(
+    "span unsampled",
+    Group.TRACING,
+    (
+        Subject("svcready", "tracing:ours_unsampled", "in a request", ours=True),
+        Subject("OTel SDK", "tracing:otel_unsampled", "in a server span"),
+    ),
+)
+
+SPAN_ON = Bench(
+    "span sampled",
+    Group.TRACING,
+    (
+        Subject("svcready", "tracing:ours_sampled", "exported", ours=True, spans=0.99),
+        Subject("OTel SDK", "tracing:otel_sampled", "batch, OTLP", spans=0.99),
+    ),
+    count=SPANS,
+)
+
+EXTRACT = Bench(
+    "extract",
+    Group.TRACING,
+    (
+        Subject("svcready", "tracing:ours_extract", "5 headers", ours=True),
+        Subject("OTel", "tracing:otel_extract", "TraceContextTextMapPropagator"),
+    ),
+)
+
+INJECT = Bench(
+    "inject",
+    Group.TRACING,
+    (
+        Subject("svcready", "tracing:ours_inject", "in a request", ours=True),
+        Subject("OTel", "tracing:otel_inject", "TraceContextTextMapPropagator"),
+    ),
+)
+
+BENCHES = (
+    SPAN_OFF,
+    SPAN_ON,
+    EXTRACT,
+    INJECT,
+)

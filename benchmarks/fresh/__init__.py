@@ -1,0 +1,1 @@
+"""Modules whose import is the thing measured, each in a process of its own."""

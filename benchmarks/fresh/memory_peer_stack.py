@@ -1,0 +1,9 @@
+"""A thousand requests through the peer stack, whose memory is read afterwards."""
+
+from __future__ import annotations
+
+from benchmarks.subjects import request_fastapi
+
+workload = request_fastapi.peer_stack(0.05)
+workload.run(1000)
+workload.flush()

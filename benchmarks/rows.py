@@ -1,0 +1,287 @@
+"""The rows of the budgets that are measured, and what decides each."""
+
+from __future__ import annotations
+
+from benchmarks.budgets import Budget, Item
+from benchmarks.model import Goal, Limit, Row
+
+
+def _against(
+    subject: str,
+    against: str,
+    budget: float,
+    stretch: float | None = None,
+    over: str = "",
+) -> tuple[Limit, ...]:
+    limits = [Limit(subject, budget, against, over)]
+    if stretch is not None:
+        limits.append(Limit(subject, stretch, against, over, Goal.STRETCH))
+
+    return tuple(limits)
+
+
+def _absolute(subject: str, budget: float, stretch: float) -> tuple[Limit, ...]:
+    return (Limit(subject, budget), Limit(subject, stretch, goal=Goal.STRETCH))
+
+
+def _request(
+    budget_row: Budget,
+    title: str,
+    bench: str,
+    share: str,
+    budget: float,
+    stretch: float,
+    *more: Limit,
+    others: tuple[str, ...] = (),
+) -> Row:
+    ours, peer = f"svcready {share}", f"peer stack {share}"
+    return Row(
+        budget_row,
+        title,
+        bench,
+        (*_against(ours, peer, budget, stretch, over="bare"), *more),
+        Item.REQUEST,
+        (ours, peer, *(f"{name} {share}" for name in others)),
+        over="bare",
+    )
+
+
+REQUEST_ROWS = (
+    _request(
+        Budget.FASTAPI,
+        "FastAPI request, all on, 5 % sampled, added over bare",
+        "fastapi",
+        "5%",
+        1 / 12,
+        1 / 18,
+        *_against("svcready 5%", "bare", 1.3, 1.2),
+        others=("tuned stack", "usual stack", "logfire"),
+    ),
+    _request(
+        Budget.FASTAPI_SAMPLED,
+        "FastAPI request, 100 % sampled",
+        "fastapi",
+        "100%",
+        1 / 8,
+        1 / 20,
+        others=("tuned stack", "logfire"),
+    ),
+    _request(Budget.FLASK, "Flask, 5 %", "flask", "5%", 1 / 10, 1 / 18),
+    _request(Budget.FLASK, "Flask, 100 %", "flask", "100%", 1 / 6, 1 / 15),
+    _request(Budget.DJANGO, "Django, 5 %", "django", "5%", 1 / 10, 1 / 18),
+    _request(Budget.DJANGO, "Django, 100 %", "django", "100%", 1 / 6, 1 / 15),
+    _request(
+        Budget.BUSY,
+        "A busy request (3 inner spans, 5 log lines, 2 metrics, a breaker and a retry) "
+        "at 5 %",
+        "busy",
+        "5%",
+        1 / 10,
+        1 / 16,
+        others=("logfire",),
+    ),
+    Row(
+        Budget.PROBE,
+        "Probe answered by the adapter",
+        "probe",
+        _against("svcready", "route", 1 / 12, 1 / 25),
+        Item.REQUEST,
+        ("svcready", "route"),
+    ),
+)
+
+LOGGING_ROWS = (
+    Row(
+        Budget.LOG_LINE,
+        "Log line, 5 fields + ids, through `svcready.get_logger`",
+        "log line",
+        (
+            Limit("svcready", 0.55, "structlog"),
+            Limit("svcready plain", 1.3, "floor", goal=Goal.STRETCH),
+        ),
+        Item.LOG_LINE,
+        (
+            "svcready",
+            "structlog",
+            "with contextvars",
+            "python-json-logger",
+            "its default",
+            "loguru",
+            "Powertools",
+            "svcready plain",
+            "floor",
+        ),
+    ),
+    Row(
+        Budget.STDLIB_LINE,
+        "Log line through an unchanged stdlib logger with `extra=`",
+        "log line",
+        _against("svcready stdlib", "python-json-logger", 0.65, 0.4),
+        Item.LOG_LINE,
+        ("svcready stdlib", "python-json-logger"),
+    ),
+    Row(
+        Budget.EXCEPTION_LINE,
+        "Exception line, 15 frames",
+        "exception line",
+        _against("svcready", "python-json-logger", 1 / 12, 1 / 30),
+        Item.LOG_LINE,
+        ("svcready", "python-json-logger", "structlog"),
+    ),
+    Row(
+        Budget.DISABLED_LEVEL,
+        "Disabled level",
+        "disabled level",
+        _against("svcready", "stdlib", 1.0),
+        Item.LOG_LINE,
+        ("svcready", "stdlib", "structlog"),
+    ),
+)
+
+METRICS_ROWS = (
+    Row(
+        Budget.COUNTER,
+        "Counter, kept child",
+        "counter",
+        _against("svcready", "prometheus_client", 0.5, 0.3),
+        Item.METRICS,
+        ("svcready", "prometheus_client", "multiprocess", "OTel", "floor"),
+    ),
+    Row(
+        Budget.COUNTER_LABELS,
+        "Counter with label look-up (3)",
+        "counter with labels",
+        _against("svcready", "prometheus_client", 0.3, 0.15),
+        Item.METRICS,
+        ("svcready", "prometheus_client"),
+    ),
+    Row(
+        Budget.HISTOGRAM,
+        "Histogram, kept child (buckets **and** sketch)",
+        "histogram",
+        _against("svcready", "prometheus_client", 0.5, 0.25),
+        Item.METRICS,
+        ("svcready", "prometheus_client", "multiprocess"),
+    ),
+)
+
+TRACING_ROWS = (
+    Row(
+        Budget.SPAN_UNSAMPLED,
+        "`with svcready.span(...)`, unsampled",
+        "span unsampled",
+        _against("svcready", "OTel SDK", 1 / 5, 1 / 15),
+        Item.SPAN,
+        ("svcready", "OTel SDK"),
+    ),
+    Row(
+        Budget.SPAN_SAMPLED,
+        "`with svcready.span(...)`, sampled, 5 attributes, encoding included",
+        "span sampled",
+        _against("svcready", "OTel SDK", 1.0, 1 / 4),
+        Item.SPAN,
+        ("svcready", "OTel SDK"),
+    ),
+    Row(
+        Budget.W3C,
+        "W3C extract",
+        "extract",
+        _against("svcready", "OTel", 1 / 4, 1 / 6),
+        Item.SPAN,
+        ("svcready", "OTel"),
+    ),
+    Row(
+        Budget.W3C,
+        "W3C inject",
+        "inject",
+        _against("svcready", "OTel", 1 / 4, 1 / 6),
+        Item.SPAN,
+        ("svcready", "OTel"),
+    ),
+)
+
+RESILIENCE_ROWS = (
+    Row(
+        Budget.BREAKER,
+        "Breaker, success, sync",
+        "breaker",
+        _against("svcready", "circuitbreaker", 1.0, 0.6),
+        Item.RESILIENCE,
+        ("svcready", "circuitbreaker", "purgatory", "pybreaker", "floor"),
+    ),
+    Row(
+        Budget.BREAKER,
+        "Breaker, success, async",
+        "breaker async",
+        _against("svcready", "circuitbreaker", 1.0, 0.6),
+        Item.RESILIENCE,
+        ("svcready", "circuitbreaker", "purgatory", "floor"),
+    ),
+    Row(
+        Budget.RETRY,
+        "Retry, success, sync",
+        "retry",
+        _against("svcready", "stamina", 1 / 15, 1 / 30),
+        Item.RESILIENCE,
+        ("svcready", "stamina", "tenacity", "backoff", "floor"),
+    ),
+    Row(
+        Budget.RETRY,
+        "Retry, success, async",
+        "retry async",
+        _against("svcready", "stamina", 1 / 15, 1 / 30),
+        Item.RESILIENCE,
+        ("svcready", "stamina", "tenacity", "backoff", "floor"),
+    ),
+)
+
+STARTUP_ROWS = (
+    Row(
+        Budget.DECLARE,
+        "A module that declares a logger, counter, retry, breaker, check and span, "
+        "before `init()`",
+        "declare",
+        _absolute("svcready", 60, 35),
+        Item.STARTUP,
+        ("svcready", "peers"),
+        unit="ms",
+        forbids=("asyncio", "wrapt"),
+    ),
+    Row(
+        Budget.IMPORT,
+        "`import svcready` over a bare interpreter",
+        "import",
+        _absolute("svcready", 40, 20),
+        Item.STARTUP,
+        ("svcready", "prometheus_client", "structlog", "stamina", "logfire", "ADOT"),
+        unit="ms",
+    ),
+    Row(
+        Budget.INIT,
+        "`init()` with an app, everything on, framework already imported",
+        "init",
+        _against("svcready", "peer stack", 0.6, 0.3),
+        Item.STARTUP,
+        ("svcready", "peer stack", "logfire"),
+        unit="ms",
+    ),
+    Row(
+        Budget.MEMORY,
+        "Memory of a service, over bare",
+        "memory",
+        _against("svcready", "peer stack", 0.8, 0.4, over="bare"),
+        Item.STARTUP,
+        ("svcready", "peer stack", "logfire"),
+        over="bare",
+        unit="MiB",
+    ),
+)
+
+ROWS = (
+    *REQUEST_ROWS,
+    *LOGGING_ROWS,
+    *METRICS_ROWS,
+    *TRACING_ROWS,
+    *RESILIENCE_ROWS,
+    *STARTUP_ROWS,
+)

@@ -1,0 +1,1 @@
+"""The subjects: svcready and its peers, each set up as its documentation says."""
