@@ -6,8 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, subscribe
-from svcready.health import CheckChanged, CheckRan, LifecycleChanged
-from svcready.metrics import Family, FamilyShadowed, Number, SeriesCapped
+from svcready.health._events import CheckChanged, CheckRan, LifecycleChanged
+from svcready.metrics._events import FamilyShadowed, SeriesCapped
+from svcready.metrics._model import Family, Number
 from svcready.resilience import (
     BreakerMoved,
     BreakerStarved,
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from svcready._core.clock import Clock
-    from svcready.health import HealthPillar
-    from svcready.logging import LogPillar
-    from svcready.metrics import MetricsPillar
-    from svcready.resilience import ResiliencePillar
-    from svcready.tracing import TracePillar
+    from svcready.health._pillar import HealthPillar
+    from svcready.logging._pillar import LogPillar
+    from svcready.metrics._pillar import MetricsPillar
+    from svcready.resilience._pillar import ResiliencePillar
+    from svcready.tracing._pillar import TracePillar
 
     class Pillars(Protocol):
         """What is wired together; a pillar that is switched off is None."""
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
         @property
         def resilience(self) -> ResiliencePillar | None: ...
 
-
     _Retry = RetryExhausted | RetryRecovered | RetryScheduled
 
 __all__ = ["connect"]
@@ -51,14 +51,6 @@ __all__ = ["connect"]
 _SPARINGLY_S = 10.0
 
 _HEALTH_LEVELS = {"fail": 0.0, "pending": 0.0, "warn": 1.0, "pass": 2.0}
-_BREAKER_LEVELS = {
-    "closed": 0.0,
-    "half_open": 1.0,
-    "open": 2.0,
-    "forced_open": 3.0,
-    "forced_closed": 3.0,
-    "disabled": 3.0,
-}
 _WORSE = {"open", "forced_open"}
 
 
@@ -147,9 +139,7 @@ class _Sparingly:
         return self._held.pop(subject, 0)
 
 
-def _log(
-    logs: LogPillar, now: Callable[[], float]
-) -> list[Callable[[], None]]:
+def _log(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], None]]:
     sparingly = _Sparingly(now)
 
     def retried(word: str, level: str, e: _Retry) -> None:
@@ -273,7 +263,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "gauge",
             "State of a circuit breaker: 0 closed, 1 half-open, 2 open, 3 forced.",
             ("name",),
-            [((name,), _BREAKER_LEVELS[state]) for name, state in resilience.states()],
+            [((s.name,), float(s.level)) for s in resilience.states()],
         )
         yield _family(
             "svcready_resilience_calls",
@@ -281,8 +271,8 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "Calls through a policy, by what became of them.",
             ("component", "name", "outcome"),
             [
-                ((component, name, outcome), float(total))
-                for component, name, outcome, total in resilience.calls()
+                ((count.kind, count.name, count.what), float(count.total))
+                for count in resilience.calls()
             ],
         )
         yield _family(
@@ -291,8 +281,8 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "Retries of a policy, by what became of them.",
             ("name", "reason"),
             [
-                ((name, reason), float(total))
-                for name, reason, total in resilience.retries()
+                ((count.name, count.what), float(count.total))
+                for count in resilience.retries()
             ],
         )
 
@@ -309,7 +299,7 @@ def _family(
 
 
 def _breaker_info(pillars: Pillars) -> Mapping[str, object]:
-    assert pillars.resilience is not None  # noqa: S101 - wired only if there is one
-    states = dict(pillars.resilience.states())
+    assert pillars.resilience is not None
+    states = {state.name: state.state for state in pillars.resilience.states()}
     worst = "warn" if _WORSE & set(states.values()) else "pass"
     return {"status": worst, **states}

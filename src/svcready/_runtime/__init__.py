@@ -6,4 +6,12 @@ from svcready._runtime._cells import PlanCell, current, put_in_force
 from svcready._runtime._init import init, shutdown
 from svcready._runtime._runtime import Runtime, Serving
 
-__all__ = ["PlanCell", "Runtime", "Serving", "current", "init", "put_in_force", "shutdown"]
+__all__ = [
+    "PlanCell",
+    "Runtime",
+    "Serving",
+    "current",
+    "init",
+    "put_in_force",
+    "shutdown",
+]

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from svcready._core.identity import Identity
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
-    from svcready.health import HealthPillar
-    from svcready.logging import LogPillar
-    from svcready.metrics import MetricsPillar
-    from svcready.resilience import ResiliencePillar
-    from svcready.tracing import TracePillar
+    from svcready.health._pillar import HealthPillar
+    from svcready.logging._pillar import LogPillar
+    from svcready.metrics._pillar import MetricsPillar
+    from svcready.resilience._pillar import ResiliencePillar
+    from svcready.tracing._pillar import TracePillar
 
 __all__ = [
     "health",
@@ -64,7 +64,7 @@ def redactor(settings: Settings) -> Redactor:
 
 def metrics(runtime: Runtime) -> MetricsPillar | None:
     """Make the metrics pillar; None if it is switched off."""
-    from svcready.metrics import MetricsPillar
+    from svcready.metrics._pillar import MetricsPillar
 
     settings = runtime.settings
     if not settings.metrics.enabled:
@@ -86,7 +86,7 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
 
 def tracing(runtime: Runtime) -> TracePillar:
     """Make the tracing pillar, which gives ids even where spans are switched off."""
-    from svcready.tracing import TracePillar
+    from svcready.tracing._pillar import TracePillar
 
     settings = runtime.settings
     return TracePillar(
@@ -103,7 +103,7 @@ def tracing(runtime: Runtime) -> TracePillar:
 
 def logging(runtime: Runtime) -> LogPillar | None:
     """Make the logging pillar; None if it is switched off."""
-    from svcready.logging import LogPillar
+    from svcready.logging._pillar import LogPillar
 
     if not runtime.settings.log.enabled:
         return None
@@ -123,7 +123,7 @@ def logging(runtime: Runtime) -> LogPillar | None:
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:
     """Make the resilience pillar; None if it is switched off."""
-    from svcready.resilience import ResiliencePillar
+    from svcready.resilience._pillar import ResiliencePillar
 
     settings = runtime.settings
     if not settings.resilience.enabled:
@@ -133,12 +133,13 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
         settings.resilience,
         clock=runtime.clock,
         policy_values=lambda name: settings.named.values("POLICY", name),
+        report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
     )
 
 
 def health(runtime: Runtime) -> HealthPillar | None:
     """Make the health pillar; None if it is switched off."""
-    from svcready.health import HealthPillar
+    from svcready.health._pillar import HealthPillar
 
     settings = runtime.settings
     if not settings.health.enabled:

@@ -70,6 +70,7 @@ class Runtime:
         *,
         write: Callable[[bytes], None] | None = None,
     ) -> None:
+        self._noted: list[str] = []
         self.settings = settings
         self.clock = clock
         self.write = write
@@ -187,13 +188,19 @@ class Runtime:
         nobody declared) joins then.
         """
         problems = [str(problem) for problem in self.settings.problems]
-        problems += getattr(self.tracing, "problems", ())
+        problems += self.tracing.problems
+        problems += self._noted
         if self._ready:
             problems += map(str, self.settings.named.unmatched())
             if self.health is not None:
                 problems += self.health.problems()
 
         return tuple(problems)
+
+    def note(self, problem: str) -> None:
+        """Add a problem that a pillar found with its values."""
+        if problem not in self._noted:
+            self._noted.append(problem)
 
     def redact_query(self, query: str) -> str:
         """Return a query string with its secrets replaced by markers."""

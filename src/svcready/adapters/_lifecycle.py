@@ -168,9 +168,7 @@ class Request:
             if self._level is not None:
                 self._level.dec()
                 kind = None if error is None else type(error).__qualname__
-                recorder = plan.recorder(
-                    self.method, name, status, self._scheme, kind
-                )
+                recorder = plan.recorder(self.method, name, status, self._scheme, kind)
                 if recorder is not None:
                     recorder.observe(duration_s)
 

@@ -36,9 +36,7 @@ class RouteTemplates:
         self._app = app
         self._kept: dict[tuple[int, int, int, str], tuple[str | None, object]] = {}
 
-    def __call__(
-        self, scope: MutableMapping[str, object], base: str
-    ) -> str | None:
+    def __call__(self, scope: MutableMapping[str, object], base: str) -> str | None:
         """
         Return the template, or None if no route matched.
 

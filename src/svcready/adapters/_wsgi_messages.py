@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["describe", "read_headers", "response_headers"]
 
 
-def response_headers(plan: RequestPlan, request: Request) -> tuple[tuple[str, str], ...]:
+def response_headers(
+    plan: RequestPlan, request: Request
+) -> tuple[tuple[str, str], ...]:
     """Return the headers that tell the caller our ids, as WSGI spells them."""
     return (
         (plan.request_id_header, request.request_id),

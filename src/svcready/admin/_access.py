@@ -46,9 +46,7 @@ class TokenGate:
         self._configured = configured or bool(tokens)
         self._open_to_loopback = open_to_loopback and not self._configured
 
-    def judge(
-        self, header: Callable[[str], str | None], peer: str | None
-    ) -> Admission:
+    def judge(self, header: Callable[[str], str | None], peer: str | None) -> Admission:
         """
         Judge a request by its headers and the address at the other end.
 

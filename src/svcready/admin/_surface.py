@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.admin._access import TokenGate
-    from svcready.health import HealthPillar
-    from svcready.metrics import MetricsPillar
+    from svcready.health._pillar import HealthPillar
+    from svcready.metrics._pillar import MetricsPillar
 
 __all__ = ["OpsRequest", "OpsResponse", "OpsSurface"]
 
@@ -42,8 +42,6 @@ class OpsResponse(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     """Names in lower case; without `content-length`, which the adapter adds."""
     body: bytes
-
-
 
 
 class OpsSurface:
@@ -92,7 +90,9 @@ class OpsSurface:
             MappingProxyType(routes)
         )
         """Path to answer, matched exactly."""
-        self.public = frozenset(p for p in routes if not p.startswith(f"{prefix}/admin"))
+        self.public = frozenset(
+            p for p in routes if not p.startswith(f"{prefix}/admin")
+        )
         """Paths that anybody may ask."""
         self.slow = frozenset(slow)
         """Paths whose answer takes long enough to keep off an event loop."""
@@ -125,7 +125,7 @@ class OpsSurface:
     def _report(self, _: OpsRequest) -> OpsResponse:
         import orjson
 
-        assert self._health is not None  # noqa: S101 - routed only if there is one
+        assert self._health is not None
         status, _body = self._health.probe("readiness")
         body = orjson.dumps(self._health.report(details=True), default=str)
         return OpsResponse(status, (_JSON, _NO_STORE), body)
@@ -133,7 +133,7 @@ class OpsSurface:
     def _scrape(self, request: OpsRequest) -> OpsResponse:
         from urllib.parse import parse_qs
 
-        assert self._metrics is not None  # noqa: S101 - routed only if there is one
+        assert self._metrics is not None
         names = tuple(parse_qs(request.query).get("name[]", ()))
         kind, encoding, body = self._metrics.prometheus.render(
             request.header("Accept"), request.header("Accept-Encoding"), names

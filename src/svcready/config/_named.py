@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from svcready._core.declarations import variable
 from svcready.config._kinds import (
     BOUNDS,
-    DURATION,
     FLAG,
     NAMES,
     RATE,
-    RATIO,
     choice,
     duration,
     integer,
-    number,
 )
 from svcready.config._problems import Problem, nearest
+from svcready.config._sections.resilience import POLICY_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,32 +95,7 @@ def _field(kind: Kind[T], text: str) -> NamedField[object]:
     return NamedField(kind, text)  # type: ignore[arg-type] # a kind only gives values
 
 
-_POLICY = {
-    "mode": _field(_MODE, "enforce; observe decides but refuses nothing; off"),
-    "deadline_s": _field(DURATION, "For the whole call, retries included"),
-    "timeout_s": _field(DURATION, "For one attempt"),
-    "retry_attempts": _field(integer(1, 100), "Calls in all; 1 never retries"),
-    "retry_base_s": _field(DURATION, "Bounds the first wait; doubles each time"),
-    "retry_max_s": _field(DURATION, "Bounds every wait"),
-    "retry_timeout_s": _field(DURATION, "No retry starts after this long"),
-    "retry_hint_max_s": _field(DURATION, "Longest Retry-After that is waited for"),
-    "retry_budget": _field(RATIO, "Retries that each first call pays for"),
-    "retry_reserve_per_s": _field(number(0, _MANY), "Retries per second always free"),
-    "breaker_window_s": _field(duration(0.1, 86400), "Length of the sliding window"),
-    "breaker_min_calls": _field(integer(1, _MANY), "Fewer calls never open it"),
-    "breaker_failure_rate": _field(RATIO, "Opens at this share of failures"),
-    "breaker_slow_after_s": _field(DURATION, "Calls from this long count as slow"),
-    "breaker_slow_rate": _field(RATIO, "Opens at this share of slow calls"),
-    "breaker_consecutive_failures": _field(
-        integer(0, _MANY), "Opens after as many failures in a row; 0 never"
-    ),
-    "breaker_open_s": _field(DURATION, "First time that it stays open"),
-    "breaker_open_max_s": _field(DURATION, "Longest time that it stays open"),
-    "breaker_probes": _field(integer(1, 1000), "Successes in a row that close it"),
-    "bulkhead_max_concurrent": _field(integer(1, _MANY), "Calls at the same time"),
-    "bulkhead_max_queue": _field(integer(0, _MANY), "Calls that may wait for a place"),
-    "bulkhead_max_wait_s": _field(DURATION, "How long they may wait"),
-}
+_POLICY = {name: _field(f.kind, f.help) for name, f in POLICY_FIELDS.items()}
 _CHECK = {
     "enabled": _field(FLAG, "Runs at all"),
     "critical": _field(FLAG, "Takes the service out of rotation when it fails"),

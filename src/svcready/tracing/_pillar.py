@@ -145,6 +145,28 @@ class TracePillar:
         else:
             self._start_attached(foreign, sink)
 
+    @property
+    def span_ids(self) -> Callable[[], tuple[str, str] | None]:
+        """Reads the current span's trace id and span id; None outside any."""
+        import_safely("opentelemetry.trace")
+        from svcready.tracing._otel import span_ids
+
+        return span_ids
+
+    def add_event(self, name: str, attributes: Mapping[str, object]) -> None:
+        """
+        Put an event on the current span, if it is recorded.
+
+        Args:
+            name: `retry.scheduled`, ...
+            attributes: What goes with it; redacted here.
+        """
+        from opentelemetry.trace import get_current_span
+
+        span = get_current_span()
+        if span.is_recording():
+            span.add_event(name, self._attributes.clean(attributes))
+
     def recent(self, trace_id: str | None = None) -> list[SpanRecord]:
         """
         Return the finished spans that the trace view has kept, oldest first.

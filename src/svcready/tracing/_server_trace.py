@@ -81,8 +81,20 @@ class ServerTrace:
         return "x-amzn-trace-id", value
 
     def activate(self) -> None:
-        """Make the span current, recording or not; `end` undoes it."""
+        """Make the span current, recording or not; `deactivate` undoes it."""
         self._token = _otel.attach(self._context)
+
+    def deactivate(self) -> None:
+        """
+        Put back what was current before `activate`.
+
+        Apart from `end`, because background tasks run on in the request's context
+        when its span has ended.
+        """
+        token = self._token
+        if token is not None:
+            self._token = None
+            _otel.detach(token, self._context)
 
     def end(
         self, route: str | None, status: int | None, error: BaseException | None
@@ -95,11 +107,6 @@ class ServerTrace:
             status: The response's status; None if none was sent.
             error: What the application raised, handled or not.
         """
-        token = self._token
-        if token is not None:
-            self._token = None
-            _otel.detach(token, self._context)
-
         span = self._span
         if span is not None:
             self._span = None

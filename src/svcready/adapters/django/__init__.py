@@ -4,7 +4,7 @@ Django: the request lifecycle as the first middleware, sync and async.
 ```python
 INSTALLED_APPS = ["svcready.adapters.django", ...]
 MIDDLEWARE = ["svcready.adapters.django.Middleware", ...]
-svcready.init(service="orders")     # optional, in settings.py
+svcready.init(service="orders")  # optional, in settings.py
 ```
 """
 
