@@ -198,7 +198,7 @@ def _log(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], None]]:
 
     def shadowed(e: FamilyShadowed) -> None:
         logs.event(
-            f"metric {e.exposition} is exposed by the application too; ours is left out",
+            f"the application exposes metric {e.exposition} itself; ours is left out",
             "INFO",
             event="metrics.family_shadowed",
             **e._asdict(),

@@ -94,7 +94,9 @@ def tracing(runtime: Runtime) -> TracePillar:
         settings.otlp,
         settings.xray,
         identity=runtime.identity,
-        resource_attributes=runtime.identity.resource(),
+        resource_attributes={
+            key: str(value) for key, value in runtime.identity.resource().items()
+        },
         clock=runtime.clock,
         redactor=runtime.redactor,
         development=runtime.development,

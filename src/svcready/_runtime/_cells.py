@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 from svcready._core import fork
@@ -18,7 +18,7 @@ __all__ = ["PlanCell", "current", "put_in_force", "renew_plans"]
 P = TypeVar("P")
 
 _current: Runtime | None = None
-_cells: WeakSet[PlanCell[object]] = WeakSet()
+_cells: WeakSet[PlanCell[Any]] = WeakSet()
 
 
 class PlanCell(Generic[P]):

@@ -37,6 +37,9 @@ def collect(runtime: Runtime) -> dict[str, object]:
         pillar = getattr(runtime, name)
         facts[name] = {"enabled": False} if pillar is None else pillar.describe()
 
+    if runtime.resilience is not None:
+        facts["resilience"] = {"policies": list(runtime.resilience.names())}
+
     if runtime.frameworks and settings.http.enabled:
         facts["public"] = sorted(runtime.ops.public)
 

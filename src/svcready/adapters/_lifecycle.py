@@ -26,10 +26,8 @@ CLIENT_CLOSED = 499
 """The status of a request whose client left before the response began."""
 
 _OTHER_METHOD = "_OTHER"
-_METHODS = frozenset(
-    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS")
-    + ("PATCH", "POST", "PUT", "QUERY", "TRACE")
-)
+_METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH"))
+_METHODS |= {"POST", "PUT", "QUERY", "TRACE"}
 _valid_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+=@~-]{0,127}").fullmatch
 
 

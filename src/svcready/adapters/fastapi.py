@@ -62,13 +62,12 @@ def attach(app: object) -> bool:
 
 
 def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
-    wrapper = ASGIWrapper(
-        stack,  # type: ignore[arg-type]
+    return ASGIWrapper(
+        stack,
         route_of=RouteTemplates(app),
         is_own_path=OwnPaths(app),
         marks=_MARKS,
     )
-    return wrapper  # type: ignore[return-value]
 
 
 def _quieten_native_telemetry(app: Starlette) -> None:

@@ -48,7 +48,7 @@ def attach(app: object) -> bool:
 
 def _route_of(environ: WSGIEnvironment) -> str | None:
     del environ
-    rule = request.url_rule if request else None
+    rule = request.url_rule
     return rule.rule if isinstance(rule, Rule) else None
 
 

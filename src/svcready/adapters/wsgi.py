@@ -147,7 +147,7 @@ class WSGIWrapper:
 
             return start_response(status, headers, exc_info)  # type: ignore[arg-type]
 
-        return start  # type: ignore[return-value]
+        return start
 
 
 def wrap(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from svcready._core.declarations import variable
 from svcready.config._kinds import (
@@ -91,8 +91,8 @@ _MODE = choice("enforce", "observe", "off")
 _MANY = 1_000_000
 
 
-def _field(kind: Kind[T], text: str) -> NamedField[object]:
-    return NamedField(kind, text)  # type: ignore[arg-type] # a kind only gives values
+def _field(kind: Kind[Any], text: str) -> NamedField[Any]:
+    return NamedField(kind, text)
 
 
 _POLICY = {name: _field(f.kind, f.help) for name, f in POLICY_FIELDS.items()}

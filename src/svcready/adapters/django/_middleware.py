@@ -88,7 +88,7 @@ class Middleware:
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         plan = self._cell.plan or self._take(on_loop=True)
         if plan is None or hasattr(request, _FLIGHT):
-            return await self._get_response(request)  # type: ignore[misc]
+            return await self._next(request)
 
         answer = self._answer_operator(plan, request)
         if answer is not None:
@@ -96,16 +96,19 @@ class Middleware:
 
         flight = _begin(plan, request)
         if flight is None:
-            return await self._get_response(request)  # type: ignore[misc]
+            return await self._next(request)
 
         try:
-            response: HttpResponseBase = await self._get_response(request)  # type: ignore[misc]
+            response = await self._next(request)
         except BaseException as error:
             flight.end(error)
             raise
 
         _finish(plan, flight, request, response)
         return response
+
+    def _next(self, request: HttpRequest) -> Awaitable[HttpResponseBase]:
+        return self._get_response(request)  # type: ignore[return-value]
 
     def _take(self, *, on_loop: bool) -> RequestPlan | None:
         plan = self._cell.take()
@@ -208,7 +211,8 @@ def _follow_stream(flight: InFlight, response: StreamingHttpResponse) -> None:
         response.streaming_content = _follow(flight, record, parts)
 
     # What `HttpResponseBase.close` runs, which every server calls at the end.
-    response._resource_closers.append(flight.complete)  # noqa: SLF001
+    closers: list[Callable[[], None]] = response._resource_closers  # type: ignore[attr-defined] # noqa: SLF001
+    closers.append(flight.complete)
 
 
 def _follow(
