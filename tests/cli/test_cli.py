@@ -1,0 +1,187 @@
+"""The command line: `svcready` and `svcready config`."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from svcready import cli
+from svcready.cli import COMMANDS, Command, main
+from svcready.cli._style import style_for
+from svcready.errors import DeclarationError
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the installed version."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"svcready {version('svcready')}\n"
+
+
+def test_python_m_and_the_script_are_the_same() -> None:
+    """`python -m svcready` runs the same commands."""
+    done = subprocess.run(
+        [sys.executable, "-m", "svcready", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+
+    assert done.stdout == f"svcready {version('svcready')}\n"
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 2), (["--help"], 0), (["help"], 0)])
+def test_the_usage_lists_the_commands(
+    words: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a command it is an error, on request it is not."""
+    assert main(words) == code
+    assert "config  show every setting in force" in capsys.readouterr().out
+
+
+def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is named, with the ones that there are."""
+    assert main(["confg"]) == 2
+    error = capsys.readouterr().err
+    assert "no command 'confg'" in error
+    assert "config" in error
+
+
+def test_a_command_is_imported_when_it_is_run() -> None:
+    """Neither the version nor one command pays for another."""
+    script = (
+        "import sys; from svcready.cli import main; main(['--version']);"
+        "print([m for m in sys.modules if m.startswith('svcready.c')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+
+    assert done.stdout.splitlines()[1] == "['svcready.cli']"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(DeclarationError("wrong"), 1), (KeyboardInterrupt(), 130)],
+)
+def test_how_a_command_ends(
+    error: BaseException,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An error of ours is one line without a stack; Ctrl-C is 130."""
+
+    class Module:
+        @staticmethod
+        def main(arguments: list[str]) -> int:
+            raise error
+
+    monkeypatch.setitem(COMMANDS, "fail", Command("fail_module", "fails"))
+    monkeypatch.setattr(cli, "import_module", lambda _: Module)
+
+    assert main(["fail"]) == code
+    assert capsys.readouterr().err == ("svcready: wrong\n" if code == 1 else "")
+
+
+def test_config_prints_every_value_with_its_origin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Aligned columns: name, value with unit, origin; secrets are masked."""
+    monkeypatch.setenv("SVCREADY_CORE_INIT_TIMEOUT_S", "250ms")
+    monkeypatch.setenv("SVCREADY_ADMIN_TOKENS", "hunter2")
+    monkeypatch.setenv("SVCREADY_CHECK__DATABASE__CRITICAL", "yes")
+
+    assert main(["config", "--check"]) == 0
+    out = capsys.readouterr().out
+    rows = [line for line in out.splitlines() if line.startswith("  ")]
+
+    assert "hunter2" not in out
+    assert "\x1b" not in out
+    assert re.search(r"^  init_timeout_s +0\.25 s +SVCREADY_CORE_INIT_TIMEOUT_S$", out, re.M)
+    assert re.search(r"^  tokens +\*\*\* +SVCREADY_ADMIN_TOKENS$", out, re.M)
+    assert re.search(r"^  strict +false +default$", out, re.M)
+    assert re.search(r"^  database.critical +true +SVCREADY_CHECK__", out, re.M)
+    assert out.endswith("no problems\n")
+    origin = rows[0].index("default")
+    assert {row[origin - 2 : origin] for row in rows} == {"  "}
+    assert " " not in {row[origin] for row in rows}
+
+
+def test_config_shows_what_is_wrong_and_check_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without `--check` it is still only a print-out."""
+    monkeypatch.setenv("SVCREADY_HTTP_TRUSTED_HOPS", "many")
+
+    assert main(["config"]) == 0
+    assert main(["config", "--check"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("! SVCREADY_HTTP_TRUSTED_HOPS='many' is not allowed") == 2
+    assert "1 problem\n" in out
+
+
+def test_config_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same for machines, problems and what the file says in vain included."""
+    monkeypatch.setenv("SVCREADY_HTTP_TRUSTED_HOP", "1")
+    monkeypatch.setenv("SVCREADY_ADMIN_TOKENS", "hunter2")
+
+    assert main(["config", "--json", "--check"]) == 1
+    out = capsys.readouterr().out
+    report = json.loads(out)
+
+    assert "hunter2" not in out
+    assert report["environment"] == "production"
+    assert report["settings"]["admin.tokens"] == {
+        "value": "***",
+        "unit": "",
+        "origin": "SVCREADY_ADMIN_TOKENS",
+    }
+    assert report["settings"]["core.init_timeout_s"]["unit"] == "s"
+    assert report["pinned"] == []
+    (problem,) = report["problems"]
+    assert (problem["kind"], problem["nearest"]) == (
+        "unknown",
+        "SVCREADY_HTTP_TRUSTED_HOPS",
+    )
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "coloured"),
+    [
+        (Terminal(), {}, True),
+        (Terminal(), {"NO_COLOR": "1"}, False),
+        (Terminal(), {"NO_COLOR": ""}, True),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (Terminal(), {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        (io.StringIO(), {}, False),
+        (io.StringIO(), {"FORCE_COLOR": "1"}, True),
+    ],
+)
+def test_when_colours_are_used(
+    stream: io.StringIO, environ: dict[str, str], coloured: bool
+) -> None:
+    """On terminals, unless NO_COLOR says no; never in pipes by default."""
+    text = style_for(stream, environ)("x", "bold", "red")
+
+    assert text == ("\x1b[1;31mx\x1b[0m" if coloured else "x")

@@ -1,0 +1,137 @@
+"""What a forked child is given anew, with every lock of the core held at the fork."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from svcready._core import fork
+
+if TYPE_CHECKING:
+    from tests.conftest import Faults
+
+CHILD = """
+import os, sys, threading, warnings
+warnings.simplefilter("ignore")  # newer Pythons warn of threads at fork: the point here
+from svcready._core import fork
+fork.install()
+fork.install()
+
+def in_child(work, lock):
+    # Hold the lock on another thread, which the child does not have.
+    held, done = threading.Event(), threading.Event()
+    def hold():
+        with lock:
+            held.set()
+            done.wait(30)
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    held.wait(30)
+    pid = os.fork()
+    if pid == 0:
+        import faulthandler
+        faulthandler.dump_traceback_later(10, exit=True)
+        os._exit(0 if work() else 3)
+    done.set()
+    thread.join()
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def run(script: str) -> None:
+    """Run *script* after the helper above, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD + script],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_register_whose_lock_was_held_works_in_the_child() -> None:
+    """Things declared before are there, and more can be declared."""
+    run("""
+from svcready._core.declarations import Register
+register = Register("policy")
+register.declare("before", None, object)
+def work():
+    register.declare("after", None, object)
+    register.bind(None)
+    return register.names() == ("before", "after")
+in_child(work, register._lock)
+""")
+
+
+def test_a_worker_whose_condition_was_held_works_in_the_child() -> None:
+    """The child starts a thread of its own, which runs the same jobs."""
+    run("""
+from svcready._core.worker import Worker
+worker = Worker("w")
+ran = threading.Event()
+pids = []
+def job():
+    pids.append(os.getpid())
+    ran.set()
+worker.every(0.01, job, name="j")
+worker.wake()
+ran.wait(30)
+def work():
+    ran.clear()
+    pids.clear()
+    started = not ran.wait(0.1)
+    worker.wake()
+    return started and ran.wait(30) and set(pids) == {os.getpid()} and worker.stop(5)
+in_child(work, worker._changed)
+""")
+
+
+def test_faults_are_counted_in_the_child_of_a_held_lock() -> None:
+    """The guard's own lock is new, and the counts are kept."""
+    run("""
+from svcready._core import guard
+guard.set_reporter(lambda component, error: None)
+guard.report_fault("a", KeyError())
+def work():
+    guard.report_fault("a", KeyError())
+    return guard.fault_counts() == {"a": 2}
+in_child(work, guard._lock)
+""")
+
+
+def test_a_method_is_forgotten_with_its_object() -> None:
+    """The registry keeps no object alive, and sweeps what is gone."""
+
+    class Owner:
+        def reset(self) -> None:
+            raise AssertionError
+
+    known = len(fork._resets)
+    for _ in range(600):
+        fork.reset_in_child(Owner().reset)
+
+    assert len(fork._resets) < known + 300
+    fork._run_resets()
+    fork._resets[:] = [each for each in fork._resets if each() is not None]
+
+
+def test_a_failing_reset_does_not_stop_the_others(
+    faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child must come up, and the fault is told."""
+    monkeypatch.setattr(fork, "_resets", [])
+    ran: list[int] = []
+
+    def broken() -> None:
+        raise OSError
+
+    fork.reset_in_child(broken)
+    fork.reset_in_child(lambda: ran.append(1))
+    fork._run_resets()
+
+    assert ran == [1]
+    assert isinstance(faults.claim("fork"), OSError)

@@ -1,0 +1,86 @@
+"""The guard: faults of ours are counted and told, never raised into the app."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from svcready._core.guard import FaultLog, fault_counts, guard
+from svcready.testing import FakeClock
+
+if TYPE_CHECKING:
+    from tests.conftest import Faults
+
+
+def fault() -> KeyError:
+    """Return an error that was raised, always at the same place."""
+    try:
+        raise KeyError("k")  # noqa: TRY301
+    except KeyError as error:
+        return error
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_is_no_exception_passes(kind: type[BaseException]) -> None:
+    """Only `Exception` is caught."""
+    with pytest.raises(kind), guard("x"):
+        raise kind
+
+
+def test_a_fault_is_swallowed_and_counted(faults: Faults) -> None:
+    """Under the component's name."""
+    before = fault_counts().get("test.guard", 0)
+    with guard("test.guard"):
+        raise KeyError
+
+    assert fault_counts()["test.guard"] == before + 1
+    faults.claim("test.guard")
+
+
+def test_a_site_speaks_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """The same place stays silent for 60 s; another place has its own minute."""
+    clock = FakeClock()
+    log = FaultLog(clock)
+    caplog.set_level(logging.ERROR, "svcready")
+    for seconds in (0.0, 30.0, 29.9, 0.2):
+        clock.advance(seconds)
+        log("x", fault())
+
+    log("x", KeyError("never raised"))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "internal error in x: KeyError"
+    ] * 3
+
+
+def test_a_fault_while_logging_a_fault_does_not_come_back() -> None:
+    """The logging path's own fault ends there."""
+    log = FaultLog()
+    told: list[str] = []
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+            log("logging", ValueError("in the handler"))
+
+    logger = logging.getLogger("svcready")
+    handler = Broken()
+    logger.addHandler(handler)
+    try:
+        log("x", fault())
+    finally:
+        logger.removeHandler(handler)
+
+    assert told == ["internal error in x: KeyError"]
+
+
+def test_sites_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """Thousands of components cannot make it grow."""
+    log = FaultLog(FakeClock())
+    caplog.set_level(logging.CRITICAL, "svcready")
+    for number in range(1000):
+        log(f"c{number}", fault())
+
+    assert len(log._next_at) <= 256
