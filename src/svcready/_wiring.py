@@ -51,6 +51,7 @@ __all__ = ["connect"]
 _SPARINGLY_S = 10.0
 
 _HEALTH_LEVELS = {"fail": 0.0, "pending": 0.0, "warn": 1.0, "pass": 2.0}
+_VERBS = {"pass": "passes", "warn": "warns", "fail": "fails"}
 _WORSE = {"open", "forced_open"}
 
 
@@ -162,7 +163,7 @@ def _log(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], None]]:
     def changed(e: CheckChanged) -> None:
         better = e.after == "pass" or (e.before, e.after) == ("fail", "warn")
         logs.event(
-            f"health check {e.name} is {e.after}",
+            f"health check {e.name} {_VERBS.get(e.after, e.after)}",
             "INFO" if better else "WARNING",
             event="health.check_changed",
             **e._asdict(),

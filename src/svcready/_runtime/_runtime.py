@@ -31,6 +31,7 @@ _ADAPTERS = (
 )
 """Module and name of a class that is recognised, so that nothing is imported to ask."""
 
+_LAST_LINE_S = 0.1
 _stopping = guard("runtime.stop")
 
 
@@ -178,6 +179,9 @@ class Runtime:
     def stopping(self) -> None:
         """Flush what is pending, for nothing may come after this."""
         with _stopping:
+            if not self.draining:
+                self.drain()
+
             self.flush(self.settings.lifecycle.flush_timeout_s)
 
     def problems(self) -> tuple[str, ...]:
@@ -220,7 +224,7 @@ class Runtime:
         ends_s = time.monotonic() + timeout_s
         sent = self.tracing.flush(timeout_s)
         if self.logging is not None:
-            sent &= self.logging.flush(max(0.1, ends_s - time.monotonic()))
+            sent &= self.logging.flush(max(_LAST_LINE_S, ends_s - time.monotonic()))
 
         return sent
 
@@ -240,22 +244,34 @@ class Runtime:
             budget_s = self.settings.lifecycle.flush_timeout_s
 
         ends_s = time.monotonic() + budget_s
+        def left_s() -> float:
+            return max(0.0, ends_s - time.monotonic())
+
         _exit.unwatch(self)
-        self._disconnect()
         self._worker.stop(0.0)
         if self.health is not None:
-            self.health.close(max(0.0, ends_s - time.monotonic()))
+            self.health.close(left_s())
 
+        lost_spans = self.tracing.close(left_s())
         if self.resilience is not None:
             self.resilience.close()
 
-        self.tracing.close(max(0.0, ends_s - time.monotonic()))
         if self.metrics is not None:
             self.metrics.close()
 
         if self.logging is not None:
-            self.logging.flush(max(0.1, ends_s - time.monotonic()))
+            lost = {"spans": lost_spans, **self.logging.dropped}
+            lost = {what: count for what, count in lost.items() if count}
+            self.logging.event(
+                "svcready is off",
+                "WARNING" if lost else "INFO",
+                event="svcready.stopped",
+                lost=lost,
+            )
+            self.logging.drain(max(_LAST_LINE_S, left_s()))
             self.logging.close()
+
+        self._disconnect()
 
     def _after_fork(self) -> None:
         self._ready = False

@@ -197,11 +197,17 @@ class RequestPlan:
 
     def response_headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
         """Return the headers that tell the caller our ids, as ASGI spells them."""
-        name, value = request.trace.response_header
-        return (
+        trace = request.trace
+        name, value = trace.response_header
+        ours = (
             (self._request_id_name, request.request_id.encode("latin-1")),
             (name.encode("latin-1"), value.encode("latin-1")),
         )
+        xray = trace.xray_response_header
+        if xray is None:
+            return ours
+
+        return (*ours, (xray[0].encode("latin-1"), xray[1].encode("latin-1")))
 
 
 def build_plan(runtime: Runtime) -> RequestPlan | None:

@@ -19,10 +19,10 @@ def response_headers(
     plan: RequestPlan, request: Request
 ) -> tuple[tuple[str, str], ...]:
     """Return the headers that tell the caller our ids, as WSGI spells them."""
-    return (
-        (plan.request_id_header, request.request_id),
-        request.trace.response_header,
-    )
+    trace = request.trace
+    ours = ((plan.request_id_header, request.request_id), trace.response_header)
+    xray = trace.xray_response_header
+    return ours if xray is None else (*ours, xray)
 
 
 def read_headers(
