@@ -1,0 +1,108 @@
+"""Writing to a descriptor that others share, without ever waiting for it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BLOCKED", "NonBlocking"]
+
+BLOCKED = -1
+"""What a write returns that would have had to wait."""
+
+_UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE}
+
+
+class NonBlocking:
+    """
+    Writes to *fd* without blocking, in the best way that *fd* allows.
+
+    The flags of *fd* are never changed, because other processes share them. Polling
+    first would not do: a pipe with room for one byte is writable, and a longer write
+    to it waits. So a pipe's or socket's kernel is asked per call (`RWF_NOWAIT`);
+    where it can't be, the pipe is opened a second time; where that is not allowed
+    either, every write is answered by `BLOCKED`, so that a thread does the writing.
+    Files don't block, and a terminal does only for the person before it.
+
+    Args:
+        fd: The descriptor.
+        nowait: False leaves out the question to the kernel, as older ones do.
+    """
+
+    __slots__ = ("_fd", "_nowait", "_own_fd", "write")
+
+    write: Callable[[bytes], int]
+    """
+    Write what fits and return how many bytes that was, or `BLOCKED`.
+
+    Raises OSError as `os.write` does.
+    """
+
+    def __init__(self, fd: int, *, nowait: bool = True) -> None:
+        self._fd = fd
+        self._own_fd: int | None = None
+        self._nowait = nowait and hasattr(os, "RWF_NOWAIT") and hasattr(os, "pwritev")
+        self.write = self._first_write
+
+    def choose(self) -> None:
+        """Look at the descriptor again at the next write; it may be another now."""
+        own_fd, self._own_fd = self._own_fd, None
+        self.write = self._first_write
+        if own_fd is not None:
+            os.close(own_fd)
+
+    def _first_write(self, data: bytes) -> int:
+        self.write = self._chosen()
+        return self.write(data)
+
+    def _chosen(self) -> Callable[[bytes], int]:
+        fd = self._fd
+        mode = os.fstat(fd).st_mode
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            return self._write_plainly
+
+        if self._nowait:
+            return self._write_at_once
+
+        try:
+            self._own_fd = os.open(
+                f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+        except OSError:  # a socket, another user's pipe, no /proc
+            return self._never_write
+
+        return self._write_own_description
+
+    def _write_at_once(self, data: bytes) -> int:
+        try:
+            return os.pwritev(self._fd, (data,), -1, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return BLOCKED
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+
+        # The kernel can't, or the descriptor has become a file meanwhile.
+        self._nowait = False
+        return self._first_write(data)
+
+    def _write_own_description(self, data: bytes) -> int:
+        try:
+            return os.write(self._own_fd or -1, data)
+        except BlockingIOError:
+            return BLOCKED
+
+    def _write_plainly(self, data: bytes) -> int:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:  # somebody else made the shared description so
+            return BLOCKED
+
+    @staticmethod
+    def _never_write(_data: bytes) -> int:
+        return BLOCKED
