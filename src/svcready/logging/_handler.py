@@ -1,0 +1,167 @@
+"""The one handler on the root logger: every record becomes one line of ours."""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from svcready._core.guard import report_fault
+from svcready.logging._errors import is_claimed
+from svcready.logging._request import Request
+from svcready.logging._values import message_text, safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from svcready.logging._line import Lines
+
+__all__ = ["ACCESS_LOGGER", "FIELDS", "LineHandler", "extras_of", "render_record"]
+
+ACCESS_LOGGER = "svcready.access"
+
+FIELDS = "_svcready_fields"
+"""
+The attribute of a record that holds the keyword fields of our own logger, or the
+request of an access line.
+"""
+
+_NO_FIELDS: Mapping[str, object] = {}
+_STANDARD = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
+_COUNT = len(_STANDARD)
+_OF_OTHERS = {"message", "asctime", "color_message", FIELDS}
+_OF_OTHERS |= {
+    f"otel{it}" for it in ("TraceID", "SpanID", "TraceSampled", "ServiceName")
+}
+_SKIPPED = frozenset(_STANDARD) | _OF_OTHERS
+
+
+def extras_of(record: logging.LogRecord) -> Mapping[str, object]:
+    """Return what was given as `extra=`, and whatever else others put on *record*."""
+    found = record.__dict__
+    if len(found) == _COUNT:
+        return _NO_FIELDS
+
+    extras = {}
+    for name in islice(found, _COUNT, None):  # stdlib sets its own attributes first
+        extras[name] = found[name]
+
+    if _SKIPPED.isdisjoint(extras):
+        return extras
+
+    return {name: found[name] for name in found if name not in _SKIPPED}
+
+
+class LineHandler(logging.Handler):
+    """
+    Writes each record as one line; it holds no lock and never fails.
+
+    Args:
+        lines: Makes the lines.
+        write: Takes a line; never raises and needs no lock around it.
+        time_ns: Wall time, for lines that come without a record.
+        is_server: Tells whether a record is a server's or framework's, whose line
+            about an exception that we have written already is dropped.
+        floor: No record below this level is written, whatever its logger's level.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        write: Callable[[bytes], None],
+        time_ns: Callable[[], int],
+        *,
+        is_server: Callable[[logging.LogRecord], bool],
+        floor: int,
+    ) -> None:
+        super().__init__(floor)
+        self.name = "svcready"
+        self.lines = lines
+        self.write = write
+        self.line = lines.line
+        self.time_ns = time_ns
+        self._is_server = is_server
+
+    def createLock(self) -> None:  # noqa: N802 - stdlib's name
+        """Have no lock: a line is made by its caller and written in one piece."""
+        self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write *record*, unless a filter on this handler drops it."""
+        try:
+            if self.filters:
+                passed: object = self.filter(record)
+                if not passed:
+                    return False
+
+                if isinstance(passed, logging.LogRecord):  # Python 3.12
+                    record = passed
+
+            if not (record.exc_info and self._repeats(record)):
+                self.write(render_record(self.lines, record))
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault("logging", error)
+
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record*, unless it repeats what our own line about an error says."""
+        if not (record.exc_info and self._repeats(record)):
+            self.write(render_record(self.lines, record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for *record*, for whoever borrows the handler's form."""
+        return render_record(self.lines, record).decode()
+
+    def _repeats(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return error is not None and is_claimed(error) and self._is_server(record)
+
+
+def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
+    """Return the line for *record*, with its newline."""
+    known = record.__dict__
+    fields = known.get(FIELDS)
+    if fields is None:
+        fields = extras_of(record)
+    elif isinstance(fields, Request):
+        time_ns = int(record.created * 1e9)
+        return lines.request_line(record.levelno, fields, time_ns)
+
+    message = record.msg
+    if type(message) is str and not record.args:
+        pass
+    elif isinstance(message, dict):
+        fields, message = _of_dict(message, fields)
+    else:
+        args = record.args or ()
+        message = message_text(message, args if isinstance(args, tuple) else (args,))
+
+    if record.stack_info:
+        fields = {**fields, "stack_info": record.stack_info}
+
+    name = record.name
+    return lines.line(
+        (name, record.funcName, record.lineno),
+        name,
+        record.levelno,
+        message,
+        fields,
+        record.exc_info[1] if record.exc_info else None,
+        int(record.created * 1e9),
+    )
+
+
+def _of_dict(
+    message: dict[object, object], fields: Mapping[str, object]
+) -> tuple[Mapping[str, object], str]:
+    named = {
+        key if isinstance(key, str) else safe_text(key): message[key] for key in message
+    }
+    for key in ("message", "event", "msg"):
+        text = named.get(key)
+        if isinstance(text, str):
+            del named[key]
+            return {**named, **fields}, text
+
+    return {**named, **fields}, ""
