@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BLOCKED", "NonBlocking"]
+__all__ = ["NonBlocking"]
 
-BLOCKED = -1
-"""What a write returns that would have had to wait."""
-
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE}
 
 
@@ -26,7 +25,7 @@ class NonBlocking:
     first would not do: a pipe with room for one byte is writable, and a longer write
     to it waits. So a pipe's or socket's kernel is asked per call (`RWF_NOWAIT`);
     where it can't be, the pipe is opened a second time; where that is not allowed
-    either, every write is answered by `BLOCKED`, so that a thread does the writing.
+    either, every write would have to wait, so that a thread does the writing.
     Files don't block, and a terminal does only for the person before it.
 
     Args:
@@ -38,15 +37,15 @@ class NonBlocking:
 
     write: Callable[[bytes], int]
     """
-    Write what fits and return how many bytes that was, or `BLOCKED`.
+    Write what fits and return how many bytes that was.
 
-    Raises OSError as `os.write` does.
+    Raises BlockingIOError if it would have to wait, OSError as `os.write` does.
     """
 
     def __init__(self, fd: int, *, nowait: bool = True) -> None:
         self._fd = fd
         self._own_fd: int | None = None
-        self._nowait = nowait and hasattr(os, "RWF_NOWAIT") and hasattr(os, "pwritev")
+        self._nowait = nowait and _NOWAIT != 0
         self.write = self._first_write
 
     def choose(self) -> None:
@@ -64,7 +63,7 @@ class NonBlocking:
         fd = self._fd
         mode = os.fstat(fd).st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-            return self._write_plainly
+            return partial(os.write, fd)
 
         if self._nowait:
             return self._write_at_once
@@ -76,13 +75,13 @@ class NonBlocking:
         except OSError:  # a socket, another user's pipe, no /proc
             return self._never_write
 
-        return self._write_own_description
+        return partial(os.write, self._own_fd)
 
     def _write_at_once(self, data: bytes) -> int:
         try:
-            return os.pwritev(self._fd, (data,), -1, os.RWF_NOWAIT)
+            return os.pwritev(self._fd, (data,), -1, _NOWAIT)
         except BlockingIOError:
-            return BLOCKED
+            raise
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
@@ -91,18 +90,6 @@ class NonBlocking:
         self._nowait = False
         return self._first_write(data)
 
-    def _write_own_description(self, data: bytes) -> int:
-        try:
-            return os.write(self._own_fd or -1, data)
-        except BlockingIOError:
-            return BLOCKED
-
-    def _write_plainly(self, data: bytes) -> int:
-        try:
-            return os.write(self._fd, data)
-        except BlockingIOError:  # somebody else made the shared description so
-            return BLOCKED
-
     @staticmethod
     def _never_write(_data: bytes) -> int:
-        return BLOCKED
+        raise BlockingIOError

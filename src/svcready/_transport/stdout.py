@@ -8,11 +8,12 @@ import select
 import threading
 import time
 from collections import Counter, deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from svcready._core import events, fork
 from svcready._core.guard import report_fault
-from svcready._transport._nonblocking import BLOCKED, NonBlocking
+from svcready._transport._nonblocking import NonBlocking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,26 +65,24 @@ class Outlet:
 
     def write_or_queue(self, channel: Channel, line: bytes) -> None:
         """Write *line* at once if nothing waits and nothing blocks, else queue it."""
-        with self._lock:
-            if not self._busy:
-                try:
+        try:
+            with self._lock:
+                if not self._busy:
                     sent = self._attempt.write(line)
-                except OSError as error:
-                    channel.lose(error)
-                    return
+                    if sent == len(line):
+                        return
 
-                if sent == len(line):
-                    return
-
-                self._busy = True
-                if sent != BLOCKED:
                     self._rest = line[sent:]
-                    self._wake()
-                    return
-
-            channel.push(self._queue, line)
-
-        self._wake()
+                    self._busy = True
+                else:
+                    channel.push(self._queue, line)
+        except BlockingIOError:
+            self.queue(channel, line)
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            channel.lose(error)
+        else:
+            self._wake()
+            channel.say()
 
     def queue(self, channel: Channel, line: bytes) -> None:
         """Leave *line* to the thread."""
@@ -92,21 +91,21 @@ class Outlet:
             channel.push(self._queue, line)
 
         self._wake()
+        channel.say()
 
     def write_blocking(self, channel: Channel, line: bytes) -> None:
         """Write *line* now, however long that takes; after what waits already."""
-        with self._lock:
-            if self._busy:
-                channel.push(self._queue, line)
-            else:
-                try:
+        try:
+            with self._lock:
+                if not self._busy:
                     self._write_all(line)
-                except OSError as error:
-                    channel.lose(error)
+                    return
 
-                return
-
-        self._wake()
+                channel.push(self._queue, line)
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            channel.lose(error)
+        else:
+            self._wake()
 
     def refresh(self) -> None:
         """Look at the descriptor again, which may have been replaced."""
@@ -167,13 +166,14 @@ class Outlet:
 
             try:
                 self._write_all(data)
-            except OSError as error:
-                self._lose_batch(error)
             except Exception as error:  # noqa: BLE001 - the thread must go on
-                report_fault("transport.stdout", error)
+                self._lose_batch(error)
 
             with self._lock:
                 self._settle()
+
+            for channel in self._batch:
+                channel.say()
 
     def _next_batch(self) -> bytes:
         parts = [self._rest]
@@ -189,7 +189,7 @@ class Outlet:
 
         return b"".join(parts)
 
-    def _lose_batch(self, error: OSError) -> None:
+    def _lose_batch(self, error: Exception) -> None:
         # How many of its lines were out before the fault is not known: all count.
         for channel, lines in self._batch.items():
             channel.lose(error, lines)
@@ -203,13 +203,15 @@ class Outlet:
         data = self._next_batch()
         try:
             sent = self._attempt.write(data)
+        except BlockingIOError:
+            sent = 0
         except OSError as error:
             self._lose_batch(error)
             self._settle()
             return
 
         if sent != len(data):
-            self._rest = data if sent == BLOCKED else data[sent:]
+            self._rest = data[sent:]
             left_s = max(0.0, min(_RETRY_S, deadline_s - time.monotonic()))
             select.select((), (self._fd,), (), left_s)
 
@@ -240,6 +242,9 @@ class Channel:
         max_lines: Most lines that wait; beyond either the oldest are dropped.
     """
 
+    write: Callable[[bytes], None]
+    """Bring a line, which ends in a newline, on its way; never raises."""
+
     def __init__(
         self,
         component: str,
@@ -259,26 +264,19 @@ class Channel:
         """How many lines were dropped for which reason, in this process."""
         self._unsaid: dict[str, int] = {}
         self._said_s = float("-inf")
-        self._deliver: Callable[[Channel, bytes], None] = {
-            "hybrid": self._outlet.write_or_queue,
-            "async": self._outlet.queue,
-            "sync": self._outlet.write_blocking,
-        }[delivery]
-
-    def write(self, line: bytes) -> None:
-        """Bring *line*, which ends in a newline, on its way."""
-        try:
-            self._deliver(self, line)
-        except Exception as error:  # noqa: BLE001 - telemetry never raises
-            report_fault("transport.stdout", error)
-
-        if self._unsaid:
-            self._say()
+        self.write = partial(
+            {
+                "hybrid": self._outlet.write_or_queue,
+                "async": self._outlet.queue,
+                "sync": self._outlet.write_blocking,
+            }[delivery],
+            self,
+        )
 
     def flush(self, timeout_s: float) -> bool:
         """Wait for what is queued; False if some was left after *timeout_s* s."""
         done = self._outlet.flush(timeout_s)
-        self._say(now=True)
+        self.say(now=True)
         return done
 
     def close(self, timeout_s: float) -> bool:
@@ -286,7 +284,7 @@ class Channel:
         done = self.flush(timeout_s)
         if not done:
             self._outlet.abandon(self)
-            self._say(now=True)
+            self.say(now=True)
 
         return done
 
@@ -316,16 +314,24 @@ class Channel:
             self._count("deadline", self.queued_lines)
             self.queued_bytes = self.queued_lines = 0
 
-    def lose(self, error: OSError, lines: int = 1) -> None:
-        """Count *lines* that the descriptor refused."""
-        gone = isinstance(error, BrokenPipeError) or error.errno == errno.EBADF
+    def lose(self, error: Exception, lines: int = 1) -> None:
+        """Count *lines* that the descriptor refused; under no lock."""
+        if not isinstance(error, OSError):
+            report_fault("transport.stdout", error)
+
+        gone = getattr(error, "errno", None) in {errno.EPIPE, errno.EBADF}
         self._count("closed" if gone else "write_error", lines)
+        self.say()
 
     def _count(self, reason: str, lines: int) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + lines
         self._unsaid[reason] = self._unsaid.get(reason, 0) + lines
 
-    def _say(self, *, now: bool = False) -> None:
+    def say(self, *, now: bool = False) -> None:
+        """Publish what was dropped, at most once a second; under no lock."""
+        if not self._unsaid:
+            return
+
         now_s = time.monotonic()
         if now or now_s - self._said_s >= _REPORT_EVERY_S:
             self._said_s = now_s

@@ -1,0 +1,334 @@
+"""The logging pillar of one runtime: builds the parts, starts and stops them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from svcready._core import events, fork
+from svcready._core.guard import report_fault
+from svcready._transport.stdout import Channel
+from svcready.logging import _logger
+from svcready.logging._access import AccessLog
+from svcready.logging._console import ConsoleLines
+from svcready.logging._errors import ErrorTexts, claim
+from svcready.logging._handler import LineHandler
+from svcready.logging._hooks import ConfigHooks, ProcessHooks
+from svcready.logging._levels import level_name, level_number
+from svcready.logging._line import JsonLines
+from svcready.logging._records import write_error
+from svcready.logging._servers import ServerLoggers, is_server
+from svcready.logging._values import Values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready._core.clock import Clock
+    from svcready.config._sections.log import LogSettings
+    from svcready.logging._line import Identity, Lines
+    from svcready.logging._values import Redaction
+
+__all__ = ["LogPillar"]
+
+_OURS = "svcready"
+_LIBRARIES = ("site-packages", "dist-packages")
+
+
+class LogPillar:
+    """
+    Writes everything that the process says, once, as lines of one schema.
+
+    Args:
+        settings: The section LOG.
+        identity: Who the service is; read again after a fork and by `identify`.
+        development: The environment is one of development's.
+        clock: Wall time for the lines.
+        redactor: Hides secrets.
+        span_ids: Returns the current span's trace and span id in hex; None means
+            those of the request's context.
+        stdout_is_terminal: Standard output is read by a person.
+        write: Takes each line instead of standard output; never raises.
+    """
+
+    def __init__(
+        self,
+        settings: LogSettings,
+        *,
+        identity: Identity,
+        development: bool,
+        clock: Clock,
+        redactor: Redaction,
+        span_ids: Callable[[], tuple[str, str] | None],
+        stdout_is_terminal: bool,
+        write: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._development = development
+        self._terminal = stdout_is_terminal
+        self._notes: list[str] = []
+        self._cut = 0
+        self._format = self._chosen_format()
+        self._channel: Channel | None = None
+        if write is None:
+            self._channel = Channel(
+                "logging",
+                delivery=settings.delivery,
+                max_bytes=settings.queue_bytes,
+                max_lines=settings.queue_lines,
+            )
+            write = self._channel.write
+
+        values = Values(redactor)
+        errors = ErrorTexts(redactor.text, settings.stack_max_frames)
+        self._lines = self._make_lines(values, errors, span_ids)
+        self._debug_allowed = development or settings.allow_debug
+        self.handler = LineHandler(
+            self._lines,
+            write,
+            clock.time_ns,
+            is_server=is_server,
+            floor=0 if self._debug_allowed else logging.INFO,
+        )
+        self._servers = ServerLoggers(self.handler)
+        self._process = ProcessHooks()
+        self._config = ConfigHooks(self.unify)
+        self._own = _logger.get_logger(_OURS)
+        self._access = AccessLog(self.handler)
+        self._level, self._app_level = self._levels(settings.level)
+        self._before: dict[str, int] = {}
+        self._started = False
+        fork.reset_in_child(self._after_fork)
+
+    def start(self) -> None:
+        """Install the handler, take over the servers' loggers and the hooks."""
+        if self._started:
+            return
+
+        self._started = True
+        root = logging.getLogger()
+        for handler in tuple(root.handlers):
+            if isinstance(handler, LineHandler):  # of a pillar that was not closed
+                root.removeHandler(handler)
+
+        self._process.install()
+        self._config.install()
+        self.unify()
+        _logger.use(self.handler)
+
+    def close(self) -> None:
+        """Put everything in the process back as it was; what is queued stays queued."""
+        if not self._started:
+            return
+
+        self._started = False
+        if _logger.running() is self.handler:
+            _logger.use(None)
+
+        self._config.remove()
+        self._process.remove()
+        self._servers.restore()
+        logging.getLogger().removeHandler(self.handler)
+        for name, level in self._before.items():
+            logging.getLogger(None if name == "root" else name).setLevel(level)
+
+        self._before.clear()
+
+    def unify(self) -> None:
+        """
+        Bring the process's loggers in order again; cheap if they are.
+
+        To be called when serving begins: servers may have configured `logging` since.
+        """
+        if not self._started:
+            return
+
+        try:
+            root = logging.getLogger()
+            if self.handler not in root.handlers:
+                root.addHandler(self.handler)
+
+            self._apply_levels()
+            for name in _logger.names_in_use():
+                logging.getLogger(name).disabled = False
+
+            _connect_celery()
+            notes = self._servers.unify()
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault("logging", error)
+            return
+
+        self._notes += notes
+        if notes and _logger.running() is self.handler:  # the start line was written
+            for note in notes:
+                self.event(note, "INFO", event="svcready.logging.notice")
+
+    def flush(self, timeout_s: float) -> bool:
+        """
+        Wait until what is queued is written.
+
+        Returns:
+            False if something was left after *timeout_s* seconds.
+        """
+        return self._channel is None or self._channel.flush(timeout_s)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Flush for the last time: what is left then is counted as dropped."""
+        return self._channel is None or self._channel.close(timeout_s)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many lines this process dropped for which reason."""
+        return {} if self._channel is None else dict(self._channel.dropped)
+
+    @property
+    def level(self) -> str:
+        """The lowest level that is written, by the schema's name."""
+        return level_name(self._level)
+
+    def set_level(self, name: str) -> None:
+        """
+        Write lines from this level on.
+
+        DEBUG is INFO in production unless the settings allow it.
+
+        Raises:
+            ValueError: No level is called so.
+        """
+        self._level, self._app_level = self._levels(name)
+        self._apply_levels()
+
+    def identify(self, identity: Identity | None = None) -> None:
+        """Put what is known now of the service's identity on further lines."""
+        self._identity = identity or self._identity
+        self._lines.identify(self._identity)
+
+    def describe(self) -> dict[str, object]:
+        """Return what the start line tells of this pillar."""
+        return {
+            "format": self._format,
+            "level": "auto" if self._app_level != self._level else self.level,
+            "delivery": self._settings.delivery if self._channel else "given",
+            "notes": list(self._notes),
+        }
+
+    def event(self, message: str, level: str | int, /, **fields: object) -> None:
+        """Write one line of the library's own, on the logger `svcready`."""
+        self._own.log(level, message, stacklevel=2, **fields)
+
+    def log_exception(
+        self, error: BaseException, message: str = "", /, **fields: object
+    ) -> bool:
+        """
+        Write the one line about an exception that nobody handled.
+
+        Servers and frameworks that log the same exception after this are muted, and
+        so is a second call.
+
+        Args:
+            error: The exception.
+            message: What failed; by default the exception's type.
+            fields: Put on the line.
+
+        Returns:
+            False if the line was written before.
+        """
+        if not claim(error):
+            return False
+
+        said = message or f"unhandled exception: {type(error).__name__}"
+        write_error(logging.ERROR, said, error, fields)
+        return True
+
+    def access_log(self) -> AccessLog:
+        """Return what writes access lines; from now on servers' own are muted."""
+        if not self._servers.mute_access:
+            self._servers.mute_access = True
+            self.unify()
+
+        return self._access
+
+    def _chosen_format(self) -> str:
+        if self._settings.format != "auto":
+            return self._settings.format
+
+        return "console" if self._development or self._terminal else "json"
+
+    def _make_lines(
+        self,
+        values: Values,
+        errors: ErrorTexts,
+        span_ids: Callable[[], tuple[str, str] | None],
+    ) -> Lines:
+        if self._format == "console":
+            color = self._terminal and self._settings.color
+            return ConsoleLines(values, errors, span_ids=span_ids, color=color)
+
+        return JsonLines(
+            self._identity,
+            values,
+            errors,
+            span_ids=span_ids,
+            max_bytes=self._settings.max_line_bytes,
+            on_cut=self._count_cut,
+        )
+
+    def _count_cut(self) -> None:
+        self._cut += 1
+        events.publish(events.ItemsDropped("logging", "line_cut", 1))
+
+    def _levels(self, name: str) -> tuple[int, int]:
+        """Return the level of all loggers and that of the application's own."""
+        if name == "auto":
+            return logging.INFO, logging.DEBUG if self._debug_allowed else logging.INFO
+
+        number = level_number(name)
+        if number < logging.INFO and not self._debug_allowed:
+            self._notes.append(
+                "DEBUG is refused in production without SVCREADY_LOG_ALLOW_DEBUG=true;"
+                " the level is INFO"
+            )
+            number = logging.INFO
+
+        return number, number
+
+    def _apply_levels(self) -> None:
+        self._set_level(logging.getLogger(), self._level)
+        if self._app_level != self._level:
+            for name in _application_names():
+                logger = logging.getLogger(name)
+                if logger.level == logging.NOTSET or name in self._before:
+                    self._set_level(logger, self._app_level)
+
+    def _set_level(self, logger: logging.Logger, level: int) -> None:
+        if logger.level != level:
+            self._before.setdefault(logger.name, logger.level)
+            logger.setLevel(level)
+
+    def _after_fork(self) -> None:
+        self._lines.identify(self._identity)
+
+
+def _application_names() -> set[str]:
+    """Return the top-level packages that are neither Python's nor installed."""
+    names = {name.partition(".")[0] for name in _logger.names_in_use()}
+    for name, module in tuple(sys.modules.items()):
+        if "." in name or name in sys.stdlib_module_names:
+            continue
+
+        file = getattr(module, "__file__", None)
+        if file and not any(part in file for part in _LIBRARIES):
+            names.add(name)
+
+    return names - {_OURS, "", "root"}
+
+
+def _connect_celery() -> None:
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:  # whoever answers it tells Celery to leave logging alone
+        signals.setup_logging.connect(_keep_celery_out, weak=False, dispatch_uid=_OURS)
+
+
+def _keep_celery_out(**_: object) -> None:
+    """Do nothing, which is the point."""

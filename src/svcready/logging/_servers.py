@@ -1,0 +1,217 @@
+"""Servers' and frameworks' loggers, brought under the one root handler."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ServerLoggers", "is_server"]
+
+_SERVERS = ("uvicorn", "gunicorn", "hypercorn", "werkzeug", "django", "celery")
+_ACCESS = ("uvicorn.access", "gunicorn.access", "hypercorn.access")
+_FRAMEWORKS = ("flask", "starlette", "fastapi", "asyncio")
+_KNOWN_MODULES = tuple(f"{name}." for name in (*_SERVERS, "flask"))
+_KNOWN_AND_QUIET = {("django.utils.log", "AdminEmailHandler")}
+_FAMILIES = frozenset({*_SERVERS, *_FRAMEWORKS})
+
+
+def is_server(record: logging.LogRecord) -> bool:
+    """Tell whether *record* is a server's or framework's, not the application's."""
+    if record.name.partition(".")[0] in _FAMILIES:
+        return True
+
+    # Flask's own line, which it writes on the application's logger.
+    return record.funcName == "log_exception" and "Exception on " in str(record.msg)
+
+
+class _Before(NamedTuple):
+    handlers: list[logging.Handler]
+    propagate: bool
+    disabled: bool
+
+
+class ServerLoggers:
+    """
+    Takes servers' own handlers away, so that each line comes out once, as ours.
+
+    Only handlers that print to the process's standard streams are taken, and only
+    from loggers that servers and frameworks made, or if they are known to be theirs
+    (Flask's and Celery's default handlers). All others stay and are told about.
+
+    Args:
+        ours: The root handler.
+    """
+
+    def __init__(self, ours: logging.Handler) -> None:
+        self._ours = ours
+        self._before: dict[str, _Before] = {}
+        self._filtered: list[tuple[logging.Logger, logging.Filter]] = []
+        self._told: set[str] = set()
+        self.mute_access = False
+        """Our own access lines replace the servers'."""
+
+    def unify(self) -> list[str]:
+        """
+        Bring all loggers that exist now in order; cheap if they are.
+
+        Returns:
+            What is worth telling the operator and was not told before.
+        """
+        told = []
+        for logger in _loggers():
+            name = logger.name
+            family = name.partition(".")[0]
+            if family in _SERVERS:
+                self._adopt(logger)
+
+            for handler in tuple(logger.handlers):
+                if self._is_servers(handler, family):
+                    self._remember(logger)
+                    logger.removeHandler(handler)
+                elif self._is_foreign(handler):
+                    told.append(
+                        f"{type(handler).__name__} on logger {name!r} is not ours and "
+                        "stays: it gets the same lines"
+                    )
+
+        if self.mute_access:
+            self._mute()
+
+        new = [note for note in told if note not in self._told]
+        self._told.update(new)
+        return new
+
+    def restore(self) -> None:
+        """Put everything back as it was."""
+        for name, before in self._before.items():
+            logger = logging.getLogger(None if name == "root" else name)
+            logger.propagate = before.propagate
+            logger.disabled = before.disabled
+            for handler in before.handlers:
+                if handler not in logger.handlers:
+                    logger.addHandler(handler)
+
+        for logger, kept in self._filtered:
+            logger.removeFilter(kept)
+
+        self._before.clear()
+        self._filtered.clear()
+        self._told.clear()
+
+    def _adopt(self, logger: logging.Logger) -> None:
+        muted = self.mute_access and logger.name in _ACCESS
+        silenced = not logger.propagate and any(
+            isinstance(handler, logging.NullHandler) for handler in logger.handlers
+        )
+        if not (muted or silenced) and (logger.disabled or not logger.propagate):
+            self._remember(logger)
+            logger.disabled = False
+            logger.propagate = True
+
+    def _mute(self) -> None:
+        for name in _ACCESS:
+            logger = logging.Logger.manager.loggerDict.get(name)
+            if isinstance(logger, logging.Logger) and (
+                logger.propagate or not logger.disabled
+            ):
+                self._remember(logger)
+                # uvicorn asks `hasHandlers` and then doesn't even make the line. A
+                # file that the operator named goes on.
+                logger.propagate = False
+                logger.disabled = not logger.handlers
+
+        for name, kind in _FILTERS.items():
+            logger = logging.Logger.manager.loggerDict.get(name)
+            if isinstance(logger, logging.Logger) and not any(
+                isinstance(known, kind) for known in logger.filters
+            ):
+                made = kind()
+                logger.addFilter(made)
+                self._filtered.append((logger, made))
+
+    def _remember(self, logger: logging.Logger) -> None:
+        self._before.setdefault(
+            logger.name,
+            _Before(list(logger.handlers), logger.propagate, logger.disabled),
+        )
+
+    def _is_servers(self, handler: logging.Handler, family: str) -> bool:
+        if handler is self._ours or not _prints(handler):
+            return False
+
+        if family in _SERVERS or getattr(handler, "_gunicorn", False):
+            return True
+
+        kinds = (type(handler), type(handler.formatter))
+        return any(
+            f"{kind.__module__}.".startswith(_KNOWN_MODULES) for kind in kinds
+        ) or (handler is _flask_default())
+
+    def _is_foreign(self, handler: logging.Handler) -> bool:
+        kind = type(handler)
+        return not (
+            handler is self._ours
+            or isinstance(handler, logging.NullHandler)
+            or (kind.__module__, kind.__name__) in _KNOWN_AND_QUIET
+        )
+
+
+class _WerkzeugRequests(logging.Filter):
+    """Drops the request lines of werkzeug's development server."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return " - - [" not in str(record.msg)
+
+
+class _DjangoServer(logging.Filter):
+    """Drops the request lines of `manage.py runserver`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not hasattr(record, "server_time")
+
+
+class _DjangoRefusals(logging.Filter):
+    """Drops Django's lines about 4xx answers, which say what the access line says."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        status = getattr(record, "status_code", 500)
+        return bool(record.exc_info) or not 400 <= status < 500
+
+
+_FILTERS: dict[str, type[logging.Filter]] = {
+    "werkzeug": _WerkzeugRequests,
+    "django.server": _DjangoServer,
+    "django.request": _DjangoRefusals,
+}
+
+
+def _loggers() -> Iterator[logging.Logger]:
+    yield logging.getLogger()
+    for logger in tuple(logging.Logger.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            yield logger
+
+
+def _prints(handler: logging.Handler) -> bool:
+    if not isinstance(handler, logging.StreamHandler) or isinstance(
+        handler, logging.FileHandler
+    ):
+        return False
+
+    stream: object = handler.stream
+    if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        return True
+
+    try:
+        return stream.fileno() in {1, 2}  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - a stream without descriptor prints nowhere
+        return handler is _flask_default()
+
+
+def _flask_default() -> object:
+    flask_logging = sys.modules.get("flask.logging")
+    return getattr(flask_logging, "default_handler", None)
