@@ -189,16 +189,16 @@ def test_every_wrong_value_is_reported_and_the_default_used() -> None:
     assert settings.core.start_summary == "auto"
     assert {str(problem) for problem in settings.problems} == {
         (
-            "SVCREADY_HTTP_TRUSTED_HOPS='many' is not allowed: use a whole number from 0 "
-            "to 32; 0 (the default) is used"
+            "SVCREADY_HTTP_TRUSTED_HOPS='many' is not allowed: use a whole number "
+            "from 0 to 32; 0 (the default) is used"
         ),
         (
             "SVCREADY_CORE_CONFIG_RELOAD_S='soon' is not allowed: use seconds, or a "
             "number with ms, s, m, h or d up to 86400 s; 10 (the default) is used"
         ),
         (
-            "SVCREADY_CORE_START_SUMMARY='loud' is not allowed: use auto | full | line | "
-            "off; auto (the default) is used"
+            "SVCREADY_CORE_START_SUMMARY='loud' is not allowed: use auto | full | "
+            "line | off; auto (the default) is used"
         ),
     }
 
