@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -30,9 +31,9 @@ from svcready.config._kinds import (
     words,
 )
 
-EVERY: list[Kind[object]] = [
-    kind  # type: ignore[misc]
-    for kind in (
+EVERY = cast(
+    "list[Kind[object]]",
+    [
         BOUNDS,
         COUNT,
         DURATION,
@@ -47,8 +48,8 @@ EVERY: list[Kind[object]] = [
         words("a", "b"),
         matching("[a-z]+", "letters"),
         number(),
-    )
-]
+    ],
+)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_what_is_accepted(kind: Kind[object], raw: object, value: object) -> Non
 )
 def test_what_is_refused(kind: Kind[object], raw: object) -> None:
     """What is out of bounds or of another type is refused, however large."""
-    with pytest.raises(ValueError, match=".*"):
+    with pytest.raises(ValueError):  # noqa: PT011 - the text is not for people
         kind.parse(raw)
 
 

@@ -144,8 +144,10 @@ def test_bad_attributes_are_reported_once_and_the_good_ones_kept() -> None:
 
     assert settings.service.name == "orders"
     assert [str(problem) for problem in settings.problems] == [
-        "OTEL_RESOURCE_ATTRIBUTES='bogus' is not allowed: use key=value pairs "
-        "separated by commas, percent-encoded; the rest is used"
+        (
+            "OTEL_RESOURCE_ATTRIBUTES='bogus' is not allowed: use key=value pairs "
+            "separated by commas, percent-encoded; the rest is used"
+        )
     ]
 
 
@@ -186,12 +188,18 @@ def test_every_wrong_value_is_reported_and_the_default_used() -> None:
     assert settings.core.config_reload_s == 10.0
     assert settings.core.start_summary == "auto"
     assert {str(problem) for problem in settings.problems} == {
-        "SVCREADY_HTTP_TRUSTED_HOPS='many' is not allowed: use a whole number from 0 "
-        "to 32; 0 (the default) is used",
-        "SVCREADY_CORE_CONFIG_RELOAD_S='soon' is not allowed: use seconds, or a "
-        "number with ms, s, m, h or d up to 86400 s; 10 (the default) is used",
-        "SVCREADY_CORE_START_SUMMARY='loud' is not allowed: use auto | full | line | "
-        "off; auto (the default) is used",
+        (
+            "SVCREADY_HTTP_TRUSTED_HOPS='many' is not allowed: use a whole number "
+            "from 0 to 32; 0 (the default) is used"
+        ),
+        (
+            "SVCREADY_CORE_CONFIG_RELOAD_S='soon' is not allowed: use seconds, or a "
+            "number with ms, s, m, h or d up to 86400 s; 10 (the default) is used"
+        ),
+        (
+            "SVCREADY_CORE_START_SUMMARY='loud' is not allowed: use auto | full | "
+            "line | off; auto (the default) is used"
+        ),
     }
 
 
@@ -291,9 +299,7 @@ def test_a_variable_that_looks_like_a_link_but_is_known_is_read() -> None:
         ({"service.attributes": "a=1,bogus"}, "bogus"),
     ],
 )
-def test_wrong_code_raises_at_once(
-    arguments: dict[str, object], message: str
-) -> None:
+def test_wrong_code_raises_at_once(arguments: dict[str, object], message: str) -> None:
     """An unknown key or a value that is not allowed is the programmer's to mend."""
     with pytest.raises(DeclarationError) as caught:
         load(environ={}, arguments=arguments)

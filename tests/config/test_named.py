@@ -18,7 +18,12 @@ FILE = {"SVCREADY_CORE_CONFIG_FILE": "/f"}
             "pay-ments.v2",
             {"retry_attempts": 5},
         ),
-        ("SVCREADY_CHECK__DATABASE__TIMEOUT_S=1", "CHECK", "database", {"timeout_s": 1}),
+        (
+            "SVCREADY_CHECK__DATABASE__TIMEOUT_S=1",
+            "CHECK",
+            "database",
+            {"timeout_s": 1},
+        ),
         ("SVCREADY_GROUP__DEEP__CHECKS=a,b", "GROUP", "deep", {"checks": ("a", "b")}),
         ("SVCREADY_BUCKETS__LATENCY=0.1,1", "BUCKETS", "latency", {"value": (0.1, 1)}),
         ("SVCREADY_LIMIT__LOGIN__RATE=120/m", "LIMIT", "login", {"rate": 2.0}),
@@ -144,10 +149,14 @@ def test_names_that_nobody_declared_are_unmatched() -> None:
     problems = settings.named.unmatched({"CHECK": ["database", "cache"]})
 
     assert [str(problem) for problem in problems] == [
-        "SVCREADY_POLICY__PAYMENT__RETRY_ATTEMPTS names nothing that the service "
-        "declares; did you mean SVCREADY_POLICY__PAYMENTS__RETRY_ATTEMPTS?",
-        "check.cahce.critical names nothing that the service declares; "
-        "did you mean cache?",
+        (
+            "SVCREADY_POLICY__PAYMENT__RETRY_ATTEMPTS names nothing that the service "
+            "declares; did you mean SVCREADY_POLICY__PAYMENTS__RETRY_ATTEMPTS?"
+        ),
+        (
+            "check.cahce.critical names nothing that the service declares; "
+            "did you mean cache?"
+        ),
     ]
 
 

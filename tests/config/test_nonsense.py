@@ -31,8 +31,6 @@ def test_no_environment_raises(environ: dict[str, str]) -> None:
     settings.named.unmatched()
 
 
-
-
 @given(content=st.binary() | st.text().map(str.encode))
 def test_no_file_raises(content: bytes) -> None:
     """Whatever bytes the file holds, there are settings."""

@@ -76,9 +76,7 @@ def test_a_resolvers_own_fault_is_told_by_its_kind_only() -> None:
     def resolve(reference: str) -> str:
         raise RuntimeError("hunter2")
 
-    settings = load(
-        environ={"SVCREADY_ADMIN_TOKENS": "ssm:/x"}, resolve_secret=resolve
-    )
+    settings = load(environ={"SVCREADY_ADMIN_TOKENS": "ssm:/x"}, resolve_secret=resolve)
 
     assert settings.problems[0].allowed == "RuntimeError"
     assert "hunter2" not in repr(settings.problems)

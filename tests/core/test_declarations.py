@@ -217,7 +217,7 @@ def test_the_calling_place_is_outside_svcready() -> None:
     """A declaration's place is the application's line, not ours."""
     namespace: dict[str, Callable[[], Place]] = {}
     source = "def inner():\n    return calling_place()"
-    exec(  # noqa: S102 - a frame of a module of ours
+    exec(
         source,
         {"__name__": "svcready.fake", "calling_place": calling_place},
         namespace,

@@ -91,14 +91,14 @@ in_child(work, worker._changed)
 
 
 def test_faults_are_counted_in_the_child_of_a_held_lock() -> None:
-    """The guard's own lock is new, and the counts are kept."""
+    """The guard's own lock is new, and the parent's faults stay the parent's."""
     run("""
 from svcready._core import guard
 guard.set_reporter(lambda component, error: None)
 guard.report_fault("a", KeyError())
 def work():
     guard.report_fault("a", KeyError())
-    return guard.fault_counts() == {"a": 2}
+    return guard.fault_counts() == {"a": 1}
 in_child(work, guard._lock)
 """)
 

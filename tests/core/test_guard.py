@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def fault() -> KeyError:
     """Return an error that was raised, always at the same place."""
     try:
-        raise KeyError("k")  # noqa: TRY301
+        raise KeyError("k")
     except KeyError as error:
         return error
 

@@ -16,7 +16,9 @@ from svcready.testing import FakeClock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-TASK_ARN = "arn:aws:ecs:eu-west-1:111122223333:task/shop/158d1c8083dd49d6b527399fd6414f5c"
+TASK_ARN = (
+    "arn:aws:ecs:eu-west-1:111122223333:task/shop/158d1c8083dd49d6b527399fd6414f5c"
+)
 CONTAINER = {
     "DockerId": "158d1c8083dd49d6b527399fd6414f5c-2495160603",
     "Name": "orders",
@@ -67,7 +69,8 @@ def service() -> Iterator[Metadata]:
             self.end_headers()
             self.wfile.write(b"" if isinstance(answer, int) else answer)
 
-        do_PUT = do_GET
+        def do_PUT(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass

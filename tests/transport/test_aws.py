@@ -70,9 +70,7 @@ def secret(name: str, text: str) -> str:
 
 def test_a_parameter_is_decrypted() -> None:
     """`ssm:/path` is the parameter's value in clear, resolved while loading."""
-    call(
-        "ssm", "put_parameter", Name="/orders/token", Value="tok", Type="SecureString"
-    )
+    call("ssm", "put_parameter", Name="/orders/token", Value="tok", Type="SecureString")
     settings = load(
         environ={"SVCREADY_ADMIN_TOKENS": "ssm:/orders/token"},
         resolve_secret=SecretResolver(10),
@@ -180,7 +178,7 @@ def test_a_server_that_never_answers_is_not_waited_for() -> None:
 def test_a_silent_endpoint_ends_at_the_clients_own_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """botocore's attempts are bounded, so that no thread is left for minutes."""
+    """Botocore's attempts are bounded, so that no thread is left for minutes."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import re
+from svcready._core.redaction import default_redactor
 
 __all__ = ["MASK", "looks_secret", "redacted", "shown"]
 
 MASK = "***"
 _LONGEST_SHOWN = 80
 _LONGEST_READ = 4096
-_SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)?|secret|token|credential|auth|api_?key|private|cookie|jwt"
-    r"|session|signature|dsn|headers?$",
-    re.IGNORECASE,
-)
-_USERINFO = re.compile(r"//[^/@\s]{1,256}@")
 
 
 def looks_secret(name: str) -> bool:
     """Tell whether something called *name* should not be shown."""
-    return bool(_SECRET_NAME.search(name[:256]))
+    return default_redactor().is_secret_key(name)
 
 
 def redacted(text: str) -> str:
-    """Return *text* without credentials in addresses."""
-    return _USERINFO.sub(f"//{MASK}@", text)
+    """Return *text* without the secrets that can be told by their look."""
+    return default_redactor().text(text)
 
 
 def shown(raw: object, *, secret: bool) -> str:

@@ -95,7 +95,7 @@ def _field(kind: Kind[Any], text: str) -> NamedField[Any]:
     return NamedField(kind, text)
 
 
-_POLICY = {name: _field(f.kind, f.help) for name, f in POLICY_FIELDS.items()}
+_POLICY = {name: NamedField(f.kind, f.help) for name, f in POLICY_FIELDS.items()}
 _CHECK = {
     "enabled": _field(FLAG, "Runs at all"),
     "critical": _field(FLAG, "Takes the service out of rotation when it fails"),

@@ -75,16 +75,17 @@ class Reader:
     def read(self, entry: Entry) -> object:
         """Read one setting; what is wrong with any of its sources is noted."""
         chosen: tuple[object, Origin] | None = None
-        own_is_right = False
+        variable_is_right = False
         for said in self._sources(entry):
-            if said.origin.kind == "standard" and own_is_right:
+            if said.origin.kind == "standard" and variable_is_right:
                 continue  # not ours to judge while nothing depends on it
 
             if chosen and entry.declared.secret:
                 continue  # nothing is fetched in vain
 
             value, right = self._parse(entry, said)
-            own_is_right = own_is_right or (said.origin.kind == "variable" and right)
+            is_variable = said.origin.kind in {"variable", "standard"}
+            variable_is_right = variable_is_right or (is_variable and right)
             if chosen is None:
                 origin = said.origin if right else self._fallback(entry)[1]
                 chosen = (value, origin)
@@ -134,7 +135,6 @@ class Reader:
             if text is not None:
                 origin = Origin("standard", standard.name)
                 yield _Said(text, standard.kind, origin)
-                break
 
         if entry.key in self.file:
             raw, origin = self.file[entry.key]
