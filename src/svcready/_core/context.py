@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["ContextRecord", "activate", "bind", "bound", "current", "deactivate"]
+__all__ = [
+    "ContextRecord",
+    "activate",
+    "begun",
+    "bind",
+    "bound",
+    "current",
+    "deactivate",
+]
 
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
@@ -37,6 +45,14 @@ class ContextRecord(NamedTuple):
     """True if the server span is recorded and exported."""
     fields: Mapping[str, object] = _NO_FIELDS
     """What the application bound; goes on every log line."""
+
+
+def begun(
+    request_id: str, correlation_id: str, trace_id: str, span_id: str, sampled: bool
+) -> ContextRecord:
+    """Return the record of a request that begins; the constructor's hot path."""
+    ids = (request_id, correlation_id, trace_id, span_id, sampled, _NO_FIELDS)
+    return tuple.__new__(ContextRecord, ids)
 
 
 _EMPTY = ContextRecord()

@@ -244,6 +244,7 @@ class Runtime:
             budget_s = self.settings.lifecycle.flush_timeout_s
 
         ends_s = time.monotonic() + budget_s
+
         def left_s() -> float:
             return max(0.0, ends_s - time.monotonic())
 

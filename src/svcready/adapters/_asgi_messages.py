@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.adapters._lifecycle import Headers
+from svcready.adapters._lifecycle import NO_HEADERS, Headers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -29,7 +29,7 @@ def read_headers(
     plan: RequestPlan, scope: Scope
 ) -> tuple[Headers, int | None, str | None]:
     """Return the headers that matter, the body's declared length, and the client."""
-    headers = Headers()
+    headers = NO_HEADERS
     length: int | None = None
     forwarded: str | None = None
     wanted = plan.wanted
@@ -45,13 +45,18 @@ def read_headers(
         elif slot == "forwarded":
             forwarded = text if forwarded is None else f"{forwarded},{text}"
         else:
+            if headers is NO_HEADERS:
+                headers = Headers()
+
             before = getattr(headers, slot)
             if before is not None:  # two lists are one; two of the others are none
                 text = f"{before},{text}" if slot in _LISTS else ""
 
             setattr(headers, slot, text)
 
-    return headers, length, plan.client_of(peer_of(scope), forwarded)
+    client: tuple[str, int] | None = scope.get("client")  # type: ignore[assignment]
+    peer = client[0] if client else None
+    return headers, length, plan.client_of(peer, forwarded) if forwarded else peer
 
 
 def peer_of(scope: Scope) -> str | None:
@@ -77,11 +82,11 @@ def add_headers(plan: RequestPlan, request: Request, message: Message) -> None:
     try:
         present: Pairs = message.get("headers") or []  # type: ignore[assignment]
         ours = plan.response_headers(request)
-        names = {name.lower() for name, _ in present}
-        message["headers"] = [
-            *present,
-            *(pair for pair in ours if pair[0] not in names),
-        ]
+        owned = [name for name, _ in present if name in plan.ours]
+        if owned:
+            ours = tuple(pair for pair in ours if pair[0] not in owned)
+
+        message["headers"] = [*present, *ours]
     except Exception as error:  # noqa: BLE001 - the response goes out without them
         report_fault("http.headers", error)
 

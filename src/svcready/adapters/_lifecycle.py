@@ -6,7 +6,7 @@ import re
 from random import getrandbits
 from typing import TYPE_CHECKING
 
-from svcready._core.context import ContextRecord, activate, deactivate
+from svcready._core.context import ContextRecord, activate, begun, deactivate
 from svcready._core.guard import report_fault
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from svcready.metrics._http import Level
     from svcready.tracing._server import ServerTrace
 
-__all__ = ["CLIENT_CLOSED", "UNMATCHED", "Headers", "Request"]
+__all__ = ["CLIENT_CLOSED", "NO_HEADERS", "UNMATCHED", "Headers", "Request"]
 
 UNMATCHED = "__unmatched__"
 """The route of every request that no route matched: one value, one series."""
@@ -50,6 +50,10 @@ class Headers:
         self.tracestate: str | None = None
         self.xray: str | None = None
         self.baggage: str | None = None
+
+
+NO_HEADERS = Headers()
+"""Of a request that brought none of them; never filled."""
 
 
 class Request:
@@ -120,7 +124,7 @@ class Request:
         self.trace = trace
         trace.activate()
         self._token: Token[ContextRecord | None] = activate(
-            ContextRecord(
+            begun(
                 request_id,
                 correlation_id,
                 trace.trace_id,
@@ -128,9 +132,13 @@ class Request:
                 trace.sampled,
             )
         )
-        self._level: Level | None = plan.level(method, scheme) if counted else None
-        if self._level is not None:
-            self._level.inc()
+        level: Level | None = None
+        if counted:
+            level = plan.levels.get((method, scheme)) or plan.level(method, scheme)
+            if level is not None:
+                level.inc()
+
+        self._level = level
 
         self._started_s = plan.now()
 

@@ -54,14 +54,15 @@ class RequestPlan:
 
     __slots__ = (
         "_hops",
-        "_levels",
-        "_recorders",
         "_request_id_name",
         "access",
+        "levels",
         "log_error",
         "metrics",
         "now",
         "ops",
+        "ours",
+        "recorders",
         "redact_query",
         "request_id_header",
         "send_headers",
@@ -99,8 +100,14 @@ class RequestPlan:
         self.send_headers = send_headers
         self._hops = trusted_hops
         self._request_id_name = request_id_header.lower().encode("latin-1")
-        self._recorders: dict[tuple[str, str, int, str, str | None], Recorder] = {}
-        self._levels: dict[tuple[str, str], Level] = {}
+        self.ours = frozenset(
+            (self._request_id_name, b"traceresponse", b"x-amzn-trace-id")
+        )
+        """The names of the headers that we add to responses."""
+        self.recorders: dict[tuple[str, str, int, str, str | None], Recorder] = {}
+        """Kept children by method, route, status, scheme and error; see `recorder`."""
+        self.levels: dict[tuple[str, str], Level] = {}
+        """Kept children by method and scheme; see `level`."""
         slots = {
             **_SLOTS,
             correlation_id_header.lower(): "correlation_id",
@@ -153,25 +160,26 @@ class RequestPlan:
     def recorder(
         self, method: str, route: str, status: int, scheme: str, error: str | None
     ) -> Recorder | None:
-        """Return the kept child that takes such responses' durations."""
-        key = (method, route, status, scheme, error)
-        recorder = self._recorders.get(key)
-        if recorder is None and self.metrics is not None:
-            recorder = self.metrics.children(
-                method, route, status, scheme=scheme, error=error
-            )
-            if len(self._recorders) < _MAX_KEPT:
-                self._recorders[key] = recorder
+        """Find the child that takes such responses' durations, and keep it."""
+        if self.metrics is None:
+            return None
+
+        recorder = self.metrics.children(
+            method, route, status, scheme=scheme, error=error
+        )
+        if len(self.recorders) < _MAX_KEPT:
+            self.recorders[method, route, status, scheme, error] = recorder
 
         return recorder
 
     def level(self, method: str, scheme: str) -> Level | None:
-        """Return the kept child that counts the active requests of *method*."""
-        level = self._levels.get((method, scheme))
-        if level is None and self.metrics is not None:
-            level = self.metrics.active(method, scheme=scheme)
-            if len(self._levels) < _MAX_KEPT:
-                self._levels[method, scheme] = level
+        """Find the child that counts the active requests of *method*, and keep it."""
+        if self.metrics is None:
+            return None
+
+        level = self.metrics.active(method, scheme=scheme)
+        if len(self.levels) < _MAX_KEPT:
+            self.levels[method, scheme] = level
 
         return level
 
