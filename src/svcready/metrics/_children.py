@@ -37,8 +37,8 @@ __all__ = [
     "adds_are_atomic",
 ]
 
-_NAME: str = sys.implementation.name
-_ONE = 1
+_INTERPRETER: str = sys.implementation.name
+_ONE: float = 1
 _NUMBERS = frozenset((int, float))
 _MOST = 1e300  # far from overflow, so that no sum of what is accepted raises
 
@@ -49,7 +49,7 @@ def adds_are_atomic() -> bool:
     # build counts beside the present state.
     enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
     free_threaded = "t" in getattr(sys, "abiflags", "")
-    return _NAME == "cpython" and enabled() and not free_threaded
+    return _INTERPRETER == "cpython" and enabled() and not free_threaded
 
 
 class CounterChild:

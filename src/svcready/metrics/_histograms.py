@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from svcready.metrics._children import (
     HistogramChild,
     LockedHistogramChild,
     adds_are_atomic,
 )
-from svcready.metrics._instruments import Child, Instrument
+from svcready.metrics._instruments import Instrument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
-    from svcready.metrics._instruments import Spec
+    from svcready.metrics._instruments import Child, Spec
     from svcready.metrics._model import Distribution, Family
 
-__all__ = ["BucketInstrument", "Histogram", "ReadableHistogram", "histogram_child"]
+    class ReadableHistogram(Child, Protocol):
+        """A histogram's child, whatever it keeps values in."""
+
+        def observe(self, value: float, /) -> None:
+            """Record one value."""
+            ...
+
+        def read(self, labels: tuple[str, ...]) -> Distribution:
+            """Return what was recorded so far, as the series of *labels*."""
+            ...
+
+        def rebucket(self, bounds: tuple[float, ...]) -> None:
+            """Count in other buckets from now on."""
+            ...
 
 
-class ReadableHistogram(Child, Protocol):
-    """A histogram's child, whatever it keeps values in."""
-
-    @property
-    def observe(self) -> Callable[[float], None]:
-        """What records one value."""
-        ...
-
-    def read(self, labels: tuple[str, ...]) -> Distribution:
-        """Return what was recorded so far, as the series of *labels*."""
-        ...
-
-    def rebucket(self, bounds: tuple[float, ...]) -> None:
-        """Count in other buckets from now on."""
-        ...
+__all__ = ["BucketInstrument", "Histogram", "histogram_child"]
 
 
-H = TypeVar("H", bound=ReadableHistogram)
+H = TypeVar("H", bound="ReadableHistogram")
 
 
 class BucketInstrument(Instrument[H]):

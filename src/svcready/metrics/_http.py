@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 from svcready.metrics._instruments import OTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from svcready.metrics._register import Declarer
 
 __all__ = ["HttpMetrics", "Level", "Recorder"]
@@ -24,9 +22,8 @@ _SERIES_PER_ROUTE = 10
 class Recorder(Protocol):
     """Where the durations of one method, route and status go."""
 
-    @property
-    def observe(self) -> Callable[[float], None]:
-        """What records a duration in seconds."""
+    def observe(self, value: float, /) -> None:
+        """Record a duration in seconds."""
         ...
 
 

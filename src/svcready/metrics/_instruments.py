@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
@@ -21,10 +21,26 @@ from svcready.metrics._names import label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from svcready.metrics._model import Distribution
 
-__all__ = ["OTHER", "Child", "Counter", "Gauge", "Instrument", "Spec"]
+    class Child(Protocol):
+        """What every child can do besides recording."""
+
+        def reset(self) -> None:
+            """Start again from zero."""
+            ...
+
+    class Increment(Protocol):
+        """How a total or level is changed by an amount."""
+
+        def __call__(self, amount: float = 1) -> None:
+            """Apply *amount*; what is no finite number is reported, not raised."""
+            ...
+
+
+__all__ = ["OTHER", "Counter", "Gauge", "Instrument", "Spec"]
 
 OTHER = "__other__"
 """The label value of the one series that takes what found no room."""
@@ -32,15 +48,7 @@ _MAX_SERIES = 2000
 _MAX_LABEL = 200
 
 
-class Child(Protocol):
-    """What every child can do besides recording."""
-
-    def reset(self) -> None:
-        """Start again from zero."""
-        ...
-
-
-C = TypeVar("C", bound=Child)
+C = TypeVar("C", bound="Child")
 
 
 class Spec(NamedTuple):
@@ -103,14 +111,19 @@ class Instrument(Generic[C]):
             values: One value for each label, in the order of declaration.
             named: The same by name.
         """
-        if not named:
-            try:
-                # Keys are tuples of exact str, so values of another type miss.
-                return self._children[values]
-            except (KeyError, TypeError):
-                pass
+        try:
+            # Keys are tuples of exact str, so values of another type miss.
+            if not named:
+                child = self._children.get(values)
+            elif not values and len(named) == len(self.spec.labels):
+                key = tuple([named[label] for label in self.spec.labels])
+                child = self._children.get(key)
+            else:
+                child = None
+        except (KeyError, TypeError):  # a wrong name; a value without a hash
+            child = None
 
-        return self._resolve(values, named)
+        return self._resolve(values, named) if child is None else child
 
     @property
     def series(self) -> int:
@@ -136,7 +149,7 @@ class Instrument(Generic[C]):
     def reset(self) -> None:
         """Start every series again from zero; kept children stay connected."""
         self._lost.reset()
-        for child in self._children.values():
+        for child in self.children().values():
             child.reset()
 
     def children(self) -> dict[tuple[str, ...], C]:
@@ -168,7 +181,7 @@ class Instrument(Generic[C]):
             if values or named.keys() != set(labels):
                 raise self._mismatch((*values, *named))
 
-            values = tuple(named[label] for label in labels)
+            values = tuple([named[label] for label in labels])
         elif len(values) != len(labels):
             raise self._mismatch(values)
 
@@ -219,14 +232,6 @@ class Instrument(Generic[C]):
             points,
             spec.origin,
         )
-
-
-class Increment(Protocol):
-    """How a total or level is changed by an amount."""
-
-    def __call__(self, amount: float = 1) -> None:
-        """Apply *amount*; what is no finite number is reported, not raised."""
-        ...
 
 
 class Counter(Instrument[CounterChild]):

@@ -177,12 +177,19 @@ def label_text(value: object, longest: int) -> str:
     A `str` that is also an enum counts as its text, so that it finds the same child
     as the plain string to which it is equal.
     """
-    if type(value) is str:
-        text = value
+    kind = type(value)
+    if kind is int:
+        return str(value)[:longest]
+
+    if kind is str:
+        text: str = value  # type: ignore[assignment]  # mypy knows isinstance only
     elif isinstance(value, str):
         text = str.__str__(value)
     else:
         text = str(value)
+
+    if text.isascii() and len(text) <= longest:
+        return text
 
     return _text(text)[:longest]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from functools import partial, wraps
 from types import MethodType
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.errors import DeclarationError
@@ -14,41 +15,44 @@ from svcready.metrics._histograms import BucketInstrument, histogram_child
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
     from types import FrameType, TracebackType
+    from typing import Protocol
 
     from svcready.metrics._children import HistogramChild
     from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Distribution
+
+    class Timing(Protocol):
+        """What can time: it has somewhere to record to, and a stopwatch."""
+
+        starts: dict[int, list[float]]
+
+        @property
+        def observe(self) -> Callable[[float], None]:
+            """What records a duration in seconds."""
+            ...
+
+        @property
+        def stopwatch(self) -> Stopwatch:
+            """The clock that all children share."""
+            ...
+
 
 __all__ = ["Timer", "TimerChild"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_CONTEXTLIB = vars(contextlib)
 _GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 
 
 class Stopwatch:
-    """What the children of one timer share: the clock, and the blocks under way."""
+    """The clock that the children of one timer share."""
 
-    __slots__ = ("now", "starts")
+    __slots__ = ("now",)
 
     def __init__(self) -> None:
         self.now: Callable[[], float] = SYSTEM_CLOCK.monotonic
-        self.starts: dict[tuple[int, int], list[float]] = {}
-
-
-class Timing(Protocol):
-    """What can time: it has somewhere to record to, and a stopwatch."""
-
-    @property
-    def observe(self) -> Callable[[float], None]:
-        """What records a duration in seconds."""
-        ...
-
-    @property
-    def stopwatch(self) -> Stopwatch:
-        """The clock, and the blocks under way."""
-        ...
 
 
 class _Timed:
@@ -72,9 +76,8 @@ class _Timed:
         return _wrap(self, function)
 
     def __enter__(self: Timing) -> None:
-        watch = self.stopwatch
-        key = (id(self), _holder(sys._getframe(1)))  # noqa: SLF001 - see the class
-        watch.starts.setdefault(key, []).append(watch.now())
+        holder = _holder(sys._getframe(1))  # noqa: SLF001 - see the class
+        self.starts.setdefault(holder, []).append(self.stopwatch.now())
 
     def __exit__(
         self: Timing,
@@ -82,16 +85,15 @@ class _Timed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        watch = self.stopwatch
-        ended_s = watch.now()
-        key = (id(self), _holder(sys._getframe(1)))  # noqa: SLF001 - see the class
-        begun = watch.starts.get(key)
+        ended_s = self.stopwatch.now()
+        holder = _holder(sys._getframe(1))  # noqa: SLF001 - see the class
+        begun = self.starts.get(holder)
         if not begun:
             return  # an ExitStack whose callbacks were moved to another one
 
         started_s = begun.pop()
         if not begun:
-            del watch.starts[key]
+            del self.starts[holder]
 
         self.observe(ended_s - started_s)
 
@@ -99,15 +101,15 @@ class _Timed:
 class TimerChild(_Timed):
     """One series of a timer: observe seconds, decorate, or enter by `with`."""
 
-    __slots__ = ("_child", "observe", "stopwatch")
-
-    observe: Callable[[float], None]
-    """Record a duration in seconds."""
+    __slots__ = ("_child", "observe", "starts", "stopwatch")
 
     def __init__(self, child: HistogramChild, stopwatch: Stopwatch) -> None:
         self._child = child
-        self.observe = child.observe
+        self.observe: Callable[[float], None] = child.observe
+        """Record a duration in seconds."""
         self.stopwatch = stopwatch
+        self.starts: dict[int, list[float]] = {}
+        """When the blocks under way began, by what they belong to."""
 
     def read(self, labels: tuple[str, ...]) -> Distribution:
         """Return what was recorded so far, as the series of *labels*."""
@@ -125,10 +127,11 @@ class TimerChild(_Timed):
 class Timer(_Timed, BucketInstrument[TimerChild]):
     """A distribution of durations in seconds."""
 
-    __slots__ = ("stopwatch",)
+    __slots__ = ("starts", "stopwatch")
 
     def __init__(self, spec: Spec, bounds: tuple[float, ...]) -> None:
         watch = self.stopwatch = Stopwatch()
+        self.starts: dict[int, list[float]] = {}
         kind = histogram_child()
         super().__init__(spec, bounds, lambda bounds: TimerChild(kind(bounds), watch))
 
@@ -154,7 +157,7 @@ class Timer(_Timed, BucketInstrument[TimerChild]):
 
 def _holder(frame: FrameType) -> int:
     """Return the identity of what a start belongs to: a frame, or an ExitStack."""
-    if frame.f_globals.get("__name__") == "contextlib":
+    if frame.f_globals is _CONTEXTLIB:
         # An ExitStack enters from one of its methods and leaves from another.
         stack: object = frame.f_locals.get("self")
         return id(frame) if stack is None else id(stack)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 from svcready.errors import DeclarationError
 
@@ -101,6 +100,8 @@ def _hint(unit: object) -> str:
     word = unit.lower()
     near = _CODES.get(word) or _CODES.get(word + "s")
     if near is None:
+        from difflib import get_close_matches
+
         found = get_close_matches(unit, _WORDS, 1) or get_close_matches(word, _CODES, 1)
         near = _CODES.get(found[0], found[0]) if found else None
 

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from svcready._core.guard import set_reporter
+from svcready.config._sections.metrics import MetricsSettings
+from svcready.config._sections.prometheus import PrometheusSettings
+from svcready.metrics._pillar import MetricsPillar
+from svcready.metrics._register import forget_all
+from svcready.testing import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from svcready.metrics._model import Family
+
+Faults = list[tuple[str, Exception]]
+
+
+class Someone(NamedTuple):
+    """An identity."""
+
+    service: str = "orders"
+    version: str = "1.4.2"
+    environment: str = "test"
+    instance: str = "task-1"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_register() -> Iterator[None]:
+    forget_all()
+    yield
+    forget_all()
+
+
+@pytest.fixture
+def faults() -> Faults:
+    """Every fault that was reported; a test that asks for it checks it."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _no_silent_fault(request: pytest.FixtureRequest) -> Iterator[None]:
+    expected = "faults" in request.fixturenames
+    found: Faults = request.getfixturevalue("faults") if expected else []
+    before = set_reporter(lambda component, error: found.append((component, error)))
+    yield
+    set_reporter(before)
+    if not expected:
+        assert found == []
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that passes by `advance`."""
+    return FakeClock()
+
+
+@pytest.fixture
+def make_pillar(clock: FakeClock) -> Iterator[Callable[..., MetricsPillar]]:
+    """Make pillars without process metrics, closed after the test."""
+    made: list[MetricsPillar] = []
+
+    def make(
+        *,
+        buckets: dict[str, tuple[float, ...]] | None = None,
+        prometheus: PrometheusSettings | None = None,
+        config_errors: int = 0,
+        **settings: object,
+    ) -> MetricsPillar:
+        chosen = {"process": False, "application_registry": False} | settings
+        pillar = MetricsPillar(
+            MetricsSettings(**chosen),  # type: ignore[arg-type]
+            prometheus or PrometheusSettings(),
+            identity=Someone(),
+            clock=clock,
+            buckets_for=(buckets or {}).get,
+            config_errors=lambda: config_errors,
+        )
+        pillar.start()
+        made.append(pillar)
+        return pillar
+
+    yield make
+    for pillar in made:
+        pillar.close()
+
+
+@pytest.fixture
+def read() -> Callable[[Family], dict[tuple[str, ...], float]]:
+    """Return a family's numbers by label values."""
+
+    def numbers(family: Family) -> dict[tuple[str, ...], float]:
+        return {point.labels: point.value for point in family.points}  # type: ignore[union-attr, misc]
+
+    return numbers
