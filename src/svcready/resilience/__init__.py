@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from svcready.resilience._circuit import (
     CircuitBreaker,
-    Guard,
     circuit_breaker,
     get_breaker,
 )
@@ -15,6 +14,7 @@ from svcready.resilience._events import (
     RetryRecovered,
     RetryScheduled,
 )
+from svcready.resilience._guard import Guard
 from svcready.resilience._retry import Retry, get_retry, retry
 
 __all__ = [

@@ -8,92 +8,22 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from svcready._core.guard import report_fault
 from svcready.errors import DeclarationError
+from svcready.resilience._config import BreakerConfig, RetryConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Duration", "Errors", "Matcher", "count", "ratio", "seconds"]
+__all__ = ["Duration", "Errors", "Matcher", "breaker_config", "retry_config"]
 
-if TYPE_CHECKING:
-    Duration: TypeAlias = float | str | timedelta
-    """Seconds as a number, a timedelta, or text with a unit (`"250ms"`)."""
-    Errors: TypeAlias = (
-        type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
-    )
-    """A class of exceptions, several, or a function that says yes to one."""
+Duration: TypeAlias = "float | str | timedelta"
+"""Seconds as a number, a timedelta, or text with a unit (`"250ms"`)."""
+Errors: TypeAlias = (
+    "type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]"
+)
+"""A class of exceptions, several, or a function that says yes to one."""
 
+_LEAST_S = 0.001
 _LONGEST_S = 30 * 86_400.0
-
-
-def seconds(argument: str, value: Duration, *, low_s: float = 0.0) -> float:
-    """
-    Return a duration that code gave, in seconds.
-
-    Args:
-        argument: Its name, for the message.
-        value: A number of seconds, a timedelta, or text such as `"250ms"`.
-        low_s: The least that is allowed, itself included.
-
-    Raises:
-        DeclarationError: It is no duration, or out of bounds.
-    """
-    if isinstance(value, timedelta):
-        number = value.total_seconds()
-    elif isinstance(value, str):
-        from svcready.config._kinds import DURATION
-
-        try:
-            number = DURATION.parse(value)
-        except ValueError:
-            number = math.nan
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-    else:
-        number = math.nan
-
-    if not low_s <= number <= _LONGEST_S:
-        least = f" from {low_s:g} s" if low_s else ""
-        msg = (
-            f"{argument}={value!r}: use seconds as a number, a timedelta, or text "
-            f'with a unit such as "250ms"{least} up to 30 days'
-        )
-        raise DeclarationError(msg)
-
-    return number
-
-
-def ratio(argument: str, value: float) -> float:
-    """
-    Return a share that code gave.
-
-    Raises:
-        DeclarationError: It is not above 0 and at most 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
-
-    if not 0.0 < value <= 1.0:
-        raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
-
-    return float(value)
-
-
-def count(argument: str, value: int) -> int:
-    """
-    Return a number of calls that code gave.
-
-    Raises:
-        DeclarationError: It is no whole number from 1 to a million.
-    """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or not 1 <= value <= 1_000_000
-    ):
-        msg = f"{argument}={value!r}: use a whole number from 1 to 1000000"
-        raise DeclarationError(msg)
-
-    return value
 
 
 class Matcher:
@@ -171,3 +101,117 @@ def _source(function: Callable[[Exception], bool]) -> object:
         getattr(function, "__kwdefaults__", None),
         getattr(function, "__closure__", None),
     )
+
+
+def retry_config(
+    *,
+    attempts: int,
+    wait_base: Duration,
+    wait_max: Duration,
+    deadline: Duration | None,
+) -> RetryConfig:
+    """
+    Return the numbers of a retry as code gave them.
+
+    Raises:
+        DeclarationError: One is wrong, or two contradict each other.
+    """
+    config = RetryConfig(
+        attempts=_count("attempts", attempts),
+        base_s=_seconds("wait_base", wait_base),
+        max_s=_seconds("wait_max", wait_max),
+        deadline_s=None if deadline is None else _seconds("deadline", deadline),
+    )
+    if config.base_s > config.max_s:
+        raise DeclarationError(
+            f"wait_base={wait_base!r} is above wait_max={wait_max!r}"
+        )
+
+    return config
+
+
+def breaker_config(
+    *,
+    failure_rate: float,
+    min_calls: int,
+    window: Duration,
+    consecutive_failures: int | None,
+    slow_after: Duration | None,
+    slow_rate: float,
+    open_for: Duration,
+    open_max: Duration,
+    probes: int,
+    probe_lease: Duration,
+) -> BreakerConfig:
+    """
+    Return the numbers of a circuit breaker as code gave them.
+
+    Raises:
+        DeclarationError: One is wrong, or two contradict each other.
+    """
+    limit, slow = consecutive_failures, slow_after
+    config = BreakerConfig(
+        failure_rate=_ratio("failure_rate", failure_rate),
+        min_calls=_count("min_calls", min_calls),
+        window_s=_seconds("window", window, low_s=1.0),
+        consecutive_failures=(
+            None if limit is None else _count("consecutive_failures", limit)
+        ),
+        slow_after_s=None if slow is None else _seconds("slow_after", slow),
+        slow_rate=_ratio("slow_rate", slow_rate),
+        open_s=_seconds("open_for", open_for),
+        open_max_s=_seconds("open_max", open_max),
+        probes=_count("probes", probes),
+        probe_lease_s=_seconds("probe_lease", probe_lease),
+    )
+    if config.open_s > config.open_max_s:
+        raise DeclarationError(f"open_for={open_for!r} is above open_max={open_max!r}")
+
+    return config
+
+
+def _seconds(argument: str, value: Duration, *, low_s: float = _LEAST_S) -> float:
+    if isinstance(value, timedelta):
+        number = value.total_seconds()
+    elif isinstance(value, str):
+        from svcready.config._kinds import DURATION
+
+        try:
+            number = DURATION.parse(value)
+        except ValueError:
+            number = math.nan
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    else:
+        number = math.nan
+
+    if not low_s <= number <= _LONGEST_S:
+        msg = (
+            f"{argument}={value!r}: use seconds as a number, a timedelta, or text "
+            f'with a unit such as "250ms", from {low_s:g} s to 30 days'
+        )
+        raise DeclarationError(msg)
+
+    return number
+
+
+def _ratio(argument: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
+
+    if not 0.0 < value <= 1.0:
+        raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
+
+    return float(value)
+
+
+def _count(argument: str, value: int) -> int:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or not 1 <= value <= 1_000_000
+    ):
+        msg = f"{argument}={value!r}: use a whole number from 1 to 1000000"
+        raise DeclarationError(msg)
+
+    return value

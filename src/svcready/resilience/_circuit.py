@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 
 from svcready._core.declarations import Register, calling_place, check_name, name_of
 from svcready.errors import DeclarationError
-from svcready.resilience._arguments import Matcher, count, ratio, seconds
+from svcready.resilience._arguments import Matcher, breaker_config
 from svcready.resilience._breaker import DISABLED, FORCED_CLOSED, FORCED_OPEN, Breaker
 from svcready.resilience._config import BreakerConfig, override_breaker
 from svcready.resilience._declared import Declared
+from svcready.resilience._guard import Guard, enter, leave
 from svcready.resilience._layers import BREAKER, apply_layer, compiled
-from svcready.resilience._results import settle_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from svcready._core.declarations import Place
     from svcready.resilience._arguments import Duration, Errors
-    from svcready.resilience._tally import Tally
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BREAKERS",
     "CircuitBreaker",
-    "Guard",
     "circuit_breaker",
     "get_breaker",
 ]
@@ -37,86 +34,21 @@ __all__ = [
 BREAKERS: Register[Declared[Breaker, BreakerConfig]] = Register("circuit breaker")
 """Every circuit breaker that the process declared."""
 
-_LEAST_S = 0.001
 _NOTHING = Matcher("ignore", ())
-
-
-class Guard:
-    """
-    One guarded block: `with breaker.guard():`, or `async with`.
-
-    It may be left in another thread or context than it was entered in, and is used
-    once.
-
-    Args:
-        breaker: The breaker that admits the block.
-    """
-
-    __slots__ = ("_breaker", "_started_s", "_tally")
-
-    def __init__(self, breaker: Breaker) -> None:
-        self._breaker = breaker
-        self._tally: Tally | None = None
-        self._started_s = 0.0
-
-    def __enter__(self) -> Self:
-        if self._tally is not None:
-            raise RuntimeError("a guard is entered once; ask the breaker for another")
-
-        self._tally = tally = self._breaker.timed or self._breaker.admit()
-        self._started_s = tally.monotonic()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        tally, breaker = self._tally, self._breaker
-        if tally is None:
-            return
-
-        now_s = tally.monotonic()
-        elapsed_s = now_s - self._started_s
-        if error is not None:
-            settle_error(breaker, tally, error, elapsed_s)
-        elif now_s < tally.edge and elapsed_s < breaker.slow_after_s:
-            tally.ok += 1
-        else:
-            breaker.settle(tally, "success", elapsed_s)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
-
-
-class _Entered:
-    """One block of this context that is guarded by the breaker object itself."""
-
-    __slots__ = ("guard", "outer", "owner")
-
-    def __init__(
-        self, owner: CircuitBreaker, guard: Guard, outer: _Entered | None
-    ) -> None:
-        self.owner = owner
-        self.guard = guard
-        self.outer = outer
-
-
-_ENTERED: ContextVar[_Entered | None] = ContextVar("svcready.breakers", default=None)
 
 
 class CircuitBreaker:
     """
     A declared circuit breaker: decorates functions, makes one call, guards a block.
+
+    Closed, it opens when the window holds enough calls and too many of them failed or
+    were slow, or after so many failures in a row. Open, it refuses, for twice as long
+    each time, spread by 20 %. Then one call at a time is let through as a probe: so
+    many successes in a row close it, a failure opens it again. An outcome counts only
+    for the state that its call was admitted in.
+
+    Every `Exception` is a failure, save the ignored ones and svcready's own refusals;
+    cancellation says nothing. The call that opens it raises its own error.
 
     `with breaker:` and `async with breaker:` keep what they need in the context, so
     one object serves all threads and tasks; a block that is left in another context
@@ -175,8 +107,7 @@ class CircuitBreaker:
         return Guard(self.breaker)
 
     def __enter__(self) -> Self:
-        guard = Guard(self.breaker).__enter__()
-        _ENTERED.set(_Entered(self, guard, _ENTERED.get()))
+        enter(self, self.guard())
         return self
 
     def __exit__(
@@ -185,13 +116,9 @@ class CircuitBreaker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        entered = _ENTERED.get()
-        while entered is not None and entered.owner is not self:
-            entered = entered.outer  # generators that took turns leave out of order
-
-        if entered is not None:
-            _ENTERED.set(entered.outer)
-            entered.guard.__exit__(kind, error, trace)
+        guard = leave(self)
+        if guard is not None:
+            guard.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -245,27 +172,18 @@ def circuit_breaker(
     """
     Stop calling a dependency that fails, and try it again by single probes.
 
-    Closed, it opens when the window holds enough calls and too many of them failed or
-    were slow, or after so many failures in a row. Open, it refuses for `open_for`,
-    doubled each time up to `open_max`, spread by 20 %. Then one call at a time is let
-    through as a probe: so many successes in a row close it, a failure opens it again.
-    An outcome counts only for the state that its call was admitted in.
-
-    Every `Exception` is a failure, save those in *ignore* and svcready's own refusals;
-    cancellation says nothing. The call that opens it raises its own error.
-
     Args:
         name: The dependency; state is per name. With every other argument left out
             it means the breaker of that name, whatever it was declared with. None:
             derived from the function decorated.
-        failure_rate: The share of failures that opens it.
+        failure_rate: The share of failures in the window that opens it.
         min_calls: Rates are judged from this many calls in the window. Below 0.7
             calls a second and process they never are: use *consecutive_failures*.
         window: What the window covers, in ten buckets.
         consecutive_failures: Failures in a row that open it; 10 suits low traffic.
         slow_after: A call that takes this long is slow; a stream's first item counts.
-        slow_rate: The share of slow calls that opens it.
-        open_for: How long it stays open the first time.
+        slow_rate: The share of slow calls in the window that opens it.
+        open_for: How long it stays open at first; doubles each time.
         open_max: The longest that it stays open.
         probes: Probes in a row that must succeed to close it.
         probe_lease: A probe without an outcome after this long counts as failed; give
@@ -276,25 +194,18 @@ def circuit_breaker(
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
     """
-    config = BreakerConfig(
-        failure_rate=ratio("failure_rate", failure_rate),
-        min_calls=count("min_calls", min_calls),
-        window_s=seconds("window", window, low_s=1.0),
-        consecutive_failures=None
-        if consecutive_failures is None
-        else count("consecutive_failures", consecutive_failures),
-        slow_after_s=None
-        if slow_after is None
-        else seconds("slow_after", slow_after, low_s=_LEAST_S),
-        slow_rate=ratio("slow_rate", slow_rate),
-        open_s=seconds("open_for", open_for, low_s=_LEAST_S),
-        open_max_s=seconds("open_max", open_max, low_s=_LEAST_S),
-        probes=count("probes", probes),
-        probe_lease_s=seconds("probe_lease", probe_lease, low_s=_LEAST_S),
+    config = breaker_config(
+        failure_rate=failure_rate,
+        min_calls=min_calls,
+        window=window,
+        consecutive_failures=consecutive_failures,
+        slow_after=slow_after,
+        slow_rate=slow_rate,
+        open_for=open_for,
+        open_max=open_max,
+        probes=probes,
+        probe_lease=probe_lease,
     )
-    if config.open_s > config.open_max_s:
-        raise DeclarationError(f"open_for={open_for!r} is above open_max={open_max!r}")
-
     ignores = Matcher("ignore", ignore)
     return CircuitBreaker(_declarer(config, ignores, calling_place()), name)
 

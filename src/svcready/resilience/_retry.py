@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from svcready._core.declarations import Register, calling_place, check_name, name_of
 from svcready.errors import DeclarationError
-from svcready.resilience._arguments import Matcher, count, seconds
-from svcready.resilience._config import RetryConfig, override_retry
+from svcready.resilience._arguments import Matcher, retry_config
+from svcready.resilience._config import override_retry
 from svcready.resilience._declared import Declared
 from svcready.resilience._layers import RETRY, apply_layer, compiled
 from svcready.resilience._retrier import Retrier
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ParamSpec, TypeVar
 
+    from svcready._core.declarations import Place
     from svcready.resilience._arguments import Duration, Errors
+    from svcready.resilience._config import RetryConfig
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -26,12 +28,20 @@ __all__ = ["RETRIERS", "Retry", "get_retry", "retry"]
 RETRIERS: Register[Declared[Retrier, RetryConfig]] = Register("retry")
 """Every retry that the process declared."""
 
-_LEAST_WAIT_S = 0.001
-
 
 class Retry:
     """
     A declared retry: decorates functions, or makes one call.
+
+    Waits are exponential with full jitter: before retry *n* a uniform draw from 0 to
+    `min(wait_max, wait_base * 2 ** (n - 1))`. Retries are paid for by a budget that
+    first attempts fill, so that a dependency that fails always gets a fifth more load
+    and not three times as much. The last error goes to the caller as it is, with a
+    note; never retried are cancellation and exits, refusals of svcready's own (save a
+    rate limit that says how long), and what an inner retry gave up on.
+
+    Stacked with `circuit_breaker` of the same name it is the outer of the two, in
+    whichever order they are written, so that every attempt meets the breaker.
 
     It retries plain and coroutine functions, methods, partials, callable objects and
     functions that return an awaitable; generators of both kinds until their first
@@ -92,23 +102,13 @@ def retry(
     """
     Call again when a call fails in a way that may pass.
 
-    Waits are exponential with full jitter: before retry *n* a uniform draw from 0 to
-    `min(wait_max, wait_base * 2 ** (n - 1))`. Retries are paid for by a budget that
-    first attempts fill, so that a dependency that fails always gets a fifth more load
-    and not three times as much. The last error goes to the caller as it is, with a
-    note; never retried are cancellation and exits, refusals of svcready's own (save a
-    rate limit that says how long), and what an inner retry gave up on.
-
-    Stacked with `circuit_breaker` of the same name it is the outer of the two, in
-    whichever order they are written, so that every attempt meets the breaker.
-
     Args:
         name: The dependency; state and budget are per name. None: derived from the
             function decorated.
         on: What to retry: an exception class, a tuple of them, or a function of the
             exception. Has no default, because retrying the wrong thing does harm.
         attempts: How many in all, the first included.
-        wait_base: The upper bound of the first wait.
+        wait_base: The upper bound of the first wait; doubles each time.
         wait_max: The upper bound of every wait.
         deadline: What attempts and waits together may take. No wait ends after it; a
             coroutine is cancelled by it and `DeadlineExceeded` raised, while a plain
@@ -122,44 +122,19 @@ def retry(
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
     """
-    config = RetryConfig(
-        attempts=count("attempts", attempts),
-        base_s=seconds("wait_base", wait_base, low_s=_LEAST_WAIT_S),
-        max_s=seconds("wait_max", wait_max, low_s=_LEAST_WAIT_S),
-        deadline_s=None
-        if deadline is None
-        else seconds("deadline", deadline, low_s=_LEAST_WAIT_S),
+    config = retry_config(
+        attempts=attempts, wait_base=wait_base, wait_max=wait_max, deadline=deadline
     )
-    if config.base_s > config.max_s:
-        raise DeclarationError(
-            f"wait_base={wait_base!r} is above wait_max={wait_max!r}"
-        )
-
     matcher = Matcher("on", on)
-    arguments = (config, matcher, retry_after, budget, nested)
     place = calling_place()
 
     def declare(called: str) -> Retrier:
-        declared = RETRIERS.declare(
+        return RETRIERS.declare(
             check_name("retry", called),
-            arguments,
-            lambda: Declared(
-                Retrier(
-                    called,
-                    config,
-                    matcher,
-                    retry_after=retry_after,
-                    budget=budget,
-                    nested=nested,
-                ),
-                config,
-                arguments,
-                place,
-                override_retry,
-            ),
+            (config, matcher, retry_after, budget, nested),
+            lambda: _build(called, config, matcher, retry_after, budget, nested, place),
             place=place,
-        )
-        return declared.core
+        ).core
 
     return Retry(declare, name)
 
@@ -176,3 +151,19 @@ def get_retry(name: str) -> Retry:
         raise KeyError(name)
 
     return Retry(lambda _: declared.core, name)
+
+
+def _build(
+    name: str,
+    config: RetryConfig,
+    on: Matcher,
+    retry_after: Callable[[Exception], float | None] | None,
+    budget: bool,  # noqa: FBT001 - all by position, as declared
+    nested: bool,  # noqa: FBT001
+    place: Place,
+) -> Declared[Retrier, RetryConfig]:
+    retrier = Retrier(
+        name, config, on, retry_after=retry_after, budget=budget, nested=nested
+    )
+    arguments = (config, on, retry_after, budget, nested)
+    return Declared(retrier, config, arguments, place, override_retry)

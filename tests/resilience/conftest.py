@@ -1,0 +1,49 @@
+"""What the policies' tests need: no policy from before, and every event noted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from svcready._core.events import subscribe
+from svcready.resilience import (
+    BreakerMoved,
+    BreakerStarved,
+    RetryExhausted,
+    RetryRecovered,
+    RetryScheduled,
+)
+from svcready.resilience._circuit import BREAKERS
+from svcready.resilience._retry import RETRIERS
+from svcready.testing import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KINDS = (BreakerMoved, BreakerStarved, RetryExhausted, RetryRecovered, RetryScheduled)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_declared() -> Iterator[None]:
+    """Every test declares into empty registers."""
+    yield
+    for register in (RETRIERS, BREAKERS):
+        register.bind(None)
+        register.clear()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that only the test moves."""
+    return FakeClock()
+
+
+@pytest.fixture
+def told() -> Iterator[list[object]]:
+    """Every event of the policies, in order."""
+    events: list[object] = []
+    ends = [subscribe(kind, events.append) for kind in KINDS]
+    yield events
+    for end in ends:
+        end()

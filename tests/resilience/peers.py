@@ -1,0 +1,61 @@
+"""A dependency that does as it is told, and policies on a test's clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready.resilience._circuit import BREAKERS
+from svcready.resilience._retry import RETRIERS
+
+if TYPE_CHECKING:
+    from svcready._core.clock import Clock
+    from svcready.resilience._breaker import Breaker
+    from svcready.resilience._retrier import Retrier
+
+
+class Dependency:
+    """
+    Fails as often as it is told, then answers.
+
+    Args:
+        failures: What it raises, one per call.
+        answer: What it returns after those.
+    """
+
+    def __init__(self, *failures: BaseException, answer: object = "answer") -> None:
+        self.failures = list(failures)
+        self.answer = answer
+        self.calls = 0
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Take a call."""
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+        return self.answer
+
+
+def retrier_of(name: str) -> Retrier:
+    """Return the state behind the retry called *name*."""
+    declared = RETRIERS.get(name)
+    assert declared is not None
+    return declared.core
+
+
+def breaker_of(name: str) -> Breaker:
+    """Return the state behind the circuit breaker called *name*."""
+    declared = BREAKERS.get(name)
+    assert declared is not None
+    return declared.core
+
+
+def run_on(clock: Clock) -> None:
+    """Put every policy on *clock*, with draws that are always the middle."""
+    for retrier in RETRIERS.things():
+        retrier.tune({}, clock)
+        retrier.core._rng = lambda: 0.5
+
+    for breaker in BREAKERS.things():
+        breaker.tune({}, clock)
+        breaker.core._rng = lambda: 0.5

@@ -1,0 +1,301 @@
+"""The circuit breaker against a model that remembers every call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from svcready.errors import CircuitOpen
+from svcready.resilience._breaker import Breaker
+from svcready.resilience._calls import guarded
+from svcready.resilience._config import BreakerConfig
+from svcready.resilience._tally import Tally
+from svcready.testing import FakeClock
+
+ADMITTING = {"closed", "forced_closed"}
+
+
+@dataclass
+class Model:
+    """The specification, word for word: lists in place of buckets, no fast path."""
+
+    config: BreakerConfig
+    state: str = "closed"
+    generation: int = 0
+    seen: list[tuple[int, bool, bool]] = field(default_factory=list)
+    in_a_row: int = 0
+    opened: int = 0
+    open_until: float = 0.0
+    closed_since: float = -1e9
+    probe: int | None = None
+    probes_made: int = 0
+    lease_until: float = 0.0
+    passed: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def _count(self, outcome: str) -> None:
+        self.counts[outcome] = self.counts.get(outcome, 0) + 1
+
+    def _move(self, state: str, now: float) -> None:
+        self.state = state
+        self.generation += 1
+        self.seen, self.in_a_row, self.passed, self.probe = [], 0, 0, None
+        if state == "closed":
+            self.closed_since = now
+
+    def _open(self, now: float) -> None:
+        if self.state == "closed" and now - self.closed_since >= self.config.window_s:
+            self.opened = 0
+
+        self.opened += 1
+        self.open_until = now + min(
+            self.config.open_max_s, self.config.open_s * 2 ** (self.opened - 1)
+        )
+        self._move("open", now)
+
+    def _lapse(self, now: float) -> None:
+        if self.probe is not None and now >= self.lease_until:
+            self._open(now)
+
+    def admit(self, now: float) -> tuple[int, int | None] | None:
+        """Return the generation and the probe's number, or None: refused."""
+        self._lapse(now)
+        if self.state == "disabled":
+            return (-1, None)
+
+        if self.state in ADMITTING:
+            return (self.generation, None)
+
+        if self.state == "open" and now >= self.open_until:
+            self._move("half_open", now)
+
+        if self.state == "half_open" and self.probe is None:
+            self.probes_made += 1
+            self.probe = self.probes_made
+            self.lease_until = now + self.config.probe_lease_s
+            return (self.generation, self.probe)
+
+        self._count("rejected")
+        return None
+
+    def settle(
+        self, token: tuple[int, int | None], outcome: str, elapsed: float, now: float
+    ) -> None:
+        """Take the outcome of an admitted call."""
+        if token == (-1, None):
+            return
+
+        self._lapse(now)
+        generation, probe = token
+        slow_after = self.config.slow_after_s
+        slow = slow_after is not None and elapsed >= slow_after
+        if generation != self.generation or (probe is not None and probe != self.probe):
+            self._count("stale")
+        elif probe is not None:
+            self.probe = None
+            self._verdict(outcome, slow=slow, now=now)
+        elif outcome in {"success", "failure"}:
+            self._record(outcome, slow=slow, now=now)
+        else:
+            self._count(outcome)
+
+    def _verdict(self, outcome: str, *, slow: bool, now: float) -> None:
+        self._count("slow" if slow and outcome == "success" else outcome)
+        if outcome == "failure" or (outcome == "success" and slow):
+            self._open(now)
+        elif outcome == "success":
+            self.passed += 1
+            if self.passed == self.config.probes:
+                self._move("closed", now)
+
+    def _record(self, outcome: str, *, slow: bool, now: float) -> None:
+        failed = outcome == "failure"
+        self._count("slow" if slow and not failed else outcome)
+        self.in_a_row = self.in_a_row + 1 if failed else 0
+        tick = int(now // (self.config.window_s / 10))
+        self.seen.append((tick, failed, slow))
+        recent = [call for call in self.seen if call[0] > tick - 10]
+        if self.state == "forced_closed":
+            return
+
+        failures = sum(call[1] for call in recent) / len(recent)
+        slowness = sum(call[2] for call in recent) / len(recent)
+        limit = self.config.consecutive_failures
+        enough = len(recent) >= self.config.min_calls
+        if (
+            (limit is not None and self.in_a_row >= limit)
+            or (enough and failures >= self.config.failure_rate)
+            or (enough and slowness > 0 and slowness >= self.config.slow_rate)
+        ):
+            self._open(now)
+
+
+@dataclass
+class Pending:
+    """A call under way in both worlds."""
+
+    tally: Tally
+    token: tuple[int, int | None]
+    started: float
+
+
+class Machine(RuleBasedStateMachine):
+    """Does the same to the breaker and to the model."""
+
+    calls = Bundle("calls")
+    unlocked = True
+
+    @initialize(
+        rate=st.sampled_from([0.25, 0.5, 1.0]),
+        min_calls=st.integers(1, 8),
+        limit=st.none() | st.integers(1, 4),
+        slow_after=st.none() | st.just(1.0),
+        probes=st.integers(1, 3),
+    )
+    def begin(
+        self,
+        rate: float,
+        min_calls: int,
+        limit: int | None,
+        slow_after: float | None,
+        probes: int,
+    ) -> None:
+        """Declare both alike."""
+        config = BreakerConfig(
+            failure_rate=rate,
+            min_calls=min_calls,
+            consecutive_failures=limit,
+            slow_after_s=slow_after,
+            slow_rate=0.5,
+            probes=probes,
+        )
+        self.clock = FakeClock(start_s=0.0)
+        self.model = Model(config)
+        self.breaker = Breaker(
+            "model",
+            config,
+            clock=self.clock,
+            rng=lambda: 0.5,
+            unlocked=self.unlocked,
+        )
+        self.fails = False
+        self.quick = guarded(self.breaker, self.answer)
+
+    def answer(self) -> str:
+        """Be the dependency of quick calls."""
+        if self.fails:
+            raise ConnectionError
+
+        return "answer"
+
+    @rule(quarters=st.integers(1, 200) | st.sampled_from([12, 40, 120, 480]))
+    def wait(self, quarters: int) -> None:
+        """Let time pass, in quarters of a second."""
+        self.clock.advance(quarters / 4)
+
+    @rule(fails=st.booleans(), times=st.integers(1, 6))
+    def call(self, fails: bool, times: int) -> None:
+        """Call through the wrapper, which counts most successes without the lock."""
+        self.fails = fails
+        for _ in range(times):
+            now = self.clock.monotonic()
+            token = self.model.admit(now)
+            if token is not None:
+                self.model.settle(token, "failure" if fails else "success", 0.0, now)
+
+            try:
+                self.quick()
+            except CircuitOpen:
+                assert token is None
+            except ConnectionError:
+                assert fails
+                assert token is not None
+            else:
+                assert not fails
+                assert token is not None
+
+    @rule(target=calls)
+    def start(self) -> object:
+        """Begin a call that ends later."""
+        now = self.clock.monotonic()
+        token = self.model.admit(now)
+        try:
+            tally = self.breaker.timed or self.breaker.admit()
+        except CircuitOpen:
+            assert token is None
+            return multiple()
+
+        assert token is not None
+        return Pending(tally, token, now)
+
+    @rule(
+        call=calls,
+        outcome=st.sampled_from(
+            ["success", "failure", "ignored", "cancelled", "inconclusive"]
+        ),
+    )
+    def finish(self, call: Pending, outcome: str) -> None:
+        """End a call; a call ends once, so a second time it is stale or passes."""
+        now = self.clock.monotonic()
+        elapsed = now - call.started
+        self.model.settle(call.token, outcome, elapsed, now)
+        self.breaker.settle(call.tally, outcome, elapsed)
+
+    @rule(state=st.sampled_from(["forced_open", "forced_closed", "disabled"]))
+    def force(self, state: str) -> None:
+        """Hold a state by hand."""
+        if self.model.state != state:
+            self.model._move(state, self.clock.monotonic())
+
+        self.breaker.force(state)
+
+    @rule()
+    def reset(self) -> None:
+        """Let it decide again."""
+        self.model._move("closed", 0.0)
+        self.model.opened, self.model.closed_since = 0, -1e9
+        self.breaker.reset()
+
+    @invariant()
+    def agree(self) -> None:
+        """Both are in the same state and have counted the same."""
+        if not hasattr(self, "model"):
+            return
+
+        shown = self.model.state
+        if shown == "open" and self.clock.monotonic() >= self.model.open_until:
+            shown = "half_open"
+
+        assert self.breaker.state == shown
+        counts = {key: n for key, n in self.breaker.counts().items() if n}
+        assert counts == self.model.counts
+
+
+class LockedMachine(Machine):
+    """The same on a build where nothing counts without the lock."""
+
+    unlocked = False
+
+
+@pytest.mark.parametrize("machine", [Machine, LockedMachine])
+def test_breaker_is_its_model(machine: type[Machine]) -> None:
+    """Whatever happens in whatever order, the breaker does as the model does."""
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=200, stateful_step_count=50, deadline=None, derandomize=False
+        ),
+    )

@@ -1,0 +1,135 @@
+"""The retry budget: what retries add to a dependency's load."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svcready.resilience import retry
+from svcready.resilience._budget import Budget
+from svcready.testing import FakeClock
+from tests.resilience.peers import Dependency, retrier_of, run_on
+
+
+def test_total_failure_is_not_amplified(clock: FakeClock) -> None:
+    """100 calls/s that all fail for 60 s make at most 1.25 times as many attempts."""
+    policy = retry("payments", on=ConnectionError)
+    run_on(clock)
+    retrier = retrier_of("payments")
+    retrier._rng = random.Random(7).random
+    attempts = 0
+    due: list[tuple[float, int]] = []
+    start = clock.monotonic()
+    for number in range(6_000):
+        clock.advance(start + number / 100 - clock.monotonic())
+        due.append((clock.monotonic(), 1))
+        while due and due[0][0] <= clock.monotonic():
+            _, attempt = due.pop(0)
+            attempts += 1
+            wait = retrier.wait_s(ConnectionError(), attempt, float("inf"))
+            if wait is not None:
+                due.append((clock.monotonic() + wait, attempt + 1))
+                due.sort()
+
+    assert policy.retrier is retrier
+    assert attempts / 6_000 <= 1.25
+    assert attempts / 6_000 >= 1.15  # it is a budget, not a ban
+
+
+def test_a_quiet_service_may_retry(clock: FakeClock) -> None:
+    """The reserve pays for ten retries at once, and for one a second after that."""
+    budget = Budget(clock)
+    assert [budget.withdraw(clock.monotonic()) for _ in range(11)] == [True] * 10 + [
+        False
+    ]
+    clock.advance(10.0)
+    assert budget.balance() == 10.0
+
+
+def test_deposits_live_ten_seconds(clock: FakeClock) -> None:
+    """A hundred first attempts pay for twenty retries, within ten seconds."""
+    budget = Budget(clock)
+    for _ in range(100):
+        budget.deposit(clock.monotonic())
+
+    assert budget.balance() == pytest.approx(30.0)
+    clock.advance(9.0)
+    assert budget.balance() == pytest.approx(30.0)
+    clock.advance(1.0)
+    assert budget.balance() == 10.0
+
+
+def test_an_empty_budget_raises_the_last_error(clock: FakeClock) -> None:
+    """With nothing left to pay with, the first failure goes to the caller."""
+    policy = retry("payments", on=ConnectionError)
+    run_on(clock)
+    while retrier_of("payments").budget.withdraw(clock.monotonic()):
+        pass
+
+    error = ConnectionError()
+    dependency = Dependency(error)
+    with pytest.raises(ConnectionError) as caught:
+        policy.call(dependency)
+
+    assert caught.value is error
+    assert dependency.calls == 1
+    assert "budget" in caught.value.__notes__[0]
+    assert retrier_of("payments").outcomes()["exhausted_budget"] == 1
+
+
+def test_without_a_budget_all_is_paid_for(clock: FakeClock) -> None:
+    """`budget=False` retries every call to the last attempt."""
+    policy = retry("payments", on=ConnectionError, budget=False)
+    run_on(clock)
+    for _ in range(50):
+        dependency = Dependency(*[ConnectionError() for _ in range(3)])
+        with pytest.raises(ConnectionError):
+            policy.call(dependency)
+
+        assert dependency.calls == 3
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("wait"), st.integers(1, 60)),
+            st.tuples(st.just("succeed"), st.integers(1, 20)),
+            st.tuples(st.just("fail"), st.integers(1, 5)),
+            st.tuples(st.just("withdraw"), st.integers(1, 8)),
+        ),
+        max_size=60,
+    ),
+    unlocked=st.booleans(),
+)
+def test_budget_is_its_model(steps: list[tuple[str, int]], unlocked: bool) -> None:
+    """Against a list of every deposit and withdrawal with its second."""
+    clock = FakeClock(start_s=0.0)
+    budget = Budget(clock, unlocked=unlocked)
+    log: list[tuple[int, int]] = []  # second, fifths of a retry
+    for what, number in steps:
+        now = clock.monotonic()
+        if what == "wait":
+            clock.advance(number / 4)
+            continue
+
+        for _ in range(number):
+            if what == "withdraw":
+                fifths = sum(n for second, n in log if second > int(now) - 10)
+                allowed = 50 + fifths >= 5
+                assert budget.withdraw(now) is allowed
+                if allowed:
+                    log.append((int(now), -5))
+            elif what == "fail":
+                budget.deposit(now)
+                log.append((int(now), 1))
+            else:
+                if now < budget.meter.edge:
+                    budget.meter.ok += 1
+                else:
+                    budget.succeeded(now)
+
+                log.append((int(now), 1))

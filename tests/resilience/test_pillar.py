@@ -1,0 +1,290 @@
+"""The pillar: an operator's values, the runtime's clock, what it shows, fork."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from svcready._core import fork
+from svcready._core.clock import SYSTEM_CLOCK
+from svcready.config._sections.resilience import POLICY_FIELDS, ResilienceSettings
+from svcready.errors import CircuitOpen
+from svcready.resilience import circuit_breaker, retry
+from svcready.resilience._config import BreakerConfig, RetryConfig
+from svcready.resilience._pillar import (
+    CallCount,
+    PolicyState,
+    ResiliencePillar,
+    apply,
+)
+from svcready.testing import FakeClock
+from tests.resilience.peers import Dependency, breaker_of, retrier_of
+
+
+def pillar(
+    clock: FakeClock,
+    values: Mapping[str, Mapping[str, object]],
+    problems: list[tuple[str, str]] | None = None,
+    *,
+    enabled: bool = True,
+) -> ResiliencePillar:
+    """Return a pillar whose operator says *values*."""
+    noted = [] if problems is None else problems
+    return ResiliencePillar(
+        ResilienceSettings(enabled=enabled),
+        clock=clock,
+        policy_values=lambda name: values.get(name, {}),
+        report=lambda name, problem: noted.append((name, problem)),
+    )
+
+
+def test_an_operator_overrides_code(clock: FakeClock) -> None:
+    """Values hold for what was declared before and after the start."""
+    values = {"payments": {"retry_attempts": "5", "breaker_open_s": "1m"}}
+    made = pillar(clock, values)
+    before = retry("payments", on=ConnectionError, attempts=2)
+    made.start()
+    after = circuit_breaker("payments", consecutive_failures=1)
+
+    assert before.retrier.config.attempts == 5
+    assert before.call(Dependency(*[ConnectionError() for _ in range(4)])) == "answer"
+    assert len(clock.sleeps) == 4
+    assert after.breaker.config.open_s == 60.0
+    assert after.breaker.clock is clock
+
+
+def test_closing_gives_code_its_numbers_back(clock: FakeClock) -> None:
+    """After `close` the declared numbers and the system's clock are in force."""
+    policy = retry("payments", on=ConnectionError)
+    made = pillar(clock, {"payments": {"retry_attempts": 5}})
+    made.start()
+    made.close()
+    assert policy.retrier.config == RetryConfig()
+    assert policy.retrier.clock is SYSTEM_CLOCK
+
+
+def test_values_change_without_losing_state(clock: FakeClock) -> None:
+    """An open breaker stays open, a window keeps its failures, a budget its debts."""
+    circuit_breaker("orders", consecutive_failures=1).force_open()
+    policy = circuit_breaker("payments", min_calls=4)
+    retry("payments", on=ConnectionError)
+    pillar(clock, {}).start()
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            policy.call(Dependency(ConnectionError()))
+
+    while retrier_of("payments").budget.withdraw(clock.monotonic()):
+        pass
+
+    assert apply("payments", {"breaker_window_s": 60, "retry_max_s": "9s"}) == ()
+    assert apply("orders", {"breaker_open_s": 5}) == ()
+    assert breaker_of("orders").state == "forced_open"
+    assert not retrier_of("payments").budget.withdraw(clock.monotonic())
+    with pytest.raises(ConnectionError):
+        policy.call(Dependency(ConnectionError()))
+
+    assert policy.state == "open"
+
+
+def test_a_lowered_threshold_is_judged_at_the_next_outcome(clock: FakeClock) -> None:
+    """A success opens it if the operator's new rate is already reached."""
+    policy = circuit_breaker("payments", min_calls=4)
+    pillar(clock, {}).start()
+    call = policy(Dependency(ConnectionError()))
+    with pytest.raises(ConnectionError):
+        call()
+
+    for _ in range(9):
+        call()
+
+    apply("payments", {"breaker_failure_rate": "5%"})
+    call()
+    assert policy.state == "open"
+
+
+def test_a_value_left_out_falls_back(clock: FakeClock) -> None:
+    """A file that no longer says a number leaves the code's."""
+    policy = retry("payments", on=ConnectionError, attempts=2)
+    apply("payments", {"retry_attempts": 7})
+    apply("payments", {})
+    assert policy.retrier.config.attempts == 2
+
+
+def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
+    """Each bad value is named with what is allowed; the good ones are in force."""
+    problems: list[tuple[str, str]] = []
+    retry("payments", on=ConnectionError)
+    circuit_breaker("payments")
+    values: dict[str, object] = {
+        "retry_attempts": "many",
+        "retry_base_s": "10s",
+        "breaker_failure_rate": "0",
+        "breaker_open_s": "5m",
+        "breaker_min_calls": "7",
+        "mode": "perhaps",
+    }
+    pillar(clock, {"payments": values}, problems).start()
+
+    text = " | ".join(problem for _, problem in problems)
+    for name in values.keys() - {"breaker_min_calls"}:
+        assert name in text
+
+    assert retrier_of("payments").config == RetryConfig()
+    assert breaker_of("payments").config == BreakerConfig(min_calls=7)
+
+
+def test_every_field_is_somebodys() -> None:
+    """Each field of the reference table changes a number of a policy."""
+    changing = {
+        "mode": "off",
+        "retry_attempts": 9,
+        "retry_base_s": 0.5,
+        "retry_max_s": 9,
+        "deadline_s": 9,
+        "breaker_failure_rate": 0.9,
+        "breaker_min_calls": 9,
+        "breaker_window_s": 9,
+        "breaker_consecutive_failures": 9,
+        "breaker_slow_after_s": 9,
+        "breaker_slow_rate": 0.9,
+        "breaker_open_s": 9,
+        "breaker_open_max_s": 99,
+        "breaker_probes": 9,
+        "breaker_probe_lease_s": 99,
+    }
+    assert changing.keys() == POLICY_FIELDS.keys()
+    for name, value in changing.items():
+        apply("payments", {})
+        policy = retry("payments", on=OSError).retrier
+        breaker = circuit_breaker("payments").breaker
+        before = (policy.config, breaker.config)
+        assert apply("payments", {name: value}) == ()
+        assert (policy.config, breaker.config) != before, name
+
+
+def test_zero_takes_a_rule_away(clock: FakeClock) -> None:
+    """An operator removes a deadline or the rule of consecutive failures by 0."""
+    policy = retry("payments", on=OSError, deadline=1.0)
+    breaker = circuit_breaker("payments", consecutive_failures=1, slow_after=1.0)
+    apply(
+        "payments",
+        {
+            "deadline_s": 0,
+            "breaker_consecutive_failures": 0,
+            "breaker_slow_after_s": "0",
+        },
+    )
+    assert policy.retrier.config.deadline_s is None
+    assert breaker.breaker.config == BreakerConfig()
+
+
+def test_switched_off_every_call_goes_through_once(clock: FakeClock) -> None:
+    """`SVCREADY_RESILIENCE_ENABLED=false` leaves the application as written."""
+    policy = retry("payments", on=ConnectionError)
+    breaker = circuit_breaker("payments", consecutive_failures=1)
+    breaker.force_open()
+    pillar(clock, {"payments": {"mode": "enforce"}}, enabled=False).start()
+    dependency = Dependency(ConnectionError())
+    call = policy(breaker(dependency))
+    with pytest.raises(ConnectionError):
+        call()
+
+    assert call() == "answer"
+    assert dependency.calls == 2
+
+
+def test_what_it_shows(clock: FakeClock) -> None:
+    """States and counts are there for the health report and the metrics."""
+    made = pillar(clock, {})
+    policy = retry("payments", on=ConnectionError)
+    breaker = circuit_breaker("payments", consecutive_failures=2)
+    circuit_breaker("orders").force_open()
+    made.start()
+    call = policy(breaker(Dependency(ConnectionError(), OSError("s3cr3t"))))
+    assert made.states()[0].level == 0
+    with pytest.raises(OSError, match="s3cr3t"):
+        call()
+
+    assert made.states() == [
+        PolicyState(
+            "breaker", "payments", "open", 2, "enforce", "consecutive", "OSError"
+        ),
+        PolicyState("breaker", "orders", "forced_open", 3, "enforce", "manual", None),
+    ]
+    clock.advance(13.0)
+    assert made.states()[0].level == 1
+    assert set(made.calls()) >= {
+        CallCount("retry", "payments", "not_retryable", 1),
+        CallCount("breaker", "payments", "failure", 2),
+    }
+    assert made.retries() == [CallCount("retry", "payments", "error", 1)]
+    assert made.names() == ("payments", "orders")
+    assert made.describe()["orders"]["breaker"] == BreakerConfig()._asdict()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("lock", ["breaker", "telling", "retry", "budget"])
+def test_a_child_forked_under_a_lock_works(clock: FakeClock, lock: str) -> None:
+    """A child of a process that held one of our locks calls, counts and recovers."""
+    fork.install()
+    policy = retry("payments", on=ConnectionError)
+    breaker = circuit_breaker("payments", consecutive_failures=1)
+    pillar(clock, {}).start()
+    with pytest.raises(KeyError):
+        breaker.call(Dependency(KeyError()))
+
+    core, retrier = breaker_of("payments"), retrier_of("payments")
+    held: contextlib.AbstractContextManager[object] = {
+        "breaker": cast("contextlib.AbstractContextManager[object]", core._lock),
+        "telling": core._outbox._telling,
+        "retry": retrier._lock,
+        "budget": retrier.budget._lock,
+    }[lock]
+    taken, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with held:
+            taken.set()
+            release.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert taken.wait(30)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:  # pragma: no cover - the child's coverage is not collected
+        try:
+            try:
+                breaker.call(Dependency())
+            except CircuitOpen:
+                clock.advance(15.0)
+
+            call = policy(breaker(Dependency(ConnectionError())))
+            try:
+                call()
+            except CircuitOpen:
+                pass
+
+            told = json.dumps([core.state, core.counts(), retrier.outcomes()])
+            os.write(writing, told.encode())
+        finally:
+            os._exit(0)
+
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        told = pipe.read()
+
+    os.waitpid(pid, 0)
+    release.set()
+    holder.join(30)
+    state, counts, outcomes = json.loads(told)
+    assert state == "open"
+    # What happened before the fork is the parent's to tell.
+    assert counts == {"success": 0, "rejected": 2, "failure": 1}
+    assert outcomes == {"success": 0, "not_retryable": 1}
