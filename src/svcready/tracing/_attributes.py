@@ -46,11 +46,16 @@ class Attributes:
     Args:
         redactor: Masks secrets, before anything is cut.
         max_chars: Longer texts are cut.
+        max_span_chars: And those of a span's own attributes, if there the limit is
+            another.
     """
 
-    def __init__(self, redactor: Redactor, max_chars: int) -> None:
+    def __init__(
+        self, redactor: Redactor, max_chars: int, max_span_chars: int | None = None
+    ) -> None:
         self._redactor = redactor
-        self._max_chars = max_chars
+        self._text_chars = max_chars
+        self._max_chars = max_span_chars or max_chars
 
     def clean(self, given: Mapping[str, object]) -> dict[str, AttributeValue]:
         """Return *given* redacted and as values that OpenTelemetry takes."""
@@ -63,11 +68,11 @@ class Attributes:
 
     def text(self, text: str) -> str:
         """Return *text* redacted and cut."""
-        return self._redactor.text(text)[: self._max_chars]
+        return self._redactor.text(text)[: self._text_chars]
 
     def stack(self, text: str) -> str:
         """Return a stack trace redacted and cut; its end says what happened."""
-        return self._redactor.text(text)[-self._max_chars :]
+        return self._redactor.text(text)[-self._text_chars :]
 
     def annotations(
         self, given: Mapping[str, object], known: object
@@ -118,14 +123,23 @@ class Attributes:
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
             return self._values(value)
 
-        return _text_of(value)[: self._max_chars]
+        return self._object(value)
 
     def _values(self, values: Sequence[object]) -> AttributeValue:
         kinds = {type(value) for value in values}
         if len(kinds) == 1 and kinds <= {str, bool, int, float}:
             return tuple(self._value(value) for value in values)
 
-        return tuple(_text_of(value)[: self._max_chars] for value in values)
+        return tuple(
+            str(self._value(value))
+            if isinstance(value, _ATOMS)
+            else self._object(value)
+            for value in values
+        )
+
+    def _object(self, value: object) -> str:
+        # The engine leaves objects alone: their text is not known before.
+        return self._redactor.text(_text_of(value))[: self._max_chars]
 
 
 def _text_of(value: object) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "DECIDED_KEY",
     "SPAN_KEY",
     "UNDECIDED_KEY",
+    "RemoteSpan",
     "UnsampledSpan",
     "attach",
     "current",
@@ -37,8 +38,6 @@ __all__ = [
     "is_left_out",
     "new_ids",
     "new_span_id",
-    "remote_context",
-    "remote_span",
     "span_ids",
     "trace_state",
 ]
@@ -127,44 +126,61 @@ def trace_state(header: str | None) -> TraceState | None:
     return _State(members) if members else None
 
 
-class UnsampledSpan(NonRecordingSpan):
-    """
-    The current span of a request that is not sampled: ids, and nothing else.
+class _LazySpan(NonRecordingSpan):
+    """A span that is ids and nothing else; OpenTelemetry's form of them when asked."""
 
-    Instrumentation that runs inside finds a valid parent which says "not sampled".
-    OpenTelemetry's form of the ids is made when first asked for.
-
-    Args:
-        ids: Trace id and span id in hex.
-        flags: The trace flags; the sampled bit is off.
-        tracestate: The caller's tracestate header.
-    """
+    _remote = False
 
     def __init__(
         self, ids: tuple[str, str], flags: int = 2, tracestate: str | None = None
     ) -> None:
         self._svcready_ids = ids
-        self.flags = flags & 2
+        self.flags = flags
         self.tracestate = tracestate
-        self._made: SpanContext | None = None
 
     def get_span_context(self) -> SpanContext:
         """Return the ids in OpenTelemetry's form."""
-        made = self._made
+        made: SpanContext | None = getattr(self, "_made", None)
         if made is None:
             trace_id, span_id = self._svcready_ids
             made = self._made = SpanContext(
                 int(trace_id, 16),
                 int(span_id, 16),
-                is_remote=False,
-                trace_flags=_FLAGS[self.flags],
-                trace_state=trace_state(self.tracestate),
+                self._remote,
+                _FLAGS[self.flags],
+                trace_state(self.tracestate),
             )
 
         return made
 
     def __repr__(self) -> str:
-        return f"UnsampledSpan({'-'.join(self._svcready_ids)})"
+        return f"{type(self).__name__}({'-'.join(self._svcready_ids)})"
+
+
+class UnsampledSpan(_LazySpan):
+    """
+    The current span of a request that is not sampled.
+
+    Instrumentation that runs inside finds a valid parent which says "not sampled".
+
+    Args:
+        ids: Trace id and span id in hex.
+        flags: The trace flags, without the sampled bit.
+        tracestate: The caller's tracestate header.
+    """
+
+
+class RemoteSpan(_LazySpan):
+    """
+    A caller's span.
+
+    Args:
+        ids: Trace id and span id in hex.
+        flags: The trace flags.
+        tracestate: The caller's tracestate header.
+    """
+
+    _remote = True
 
 
 def is_left_out(span: object) -> bool:
@@ -172,31 +188,11 @@ def is_left_out(span: object) -> bool:
     if span.__class__ is UnsampledSpan:
         return True
 
-    if not isinstance(span, NonRecordingSpan):
+    if span.__class__ is RemoteSpan or not isinstance(span, NonRecordingSpan):
         return False
 
     made = span.get_span_context()
     return made.is_valid and not made.is_remote and not made.trace_flags.sampled
-
-
-def remote_span(
-    trace_id: str, span_id: str, flags: int, tracestate: str | None
-) -> NonRecordingSpan:
-    """Return a caller's span, for ids in hex."""
-    return NonRecordingSpan(
-        SpanContext(
-            int(trace_id, 16),
-            int(span_id, 16),
-            is_remote=True,
-            trace_flags=_FLAGS[flags & 3],
-            trace_state=trace_state(tracestate),
-        )
-    )
-
-
-def remote_context(span: NonRecordingSpan, *, decided: bool) -> Context:
-    """Return a context for the start of a span whose parent is *span*."""
-    return Context({SPAN_KEY: span, DECIDED_KEY: decided})
 
 
 def ids_of(span: object) -> tuple[str, str] | None:

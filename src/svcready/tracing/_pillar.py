@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from svcready._core.guard import report_fault
 from svcready.tracing._attributes import Attributes
 from svcready.tracing._backend import bind
 from svcready.tracing._environment import import_safely
@@ -13,43 +14,21 @@ from svcready.tracing._sampling import Decider, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import TracerProvider
 
     from svcready._core.clock import Clock
+    from svcready._core.identity import AttributeValue, Identity
     from svcready.config._sections.otlp import OtlpSettings
     from svcready.config._sections.tracing import TracingSettings
     from svcready.config._sections.xray import XraySettings
     from svcready.tracing._attributes import Redactor
-    from svcready.tracing._sdk import SpanSink
+    from svcready.tracing._sdk import Provider, SpanSink
     from svcready.tracing._server import ServerTracer
     from svcready.tracing._view import SpanRecord, TraceView
 
-__all__ = ["Identity", "TracePillar"]
-
-
-class Identity(Protocol):
-    """Who the service is, as far as spans say it."""
-
-    @property
-    def service(self) -> str:
-        """The service's name."""
-        ...
-
-    @property
-    def version(self) -> str | None:
-        """The service's version, if known."""
-        ...
-
-    @property
-    def environment(self) -> str:
-        """The deployment environment."""
-        ...
-
-    @property
-    def instance(self) -> str:
-        """What tells this process or task from its siblings."""
-        ...
+__all__ = ["TracePillar"]
 
 
 class TracePillar:
@@ -60,9 +39,8 @@ class TracePillar:
         tracing: The section TRACING.
         otlp: The section OTLP.
         xray: The section XRAY.
-        identity: Goes on every span; read again in a forked child.
-        resource_attributes: What else describes the service, the platform's included;
-            the identity wins.
+        identity: Goes on every span; `use_identity` changes it.
+        resource_attributes: What else describes the service; the identity wins.
         clock: Drives sampling, export and its deadlines.
         redactor: Masks secrets in whatever goes into spans.
         development: Shown by `describe`; the settings' own defaults differ there.
@@ -75,7 +53,7 @@ class TracePillar:
         xray: XraySettings,
         *,
         identity: Identity,
-        resource_attributes: Mapping[str, str],
+        resource_attributes: Mapping[str, AttributeValue],
         clock: Clock,
         redactor: Redactor,
         development: bool,
@@ -87,7 +65,9 @@ class TracePillar:
         self._resource_attributes = dict(resource_attributes)
         self._clock = clock
         self._development = development
-        self._attributes = Attributes(redactor, tracing.max_value_chars)
+        self._attributes = Attributes(
+            redactor, tracing.max_value_chars, tracing.max_span_value_chars
+        )
         ratio = tracing.sampling.ratio
         self._rule = Rule(
             tracing.sampling.per_second,
@@ -99,6 +79,7 @@ class TracePillar:
         )
         self._started = False
         self._server: ServerTracer | None = None
+        self._provider: Provider | None = None
         self._view: TraceView | None = None
         self._export = Export("off: not started")
         self._provider_state = "off: not started"
@@ -163,9 +144,22 @@ class TracePillar:
         """
         from opentelemetry.trace import get_current_span
 
-        span = get_current_span()
-        if span.is_recording():
-            span.add_event(name, self._attributes.clean(attributes))
+        try:
+            span = get_current_span()
+            if span.is_recording():
+                span.add_event(name, self._attributes.clean(attributes))
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault("tracing.span", error)
+
+    def use_identity(self, identity: Identity) -> None:
+        """
+        Put another identity on spans that start from now on.
+
+        For a forked child, whose instance is new, and for what a look-up has found.
+        """
+        self._identity = identity
+        if self._provider is not None:
+            self._provider.describe_service(self._resource())
 
     def recent(self, trace_id: str | None = None) -> list[SpanRecord]:
         """
@@ -245,12 +239,13 @@ class TracePillar:
         from svcready.tracing._provider import DELEGATE
 
         provider = _sdk.build_provider(
-            self._settings, self._decider, self._describe_service, sink
+            self._settings, self._decider, self._resource(), sink
         )
-        DELEGATE.current = provider
+        DELEGATE.current = self._provider = provider
         self._provider_state = "ours"
 
         def release() -> None:
+            self._provider = None
             if DELEGATE.current is provider:
                 DELEGATE.current = None
                 bind(None)
@@ -319,15 +314,7 @@ class TracePillar:
         else:
             self._propagation_state = f"the application's {type(there).__qualname__}"
 
-    def _describe_service(self) -> dict[str, str]:
-        identity = self._identity
-        described = {
-            **self._resource_attributes,
-            "service.name": identity.service,
-            "service.instance.id": identity.instance,
-            "deployment.environment.name": identity.environment,
-        }
-        if identity.version:
-            described["service.version"] = identity.version
+    def _resource(self) -> Resource:
+        from svcready.tracing._sdk import resource_of
 
-        return described
+        return resource_of({**self._resource_attributes, **self._identity.resource()})

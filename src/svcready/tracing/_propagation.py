@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from opentelemetry.baggage import _BAGGAGE_KEY as BAGGAGE_KEY
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
@@ -20,17 +20,23 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
 from svcready.tracing._baggage import format_baggage, parse_baggage
-from svcready.tracing._otel import SPAN_KEY, UNDECIDED_KEY
+from svcready.tracing._otel import (
+    SPAN_KEY,
+    UNDECIDED_KEY,
+    RemoteSpan,
+    UnsampledSpan,
+)
 from svcready.tracing._w3c import RANDOM, SAMPLED, format_traceparent, parse_traceparent
 from svcready.tracing._xray_header import format_xray, parse_xray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.propagators.textmap import (
         Getter,
         Setter,
     )
+    from opentelemetry.trace import Span
 
 __all__ = ["BAGGAGE_KEY", "XRAY_KEY", "Propagator", "baggage_values", "is_default"]
 
@@ -88,14 +94,17 @@ class Propagator(TextMapPropagator):
         getter: Getter[C] = default_getter,
     ) -> Context:
         """Return *context*, by default an empty one, with what the headers say."""
-        base = Context() if context is None else context
         try:
-            found = self._found(carrier, getter)
+            if getter is default_getter and carrier.__class__ is dict:
+                get = cast("Callable[[C, str], list[str] | str | None]", dict.get)
+                found = self._found(carrier, get)
+            else:
+                found = self._found(carrier, getter.get)
         except Exception as error:  # noqa: BLE001 - a foreign getter's fault
             report_fault("tracing.propagation", error)
-            return base
+            found = {}
 
-        return Context({**base, **found}) if found else base
+        return Context({**context, **found} if context else found)
 
     def inject(
         self,
@@ -104,10 +113,29 @@ class Propagator(TextMapPropagator):
         setter: Setter[C] = default_setter,
     ) -> None:
         """Write the headers for *context*, by default the current one."""
+        if context is None:
+            context = _otel.current()
+
         try:
-            self._write(
-                carrier, _otel.current() if context is None else context, setter
-            )
+            span = context.get(SPAN_KEY)
+            ids = None if span is None else _otel.ids_of(span)
+            if ids is not None:
+                flags, state = _flags_and_state(span)
+                if self._w3c:
+                    header = format_traceparent(ids[0], ids[1], flags)
+                    setter.set(carrier, TRACEPARENT, header)
+                    if state:
+                        setter.set(carrier, TRACESTATE, state)
+
+                if self._xray:
+                    passed = str(context.get(XRAY_KEY, ""))
+                    header = format_xray(*ids, bool(flags & SAMPLED), passed)
+                    setter.set(carrier, XRAY, header)
+
+            if self._baggage and BAGGAGE_KEY in context:
+                header = _baggage_of(context)
+                if header:
+                    setter.set(carrier, BAGGAGE, header)
         except Exception as error:  # noqa: BLE001 - the call goes on without headers
             report_fault("tracing.propagation", error)
 
@@ -126,44 +154,21 @@ class Propagator(TextMapPropagator):
 
         return names
 
-    def _found(self, carrier: C, getter: Getter[C]) -> dict[str, object]:
+    def _found(
+        self, carrier: C, get: Callable[[C, str], list[str] | str | None]
+    ) -> dict[str, object]:
         found: dict[str, object] = {}
         for read in self._readers:
-            found = read(carrier, getter)
+            found = read(carrier, get)
             if found:
                 break
 
         if self._baggage:
-            header = getter.get(carrier, BAGGAGE)
-            if header:
-                found |= baggage_values(",".join(header))
+            headers = get(carrier, BAGGAGE)
+            if headers:
+                found |= baggage_values(_joined(headers))
 
         return found
-
-    def _write(self, carrier: C, context: Context, setter: Setter[C]) -> None:
-        span = context.get(SPAN_KEY)
-        ids = None if span is None else _otel.ids_of(span)
-        if ids is not None:
-            flags, state = _flags_and_state(span)
-            if self._w3c:
-                header = format_traceparent(*ids, flags)
-                setter.set(carrier, TRACEPARENT, header)
-                if state:
-                    setter.set(carrier, TRACESTATE, state)
-
-            if self._xray:
-                passed = str(context.get(XRAY_KEY, ""))
-                header = format_xray(*ids, bool(flags & SAMPLED), passed)
-                setter.set(carrier, XRAY, header)
-
-        if self._baggage and (values := context.get(BAGGAGE_KEY)):
-            origin = context.get(ORIGIN_KEY)
-            header = format_baggage(
-                values if isinstance(values, dict) else {},
-                origin if isinstance(origin, dict) else None,
-            )
-            if header:
-                setter.set(carrier, BAGGAGE, header)
 
 
 def is_default(propagator: TextMapPropagator) -> bool:
@@ -178,42 +183,68 @@ def is_default(propagator: TextMapPropagator) -> bool:
     return {type(part) for part in parts} == _DEFAULTS
 
 
-def _flags_and_state(span: object) -> tuple[int, str]:
-    if isinstance(span, _otel.UnsampledSpan) and span.tracestate is None:
-        return span.flags, ""
+def _baggage_of(context: Context) -> str:
+    values, origin = context.get(BAGGAGE_KEY), context.get(ORIGIN_KEY)
+    return format_baggage(
+        values if isinstance(values, dict) else {},
+        origin if isinstance(origin, dict) else None,
+    )
 
-    made = span.get_span_context()  # type: ignore[attr-defined]
+
+def _joined(headers: list[str] | str) -> str:
+    return headers if headers.__class__ is str else ",".join(headers)
+
+
+def _flags_and_state(span: object) -> tuple[int, str]:
+    if span.__class__ is UnsampledSpan or span.__class__ is RemoteSpan:
+        plain = cast("UnsampledSpan", span)
+        if plain.tracestate is None:
+            return plain.flags, ""
+
+    made = cast("Span", span).get_span_context()
     state = made.trace_state
     text = state.to_header() if isinstance(state, TraceState) and state else ""
-    return int(made.trace_flags), text
+    return made.trace_flags, text
 
 
-def _read_w3c(carrier: C, getter: Getter[C]) -> dict[str, object]:
-    headers = getter.get(carrier, TRACEPARENT)
-    parsed = parse_traceparent(headers[0]) if headers and len(headers) == 1 else None
+def _read_w3c(
+    carrier: C, get: Callable[[C, str], list[str] | str | None]
+) -> dict[str, object]:
+    headers = get(carrier, TRACEPARENT)
+    if headers is None:
+        return {}
+
+    if headers.__class__ is not str:
+        headers = headers[0] if len(headers) == 1 else ""
+
+    parsed = parse_traceparent(str(headers))
     if parsed is None:
         return {}
 
-    states = getter.get(carrier, TRACESTATE)
-    span = _otel.remote_span(*parsed, ",".join(states) if states else None)
-    return {SPAN_KEY: span}
+    states = get(carrier, TRACESTATE)
+    state = _joined(states) if states else None
+    trace_id, span_id, flags = parsed
+    return {SPAN_KEY: RemoteSpan((trace_id, span_id), flags & 3, state)}
 
 
-def _read_xray(carrier: C, getter: Getter[C]) -> dict[str, object]:
+def _read_xray(
+    carrier: C, get: Callable[[C, str], list[str] | str | None]
+) -> dict[str, object]:
     headers = None
     for name in _XRAY_SPELLINGS:  # a plain dict as carrier keeps the case
-        headers = headers or getter.get(carrier, name)
+        headers = headers or get(carrier, name)
 
-    parsed = parse_xray(headers[0]) if headers else None
+    if not headers:
+        return {}
+
+    parsed = parse_xray(headers if isinstance(headers, str) else headers[0])
     if parsed is None:
         return {}
 
-    flags = RANDOM | (SAMPLED if parsed.sampled else 0)
     # A load balancer has no span. OpenTelemetry can continue a trace only from one.
-    parent_id = parsed.parent_id or _otel.new_span_id()
-    found: dict[str, object] = {
-        SPAN_KEY: _otel.remote_span(parsed.trace_id, parent_id, flags, None)
-    }
+    ids = parsed.trace_id, parsed.parent_id or _otel.new_span_id()
+    flags = RANDOM | (SAMPLED if parsed.sampled else 0)
+    found: dict[str, object] = {SPAN_KEY: RemoteSpan(ids, flags)}
     if parsed.sampled is None:
         found[UNDECIDED_KEY] = True
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, SpanKind, TraceState
     from opentelemetry.util.types import Attributes as OtelAttributes
 
+    from svcready._core.identity import AttributeValue
     from svcready.config._sections.tracing import TracingSettings
     from svcready.tracing._attributes import Attributes
     from svcready.tracing._sampling import Decider
@@ -181,13 +182,8 @@ class Provider(TracerProvider):
     """The SDK's provider without what it does to itself at fork."""
 
     def __init__(
-        self,
-        sampler: Sampler,
-        resource: Resource,
-        limits: SpanLimits,
-        resource_again: Callable[[], Resource],
+        self, sampler: Sampler, resource: Resource, limits: SpanLimits
     ) -> None:
-        self._resource_again = resource_again
         super().__init__(
             sampler=sampler,
             resource=resource,
@@ -199,16 +195,19 @@ class Provider(TracerProvider):
         # OTEL_SDK_DISABLED was judged with our settings, which may have overruled it.
         self._disabled = False
 
+    def describe_service(self, resource: Resource) -> None:
+        """Put *resource* on every span that starts from now on."""
+        self._update_resource(resource)
+
     def _handle_fork(self) -> None:
         # The SDK would give the child a random instance id even where one is fixed.
         self._tracers_lock = threading.Lock()
-        self._update_resource(self._resource_again())
 
 
 def build_provider(
     settings: TracingSettings,
     decider: Decider,
-    resource: Callable[[], Mapping[str, str]],
+    resource: Resource,
     sink: SpanSink,
 ) -> Provider:
     """
@@ -217,30 +216,28 @@ def build_provider(
     Args:
         settings: The limits of spans.
         decider: Samples.
-        resource: Says what the service is; asked again in a forked child.
+        resource: Says what the service is.
         sink: Takes finished spans.
     """
+    general = settings.max_attributes
     limits = SpanLimits(
-        max_attributes=settings.max_attributes,
+        max_attributes=general,
         max_events=settings.max_events,
         max_links=settings.max_links,
-        max_span_attributes=settings.max_attributes,
-        max_event_attributes=settings.max_event_attributes,
-        max_link_attributes=settings.max_link_attributes,
+        max_span_attributes=settings.max_span_attributes or general,
+        max_event_attributes=settings.max_event_attributes or general,
+        max_link_attributes=settings.max_link_attributes or general,
         # The sink cuts, after redaction.
         max_attribute_length=SpanLimits.UNSET,
         max_span_attribute_length=SpanLimits.UNSET,
     )
 
-    def again() -> Resource:
-        return resource_of(resource())
-
-    provider = Provider(RuleSampler(decider), again(), limits, again)
+    provider = Provider(RuleSampler(decider), resource, limits)
     provider.add_span_processor(sink)
     return provider
 
 
-def resource_of(attributes: Mapping[str, str]) -> Resource:
+def resource_of(attributes: Mapping[str, AttributeValue]) -> Resource:
     """Return *attributes* and what the SDK says of itself as a resource."""
     return Resource(
         {

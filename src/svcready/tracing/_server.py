@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["ServerTrace", "ServerTracer"]
 
 _COMPONENT = "tracing.server"
-_METHODS = frozenset(
-    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
-)
+_METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+_METHODS |= {"QUERY", "TRACE"}
+_OTHER = "_OTHER"
 
 
 class _Caller(NamedTuple):
@@ -230,9 +230,9 @@ class ServerTracer:
                 token = self._forced.set(int(caller.trace_id, 16))
             else:
                 parent_id = parent_id or new_span_id()
-                values[SPAN_KEY] = _otel.remote_span(
-                    caller.trace_id, parent_id, caller.flags, caller.tracestate
-                )
+                ids = caller.trace_id, parent_id
+                state = caller.tracestate
+                values[SPAN_KEY] = _otel.RemoteSpan(ids, caller.flags & 3, state)
 
         try:
             return self._tracer.start_span(
@@ -251,8 +251,9 @@ class ServerTracer:
     ) -> dict[str, AttributeValue]:
         given: dict[str, object] = {"http.request.method": method, "url.path": path}
         if method not in _METHODS:
-            given["http.request.method"] = "_OTHER"
-            given["http.request.method_original"] = method
+            given["http.request.method"] = _OTHER
+            if method != _OTHER:
+                given["http.request.method_original"] = method
 
         try:
             given.update(describe())
@@ -265,14 +266,15 @@ class ServerTracer:
 def _passing(
     caller: _Caller, trace_id: str, span_id: str, extra: dict[str, object] | None
 ) -> ServerTrace:
-    span = _otel.remote_span(trace_id, span_id, caller.flags, caller.tracestate)
+    ids, flags = (trace_id, span_id), caller.flags & 3
+    span = _otel.RemoteSpan(ids, flags, caller.tracestate)
     values = {**(extra or {}), SPAN_KEY: span}
-    return ServerTrace((trace_id, span_id), caller.flags, Context(values), caller.asked)
+    return ServerTrace(ids, flags, Context(values), caller.asked)
 
 
 def _links(left: _Caller | None) -> list[Link]:
     if left is None or left.trace_id is None or left.parent_id is None:
         return []
 
-    span = _otel.remote_span(left.trace_id, left.parent_id, left.flags, None)
+    span = _otel.RemoteSpan((left.trace_id, left.parent_id), left.flags & 3)
     return [Link(span.get_span_context())]

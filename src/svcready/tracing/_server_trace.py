@@ -100,7 +100,7 @@ class ServerTrace:
         self, route: str | None, status: int | None, error: BaseException | None
     ) -> None:
         """
-        End the request's span, in whichever thread or task.
+        End the request's span; what runs until `deactivate` still has its ids.
 
         Args:
             route: The route's template; None if nothing matched.

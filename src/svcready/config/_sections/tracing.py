@@ -163,6 +163,12 @@ _MILLISECONDS = Kind(
     "duration", _parse_milliseconds, "milliseconds, or a number with ms or s"
 )
 _LIMIT = integer(1, math.inf)
+_LIMIT_OR_NONE: Kind[int | None] = Kind(
+    "integer",
+    _LIMIT.parse,
+    _LIMIT.allowed,
+    show=lambda value: "" if value is None else str(value),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,11 +252,26 @@ class TracingSettings:
     max_attributes: int = setting(
         128,
         _LIMIT,
-        "Attributes of a span at most",
-        standards=(
-            standard("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", _LIMIT),
-            standard("OTEL_ATTRIBUTE_COUNT_LIMIT", _LIMIT),
-        ),
+        "Attributes of a span, event or link at most",
+        standards=(standard("OTEL_ATTRIBUTE_COUNT_LIMIT", _LIMIT),),
+    )
+    max_span_attributes: int | None = setting(
+        None,
+        _LIMIT_OR_NONE,
+        "Attributes of a span at most instead",
+        standards=(standard("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", _LIMIT_OR_NONE),),
+    )
+    max_event_attributes: int | None = setting(
+        None,
+        _LIMIT_OR_NONE,
+        "Attributes of an event at most instead",
+        standards=(standard("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", _LIMIT_OR_NONE),),
+    )
+    max_link_attributes: int | None = setting(
+        None,
+        _LIMIT_OR_NONE,
+        "Attributes of a link at most instead",
+        standards=(standard("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", _LIMIT_OR_NONE),),
     )
     max_events: int = setting(
         128,
@@ -264,30 +285,15 @@ class TracingSettings:
         "Links of a span at most",
         standards=(standard("OTEL_SPAN_LINK_COUNT_LIMIT", _LIMIT),),
     )
-    max_event_attributes: int = setting(
-        128,
-        _LIMIT,
-        "Attributes of an event at most",
-        standards=(
-            standard("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", _LIMIT),
-            standard("OTEL_ATTRIBUTE_COUNT_LIMIT", _LIMIT),
-        ),
-    )
-    max_link_attributes: int = setting(
-        128,
-        _LIMIT,
-        "Attributes of a link at most",
-        standards=(
-            standard("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", _LIMIT),
-            standard("OTEL_ATTRIBUTE_COUNT_LIMIT", _LIMIT),
-        ),
-    )
     max_value_chars: int = setting(
         16384,
         _LIMIT,
         "Characters of an attribute's text at most; longer ones are cut",
-        standards=(
-            standard("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", _LIMIT),
-            standard("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", _LIMIT),
-        ),
+        standards=(standard("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", _LIMIT),),
+    )
+    max_span_value_chars: int | None = setting(
+        None,
+        _LIMIT_OR_NONE,
+        "Characters of a span attribute's text at most instead",
+        standards=(standard("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", _LIMIT_OR_NONE),),
     )
