@@ -9,13 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready._core.identity import (
-    Identity,
-    parse_attributes,
-    platform_of,
-    read_small_file,
-    resolve_identity,
-)
+from svcready._core.identity import Identity, parse_attributes, resolve_identity
+from svcready._core.surroundings import platform_of, read_small_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready._core.identity import platform_of, read_small_file
+from svcready._core.surroundings import platform_of, read_small_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
-    from svcready._core.identity import AttributeValue
+    from svcready._core.surroundings import AttributeValue
 
 __all__ = ["Fetch", "Found", "fetch_local", "look_up"]
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from svcready._core.identity import parse_attributes
+from svcready.config._parsers import (
+    BYTES,
+    MOST_BOUNDS,
+    SECONDS,
+    PartlyWrongError,
+    amount,
+    parse_bounds,
+    parse_flag,
+    parse_names,
+    parse_number,
+    parse_pairs,
+    parse_rate,
+    parse_ratio,
+    parse_text,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,33 +51,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"0", "false", "no", "off"}
-_AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z]*)\s*")
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_SECONDS |= {"d": 86400.0, "us": 1e-6}
-_BYTES = {"": 1, "b": 1, "k": 1024, "kib": 1024, "kb": 1000, "m": 1024**2}
-_BYTES |= {"mib": 1024**2, "mb": 1000**2, "g": 1024**3, "gib": 1024**3, "gb": 1000**3}
-_PER = {"s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0}
-_PER |= {"h": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0}
 _LONGEST_DAYS = 366 * 100
-_LONGEST_NUMBER = 64
-_MOST_BOUNDS = 200
-
-
-class PartlyWrongError(ValueError):
-    """
-    Some entries of a list are wrong and the others can be used.
-
-    Args:
-        value: What is left when the wrong entries are taken out.
-        wrong: The wrong entries, as they were written.
-    """
-
-    def __init__(self, value: object, wrong: tuple[str, ...]) -> None:
-        self.value = value
-        self.wrong = wrong
-        super().__init__(wrong)
 
 
 class Kind(Generic[T]):
@@ -98,122 +85,6 @@ class Kind(Generic[T]):
         self.show = show
 
 
-def _parse_flag(raw: object) -> bool:
-    if isinstance(raw, bool):
-        return raw
-
-    word = str(raw).strip().lower()
-    if word in _TRUE:
-        return True
-
-    if word in _FALSE:
-        return False
-
-    raise ValueError(word)
-
-
-def _parse_text(raw: object) -> str:
-    if not isinstance(raw, str):
-        raise ValueError(raw)  # noqa: TRY004 - one kind of error means "not allowed"
-
-    text = raw.strip()
-    if not text.isprintable():  # line breaks, escapes, undecodable bytes of the system
-        raise ValueError(raw)
-
-    return text
-
-
-def _parse_names(raw: object) -> tuple[str, ...]:
-    parts = raw.split(",") if isinstance(raw, str) else raw
-    if not isinstance(parts, list | tuple):
-        raise ValueError(raw)  # noqa: TRY004
-
-    return tuple(text for part in parts if (text := _parse_text(part)))
-
-
-def _parse_number(raw: object) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise ValueError(raw)  # noqa: TRY004 - a value's fault, whatever its type
-
-    if isinstance(raw, str) and len(raw) > _LONGEST_NUMBER:
-        raise ValueError(raw)
-
-    try:
-        value = float(raw)
-    except OverflowError as error:  # a whole number of hundreds of digits in a file
-        raise ValueError(raw) from error
-
-    if not math.isfinite(value):
-        raise ValueError(raw)
-
-    return value
-
-
-def _parse_ratio(raw: object) -> float:
-    if isinstance(raw, str) and raw.strip().endswith("%"):
-        return _within(_parse_number(raw.strip()[:-1]) / 100.0, 0.0, 1.0)
-
-    return _within(_parse_number(raw), 0.0, 1.0)
-
-
-def _amount(raw: object, units: dict[str, float] | dict[str, int]) -> float:
-    if not isinstance(raw, str):
-        return _parse_number(raw)
-
-    match = _AMOUNT.fullmatch(raw) if len(raw) <= _LONGEST_NUMBER else None
-    if match is None or match[2].lower() not in units:
-        raise ValueError(raw)
-
-    return _parse_number(match[1]) * units[match[2].lower()]
-
-
-def _parse_rate(raw: object) -> float:
-    if not isinstance(raw, str) or "/" not in raw:
-        return _within(_parse_number(raw), 0.0, math.inf)
-
-    times, _, per = raw.partition("/")
-    if per.strip().lower() not in _PER:
-        raise ValueError(raw)
-
-    return _within(_parse_number(times), 0.0, math.inf) / _PER[per.strip().lower()]
-
-
-def _parse_bounds(raw: object) -> tuple[float, ...]:
-    parts = raw.split(",") if isinstance(raw, str) else raw
-    if not isinstance(parts, list | tuple) or not 1 <= len(parts) <= _MOST_BOUNDS:
-        raise ValueError(raw)
-
-    bounds = tuple(_parse_number(part) for part in parts)
-    if any(low >= high for low, high in pairwise(bounds)):
-        raise ValueError(raw)
-
-    return bounds
-
-
-def _parse_pairs(raw: object) -> tuple[tuple[str, str], ...]:
-    wrong: list[str] = []
-    if isinstance(raw, str):
-        pairs, wrong = parse_attributes(raw)
-    elif isinstance(raw, Mapping | tuple):
-        given = raw.items() if isinstance(raw, Mapping) else raw
-        pairs = {_parse_text(key): _parse_text(value) for key, value in given}
-    else:
-        raise ValueError(raw)  # noqa: TRY004
-
-    value = tuple(pairs.items())
-    if wrong:
-        raise PartlyWrongError(value, tuple(wrong))
-
-    return value
-
-
-def _within(value: float, low: float, high: float) -> float:
-    if not low <= value <= high:
-        raise ValueError(value)
-
-    return value
-
-
 def _range(low: float, high: float) -> str:
     return f"from {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
 
@@ -223,7 +94,7 @@ def choice(*words: str) -> Kind[str]:
     spelt = {word.lower(): word for word in words}
 
     def parse(raw: object) -> str:
-        word = _parse_text(raw).lower()
+        word = parse_text(raw).lower()
         if word not in spelt:
             raise ValueError(raw)
 
@@ -237,7 +108,7 @@ def words(*known: str) -> Kind[tuple[str, ...]]:
     spelt = {word.lower(): word for word in known}
 
     def parse(raw: object) -> tuple[str, ...]:
-        given = _parse_names(raw)
+        given = parse_names(raw)
         wrong = tuple(word for word in given if word.lower() not in spelt)
         value = tuple(spelt[word.lower()] for word in given if word.lower() in spelt)
         if wrong:
@@ -260,7 +131,7 @@ def matching(pattern: str, allowed: str, *, lower: bool = False) -> Kind[str]:
     compiled = re.compile(pattern)
 
     def parse(raw: object) -> str:
-        text = _parse_text(raw)
+        text = parse_text(raw)
         text = text.lower() if lower else text
         if not compiled.fullmatch(text):
             raise ValueError(raw)
@@ -274,7 +145,7 @@ def integer(low: int = 0, high: float = math.inf, unit: str = "") -> Kind[int]:
     """Return the kind of whole numbers between two bounds, both included."""
 
     def parse(raw: object) -> int:
-        value = _within(_parse_number(raw), low, high)
+        value = within(parse_number(raw), low, high)
         if value != int(value):
             raise ValueError(raw)
 
@@ -287,7 +158,7 @@ def number(low: float = 0.0, high: float = math.inf, unit: str = "") -> Kind[flo
     """Return the kind of numbers between two bounds, both included."""
     return Kind(
         "number",
-        lambda raw: _within(_parse_number(raw), low, high),
+        lambda raw: within(parse_number(raw), low, high),
         f"a number {_range(low, high)}",
         unit=unit,
         show=lambda value: f"{value:g}",
@@ -301,7 +172,7 @@ def duration(low: float = 0.0, high: float = _LONGEST_DAYS * 86400.0) -> Kind[fl
         if isinstance(raw, timedelta):
             raw = raw.total_seconds()
 
-        return _within(_amount(raw, _SECONDS), low, high)
+        return within(amount(raw, SECONDS), low, high)
 
     bounds = "" if high > 10 * 365 * 86400 else f" up to {high:g} s"
     allowed = f"seconds, or a number with ms, s, m, h or d{bounds}"
@@ -313,7 +184,7 @@ def size(low: int = 0, high: float = math.inf) -> Kind[int]:
     """Return the kind of sizes in bytes between two bounds, both included."""
     return Kind(
         "size",
-        lambda raw: int(_within(_amount(raw, _BYTES), low, high)),
+        lambda raw: int(within(amount(raw, BYTES), low, high)),
         f"bytes, or a number with KiB, MiB or GiB, {_range(low, high)}",
         unit="bytes",
     )
@@ -321,35 +192,35 @@ def size(low: int = 0, high: float = math.inf) -> Kind[int]:
 
 FLAG: Kind[bool] = Kind(
     "flag",
-    _parse_flag,
+    parse_flag,
     "true/false, yes/no, on/off or 1/0",
     show=lambda value: "true" if value else "false",
 )
-TEXT: Kind[str] = Kind("text", _parse_text, "printable text")
+TEXT: Kind[str] = Kind("text", parse_text, "printable text")
 NAMES: Kind[tuple[str, ...]] = Kind(
-    "list", _parse_names, "a list separated by commas", show=",".join
+    "list", parse_names, "a list separated by commas", show=",".join
 )
 PAIRS: Kind[tuple[tuple[str, str], ...]] = Kind(
     "pairs",
-    _parse_pairs,
+    parse_pairs,
     "key=value pairs separated by commas, percent-encoded",
     show=lambda pairs: ",".join(f"{key}={value}" for key, value in pairs),
 )
 BOUNDS: Kind[tuple[float, ...]] = Kind(
     "bounds",
-    _parse_bounds,
-    f"up to {_MOST_BOUNDS} ascending numbers separated by commas",
+    parse_bounds,
+    f"up to {MOST_BOUNDS} ascending numbers separated by commas",
     show=lambda bounds: ",".join(f"{bound:g}" for bound in bounds),
 )
 RATE: Kind[float] = Kind(
     "rate",
-    _parse_rate,
+    parse_rate,
     "times per second, or a number with /s, /m, /h or /d",
     unit="1/s",
     show=lambda value: f"{value:g}",
 )
 RATIO: Kind[float] = Kind(
-    "ratio", _parse_ratio, "5% or 0.05, from 0 to 1", show=lambda value: f"{value:g}"
+    "ratio", parse_ratio, "5% or 0.05, from 0 to 1", show=lambda value: f"{value:g}"
 )
 COUNT = integer()
 DURATION = duration()

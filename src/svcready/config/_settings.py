@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from svcready.config._origins import Origin
     from svcready.config._problems import Problem
 
-__all__ = ["Inputs", "Settings"]
+__all__ = ["RELAXED", "Inputs", "Settings"]
 
 
 class Inputs(NamedTuple):
