@@ -48,7 +48,11 @@ class ContextRecord(NamedTuple):
 
 
 def begun(
-    request_id: str, correlation_id: str, trace_id: str, span_id: str, sampled: bool
+    request_id: str,
+    correlation_id: str,
+    trace_id: str,
+    span_id: str,
+    sampled: bool,  # noqa: FBT001 - a keyword would cost as much as the rest
 ) -> ContextRecord:
     """Return the record of a request that begins; the constructor's hot path."""
     ids = (request_id, correlation_id, trace_id, span_id, sampled, _NO_FIELDS)

@@ -6,13 +6,14 @@ import re
 from random import getrandbits
 from typing import TYPE_CHECKING
 
-from svcready._core.context import ContextRecord, activate, begun, deactivate
+from svcready._core.context import activate, begun, deactivate
 from svcready._core.guard import report_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextvars import Token
 
+    from svcready._core.context import ContextRecord
     from svcready.adapters._plan import RequestPlan
     from svcready.metrics._http import Level
     from svcready.tracing._server import ServerTrace

@@ -78,7 +78,7 @@ class RequestPlan:
         now: Callable[[], float],
         tracer: ServerTracer,
         access: AccessLog | None,
-        log_error: Callable[[BaseException], None],
+        log_error: Callable[[BaseException], object],
         metrics: HttpMetrics | None,
         ops: OpsSurface,
         serving: Serving,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from svcready._core.clock import Clock
-    from svcready.tracing import SpanRecord
+    from svcready.tracing._view import SpanRecord
 
 __all__ = ["Harness", "running"]
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from svcready.config._kinds import duration
+from svcready.config._setting import setting
+
 __all__ = ["LifecycleSettings"]
+
+_HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,4 +19,19 @@ class LifecycleSettings:
 
     section: ClassVar[str] = "LIFECYCLE"
 
-    """No settings yet."""
+    drain_delay_s: float = setting(
+        5.0,
+        duration(0.0, _HOUR_S),
+        "Requests are still accepted this long after readiness began to fail",
+        relaxed=0.0,
+    )
+    drain_timeout_s: float = setting(
+        15.0,
+        duration(0.0, _HOUR_S),
+        "How long requests in flight may take to end after that",
+    )
+    flush_timeout_s: float = setting(
+        5.0,
+        duration(0.0, _HOUR_S),
+        "How long sending the last telemetry may take in all",
+    )

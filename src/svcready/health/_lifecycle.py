@@ -1,0 +1,67 @@
+"""The life of a service: starting, ready, draining, stopped."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from svcready._core import events
+from svcready.health._events import LifecycleChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready._core.clock import Clock
+
+__all__ = ["Lifecycle"]
+
+_ORDER = ("starting", "ready", "draining", "stopped")
+
+
+class Lifecycle:
+    """
+    Where in its life the service is; it only ever goes on.
+
+    Args:
+        clock: Stamps the transitions.
+        on_change: Called after each transition, before its event is published, on the
+            thread that asked for it.
+    """
+
+    def __init__(self, clock: Clock, on_change: Callable[[], None]) -> None:
+        self.state = _ORDER[0]
+        """`starting`, `ready`, `draining` or `stopped`."""
+        self.since_ns = clock.time_ns()
+        """Wall time of the last transition."""
+        self._clock = clock
+        self._on_change = on_change
+        self._lock = threading.Lock()
+
+    def ready(self) -> bool:
+        """Take requests from now on; False if that was so or is over."""
+        return self._go_on_to("ready")
+
+    def drain(self) -> bool:
+        """Take no more new requests; False if that was so or is over."""
+        return self._go_on_to("draining")
+
+    def stop(self) -> bool:
+        """Do nothing any more; False if that was so."""
+        return self._go_on_to("stopped")
+
+    def after_fork(self) -> None:
+        """Make the lock anew in a child; the state is inherited."""
+        self._lock = threading.Lock()
+
+    def _go_on_to(self, state: str) -> bool:
+        with self._lock:
+            before = self.state
+            if _ORDER.index(state) <= _ORDER.index(before):
+                return False
+
+            self.state = state
+            self.since_ns = self._clock.time_ns()
+
+        self._on_change()
+        events.publish(LifecycleChanged(before, state))
+        return True

@@ -1,0 +1,110 @@
+"""The private threads on which synchronous checks run."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+from svcready._core.guard import report_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["DaemonPool", "Pool", "spawn_daemon"]
+
+
+class Pool(Protocol):
+    """What runs synchronous checks."""
+
+    def submit(self, job: Callable[[], None], then: Callable[[], None]) -> bool:
+        """
+        Run *job* on a thread of its own.
+
+        Args:
+            job: Never raises.
+            then: Called after it, when the thread is free again.
+
+        Returns:
+            False if no thread is free.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end with their job."""
+        ...
+
+
+def spawn_daemon(target: Callable[[], None], name: str) -> bool:
+    """Start a daemon thread; False where the interpreter starts none any more."""
+    try:
+        threading.Thread(target=target, name=name, daemon=True).start()
+    except RuntimeError as error:
+        report_fault("health", error)
+        return False
+
+    return True
+
+
+class DaemonPool:
+    """
+    At most *cap* daemon threads, started when needed and kept.
+
+    They are daemons, unlike an executor's, because a check that hangs for ever must
+    not keep the process from exiting.
+
+    Args:
+        cap: The most threads at a time.
+        spawn: Starts a thread.
+    """
+
+    def __init__(
+        self, cap: int, spawn: Callable[[Callable[[], None], str], bool] = spawn_daemon
+    ) -> None:
+        self._cap = cap
+        self._spawn = spawn
+        self._jobs: SimpleQueue[tuple[Callable[[], None], Callable[[], None]] | None]
+        self._jobs = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, job: Callable[[], None], then: Callable[[], None]) -> bool:
+        """Run *job* and *then* on a free or new thread; False if there is none."""
+        with self._lock:
+            starts = self._idle == 0
+            if self._closed or (starts and self._threads >= self._cap):
+                return False
+
+            if starts:
+                self._threads += 1
+            else:
+                self._idle -= 1
+
+        if starts and not self._spawn(self._work, "svcready-check"):
+            with self._lock:
+                self._threads -= 1
+
+            return False
+
+        self._jobs.put((job, then))
+        return True
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end with their job."""
+        with self._lock:
+            self._closed = True
+            threads = self._threads
+
+        for _ in range(threads):
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            job, then = item
+            job()
+            with self._lock:
+                self._idle += 1
+
+            then()
