@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from sphinx.util.docutils import SphinxDirective
 
+from svcready.config import reference_markdown
+
 if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
-
-SOURCE = "svcready.config.reference"
-"""Has `markdown() -> str`, sections as headings and a table beneath each."""
 
 MARKER = "```{settings}\n```"
 
@@ -41,14 +39,5 @@ def keep_for_twins(app: Sphinx) -> None:
 
 
 def settings_as_markdown() -> str:
-    """Ask the package for its reference, which an older one may not have."""
-    try:
-        reference = importlib.import_module(SOURCE)
-    except ModuleNotFoundError as error:
-        if error.name != SOURCE:
-            raise
-
-        return "This version of svcready has no generated reference."
-
-    text: str = reference.markdown()
-    return text
+    """Return the reference, sections as headings and a table beneath each."""
+    return reference_markdown()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from hashlib import blake2s
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from svcready._core import fork
@@ -91,6 +90,8 @@ def name_of(function: Callable[..., object]) -> str:
     name = _UNFIT.sub("_", name)
     if len(name) <= _MAX_NAME:
         return name
+
+    from hashlib import blake2s  # loads OpenSSL, for long names only
 
     digest = blake2s(name.encode(), digest_size=4).hexdigest()
     return f"{name[-_KEPT_TAIL:]}-{digest}"

@@ -128,12 +128,11 @@ def matching(pattern: str, allowed: str, *, lower: bool = False) -> Kind[str]:
         allowed: What it means, in words.
         lower: Fold to lower case first.
     """
-    compiled = re.compile(pattern)
 
     def parse(raw: object) -> str:
         text = parse_text(raw)
         text = text.lower() if lower else text
-        if not compiled.fullmatch(text):
+        if not re.fullmatch(pattern, text):  # compiled when first needed, then kept
             raise ValueError(raw)
 
         return text

@@ -26,11 +26,11 @@ __all__ = [
 _MOST_REPORTED = 100
 # Kubernetes tells every container of a service called `svcready-demo` by
 # SVCREADY_DEMO_SERVICE_HOST, SVCREADY_DEMO_PORT, SVCREADY_DEMO_PORT_80_TCP_ADDR, ...
-_LINK = re.compile(
+_LINK = (
     r"SVCREADY_\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?"
     r"|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
-_LINK_VALUE = re.compile(r"(?:tcp|udp|sctp)://[0-9a-fA-F.:\[\]]{1,64}")
+_LINK_VALUE = r"(?:tcp|udp|sctp)://[0-9a-fA-F.:\[\]]{1,64}"
 
 
 def named_variables(
@@ -150,10 +150,10 @@ def _is_link(name: str, environ: Mapping[str, str]) -> bool:
     if len(name) > 256:
         return False
 
-    if name.endswith("_PORT") and _LINK_VALUE.fullmatch(environ[name]):
+    if name.endswith("_PORT") and re.fullmatch(_LINK_VALUE, environ[name]):
         return True
 
-    return _LINK.fullmatch(name) is not None
+    return re.fullmatch(_LINK, name) is not None
 
 
 def _split(key: object) -> tuple[str, str, str]:

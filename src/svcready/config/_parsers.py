@@ -28,7 +28,7 @@ __all__ = [
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
-_AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z]*)\s*")
+_AMOUNT = r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z]*)\s*"
 SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 SECONDS |= {"d": 86400.0, "us": 1e-6}
 BYTES = {"": 1, "b": 1, "k": 1024, "kib": 1024, "kb": 1000, "m": 1024**2}
@@ -122,7 +122,7 @@ def amount(raw: object, units: dict[str, float] | dict[str, int]) -> float:
     if not isinstance(raw, str):
         return parse_number(raw)
 
-    match = _AMOUNT.fullmatch(raw) if len(raw) <= _LONGEST_NUMBER else None
+    match = re.fullmatch(_AMOUNT, raw) if len(raw) <= _LONGEST_NUMBER else None
     if match is None or match[2].lower() not in units:
         raise ValueError(raw)
 
