@@ -67,7 +67,9 @@ def connect(pillars: Pillars) -> Callable[[], None]:
         undo += _count(pillars, pillars.metrics)
 
     if pillars.logging is not None:
-        undo += _log(pillars.logging, pillars.clock.monotonic)
+        undo += _log_resilience(pillars.logging, pillars.clock.monotonic)
+        undo += _log_health(pillars.logging)
+        undo += _log_metrics(pillars.logging)
 
     undo += _mark_spans(pillars.tracing)
     if pillars.health is not None and pillars.resilience is not None:
@@ -140,40 +142,16 @@ class _Sparingly:
         return self._held.pop(subject, 0)
 
 
-def _log(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], None]]:
+def _log_resilience(
+    logs: LogPillar, now: Callable[[], float]
+) -> list[Callable[[], None]]:
     sparingly = _Sparingly(now)
-
-    def retried(word: str, level: str, e: _Retry) -> None:
-        event = f"retry.{type(e).__name__.removeprefix('Retry').lower()}"
-        held = sparingly.ask(event, e.name)
-        if held is not None:
-            more = {"not_logged": held} if held else {}
-            logs.event(
-                f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
-            )
 
     def moved(e: BreakerMoved) -> None:
         logs.event(
             f"circuit breaker {e.name} is {e.after.replace('_', ' ')}",
             "WARNING" if e.after in _WORSE else "INFO",
             event="circuit_breaker.moved",
-            **e._asdict(),
-        )
-
-    def changed(e: CheckChanged) -> None:
-        better = e.after == "pass" or (e.before, e.after) == ("fail", "warn")
-        logs.event(
-            f"health check {e.name} {_VERBS.get(e.after, e.after)}",
-            "INFO" if better else "WARNING",
-            event="health.check_changed",
-            **e._asdict(),
-        )
-
-    def gone_on(e: LifecycleChanged) -> None:
-        logs.event(
-            f"service is {e.after}",
-            "INFO",
-            event="lifecycle.changed",
             **e._asdict(),
         )
 
@@ -186,6 +164,43 @@ def _log(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], None]]:
             **e._asdict(),
         )
 
+    def retried(word: str, level: str, e: _Retry) -> None:
+        event = f"retry.{type(e).__name__.removeprefix('Retry').lower()}"
+        held = sparingly.ask(event, e.name)
+        if held is not None:
+            more = {"not_logged": held} if held else {}
+            logs.event(
+                f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
+            )
+
+    return [
+        subscribe(BreakerMoved, moved),
+        subscribe(BreakerStarved, starved),
+        subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
+        subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
+        subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
+    ]
+
+
+def _log_health(logs: LogPillar) -> list[Callable[[], None]]:
+    def changed(e: CheckChanged) -> None:
+        better = e.after == "pass" or (e.before, e.after) == ("fail", "warn")
+        logs.event(
+            f"health check {e.name} {_VERBS.get(e.after, e.after)}",
+            "INFO" if better else "WARNING",
+            event="health.check_changed",
+            **e._asdict(),
+        )
+
+    def gone_on(e: LifecycleChanged) -> None:
+        logs.event(
+            f"service is {e.after}", "INFO", event="lifecycle.changed", **e._asdict()
+        )
+
+    return [subscribe(CheckChanged, changed), subscribe(LifecycleChanged, gone_on)]
+
+
+def _log_metrics(logs: LogPillar) -> list[Callable[[], None]]:
     def capped(e: SeriesCapped) -> None:
         logs.event(
             f"metric {e.metric} reached its limit of series; further ones are counted "
@@ -205,17 +220,7 @@ def _log(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], None]]:
             **e._asdict(),
         )
 
-    return [
-        subscribe(BreakerMoved, moved),
-        subscribe(BreakerStarved, starved),
-        subscribe(CheckChanged, changed),
-        subscribe(LifecycleChanged, gone_on),
-        subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
-        subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
-        subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
-        subscribe(SeriesCapped, capped),
-        subscribe(FamilyShadowed, shadowed),
-    ]
+    return [subscribe(SeriesCapped, capped), subscribe(FamilyShadowed, shadowed)]
 
 
 def _mark_spans(traces: TracePillar) -> list[Callable[[], None]]:

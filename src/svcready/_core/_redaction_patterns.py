@@ -145,7 +145,7 @@ def replace_cookie(text: str) -> str:
 
 def replace_private_key(text: str) -> str:
     """Hide PEM blocks of private keys (RFC 7468), cut ones to the end of the text."""
-    parts = []
+    parts: list[str] = []
     start = 0
     while match := _BEGIN.search(text, start):
         parts += (text[start : match.start()], marker("private-key"))
@@ -170,7 +170,7 @@ def replace_pairs(
         is_secret: Tells whether a key's value must not be shown.
         hidden: What to write in its place.
     """
-    parts = []
+    parts: list[str] = []
     start = 0
     cut = 0
     search = _KEY_AND_SIGN.search

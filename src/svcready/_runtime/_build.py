@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from svcready._core.identity import resolve_identity
 from svcready._core.redaction import Redactor
-from svcready.admin import OpsSurface, TokenGate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +27,6 @@ __all__ = [
     "identity",
     "logging",
     "metrics",
-    "ops",
     "redactor",
     "resilience",
     "tracing",
@@ -134,7 +132,8 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
     return ResiliencePillar(
         settings.resilience,
         clock=runtime.clock,
-        policy_values=lambda name: settings.named.values("POLICY", name),
+        # Read through the runtime, whose settings a changed file replaces.
+        policy_values=lambda name: runtime.settings.named.values("POLICY", name),
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
     )
 
@@ -154,26 +153,8 @@ def health(runtime: Runtime) -> HealthPillar | None:
         version=runtime.identity.version,
         clock=runtime.clock,
         redactor=runtime.redactor,
-        check_values=lambda name: settings.named.values("CHECK", name),
+        check_values=lambda name: runtime.settings.named.values("CHECK", name),
         groups=_groups(settings),
-    )
-
-
-def ops(runtime: Runtime) -> OpsSurface:
-    """Make the operator's surface over what is switched on."""
-    settings = runtime.settings
-    tokens = settings.admin.tokens
-    return OpsSurface(
-        health=runtime.health,
-        metrics=runtime.metrics if settings.prometheus.enabled else None,
-        gate=TokenGate(
-            tokens,
-            configured=bool(tokens),
-            open_to_loopback=runtime.development,
-        ),
-        admin=settings.admin.enabled,
-        details=settings.health.details,
-        prefix=settings.http.path_prefix,
     )
 
 

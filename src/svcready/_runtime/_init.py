@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from svcready._core import fork
 from svcready._runtime._cells import current, put_in_force
 from svcready._runtime._runtime import Runtime
-from svcready.config import load
-from svcready.errors import ConfigurationError
+from svcready._transport.aws import SecretResolver
+from svcready.config import load, raise_if_any
+from svcready.config._kinds import DURATION
+from svcready.config._sections import CoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,25 +74,13 @@ def init(
         service=service,
         version=version,
         environment=environment,
+        resolve_secret=SecretResolver(_init_timeout_s()),
     )
-    if wanted.core.strict and wanted.problems:
-        raise ConfigurationError(tuple(str(problem) for problem in wanted.problems))
+    if wanted.core.strict:
+        raise_if_any(wanted.problems)
 
     with _lock:
-        runtime = current()
-        if runtime is None:
-            runtime = _replace(None, wanted)
-        elif differing := wanted.changed_from(runtime.settings):
-            if reconfigure:
-                runtime = _replace(runtime, wanted)
-            else:
-                warnings.warn(
-                    "svcready.init() was called before with another configuration, "
-                    f"which stays in force; differing: {', '.join(differing)} "
-                    "(pass reconfigure=True to replace it)",
-                    stacklevel=2,
-                )
-
+        runtime = _settle(current(), wanted, reconfigure=reconfigure)
         if app is not None:
             runtime.attach(app)
         elif not runtime.frameworks:
@@ -112,6 +102,35 @@ def shutdown(timeout: float | None = None) -> None:
 
     if runtime is not None:
         runtime.close(timeout)
+
+
+def _settle(runtime: Runtime | None, wanted: Settings, *, reconfigure: bool) -> Runtime:
+    """Return the runtime to go on with: the one there is, or a new one."""
+    if runtime is None:
+        return _replace(None, wanted)
+
+    differing = wanted.changed_from(runtime.settings)
+    if not differing:
+        return runtime
+
+    if reconfigure:
+        return _replace(runtime, wanted)
+
+    warnings.warn(
+        "svcready.init() was called before with another configuration, which stays in "
+        f"force; differing: {', '.join(differing)} (pass reconfigure=True to replace "
+        "it)",
+        stacklevel=3,
+    )
+    return runtime
+
+
+def _init_timeout_s() -> float:
+    """Return how long secrets may take; needed before the settings are there."""
+    try:
+        return DURATION.parse(os.environ["SVCREADY_CORE_INIT_TIMEOUT_S"])
+    except (KeyError, ValueError):
+        return CoreSettings().init_timeout_s
 
 
 def _replace(before: Runtime | None, settings: Settings) -> Runtime:

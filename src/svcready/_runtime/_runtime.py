@@ -11,7 +11,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready._core.worker import Worker
-from svcready._runtime import _build, _exit, _summary
+from svcready._runtime import _background, _build, _exit, _summary
 from svcready._runtime._cells import renew_plans
 from svcready.errors import DeclarationError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from svcready._core.clock import Clock
+    from svcready._core.identity import Identity
     from svcready.config import Settings
 
 __all__ = ["Runtime", "Serving"]
@@ -83,9 +84,11 @@ class Runtime:
         self.logging = _build.logging(self)
         self.resilience = _build.resilience(self)
         self.health = _build.health(self)
-        self.ops = _build.ops(self)
         self.draining = False
         self.frameworks: list[str] = []
+        """The frameworks whose applications are attached."""
+        self.public: frozenset[str] = frozenset()
+        """The operator's paths that anybody may ask, as an adapter serves them."""
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
         self._ready = False
@@ -109,6 +112,7 @@ class Runtime:
                 pillar.start()
 
         self._disconnect = _wiring.connect(self)
+        _background.schedule(self, self._worker)
         _exit.watch(self)
 
     def attach(self, app: object) -> None:
@@ -167,6 +171,26 @@ class Runtime:
 
         with guard("runtime.summary"):
             _summary.announce(self)
+
+    def identify(self, identity: Identity) -> None:
+        """Put what is known by now of the service's identity on all signals."""
+        self.identity = identity
+        self.tracing.use_identity(identity)
+        if self.metrics is not None:
+            self.metrics.use_identity(identity)
+
+        if self.logging is not None:
+            self.logging.identify(identity)
+
+    def apply_reloaded(self) -> None:
+        """Put the reloadable settings in force after the file has changed."""
+        if self.resilience is not None:
+            self.resilience.reload()
+
+        if self.health is not None:
+            self.health.reload()
+
+        renew_plans()
 
     def drain(self) -> None:
         """Take note that the process was told to end: readiness fails from now on."""
@@ -276,3 +300,5 @@ class Runtime:
 
     def _after_fork(self) -> None:
         self._ready = False
+        self.draining = False
+        self.identify(self.identity.in_child())

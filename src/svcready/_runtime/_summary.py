@@ -41,7 +41,7 @@ def collect(runtime: Runtime) -> dict[str, object]:
         facts["resilience"] = {"policies": list(runtime.resilience.names())}
 
     if runtime.frameworks and settings.http.enabled:
-        facts["public"] = sorted(runtime.ops.public)
+        facts["public"] = sorted(runtime.public)
 
     problems = runtime.problems()
     if problems:
@@ -88,7 +88,7 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
         f"svcready {version('svcready')} | {who} | {identity.environment} | "
         f"{frameworks}"
     )
-    public = sorted(runtime.ops.public)
+    public = sorted(runtime.public)
     if runtime.frameworks and public:
         yield f"  answers    {' '.join(public)}"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.adapters._lifecycle import Request
+from svcready.admin import build_surface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -230,13 +231,15 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         return None
 
     logs = runtime.logging
+    ops = build_surface(runtime)
+    runtime.public = ops.public
     return RequestPlan(
         now=runtime.clock.monotonic,
         tracer=runtime.tracing.server,
         access=logs.access_log() if logs is not None and http.access_log else None,
         log_error=_log_nothing if logs is None else logs.log_exception,
         metrics=None if runtime.metrics is None else runtime.metrics.http,
-        ops=runtime.ops,
+        ops=ops,
         serving=runtime,
         redact_query=runtime.redact_query,
         request_id_header=http.request_id_header,

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from svcready.admin._access import Admission, TokenGate
+from svcready.admin._build import build_surface
 from svcready.admin._surface import OpsRequest, OpsResponse, OpsSurface
 
-__all__ = ["Admission", "OpsRequest", "OpsResponse", "OpsSurface", "TokenGate"]
+__all__ = [
+    "Admission",
+    "OpsRequest",
+    "OpsResponse",
+    "OpsSurface",
+    "TokenGate",
+    "build_surface",
+]

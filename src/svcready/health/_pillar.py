@@ -257,6 +257,11 @@ class HealthPillar:
             "loop": self.settings.loop,
         }
 
+    def reload(self) -> None:
+        """Tune every check again, because the operator's values may have changed."""
+        if self._is_open and self.settings.enabled:
+            CHECKS.bind(self._take)
+
     def close(self, timeout_s: float) -> bool:
         """
         Go to the state `stopped` and run no more checks.

@@ -68,10 +68,8 @@ class MetricsPillar:
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
         self._started = False
-        self._sources: tuple[Source, ...] = (
-            declared_families,
-            OwnSource(identity, config_errors),
-        )
+        self._own = OwnSource(identity, config_errors)
+        self._sources: tuple[Source, ...] = (declared_families, self._own)
         if settings.process:
             self._sources += (ProcessSource(clock),)
 
@@ -110,6 +108,10 @@ class MetricsPillar:
     def add_source(self, source: Source) -> None:
         """Read a further source at each snapshot, after our own."""
         self._sources += (source,)
+
+    def use_identity(self, identity: Identity) -> None:
+        """Say from now on what is known by now of who the service is."""
+        self._own.identity = identity
 
     def dropped(self, component: str, reason: str) -> CounterChild:
         """Return the count of items of *component* thrown away for *reason*."""

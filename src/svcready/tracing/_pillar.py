@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from svcready._core.clock import Clock
-    from svcready._core.identity import AttributeValue, Identity
+    from svcready._core.identity import Identity
+    from svcready._core.surroundings import AttributeValue
     from svcready.config._sections.otlp import OtlpSettings
     from svcready.config._sections.tracing import TracingSettings
     from svcready.config._sections.xray import XraySettings

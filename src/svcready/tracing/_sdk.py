@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, SpanKind, TraceState
     from opentelemetry.util.types import Attributes as OtelAttributes
 
-    from svcready._core.identity import AttributeValue
+    from svcready._core.surroundings import AttributeValue
     from svcready.config._sections.tracing import TracingSettings
     from svcready.tracing._attributes import Attributes
     from svcready.tracing._sampling import Decider

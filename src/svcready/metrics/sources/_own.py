@@ -48,7 +48,7 @@ class OwnSource:
     """
 
     def __init__(self, identity: Identity, config_errors: Callable[[], int]) -> None:
-        self._identity = identity
+        self.identity = identity
         self._config_errors = config_errors
         self._version: str | None = None
 
@@ -78,7 +78,7 @@ class OwnSource:
         )
 
     def _target(self) -> Family:
-        identity = self._identity
+        identity = self.identity
         known = {
             "service_name": identity.service,
             "service_version": identity.version,

@@ -1,0 +1,77 @@
+"""What a runtime does beside requests: asks the platform, watches the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready._core.metadata import look_up
+from svcready.config import reload, watch_file
+
+if TYPE_CHECKING:
+    from svcready._core.worker import Job, Worker
+    from svcready._runtime._runtime import Runtime
+
+__all__ = ["schedule"]
+
+_LOOK_UP_DEADLINE_S = 2.0
+_JITTER = 0.1
+
+
+def schedule(runtime: Runtime, worker: Worker) -> None:
+    """
+    Give *worker* the jobs that *runtime*'s settings ask for.
+
+    The platform's metadata service is asked once, because it can take seconds and no
+    start must wait for it; the configuration file is looked at as often as
+    SVCREADY_CORE_CONFIG_RELOAD_S says.
+    """
+    core = runtime.settings.core
+    once: list[Job] = []
+
+    def ask_platform() -> None:
+        once[0].cancel()
+        _ask_platform(runtime)
+
+    once.append(worker.every(3600.0, ask_platform, name="identity", first_s=0.0))
+    if core.config_file and core.config_reload_s:
+        changed = watch_file(core.config_file)
+
+        def look_at_file() -> None:
+            if changed():
+                _reload(runtime)
+
+        worker.every(core.config_reload_s, look_at_file, name="config", jitter=_JITTER)
+
+
+def _ask_platform(runtime: Runtime) -> None:
+    inputs = runtime.settings.inputs
+    if inputs is None:
+        return
+
+    found = look_up(inputs.environ, deadline_s=_LOOK_UP_DEADLINE_S)
+    if found.attributes or found.service or found.host_instance:
+        runtime.identify(
+            runtime.identity.with_found(
+                found.attributes, found.service, found.host_instance
+            )
+        )
+
+
+def _reload(runtime: Runtime) -> None:
+    before = runtime.settings
+    after = reload(before)
+    changed = after.changed_from(before)
+    runtime.settings = after
+    if changed:
+        runtime.apply_reloaded()
+
+    problems = [str(p) for p in after.problems if p not in before.problems]
+    if runtime.logging is not None and (changed or problems):
+        runtime.logging.event(
+            "configuration file read again",
+            "WARNING" if problems else "INFO",
+            event="svcready.reloaded",
+            changed=list(changed),
+            not_reloadable=list(after.pinned),
+            problems=problems,
+        )
