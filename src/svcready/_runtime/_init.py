@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from typing import TYPE_CHECKING
@@ -83,7 +84,8 @@ def init(
         runtime = _settle(current(), wanted, reconfigure=reconfigure)
         if app is not None:
             runtime.attach(app)
-        elif not runtime.frameworks:
+        elif not runtime.frameworks and not _django_is_loading():
+            runtime.wake()
             runtime.ready()
 
     return runtime
@@ -123,6 +125,13 @@ def _settle(runtime: Runtime | None, wanted: Settings, *, reconfigure: bool) -> 
         stacklevel=3,
     )
     return runtime
+
+
+def _django_is_loading() -> bool:
+    """Tell whether Django's settings call us, whose application is ready later."""
+    registry = sys.modules.get("django.apps")
+    settings = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    return registry is not None and settings in sys.modules and not registry.apps.ready
 
 
 def _init_timeout_s() -> float:

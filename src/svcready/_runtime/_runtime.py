@@ -33,7 +33,20 @@ _ADAPTERS = (
 """Module and name of a class that is recognised, so that nothing is imported to ask."""
 
 _LAST_LINE_S = 0.1
+_LAST_MILE_S = 0.25
 _stopping = guard("runtime.stop")
+
+
+class _Closable(Protocol):
+    """A port of our own."""
+
+    def close(self) -> None:
+        """Listen no more."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of it in a forked child."""
+        ...
 
 
 class Serving(Protocol):
@@ -42,12 +55,26 @@ class Serving(Protocol):
     draining: bool
     """True once the process was told to end."""
 
+    def _open_port(self) -> None:
+        try:
+            # By name, because the surface lies above the runtime, as adapters do.
+            self._port = import_module("svcready.admin").open_port(self)
+        except OSError as error:
+            self.note(
+                f"port {self.settings.admin.port} for operators cannot be had: "
+                f"{error.strerror or error}; another worker may serve it"
+            )
+
     def begun(self, loop: AbstractEventLoop | None) -> None:
         """Take note that a server runs, and on which event loop."""
         ...
 
     def ready(self) -> None:
         """Take note that requests can come."""
+        ...
+
+    def ended(self) -> None:
+        """Take note that a request ended while the service drains."""
         ...
 
     def stopping(self) -> None:
@@ -93,6 +120,9 @@ class Runtime:
         self._disconnect: Callable[[], None] = lambda: None
         self._ready = False
         self._closed = False
+        self._port: _Closable | None = None
+        self._asked_port = False
+        self._flush_left_s = settings.lifecycle.flush_timeout_s
         fork.reset_in_child(self._after_fork)
 
     def start(self) -> None:
@@ -152,6 +182,10 @@ class Runtime:
             if self.health is not None:
                 self.health.wake()
 
+            if self.settings.admin.port and not self._asked_port:
+                self._asked_port = True
+                self._open_port()
+
     def begun(self, loop: AbstractEventLoop | None) -> None:
         """Take note that a server runs, and on which event loop."""
         if self.logging is not None:
@@ -199,6 +233,22 @@ class Runtime:
             self.health.lifecycle.drain()
 
         renew_plans()
+
+    def ended(self) -> None:
+        """
+        Flush after a request that ended while the service drains.
+
+        A server without a lifespan may end the process by a signal that skips atexit,
+        so each request can be the last; all of them share the one flush budget.
+        """
+        if self._flush_left_s <= 0.0:
+            return
+
+        began_s = time.monotonic()
+        with _stopping:
+            self.flush(min(_LAST_MILE_S, self._flush_left_s))
+
+        self._flush_left_s -= time.monotonic() - began_s
 
     def stopping(self) -> None:
         """Flush what is pending, for nothing may come after this."""
@@ -274,6 +324,9 @@ class Runtime:
 
         _exit.unwatch(self)
         self._worker.stop(0.0)
+        if self._port is not None:
+            self._port.close()
+
         if self.health is not None:
             self.health.close(left_s())
 
@@ -301,4 +354,9 @@ class Runtime:
     def _after_fork(self) -> None:
         self._ready = False
         self.draining = False
+        if self._port is not None:
+            self._port.forget()
+
+        self._port = None
+        self._asked_port = False
         self.identify(self.identity.in_child())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+from svcready._transport.workers import find_run_dir, is_first_of_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +58,10 @@ def announce(runtime: Runtime) -> None:
     style = runtime.settings.core.start_summary
     logs = runtime.logging
     if logs is None:
+        return
+
+    run_dir = find_run_dir(runtime.settings.core.run_dir, os.environ)
+    if not is_first_of_group(run_dir):
         return
 
     facts = collect(runtime)

@@ -207,3 +207,6 @@ class Request:
             self.trace.deactivate()
         except Exception as fault:  # noqa: BLE001
             report_fault("http.close", fault)
+
+        if self._plan.serving.draining:
+            self._plan.serving.ended()

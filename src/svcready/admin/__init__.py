@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from svcready.admin._access import Admission, TokenGate
-from svcready.admin._build import build_surface
+from svcready.admin._build import build_surface, open_port
 from svcready.admin._surface import OpsRequest, OpsResponse, OpsSurface
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "OpsSurface",
     "TokenGate",
     "build_surface",
+    "open_port",
 ]

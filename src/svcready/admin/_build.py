@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.admin._access import TokenGate
+from svcready.admin._port import OpsPort
 from svcready.admin._surface import OpsSurface
 
 if TYPE_CHECKING:
     from svcready._runtime import Runtime
 
-__all__ = ["build_surface"]
+__all__ = ["build_surface", "open_port"]
 
 
-def build_surface(runtime: Runtime) -> OpsSurface:
-    """Make the surface over what *runtime* has switched on."""
+def build_surface(runtime: Runtime, *, own_port: bool = False) -> OpsSurface:
+    """
+    Make the surface over what *runtime* has switched on.
+
+    Args:
+        runtime: Gives settings and pillars.
+        own_port: The surface is for the operator's own port. While there is one, the
+            application serves the probes only.
+    """
     settings = runtime.settings
     tokens = settings.admin.tokens
     return OpsSurface(
@@ -25,5 +33,17 @@ def build_surface(runtime: Runtime) -> OpsSurface:
         ),
         admin=settings.admin.enabled,
         details=settings.health.details,
-        prefix=settings.http.path_prefix,
+        prefix="" if own_port else settings.http.path_prefix,
+        probes_only=bool(settings.admin.port) and not own_port,
     )
+
+
+def open_port(runtime: Runtime) -> OpsPort:
+    """
+    Serve the surface on the port that SVCREADY_ADMIN_PORT names.
+
+    Raises:
+        OSError: The port cannot be had.
+    """
+    admin = runtime.settings.admin
+    return OpsPort(build_surface(runtime, own_port=True), admin.host, admin.port)

@@ -1,0 +1,123 @@
+"""The operator's own port: the same surface on a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from svcready._core.guard import report_fault
+from svcready.admin._surface import OpsRequest
+
+if TYPE_CHECKING:
+    from svcready.admin._surface import OpsSurface
+
+__all__ = ["OpsPort"]
+
+_IDLE_S = 10.0
+
+
+class OpsPort:
+    """
+    Serves an operator's surface on a port of its own, as long as the process lives.
+
+    It answers when the application's own server is busy or has none at all: a worker
+    has probes and metrics too.
+
+    Args:
+        surface: What is served.
+        host: The address to listen on.
+        port: The port.
+
+    Raises:
+        OSError: The port cannot be had; another worker may have it.
+    """
+
+    def __init__(self, surface: OpsSurface, host: str, port: int) -> None:
+        class Handler(_Handler):
+            """Answers from this port's surface."""
+
+        Handler.surface = surface
+        self._server = _Server((host, port), Handler)
+        self.port: int = self._server.server_address[1]
+        """The port that it listens on."""
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.5},
+            name="svcready-ops-port",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def forget(self) -> None:
+        """Let go of the parent's socket in a forked child, whose thread is not here."""
+        self._server.socket.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Take a client that went away for what it is."""
+        del request, client_address
+
+
+class _Handler(BaseHTTPRequestHandler):
+    surface: OpsSurface
+    protocol_version = "HTTP/1.1"
+    server_version = "svcready"
+    sys_version = ""
+    timeout = _IDLE_S
+
+    def do_GET(self) -> None:
+        """Answer a GET."""
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        """Answer a HEAD."""
+        self._answer()
+
+    def do_POST(self) -> None:
+        """Answer a POST: the surface refuses it where it only reads."""
+        self.close_connection = True
+        self._answer()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Keep probes out of the log."""
+        del format, args
+
+    def _answer(self) -> None:
+        parts = urlsplit(self.path)
+        request = OpsRequest(
+            self.command,
+            parts.path,
+            parts.query,
+            self.headers.get,
+            str(self.client_address[0]),
+        )
+        try:
+            if parts.path in self.surface.routes:
+                status, headers, body = self.surface.answer(request)
+            else:
+                status, headers, body = 404, (), b"not found\n"
+
+            self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+        except OSError:  # the client went away
+            self.close_connection = True
+        except Exception as error:  # noqa: BLE001 - the port goes on
+            report_fault("admin.port", error)
+            self.close_connection = True
