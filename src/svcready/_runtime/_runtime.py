@@ -55,16 +55,6 @@ class Serving(Protocol):
     draining: bool
     """True once the process was told to end."""
 
-    def _open_port(self) -> None:
-        try:
-            # By name, because the surface lies above the runtime, as adapters do.
-            self._port = import_module("svcready.admin").open_port(self)
-        except OSError as error:
-            self.note(
-                f"port {self.settings.admin.port} for operators cannot be had: "
-                f"{error.strerror or error}; another worker may serve it"
-            )
-
     def begun(self, loop: AbstractEventLoop | None) -> None:
         """Take note that a server runs, and on which event loop."""
         ...
@@ -185,6 +175,16 @@ class Runtime:
             if self.settings.admin.port and not self._asked_port:
                 self._asked_port = True
                 self._open_port()
+
+    def _open_port(self) -> None:
+        try:
+            # By name, because the surface lies above the runtime, as adapters do.
+            self._port = import_module("svcready.admin").open_port(self)
+        except OSError as error:
+            self.note(
+                f"port {self.settings.admin.port} for operators cannot be had: "
+                f"{error.strerror or error}; another worker may serve it"
+            )
 
     def begun(self, loop: AbstractEventLoop | None) -> None:
         """Take note that a server runs, and on which event loop."""
