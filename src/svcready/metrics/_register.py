@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REGISTER",
     "Declarer",
+    "Metric",
     "counter",
     "forget_all",
     "gauge",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Encoder = Callable[["_Page"], bytes]
 
-__all__ = ["Page", "PrometheusSink"]
+__all__ = ["Page", "PrometheusSink", "accepts_gzip"]
 
 # prometheus_client writes names and TYPE lines in different spellings under these two
 # schemes; every name of ours is legal without escaping, so we answer with underscores.
