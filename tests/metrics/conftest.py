@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
-from svcready._core.guard import set_reporter
+from svcready._core.identity import Identity
 from svcready.config._sections.metrics import MetricsSettings
 from svcready.config._sections.prometheus import PrometheusSettings
 from svcready.metrics._pillar import MetricsPillar
@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
     from svcready.metrics._model import Family
 
-Faults = list[tuple[str, Exception]]
 
-
-class Someone(NamedTuple):
-    """An identity."""
-
-    service: str = "orders"
-    version: str = "1.4.2"
-    environment: str = "test"
-    instance: str = "task-1"
+IDENTITY = Identity(
+    service="orders",
+    version="1.4.2",
+    environment="test",
+    instance="i-1",
+    host_instance="task-1",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -33,23 +31,6 @@ def _fresh_register() -> Iterator[None]:
     forget_all()
     yield
     forget_all()
-
-
-@pytest.fixture
-def faults() -> Faults:
-    """Every fault that was reported; a test that asks for it checks it."""
-    return []
-
-
-@pytest.fixture(autouse=True)
-def _no_silent_fault(request: pytest.FixtureRequest) -> Iterator[None]:
-    expected = "faults" in request.fixturenames
-    found: Faults = request.getfixturevalue("faults") if expected else []
-    before = set_reporter(lambda component, error: found.append((component, error)))
-    yield
-    set_reporter(before)
-    if not expected:
-        assert found == []
 
 
 @pytest.fixture
@@ -74,7 +55,7 @@ def make_pillar(clock: FakeClock) -> Iterator[Callable[..., MetricsPillar]]:
         pillar = MetricsPillar(
             MetricsSettings(**chosen),  # type: ignore[arg-type]
             prometheus or PrometheusSettings(),
-            identity=Someone(),
+            identity=IDENTITY,
             clock=clock,
             buckets_for=(buckets or {}).get,
             config_errors=lambda: config_errors,

@@ -68,6 +68,13 @@ def test_a_name_that_some_sink_could_not_take_raises(name: str) -> None:
         counter(name, "help")
 
 
+@pytest.mark.parametrize("name", ["svcready_orders", "svcready.dropped", "Svcready_x"])
+def test_names_of_ours_are_reserved(name: str) -> None:
+    """What svcready adds in a later version can't meet an application's metric."""
+    with pytest.raises(DeclarationError, match="ours"):
+        counter(name, "help")
+
+
 def test_only_a_counter_may_be_called_total() -> None:
     """A gauge that ends with `_total` would read as a counter on Prometheus."""
     with pytest.raises(DeclarationError, match="only a counter"):

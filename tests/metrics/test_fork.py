@@ -75,7 +75,7 @@ assert value(orders) == 3 and kept.read() == 1 and value(level) == 5
 def test_a_parent_without_a_runtime_is_noticed_at_the_start() -> None:
     """Nobody hooked the fork, so the child's own start finds it out."""
     run("""
-from types import SimpleNamespace
+from svcready._core.identity import Identity
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.config._sections.metrics import MetricsSettings
 from svcready.config._sections.prometheus import PrometheusSettings
@@ -84,7 +84,7 @@ from svcready.metrics._pillar import MetricsPillar
 def start():
     MetricsPillar(
         MetricsSettings(), PrometheusSettings(),
-        identity=SimpleNamespace(service="a", version="", environment="", instance=""),
+        identity=Identity(service="a", instance="", host_instance=""),
         clock=SYSTEM_CLOCK, buckets_for=lambda _: None, config_errors=lambda: 0,
     ).start()
 

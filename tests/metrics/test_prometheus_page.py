@@ -22,6 +22,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from svcready._core.events import subscribe
+from svcready._core.identity import Identity
 from svcready.config._sections.prometheus import PrometheusSettings
 from svcready.metrics import counter, gauge, histogram, timer
 from svcready.metrics._events import FamilyShadowed
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from svcready.metrics._pillar import MetricsPillar
+    from tests.conftest import Faults
 
     Make = Callable[..., MetricsPillar]
 
-Faults = list[tuple[str, Exception]]
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 SERVER = (  # what Prometheus 3 sends
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
@@ -106,7 +107,29 @@ def test_the_target_is_described(make_pillar: Make) -> None:
         "service_name": "orders",
         "service_version": "1.4.2",
         "deployment_environment_name": "test",
-        "service_instance_id": "task-1",
+        "service_instance_id": "i-1",
+    }
+
+
+def test_the_target_follows_the_identity(make_pillar: Make) -> None:
+    """A look-up may find more, and names that meet on Prometheus are joined."""
+    pillar = make_pillar()
+    found: dict[str, str | int | tuple[str, ...]] = {
+        "cloud.region": "eu-west-1",
+        "a.b": "1",
+        "a_b": 2,
+        "aws.log": ("x", "y"),
+    }
+    pillar.identify(
+        Identity(service="x", instance="", host_instance="", attributes=found)
+    )
+
+    assert parse(pillar, OPENMETRICS)["target"].samples[0].labels == {
+        "service_name": "x",
+        "deployment_environment_name": "production",
+        "cloud_region": "eu-west-1",
+        "a_b": "1;2",
+        "aws_log": "x,y",
     }
 
 
@@ -114,7 +137,8 @@ def test_our_own_state_is_on_the_page(make_pillar: Make, faults: Faults) -> None
     """Wrong settings, what was dropped, and faults of ours can be alerted on."""
     pillar = make_pillar(config_errors=3)
     pillar.dropped("logging", "queue_full").inc(5)
-    counter("orders", "help").inc(-1)  # a fault
+    counter("orders", "help").inc(-1)
+    faults.claim("metrics")
 
     found = parse(pillar)
     assert samples(found["svcready_config_errors"]) == {
@@ -257,7 +281,7 @@ def test_a_collector_that_fails_spoils_only_itself(
 
     found = parse(pillar)
     assert {"before", "orders"} <= found.keys()
-    assert [str(error) for _, error in faults] == ["no metrics"]
+    assert str(faults.claim("metrics.prometheus_client")) == "no metrics"
 
 
 def test_a_family_that_cannot_be_written_is_left_out(
@@ -273,7 +297,7 @@ def test_a_family_that_cannot_be_written_is_left_out(
     found = parse(pillar)
     assert "orders" in found
     assert "broken" not in found
-    assert ["broken" in str(error) for _, error in faults] == [True]
+    assert "broken" in str(faults.claim("metrics.prometheus"))
 
 
 def test_the_renderer_can_be_loaded_early() -> None:

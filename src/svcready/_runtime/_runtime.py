@@ -211,7 +211,7 @@ class Runtime:
         self.identity = identity
         self.tracing.use_identity(identity)
         if self.metrics is not None:
-            self.metrics.use_identity(identity)
+            self.metrics.identify(identity)
 
         if self.logging is not None:
             self.logging.identify(identity)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpMetrics", "Level", "Recorder"]
 
-UNMATCHED = "__unmatched__"
+_UNMATCHED = "__unmatched__"
 """The route of all requests that matched none."""
 _METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"))
 _METHODS |= {"PUT", "QUERY", "TRACE"}
@@ -123,7 +123,7 @@ class HttpMetrics:
 
     def _route(self, route: str | None) -> str:
         if not route:
-            return UNMATCHED
+            return _UNMATCHED
 
         known = self._routes.get(route)
         if known is not None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 __all__ = [
     "Distribution",
@@ -15,7 +12,6 @@ __all__ = [
     "Point",
     "Sample",
     "Snapshot",
-    "Source",
 ]
 
 
@@ -103,8 +99,3 @@ class Snapshot(NamedTuple):
                 return family
 
         return None
-
-
-if TYPE_CHECKING:
-    Source = Callable[[], Iterable[Family]]
-    """What is asked for its families at each snapshot; may fail, must not wait."""

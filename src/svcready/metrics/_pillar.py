@@ -24,16 +24,19 @@ from svcready.metrics.sources._prometheus_client import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from svcready._core.clock import Clock
+    from svcready._core.identity import Identity
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
     from svcready.metrics._children import CounterChild
-    from svcready.metrics._model import Family, Source
+    from svcready.metrics._model import Family
     from svcready.metrics._register import Metric
-    from svcready.metrics.sources._own import Identity
     from svcready.metrics.sources._prometheus_client import Collects
+
+    Source = Callable[[], Iterable[Family]]
+    """What is asked for its families at each snapshot; may fail, must not wait."""
 
 __all__ = ["MetricsPillar"]
 
@@ -45,7 +48,7 @@ class MetricsPillar:
     Args:
         settings: The section METRICS.
         prometheus: The section PROMETHEUS.
-        identity: Who the service is.
+        identity: Who this process is.
         clock: Times timers, and tells when a reading is old.
         buckets_for: Returns the configured buckets of a metric, or None.
         config_errors: Returns how many settings are wrong.
@@ -69,7 +72,10 @@ class MetricsPillar:
         self._told: set[str] = set()
         self._started = False
         self._own = OwnSource(identity, config_errors)
-        self._sources: tuple[Source, ...] = (declared_families, self._own)
+        self._sources: tuple[Source, ...] = (
+            declared_families,
+            self._own,
+        )
         if settings.process:
             self._sources += (ProcessSource(clock),)
 
@@ -100,6 +106,10 @@ class MetricsPillar:
             self._started = False
             REGISTER.bind(None)
 
+    def identify(self, identity: Identity) -> None:
+        """Take a new identity: a forked child's, or what a look-up found."""
+        self._own.identity = identity
+
     def include(self, registry: Collects) -> None:
         """Read a further prometheus_client registry at each snapshot."""
         if all(known is not registry for known in self._registries):
@@ -108,10 +118,6 @@ class MetricsPillar:
     def add_source(self, source: Source) -> None:
         """Read a further source at each snapshot, after our own."""
         self._sources += (source,)
-
-    def use_identity(self, identity: Identity) -> None:
-        """Say from now on what is known by now of who the service is."""
-        self._own.identity = identity
 
     def dropped(self, component: str, reason: str) -> CounterChild:
         """Return the count of items of *component* thrown away for *reason*."""

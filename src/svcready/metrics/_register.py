@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REGISTER",
     "Declarer",
+    "Metric",
     "counter",
     "forget_all",
     "gauge",
@@ -40,6 +41,8 @@ M = TypeVar("M", Counter, Gauge, Histogram, Timer)
 
 REGISTER: Register[Metric] = Register("metric")
 """Every metric that the process declared, ours included, by base name."""
+
+_OURS = ("svcready_", "svcready.")
 
 # What each name on a Prometheus page belongs to: two names that differ as declared may
 # be one there (`latency` in seconds and `latency_seconds`).
@@ -121,6 +124,11 @@ class Declarer:
     ) -> Spec:
         unit = check_unit(name, unit)
         base = base_name(kind, name, unit)
+        if self is _application and base.lower().startswith(_OURS):
+            raise DeclarationError(
+                f"{kind} name {name!r}: names that begin with 'svcready' are ours"
+            )
+
         return Spec(
             kind,
             base,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
             ...
 
 
-__all__ = ["Timer", "TimerChild"]
+__all__ = ["Stopwatch", "Timer", "TimerChild"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from svcready._core.guard import fault_counts
 from svcready.metrics._model import Family, Number
+from svcready.metrics._names import label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Identity", "OwnSource"]
+    from svcready._core.identity import Identity
+
+__all__ = ["OwnSource"]
 
 
-class Identity(Protocol):
-    """Who the service is, as far as metrics carry it."""
-
-    @property
-    def service(self) -> str:
-        """The service's name."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """The service's version; empty if nobody said it."""
-        ...
-
-    @property
-    def environment(self) -> str:
-        """The deployment environment."""
-        ...
-
-    @property
-    def instance(self) -> str:
-        """The task, pod or host that this process is part of."""
-        ...
+_UNFIT = re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_]")
+_LONGEST = 1024
 
 
 class OwnSource:
@@ -43,7 +27,7 @@ class OwnSource:
     Reads our own faults, the state of the configuration, and the target's identity.
 
     Args:
-        identity: Who the service is; read at each snapshot.
+        identity: Who this process is.
         config_errors: Returns how many settings are wrong.
     """
 
@@ -78,14 +62,15 @@ class OwnSource:
         )
 
     def _target(self) -> Family:
-        identity = self.identity
-        known = {
-            "service_name": identity.service,
-            "service_version": identity.version,
-            "deployment_environment_name": identity.environment,
-            "service_instance_id": identity.instance,
-        }
-        labels = {name: value for name, value in known.items() if value}
+        # By name as Prometheus spells it; two attributes that meet there are joined,
+        # as OpenTelemetry says.
+        labels: dict[str, str] = {}
+        for key, value in sorted(self.identity.resource().items()):
+            name = _UNFIT.sub("_", key)
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            text = label_text(text, _LONGEST)
+            labels[name] = f"{labels[name]};{text}" if name in labels else text
+
         point = Number(tuple(labels.values()), 1)
         return _family("target", "info", "Target metadata", tuple(labels), (point,))
 
