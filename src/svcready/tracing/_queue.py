@@ -100,15 +100,20 @@ class SpanQueue:
 
     def put(self, span: ReadableSpan) -> None:
         """Queue *span*; never waits."""
+        if self._closed:
+            self._count(Lost("closed", 1))
+            return
+
         queue = self._queue
         queue.append(span)
         waiting = len(queue)
-        if waiting > self._limits.queue_spans or self._closed:
+        if waiting > self._limits.queue_spans:
             self._drop_oldest()
 
         if self._thread is None:
             self._start()
-        elif waiting == self._batch_spans:
+
+        if waiting >= self._batch_spans and not self._awake.is_set():
             self._awake.set()
 
     def flush(self, timeout_s: float) -> bool:
@@ -263,7 +268,7 @@ class SpanQueue:
 
     def _report_overflow(self) -> None:
         overflow, self._overflow = self._overflow, 0
-        self._count(Lost("closed" if self._closed else "queue_full", overflow))
+        self._count(Lost("queue_full", overflow))
 
     def _count(self, lost: Lost | None) -> None:
         if lost is not None and lost.spans:
