@@ -279,7 +279,7 @@ def closed_port() -> str:
 def test_a_dead_collector_costs_no_time(
     drops: dict[str, int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a closed port closing keeps to its budget; the loss is counted, said once."""
+    """With a closed port closing keeps its budget; the loss is counted, said once."""
     pillar = started(closed_port())
     work(7)
     began_s = time.monotonic()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exporter", "Lost", "QueueLimits", "SpanQueue"]
 
-COMPONENT = "tracing.otlp"
+_COMPONENT = "tracing.otlp"
 _UNTRACED = Context(
     {_SUPPRESS_INSTRUMENTATION_KEY: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True}
 )
@@ -221,7 +221,7 @@ class SpanQueue:
             try:
                 self._drain()
             except Exception as error:  # noqa: BLE001 - the thread goes on
-                report_fault(COMPONENT, error)
+                report_fault(_COMPONENT, error)
 
             for done in flushes:
                 done.set()
@@ -236,7 +236,7 @@ class SpanQueue:
         try:
             self._drain()
         except Exception as error:  # noqa: BLE001 - a flush never raises
-            report_fault(COMPONENT, error)
+            report_fault(_COMPONENT, error)
         finally:
             _otel.detach(token, _UNTRACED)
 
@@ -274,4 +274,4 @@ class SpanQueue:
         if lost is not None and lost.spans:
             reason, spans = lost
             self._dropped[reason] = self._dropped.get(reason, 0) + spans
-            publish(ItemsDropped(COMPONENT, reason, spans))
+            publish(ItemsDropped(_COMPONENT, reason, spans))
