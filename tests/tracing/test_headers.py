@@ -43,7 +43,7 @@ def test_traceparent_is_read() -> None:
         f"01-{TRACE}-{SPAN}-01more",
         f"0-{TRACE}-{SPAN}-01",
         f"00-{TRACE}-{SPAN}-0x",
-        f"00-{TRACE}-{SPAN}-0１",
+        f"00-{TRACE}-{SPAN}-0\N{FULLWIDTH DIGIT ONE}",
         f"01-{TRACE}-{SPAN}-01-" + "x" * 600,
     ],
 )

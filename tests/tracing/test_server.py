@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import baggage, propagate, trace
 
+from svcready.config._sections.tracing import TracingSettings
 from svcready.tracing import span
 from svcready.tracing._otel import current, span_ids
-from tests.tracing.support import NONE, TracingSettings, make_pillar
+from tests.tracing.support import NONE, make_pillar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

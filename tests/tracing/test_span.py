@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry import trace
 
+from svcready.config._sections.tracing import TracingSettings
 from svcready.errors import DeclarationError
 from svcready.tracing import annotate, metadata, span
 from svcready.tracing._otel import current, span_ids
-from tests.tracing.support import NONE, TracingSettings, make_pillar
+from tests.tracing.support import NONE, make_pillar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
@@ -361,7 +362,7 @@ def test_one_object_may_nest_in_itself(pillar: TracePillar) -> None:
 
 
 def test_an_unsampled_root_leaves_all_inside_out() -> None:
-    """Blocks and OpenTelemetry's spans inside an unsampled root make no own decision."""
+    """Blocks and OpenTelemetry's spans inside an unsampled root decide nothing."""
     pillar = make_pillar(TracingSettings(sampling=NONE, view_spans=10))
     pillar.start()
     ids: list[object] = []

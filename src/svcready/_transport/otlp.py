@@ -17,9 +17,17 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.config._sections.otlp import Headers, OtlpSettings
 
-__all__ = ["Delivery", "OtlpClient", "Target", "encode_traces", "traces_target"]
+__all__ = [
+    "Delivery",
+    "OtlpClient",
+    "Target",
+    "available",
+    "encode_traces",
+    "rejected_spans",
+    "traces_target",
+]
 
-EXTRA = "otlp"
+_EXTRA = "otlp"
 _ENCODER = "opentelemetry.exporter.otlp.proto.common.trace_encoder"
 _RESPONSES = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 _DEFAULT_BASE = "http://localhost:4318"
@@ -112,7 +120,7 @@ def available() -> bool:
 
 def encode_traces(spans: Sequence[ReadableSpan]) -> bytes:
     """Return *spans* as an export request in protobuf."""
-    encoder = require(_ENCODER, extra=EXTRA, needed_for="OTLP export")
+    encoder = require(_ENCODER, extra=_EXTRA, needed_for="OTLP export")
     encoded: bytes = encoder.encode_spans(spans).SerializePartialToString()
     return encoded
 
@@ -122,7 +130,7 @@ def rejected_spans(content: bytes) -> tuple[int, str]:
     if not content:
         return 0, ""
 
-    messages = require(_RESPONSES, extra=EXTRA, needed_for="OTLP export")
+    messages = require(_RESPONSES, extra=_EXTRA, needed_for="OTLP export")
     partial = messages.ExportTraceServiceResponse.FromString(content).partial_success
     return partial.rejected_spans, partial.error_message
 

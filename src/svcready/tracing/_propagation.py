@@ -44,15 +44,15 @@ C = TypeVar("C")
 
 XRAY_KEY = create_key("svcready-xray")
 """What an X-Amzn-Trace-Id header carried besides ids: Lineage and user data."""
-ORIGIN_KEY = create_key("svcready-baggage")
+_ORIGIN_KEY = create_key("svcready-baggage")
 """The baggage as it came, with its properties."""
 
-TRACEPARENT = "traceparent"
-TRACESTATE = "tracestate"
-BAGGAGE = "baggage"
-XRAY = "X-Amzn-Trace-Id"
+_TRACEPARENT = "traceparent"
+_TRACESTATE = "tracestate"
+_BAGGAGE = "baggage"
+_XRAY = "X-Amzn-Trace-Id"
 _DEFAULTS = {TraceContextTextMapPropagator, W3CBaggagePropagator}
-_XRAY_SPELLINGS = ("x-amzn-trace-id", XRAY)
+_XRAY_SPELLINGS = ("x-amzn-trace-id", _XRAY)
 
 
 def baggage_values(header: str) -> dict[str, object]:
@@ -62,7 +62,7 @@ def baggage_values(header: str) -> dict[str, object]:
         return {}
 
     values: dict[str, object] = {key: entry.value for key, entry in entries.items()}
-    return {BAGGAGE_KEY: values, ORIGIN_KEY: entries}
+    return {BAGGAGE_KEY: values, _ORIGIN_KEY: entries}
 
 
 class Propagator(TextMapPropagator):
@@ -123,19 +123,19 @@ class Propagator(TextMapPropagator):
                 flags, state = _flags_and_state(span)
                 if self._w3c:
                     header = format_traceparent(ids[0], ids[1], flags)
-                    setter.set(carrier, TRACEPARENT, header)
+                    setter.set(carrier, _TRACEPARENT, header)
                     if state:
-                        setter.set(carrier, TRACESTATE, state)
+                        setter.set(carrier, _TRACESTATE, state)
 
                 if self._xray:
                     passed = str(context.get(XRAY_KEY, ""))
                     header = format_xray(*ids, bool(flags & SAMPLED), passed)
-                    setter.set(carrier, XRAY, header)
+                    setter.set(carrier, _XRAY, header)
 
             if self._baggage and BAGGAGE_KEY in context:
                 header = _baggage_of(context)
                 if header:
-                    setter.set(carrier, BAGGAGE, header)
+                    setter.set(carrier, _BAGGAGE, header)
         except Exception as error:  # noqa: BLE001 - the call goes on without headers
             report_fault("tracing.propagation", error)
 
@@ -144,13 +144,13 @@ class Propagator(TextMapPropagator):
         """The names of the headers that are written."""
         names: set[str] = set()
         if self._w3c:
-            names |= {TRACEPARENT, TRACESTATE}
+            names |= {_TRACEPARENT, _TRACESTATE}
 
         if self._xray:
-            names.add(XRAY)
+            names.add(_XRAY)
 
         if self._baggage:
-            names.add(BAGGAGE)
+            names.add(_BAGGAGE)
 
         return names
 
@@ -164,7 +164,7 @@ class Propagator(TextMapPropagator):
                 break
 
         if self._baggage:
-            headers = get(carrier, BAGGAGE)
+            headers = get(carrier, _BAGGAGE)
             if headers:
                 found |= baggage_values(_joined(headers))
 
@@ -184,7 +184,7 @@ def is_default(propagator: TextMapPropagator) -> bool:
 
 
 def _baggage_of(context: Context) -> str:
-    values, origin = context.get(BAGGAGE_KEY), context.get(ORIGIN_KEY)
+    values, origin = context.get(BAGGAGE_KEY), context.get(_ORIGIN_KEY)
     return format_baggage(
         values if isinstance(values, dict) else {},
         origin if isinstance(origin, dict) else None,
@@ -210,7 +210,7 @@ def _flags_and_state(span: object) -> tuple[int, str]:
 def _read_w3c(
     carrier: C, get: Callable[[C, str], list[str] | str | None]
 ) -> dict[str, object]:
-    headers = get(carrier, TRACEPARENT)
+    headers = get(carrier, _TRACEPARENT)
     if headers is None:
         return {}
 
@@ -221,7 +221,7 @@ def _read_w3c(
     if parsed is None:
         return {}
 
-    states = get(carrier, TRACESTATE)
+    states = get(carrier, _TRACESTATE)
     state = _joined(states) if states else None
     trace_id, span_id, flags = parsed
     return {SPAN_KEY: RemoteSpan((trace_id, span_id), flags & 3, state)}

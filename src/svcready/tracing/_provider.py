@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link
     from opentelemetry.util.types import Attributes
 
-__all__ = ["DELEGATE", "DelegatingProvider", "DelegatingTracer", "install"]
+__all__ = [
+    "DELEGATE",
+    "CurrentSpan",
+    "DelegatingProvider",
+    "DelegatingTracer",
+    "install",
+]
 
 F = TypeVar("F", bound="Callable[..., object]")
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exporter", "Lost", "QueueLimits", "SpanQueue"]
 
-COMPONENT = "tracing.otlp"
+_COMPONENT = "tracing.otlp"
 _UNTRACED = Context(
     {_SUPPRESS_INSTRUMENTATION_KEY: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True}
 )
@@ -100,15 +100,20 @@ class SpanQueue:
 
     def put(self, span: ReadableSpan) -> None:
         """Queue *span*; never waits."""
+        if self._closed:
+            self._count(Lost("closed", 1))
+            return
+
         queue = self._queue
         queue.append(span)
         waiting = len(queue)
-        if waiting > self._limits.queue_spans or self._closed:
+        if waiting > self._limits.queue_spans:
             self._drop_oldest()
 
         if self._thread is None:
             self._start()
-        elif waiting == self._batch_spans:
+
+        if waiting >= self._batch_spans and not self._awake.is_set():
             self._awake.set()
 
     def flush(self, timeout_s: float) -> bool:
@@ -216,7 +221,7 @@ class SpanQueue:
             try:
                 self._drain()
             except Exception as error:  # noqa: BLE001 - the thread goes on
-                report_fault(COMPONENT, error)
+                report_fault(_COMPONENT, error)
 
             for done in flushes:
                 done.set()
@@ -231,7 +236,7 @@ class SpanQueue:
         try:
             self._drain()
         except Exception as error:  # noqa: BLE001 - a flush never raises
-            report_fault(COMPONENT, error)
+            report_fault(_COMPONENT, error)
         finally:
             _otel.detach(token, _UNTRACED)
 
@@ -263,10 +268,10 @@ class SpanQueue:
 
     def _report_overflow(self) -> None:
         overflow, self._overflow = self._overflow, 0
-        self._count(Lost("closed" if self._closed else "queue_full", overflow))
+        self._count(Lost("queue_full", overflow))
 
     def _count(self, lost: Lost | None) -> None:
         if lost is not None and lost.spans:
             reason, spans = lost
             self._dropped[reason] = self._dropped.get(reason, 0) + spans
-            publish(ItemsDropped(COMPONENT, reason, spans))
+            publish(ItemsDropped(_COMPONENT, reason, spans))
