@@ -222,7 +222,7 @@ def test_fork_keeps_a_fixed_instance_and_takes_a_new_one() -> None:
     if child == 0:
         try:
             before = made._resource().attributes["service.instance.id"]
-            made.use_identity(
+            made.identify(
                 Identity(service="orders", instance="i-2", host_instance="h")
             )
             assert made._provider is not None

@@ -209,7 +209,7 @@ class Runtime:
     def identify(self, identity: Identity) -> None:
         """Put what is known by now of the service's identity on all signals."""
         self.identity = identity
-        self.tracing.use_identity(identity)
+        self.tracing.identify(identity)
         if self.metrics is not None:
             self.metrics.identify(identity)
 

@@ -40,7 +40,7 @@ class TracePillar:
         tracing: The section TRACING.
         otlp: The section OTLP.
         xray: The section XRAY.
-        identity: Goes on every span; `use_identity` changes it.
+        identity: Goes on every span; `identify` changes it.
         resource_attributes: What else describes the service; the identity wins.
         clock: Drives sampling, export and its deadlines.
         redactor: Masks secrets in whatever goes into spans.
@@ -152,7 +152,7 @@ class TracePillar:
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("tracing.span", error)
 
-    def use_identity(self, identity: Identity) -> None:
+    def identify(self, identity: Identity) -> None:
         """
         Put another identity on spans that start from now on.
 
