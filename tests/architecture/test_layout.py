@@ -24,7 +24,7 @@ MAY_IMPORT = {
     ),
     "opentelemetry.exporter": ("svcready._transport",),
     "opentelemetry.sdk": ("svcready._transport", "svcready.tracing"),
-    "prometheus_client": ("svcready.metrics",),
+    "prometheus_client": ("svcready.metrics", "svcready.testing"),
     "psutil": ("svcready.metrics",),
     "pythonjsonlogger": ("svcready.logging",),
 }

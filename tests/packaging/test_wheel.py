@@ -31,6 +31,7 @@ print(json.dumps(missing))
 
 NEEDS_AN_EXTRA = (
     "svcready._transport.aws",
+    "svcready.adapters._starlette_routes",
     "svcready.adapters.django",
     "svcready.adapters.fastapi",
     "svcready.adapters.flask",

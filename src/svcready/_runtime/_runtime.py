@@ -12,8 +12,8 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready._core.worker import Worker
 from svcready._runtime import _background, _build, _exit, _summary
+from svcready._runtime._adapters import find_adapter
 from svcready._runtime._cells import renew_plans
-from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from svcready.config import Settings
 
 __all__ = ["Runtime", "Serving"]
-
-_ADAPTERS = (
-    ("fastapi.applications", "FastAPI", "svcready.adapters.fastapi"),
-    ("starlette.applications", "Starlette", "svcready.adapters.fastapi"),
-    ("flask.app", "Flask", "svcready.adapters.flask"),
-)
-"""Module and name of a class that is recognised, so that nothing is imported to ask."""
 
 _LAST_LINE_S = 0.1
 _LAST_MILE_S = 0.25
@@ -146,24 +139,10 @@ class Runtime:
             DeclarationError: It is something else; a bare ASGI or WSGI callable
                 cannot be wrapped in place, so the message names `svcready.wrap`.
         """
-        for kind in type(app).__mro__:
-            for module, name, adapter in _ADAPTERS:
-                if kind.__module__ == module and kind.__name__ == name:
-                    if self.settings.core.enabled and self.settings.http.enabled:
-                        import_module(adapter).attach(app)
-                        self.frameworks.append(name)
-
-                    return
-
-        what = f"{type(app).__module__}.{type(app).__qualname__}"
-        hint = (
-            "a bare ASGI or WSGI callable cannot be wrapped in place: serve "
-            "`app = svcready.wrap(app)` instead"
-            if callable(app)
-            else "give the application object itself"
-        )
-        msg = f"init(app=...) takes FastAPI, Starlette or Flask, not {what}: {hint}"
-        raise DeclarationError(msg)
+        adapter, framework = find_adapter(app)
+        if self.settings.core.enabled and self.settings.http.enabled:
+            import_module(adapter).attach(app)
+            self.frameworks.append(framework)
 
     def wake(self) -> None:
         """Start what must run in this process; a forked child starts here."""
