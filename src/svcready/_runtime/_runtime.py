@@ -14,6 +14,7 @@ from svcready._core.worker import Worker
 from svcready._runtime import _background, _build, _exit, _summary
 from svcready._runtime._adapters import find_adapter
 from svcready._runtime._cells import renew_plans
+from svcready.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -174,7 +175,14 @@ class Runtime:
             self.health.learn_loop(loop)
 
     def ready(self) -> None:
-        """Take note that requests can come, and say once what is on."""
+        """
+        Take note that requests can come, and say once what is on.
+
+        Raises:
+            ConfigurationError: Strict mode is on, and something is wrong that could
+                not be judged earlier, such as a variable for a check that nobody
+                declared.
+        """
         if self._ready or not self.settings.core.enabled:
             return
 
@@ -184,6 +192,9 @@ class Runtime:
 
         with guard("runtime.summary"):
             _summary.announce(self)
+
+        if self.settings.core.strict and (problems := self.problems()):
+            raise ConfigurationError(problems)
 
     def identify(self, identity: Identity) -> None:
         """Put what is known by now of the service's identity on all signals."""
@@ -256,8 +267,7 @@ class Runtime:
 
     def note(self, problem: str) -> None:
         """Add a problem that a pillar found with its values."""
-        if problem not in self._noted:
-            self._noted.append(problem)
+        self._noted = list(dict.fromkeys((*self._noted, problem)))
 
     def redact_query(self, query: str) -> str:
         """Return a query string with its secrets replaced by markers."""
@@ -336,6 +346,5 @@ class Runtime:
         if self._port is not None:
             self._port.forget()
 
-        self._port = None
-        self._asked_port = False
+        self._port, self._asked_port = None, False
         self.identify(self.identity.in_child())

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import guard, report_fault
 from svcready.adapters._lifecycle import Request
 from svcready.admin import build_surface
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping
 
-    from svcready._runtime import Runtime, Serving
+    from svcready._runtime import PlanCell, Runtime, Serving
     from svcready.adapters._lifecycle import Headers
     from svcready.admin import OpsSurface
     from svcready.logging import AccessLog
     from svcready.metrics._http import HttpMetrics, Level, Recorder
     from svcready.tracing._server import ServerTracer
 
-__all__ = ["RequestPlan", "build_plan"]
+__all__ = ["RequestPlan", "build_plan", "take_plan"]
+
+_beginning = guard("runtime.begin")
 
 _MAX_KEPT = 4096
 _LONGEST_LENGTH = 18
@@ -217,6 +220,25 @@ class RequestPlan:
             return ours
 
         return (*ours, (xray[0].encode("latin-1"), xray[1].encode("latin-1")))
+
+
+def take_plan(
+    cell: PlanCell[RequestPlan], loop: AbstractEventLoop | None
+) -> RequestPlan | None:
+    """
+    Return the plan for a process's first request, which shows that serving began.
+
+    Args:
+        cell: The wrapper's.
+        loop: The application's event loop, if the request came on one.
+    """
+    plan = cell.take()
+    if plan is not None:
+        with _beginning:
+            plan.serving.begun(loop)
+            plan.serving.ready()
+
+    return plan
 
 
 def build_plan(runtime: Runtime) -> RequestPlan | None:

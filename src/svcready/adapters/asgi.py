@@ -14,7 +14,7 @@ from svcready.adapters._asgi_messages import (
     read_headers,
 )
 from svcready.adapters._asgi_websocket import WebsocketExchange
-from svcready.adapters._plan import build_plan
+from svcready.adapters._plan import build_plan, take_plan
 from svcready.admin import OpsRequest
 
 if TYPE_CHECKING:
@@ -78,7 +78,10 @@ class ASGIWrapper:
             await self._lifespan(scope, receive, send)
             return
 
-        plan = self._cell.plan or self._take()
+        plan = self._cell.plan
+        if plan is None:  # the first request; a lifespan may not have come before
+            plan = take_plan(self._cell, asyncio.get_running_loop())
+
         if plan is None or _MARK in scope or kind not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -116,15 +119,6 @@ class ASGIWrapper:
             )
 
         await exchange.serve(self._app, scope, receive, send)
-
-    def _take(self) -> RequestPlan | None:
-        """Get the plan for the first request; a lifespan may not have come before."""
-        plan = self._cell.take()
-        if plan is not None:
-            plan.serving.begun(asyncio.get_running_loop())
-            plan.serving.ready()
-
-        return plan
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         plan = self._cell.plan or self._cell.take()

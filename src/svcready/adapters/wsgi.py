@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
-from svcready.adapters._plan import build_plan
+from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import REQUEST, Body, InFlight
 from svcready.adapters._wsgi_messages import describe, read_headers, response_headers
 from svcready.admin import OpsRequest
@@ -65,7 +65,7 @@ class WSGIWrapper:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Serve one request."""
-        plan = self._cell.plan or self._take()
+        plan = self._cell.plan or take_plan(self._cell, None)
         if plan is None or REQUEST in environ:
             return self._app(environ, start_response)
 
@@ -104,14 +104,6 @@ class WSGIWrapper:
             return body
 
         return Body(body, flight)
-
-    def _take(self) -> RequestPlan | None:
-        plan = self._cell.take()
-        if plan is not None:
-            plan.serving.begun(None)
-            plan.serving.ready()
-
-        return plan
 
     def _start(
         self,

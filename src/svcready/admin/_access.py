@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from enum import Enum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ __all__ = ["Admission", "TokenGate"]
 _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 _SCHEME = "bearer "
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
 class Admission(Enum):
@@ -42,7 +44,8 @@ class TokenGate:
     def __init__(
         self, tokens: tuple[str, ...], *, configured: bool, open_to_loopback: bool
     ) -> None:
-        self._tokens = tuple(token.encode() for token in tokens)
+        # What is no visible ASCII stands for a malformed list, and matches nobody.
+        self._tokens = tuple(t.encode() for t in tokens if _VISIBLE.fullmatch(t))
         self._configured = configured or bool(tokens)
         self._open_to_loopback = open_to_loopback and not self._configured
 

@@ -54,7 +54,7 @@ class Harness:
         """Return the finished spans so far, oldest first."""
         return list(self.runtime.tracing.recent())
 
-    def sample(self, name: str, **labels: str) -> float | None:
+    def sample(self, name: str, /, **labels: str) -> float | None:
         """
         Return the value of one sample of the Prometheus page, or None.
 

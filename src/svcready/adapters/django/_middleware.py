@@ -14,7 +14,7 @@ from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
 from svcready._core.context import activate, current, deactivate
 from svcready._core.guard import guard, report_fault
 from svcready._runtime import PlanCell
-from svcready.adapters._plan import build_plan
+from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
 from svcready.adapters._wsgi_messages import describe, read_headers, response_headers
 from svcready.admin import OpsRequest
@@ -64,7 +64,7 @@ class Middleware:
         if self._async:
             return self._serve_async(request)
 
-        plan = self._cell.plan or self._take(on_loop=False)
+        plan = self._cell.plan or take_plan(self._cell, None)
         if plan is None or hasattr(request, _FLIGHT):
             return self._get_response(request)
 
@@ -86,7 +86,10 @@ class Middleware:
         return response
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        plan = self._cell.plan or self._take(on_loop=True)
+        plan = self._cell.plan
+        if plan is None:
+            plan = take_plan(self._cell, asyncio.get_running_loop())
+
         if plan is None or hasattr(request, _FLIGHT):
             return await self._next(request)
 
@@ -109,14 +112,6 @@ class Middleware:
 
     def _next(self, request: HttpRequest) -> Awaitable[HttpResponseBase]:
         return self._get_response(request)  # type: ignore[return-value]
-
-    def _take(self, *, on_loop: bool) -> RequestPlan | None:
-        plan = self._cell.take()
-        if plan is not None:
-            plan.serving.begun(asyncio.get_running_loop() if on_loop else None)
-            plan.serving.ready()
-
-        return plan
 
     def _answer_operator(
         self, plan: RequestPlan, request: HttpRequest

@@ -1,0 +1,193 @@
+"""The one call: what it gives, what it gives again, and what it refuses."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+from flask import Flask
+from opentelemetry import trace
+
+import svcready
+from svcready._runtime import current
+from svcready.adapters.asgi import ASGIWrapper
+from svcready.errors import ConfigurationError, DeclarationError
+from svcready.logging._handler import LineHandler
+from svcready.metrics._model import Number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _shut_down() -> Iterator[None]:
+    yield
+    svcready.shutdown(1.0)
+
+
+def wrappers_around(app: FastAPI) -> int:
+    """Count the wrappers from the outermost layer inwards."""
+    layer: object = app.build_middleware_stack()
+    count = 0
+    while isinstance(layer, ASGIWrapper):
+        count += 1
+        layer = layer._app
+
+    return count
+
+
+def test_a_hundred_calls_make_one_of_everything() -> None:
+    """100 x init() is one runtime, one log handler, one provider, one wrapper."""
+    app = FastAPI()
+
+    runtimes = {id(svcready.init(service="orders", app=app)) for _ in range(100)}
+
+    handlers = [h for h in logging.getLogger().handlers if isinstance(h, LineHandler)]
+    providers = {id(trace.get_tracer_provider()) for _ in range(3)}
+    assert len(runtimes) == 1
+    assert len(handlers) == 1
+    assert len(providers) == 1
+    assert wrappers_around(app) == 1
+
+
+def test_another_configuration_warns_and_names_the_keys() -> None:
+    """A second call that differs keeps the first and says which keys differ."""
+    first = svcready.init(service="orders")
+
+    with pytest.warns(UserWarning, match=r"differing: log\.level, service\.name"):
+        second = svcready.init(service="invoices", settings={"log.level": "ERROR"})
+
+    assert second is first
+    assert first.settings.service.name == "orders"
+
+
+def test_reconfigure_replaces_the_runtime_and_totals_carry_over() -> None:
+    """`reconfigure=True` puts the new settings in force and loses no count."""
+    counter = svcready.counter("init_test_events", "Events of this test")
+    first = svcready.init(service="orders")
+    counter.inc(3)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = svcready.init(service="invoices", reconfigure=True)
+
+    assert second is not first
+    assert second.settings.service.name == "invoices"
+    assert second.metrics is not None
+    family = second.metrics.snapshot().find("init_test_events")
+    assert family is not None
+    assert [point.value for point in family.points if isinstance(point, Number)] == [3]
+
+
+def test_several_applications_share_one_runtime() -> None:
+    """A second application attaches to the runtime that is there."""
+    shop, back_office = FastAPI(), Flask("back_office")
+
+    runtime = svcready.init(service="orders", app=shop)
+    again = svcready.init(service="orders", app=back_office)
+
+    assert again is runtime
+    assert runtime.frameworks == ["FastAPI", "Flask"]
+
+
+def test_a_bare_callable_is_told_to_use_wrap() -> None:
+    """A callable that cannot be wrapped in place is refused, and `wrap` is named."""
+
+    async def app(scope: object, receive: object, send: object) -> None: ...
+
+    with pytest.raises(DeclarationError, match=r"svcready\.wrap\(app\)"):
+        svcready.init(service="orders", app=app)
+
+
+def test_wrong_code_raises_with_the_nearest_key() -> None:
+    """A key of `settings` that does not exist is an error that names the one meant."""
+    with pytest.raises(DeclarationError, match=r"log\.levle.*log\.level"):
+        svcready.init(service="orders", settings={"log.levle": "DEBUG"})
+
+    assert current() is None
+
+
+def test_strict_mode_makes_one_error_of_all_problems(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With SVCREADY_CORE_STRICT every wrong variable is in one ConfigurationError."""
+    monkeypatch.setenv("SVCREADY_CORE_STRICT", "true")
+    monkeypatch.setenv("SVCREADY_LOG_LEVEL", "loud")
+    monkeypatch.setenv("SVCREADY_HEALTH_TIMEOUT_S", "soon")
+
+    with pytest.raises(ConfigurationError) as caught:
+        svcready.init(service="orders")
+
+    assert len(caught.value.problems) == 2
+    assert "SVCREADY_LOG_LEVEL='loud'" in str(caught.value)
+    assert "SVCREADY_HEALTH_TIMEOUT_S='soon'" in str(caught.value)
+    assert current() is None
+
+
+def test_switched_off_it_leaves_everything_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SVCREADY_CORE_ENABLED=false installs no handler and wraps no application."""
+    monkeypatch.setenv("SVCREADY_CORE_ENABLED", "false")
+    app = FastAPI()
+
+    svcready.init(service="orders", app=app)
+
+    assert not any(isinstance(h, LineHandler) for h in logging.getLogger().handlers)
+    assert wrappers_around(app) == 0
+
+
+def test_shutdown_puts_back_what_was_there() -> None:
+    """After shutdown() no handler of ours is left, and init() starts anew."""
+    before = list(logging.getLogger().handlers)
+    hooks = (sys.excepthook, logging.getLogger().level)
+
+    first = svcready.init(service="orders")
+    svcready.shutdown(1.0)
+
+    assert logging.getLogger().handlers == before
+    assert (sys.excepthook, logging.getLogger().level) == hooks
+    assert current() is None
+    assert svcready.init(service="orders") is not first
+
+
+def test_a_dropped_application_is_not_kept_alive() -> None:
+    """The runtime holds no application that nobody else holds (a test's factory)."""
+    import weakref
+
+    app = FastAPI()
+    reference = weakref.ref(app)
+    svcready.init(service="orders", app=app)
+
+    del app
+    gc.collect()
+
+    assert reference() is None
+
+
+def test_strict_mode_judges_names_when_the_service_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A variable for a check that nobody declares is an error once that is certain."""
+    monkeypatch.setenv("SVCREADY_CORE_STRICT", "true")
+    monkeypatch.setenv("SVCREADY_CHECK__DATABSE__TIMEOUT_S", "1")
+
+    with pytest.raises(ConfigurationError, match="DATABSE"):
+        svcready.init(service="orders")
+
+
+def test_an_unmatched_name_is_reported_when_the_service_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without strict mode the same is one of the problems, and counted."""
+    monkeypatch.setenv("SVCREADY_CHECK__DATABSE__TIMEOUT_S", "1")
+
+    runtime = svcready.init(service="orders")
+
+    (problem,) = runtime.problems()
+    assert "SVCREADY_CHECK__DATABSE__TIMEOUT_S" in problem

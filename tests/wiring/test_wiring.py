@@ -1,0 +1,123 @@
+"""Where pillars meet: an event of one is a count, a line and a mark of the others."""
+
+from __future__ import annotations
+
+import pytest
+
+import svcready
+from svcready._core.events import ItemsDropped, publish
+from svcready.resilience import CircuitBreaker
+from svcready.testing import FakeClock, running
+
+
+class Refused(Exception):
+    """What the dependency raises."""
+
+
+def broken() -> None:
+    """Fail as the dependency does."""
+    raise Refused("password=hunter2")
+
+
+def trip(breaker: CircuitBreaker, calls: int) -> None:
+    """Call the broken dependency so often."""
+    guarded = breaker(broken)
+    for _ in range(calls):
+        with pytest.raises(Refused):
+            guarded()
+
+
+def test_a_breaker_that_opens_is_counted_logged_and_marked() -> None:
+    """One transition: a counter, the state gauge, a WARN line, a span event."""
+    breaker = svcready.circuit_breaker("wiring-open", consecutive_failures=3)
+    with running() as harness:
+        with svcready.span("call"):
+            trip(breaker, 3)
+
+        (line,) = harness.logged("circuit breaker wiring-open is open")
+        (span,) = [span for span in harness.spans if span.name == "call"]
+        transitions = harness.sample(
+            "svcready_resilience_transitions_total", name="wiring-open", to="open"
+        )
+        state = harness.sample("svcready_resilience_state", name="wiring-open")
+        failures = harness.sample(
+            "svcready_resilience_calls_total",
+            component="breaker",
+            name="wiring-open",
+            outcome="failure",
+        )
+
+    assert line["level"] == "WARN"
+    assert line["trace_id"] == span.trace_id
+    assert transitions == 1
+    assert state == 2
+    assert failures == 3
+    assert "circuit_breaker.moved" in [event.name for event in span.events]
+
+
+def test_no_message_of_a_dependency_leaves() -> None:
+    """Errors of a call are told by their class only: messages hold secrets."""
+    breaker = svcready.circuit_breaker("wiring-secret", consecutive_failures=2)
+    with running() as harness:
+        trip(breaker, 2)
+
+        assert "hunter2" not in str(harness.lines)
+
+
+def test_an_open_breaker_warns_in_the_health_report() -> None:
+    """The deep report carries each breaker's state and warns while one is open."""
+    breaker = svcready.circuit_breaker("wiring-report", consecutive_failures=2)
+    with running() as harness:
+        trip(breaker, 2)
+        assert harness.runtime.health is not None
+
+        info = harness.runtime.health.report()["info"]
+
+    assert isinstance(info, dict)
+    assert info["breakers"]["wiring-report"] == "open"
+    assert info["breakers"]["status"] == "warn"
+
+
+def test_retries_are_told_sparingly() -> None:
+    """In an outage one line per policy every 10 s says how many it stands for."""
+    clock = FakeClock()
+    call = svcready.retry("wiring-retry", on=Refused, attempts=2)(broken)
+    with running(clock=clock) as harness:
+        for _ in range(50):
+            with pytest.raises(Refused):
+                call()
+
+        clock.advance(10.1)
+        with pytest.raises(Refused):
+            call()
+
+        lines = harness.logged("retry wiring-retry gave up")
+
+    held = [line["context"].get("not_logged", 0) for line in lines]  # type: ignore[attr-defined]
+    assert held == [0, 49]
+
+
+def test_drops_are_counted_by_component_and_reason() -> None:
+    """Whatever throws telemetry away is in svcready_dropped_total."""
+    with running() as harness:
+        publish(ItemsDropped("tracing.otlp", "queue_full", 7))
+        publish(ItemsDropped("tracing.otlp", "queue_full", 5))
+
+        dropped = harness.sample(
+            "svcready_dropped_total", component="tracing.otlp", reason="queue_full"
+        )
+
+    assert dropped == 12
+
+
+def test_nothing_is_wired_after_the_end() -> None:
+    """A closed runtime's hooks are gone: a later event reaches none of its logs."""
+    with running() as harness:
+        pass
+
+    before = len(harness._written)
+    publish(ItemsDropped("tracing.otlp", "queue_full", 1))
+    breaker = svcready.circuit_breaker("wiring-late", consecutive_failures=2)
+    trip(breaker, 2)
+
+    assert len(harness._written) == before
