@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import (
-    encode_spans as official,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-)
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -26,6 +21,13 @@ from opentelemetry.trace import (
 )
 
 from svcready._transport.otlp_spans import encode_spans
+
+_encoder = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
+_service = pytest.importorskip(
+    "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
+)
+official = _encoder.encode_spans
+ExportTraceServiceRequest = _service.ExportTraceServiceRequest
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 atoms = (
