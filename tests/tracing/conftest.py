@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.tracing.support import Collector, make_pillar
+from tests.tracing.support import make_pillar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from svcready.tracing._pillar import TracePillar
+    from tests.tracing.collector import Collector
 
 
 @pytest.fixture
@@ -25,7 +26,10 @@ def pillar() -> Iterator[TracePillar]:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """Give a collector that listens."""
+    """Give a collector that listens; it needs what the extra `otlp` brings."""
+    pytest.importorskip("opentelemetry.proto")
+    from tests.tracing.collector import Collector
+
     made = Collector()
     yield made
     made.close()

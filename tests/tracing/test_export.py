@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from svcready.tracing._pillar import TracePillar
-    from tests.tracing.support import Collector
+    from tests.tracing.collector import Collector
+
+pytest.importorskip("opentelemetry.proto")
 
 SLOW = 3600.0
 """An export delay that no test waits for: only a flush sends."""

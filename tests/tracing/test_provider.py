@@ -141,6 +141,30 @@ def test_roots_through_the_api_are_sampled_by_the_rule() -> None:
     assert made.recent() == []
 
 
+def test_processors_can_be_added_to_ours() -> None:
+    """As on the SDK's provider, and they stay across restarts."""
+    code = (
+        PILLAR
+        + """
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+exporter = InMemorySpanExporter()
+for _ in range(2):
+    made = make_pillar()
+    made.start()
+    if not exporter.get_finished_spans():
+        trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+    with span("work"):
+        pass
+    assert trace.get_tracer_provider().force_flush(100)
+    made.close(1.0)
+print(json.dumps([record.name for record in exporter.get_finished_spans()]))
+"""
+    )
+    assert run_clean_json(code) == ["work", "work"]
+
+
 def test_an_applications_own_provider_stays() -> None:
     """It is attached to: its sampling rules, our view, ids and redaction; told so."""
     code = (

@@ -1,4 +1,4 @@
-"""OTLP over HTTP: where a signal goes, how it is encoded, and one delivery of it."""
+"""OTLP over HTTP: where a signal goes, and one delivery of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from svcready._core.optional import installed, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from opentelemetry.sdk.trace import ReadableSpan
     from requests import PreparedRequest, Response, Session
 
     from svcready._core.clock import Clock
@@ -22,13 +21,11 @@ __all__ = [
     "OtlpClient",
     "Target",
     "available",
-    "encode_traces",
     "rejected_spans",
     "traces_target",
 ]
 
 _EXTRA = "otlp"
-_ENCODER = "opentelemetry.exporter.otlp.proto.common.trace_encoder"
 _RESPONSES = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 _DEFAULT_BASE = "http://localhost:4318"
 _RETRIED = {429, 502, 503, 504}
@@ -115,14 +112,7 @@ def traces_target(settings: OtlpSettings, *, wanted: bool) -> Target | None:
 
 def available() -> bool:
     """Tell whether the packages of the extra `otlp` are there, without loading them."""
-    return installed(_ENCODER) and installed("requests")
-
-
-def encode_traces(spans: Sequence[ReadableSpan]) -> bytes:
-    """Return *spans* as an export request in protobuf."""
-    encoder = require(_ENCODER, extra=_EXTRA, needed_for="OTLP export")
-    encoded: bytes = encoder.encode_spans(spans).SerializePartialToString()
-    return encoded
+    return installed(_RESPONSES) and installed("requests")
 
 
 def rejected_spans(content: bytes) -> tuple[int, str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from svcready._transport.otlp import (
     Delivery,
     OtlpClient,
-    encode_traces,
     rejected_spans,
 )
+from svcready._transport.otlp_spans import encode_spans
 from svcready.tracing._queue import Lost
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class OtlpExporter:
         wait: Callable[[float], bool],
     ) -> Lost | None:
         """Send *spans*; returns those that did not arrive."""
-        delivery = self._client.deliver(encode_traces(spans), deadline_s, wait)
+        delivery = self._client.deliver(encode_spans(spans), deadline_s, wait)
         if delivery.reason:
             return self._lost(delivery, len(spans))
 

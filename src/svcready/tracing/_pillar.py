@@ -242,7 +242,8 @@ class TracePillar:
         provider = _sdk.build_provider(
             self._settings, self._decider, self._resource(), sink
         )
-        DELEGATE.current = self._provider = provider
+        self._provider = provider
+        DELEGATE.follow(provider)
         self._provider_state = "ours"
 
         def release() -> None:
@@ -302,7 +303,7 @@ class TracePillar:
         if self._export.queue is not None:
             takers.append(self._export.queue.put)
 
-        return SpanSink(self._attributes, takers)
+        return SpanSink(self._attributes, takers, self.flush)
 
     def _set_propagator(self) -> None:
         propagate = import_safely("opentelemetry.propagate")

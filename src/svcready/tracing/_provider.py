@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
 
+    from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import Link
     from opentelemetry.util.types import Attributes
 
@@ -232,6 +233,25 @@ class DelegatingProvider(TracerProvider):
 
     def __init__(self) -> None:
         self.current: TracerProvider | None = None
+        self._processors: list[SpanProcessor] = []
+
+    def follow(self, provider: TracerProvider) -> None:
+        """Make *provider* current, with the processors that were added to us."""
+        for processor in self._processors:
+            _add(provider, processor)
+
+        self.current = provider
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Have *span_processor* told about spans, in this runtime and later ones."""
+        self._processors.append(span_processor)
+        if self.current is not None:
+            _add(self.current, span_processor)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Export what is queued; False if spans are left."""
+        flush = getattr(self.current, "force_flush", None)
+        return flush is None or bool(flush(timeout_millis))
 
     def get_tracer(
         self,
@@ -250,6 +270,12 @@ class DelegatingProvider(TracerProvider):
                 attributes,
             ),
         )
+
+
+def _add(provider: TracerProvider, processor: SpanProcessor) -> None:
+    add = getattr(provider, "add_span_processor", None)
+    if add is not None:
+        add(processor)
 
 
 DELEGATE = DelegatingProvider()

@@ -114,12 +114,17 @@ class SpanSink(SpanProcessor):
     Args:
         attributes: Redacts and cuts.
         takers: Take each finished, sampled span; they never wait.
+        flush: Has the takers send what they hold within so many seconds.
     """
 
     def __init__(
-        self, attributes: Attributes, takers: Sequence[Callable[[ReadableSpan], None]]
+        self,
+        attributes: Attributes,
+        takers: Sequence[Callable[[ReadableSpan], None]],
+        flush: Callable[[float], bool],
     ) -> None:
         self._attributes = attributes
+        self._flush = flush
         self._takers = tuple(takers)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -137,6 +142,10 @@ class SpanSink(SpanProcessor):
                 take(span)
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("tracing.sink", error)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Send what is queued; False if spans are left."""
+        return self._flush(timeout_millis / 1000.0)
 
     def _masked(self, span: ReadableSpan) -> ReadableSpan:
         return ReadableSpan(

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 __all__ = ["XRayHeader", "format_xray", "format_xray_id", "parse_xray"]
 
+_COMMON = re.compile(
+    "Root=1-([0-9a-f]{8})-([0-9a-f]{24})(?:;Parent=([0-9a-f]{16}))?(?:;Sampled=([01]))?"
+).fullmatch
 _ROOT = re.compile("1-([0-9a-fA-F]{8})-([0-9a-fA-F]{24})").fullmatch
 _SPAN = re.compile("[0-9a-fA-F]{16}").fullmatch
 _PASSED = re.compile(r"[A-Za-z0-9_.\-]{1,64}=[\x21-\x3a\x3c-\x7e]{0,256}").fullmatch
@@ -42,6 +45,12 @@ def parse_xray(header: str) -> XRayHeader | None:
     Returns:
         What it says; None without a valid root.
     """
+    common = _COMMON(header)
+    if common is not None:
+        time, rest, parent_id, sampled_digit = common.groups()
+        flag = None if sampled_digit is None else sampled_digit == "1"
+        return _checked(time + rest, parent_id, flag)
+
     if len(header) > _MAX_CHARS:
         return None
 
@@ -61,13 +70,7 @@ def parse_xray(header: str) -> XRayHeader | None:
         elif key != "Self" and _PASSED(pair):
             passed += f";{pair}" if len(passed) < _MAX_PASSED_CHARS else ""
 
-    if trace_id is None or trace_id == _NO_TRACE:
-        return None
-
-    if parent_id == _NO_SPAN:
-        parent_id = None
-
-    return XRayHeader(trace_id, parent_id, sampled, asked, passed)
+    return _checked(trace_id, parent_id, sampled, asked, passed)
 
 
 def format_xray_id(trace_id: str) -> str:
@@ -81,3 +84,19 @@ def format_xray(trace_id: str, span_id: str, sampled: bool, passed: str = "") ->
         f"Root=1-{trace_id[:8]}-{trace_id[8:]};Parent={span_id};"
         f"Sampled={'1' if sampled else '0'}{passed}"
     )
+
+
+def _checked(
+    trace_id: str | None,
+    parent_id: str | None,
+    sampled: bool | None,  # noqa: FBT001 - three values
+    asked: bool = False,  # noqa: FBT001, FBT002
+    passed: str = "",
+) -> XRayHeader | None:
+    if trace_id is None or trace_id == _NO_TRACE:
+        return None
+
+    if parent_id == _NO_SPAN:
+        parent_id = None
+
+    return XRayHeader(trace_id, parent_id, sampled, asked, passed)
