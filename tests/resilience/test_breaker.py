@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
@@ -16,6 +17,7 @@ from svcready.resilience import (
     CircuitBreaker,
     circuit_breaker,
     get_breaker,
+    retry,
 )
 from svcready.testing import FakeClock
 from tests.conftest import Faults
@@ -80,6 +82,41 @@ def test_slow_calls_open_it(clock: FakeClock) -> None:
     assert breaker.state == "open"
     assert breaker.breaker.reason == "slow_rate"
     assert breaker.breaker.counts()["slow"] == 5
+
+
+def test_slow_coroutines_open_it(clock: FakeClock) -> None:
+    """The same for coroutines, and for functions that return an awaitable."""
+    breaker = circuit_breaker("payments", slow_after="500ms", min_calls=6)
+    run_on(clock)
+
+    async def slow(seconds: float) -> None:
+        await clock.sleep_async(seconds)
+
+    async def main() -> None:
+        for call in (breaker(slow), breaker(lambda seconds: slow(seconds))):
+            await call(0.4)
+            await call(0.5)
+            await call(0.6)
+
+    asyncio.run(main())
+    assert breaker.breaker.counts() == {"success": 2, "slow": 4}
+    assert breaker.state == "closed"  # four of six are less than 0.8
+
+
+def test_a_slow_probe_opens_it_again(clock: FakeClock) -> None:
+    """A dependency that answers as slowly as before has not recovered."""
+    breaker = circuit_breaker("payments", slow_after=1.0, min_calls=1)
+    run_on(clock)
+
+    @breaker
+    def slow() -> None:
+        clock.advance(2.0)
+
+    slow()
+    clock.advance(10.0)
+    slow()
+    assert breaker.state == "open"
+    assert breaker.breaker.reason == "probe_failed"
 
 
 def test_the_tripping_call_raises_its_own_error(clock: FakeClock) -> None:
@@ -365,6 +402,30 @@ def test_a_hung_dependency_behind_short_deadlines_is_seen(clock: FakeClock) -> N
     assert breaker.state == "open"
 
 
+def test_a_deadline_that_cancels_is_told_from_a_client_that_leaves() -> None:
+    """Cut off by the deadline a call was slow; cancelled from outside, nothing."""
+    breaker = circuit_breaker("payments", slow_after=0.01)
+
+    @retry("payments", on=ConnectionError, deadline=0.05)
+    @breaker
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    @breaker
+    async def left() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        with pytest.raises(DeadlineExceeded):
+            await hang()
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(left(), 0.05)
+
+    asyncio.run(main())
+    assert breaker.breaker.counts() == {"success": 0, "slow": 1, "cancelled": 1}
+
+
 def test_an_ignoring_function_that_fails_is_reported(
     clock: FakeClock, faults: Faults
 ) -> None:
@@ -572,6 +633,73 @@ def test_as_a_context_manager(clock: FakeClock) -> None:
 
     with pytest.raises(CircuitOpen), breaker:
         pytest.fail("entered an open breaker")
+
+
+def test_blocks_that_take_turns(clock: FakeClock) -> None:
+    """Generators that enter in one order and leave in another settle each its own."""
+    first = circuit_breaker("payments")
+    second = circuit_breaker("orders")
+    run_on(clock)
+
+    def block(breaker: CircuitBreaker) -> Generator[None, None, None]:
+        with breaker:
+            yield
+
+    one, other = block(first), block(second)
+    next(one)
+    next(other)
+    next(one, None)
+    next(other, None)
+    assert first.breaker.counts() == {"success": 1}
+
+
+def test_a_slow_block_counts_as_slow(clock: FakeClock) -> None:
+    """A block is measured as a call is."""
+    breaker = circuit_breaker("payments", slow_after=1.0)
+    run_on(clock)
+    for seconds in (0.5, 1.0):
+        with breaker.guard():
+            clock.advance(seconds)
+
+    assert breaker.breaker.counts() == {"success": 1, "slow": 1}
+
+
+def test_a_guard_that_was_refused_settles_nothing(clock: FakeClock) -> None:
+    """Leaving a block that was never entered does nothing."""
+    breaker = tripped(clock)
+    guard = breaker.guard()
+    with pytest.raises(CircuitOpen):
+        guard.__enter__()
+
+    guard.__exit__(None, None, None)
+    breaker.__exit__(None, None, None)
+    assert breaker.breaker.counts() == {"success": 0, "failure": 1, "rejected": 1}
+
+
+def test_calls_under_way_when_it_is_taken_out(clock: FakeClock) -> None:
+    """Switched off or disabled in the middle of a call, its outcome is nothing."""
+    breaker = circuit_breaker("payments", consecutive_failures=1)
+    run_on(clock)
+    state = breaker_of("payments")
+    config = state.config
+    guard = breaker.guard()
+    guard.__enter__()
+    state.use(config._replace(mode="off"), clock)
+    guard.__exit__(ConnectionError, ConnectionError(), None)
+    assert state.counts() == {"success": 0}
+    assert state.admit() is state.timed  # a caller that looked before the change
+    state.use(config, clock)
+    guard = breaker.guard()
+    guard.__enter__()
+    breaker.disable()
+    guard.__exit__(ConnectionError, ConnectionError(), None)
+    assert state.counts() == {"success": 0, "stale": 1}
+
+
+def test_it_says_what_it_is(clock: FakeClock) -> None:
+    """Its text shows name and state, so that a debugger does."""
+    assert repr(tripped(clock)) == "<circuit breaker 'payments': open>"
+    assert "without a name" in repr(circuit_breaker())
 
 
 def test_a_block_left_elsewhere(clock: FakeClock) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable
+import math
+import sys
+import types
+from collections.abc import Callable, Generator
 
 import pytest
 
@@ -155,6 +158,72 @@ def test_every_async_form_is_retried(clock: FakeClock, way: str, form: str) -> N
     assert retrier_of("payments").outcomes() == {"success": 1, "recovered": 1}
     if way == "fused":
         assert breaker_of("payments").counts() == {"failure": 2, "success": 2}
+
+
+@pytest.mark.parametrize("form", ["plain", "async", "lambda of a coroutine"])
+def test_without_the_interpreter_lock_nothing_counts_unlocked(
+    clock: FakeClock, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a free-threaded build every success goes through the lock, and counts."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    dependency = Dependency()
+
+    async def coroutine() -> object:
+        return dependency()
+
+    call: Callable[[], object] = {
+        "plain": dependency,
+        "async": coroutine,
+        "lambda of a coroutine": lambda: coroutine(),
+    }[form]
+    retried = retry("retried", on=ConnectionError)(call)
+    guarded = circuit_breaker("guarded")(call)
+    both = retry("both", on=ConnectionError)(circuit_breaker("both")(call))
+    run_on(clock)
+    for wrapped in (retried, guarded, both):
+        made = wrapped()
+        if form != "plain":
+            asyncio.run(made)  # type: ignore[arg-type]
+
+    assert retrier_of("retried").budget.meter.edge == -math.inf
+    for counts in (
+        retrier_of("retried").outcomes(),
+        breaker_of("guarded").counts(),
+        retrier_of("both").outcomes(),
+        breaker_of("both").counts(),
+    ):
+        assert counts == {"success": 1}
+
+
+def test_old_and_marked_coroutines(clock: FakeClock) -> None:
+    """Generator-based coroutines and marked functions are awaited as others are."""
+    dependency = Dependency(ConnectionError(), ConnectionError())
+
+    @types.coroutine
+    def old() -> Generator[None, None, object]:
+        yield
+        return dependency()
+
+    def marked() -> object:
+        return old()
+
+    marked._is_coroutine_mark = object()  # type: ignore[attr-defined]  # from 3.12 on
+    run_on(clock)
+    calls: dict[str, Callable[[], object]] = {
+        "old": old,
+        "lambda": lambda: old(),
+        "marked": marked,
+    }
+    for name, call in calls.items():
+        dependency.failures = [ConnectionError()]
+        wrapped = retry(name, on=ConnectionError)(circuit_breaker(name)(call))
+        run_on(clock)
+
+        async def main(wrapped: Callable[[], object] = wrapped) -> object:
+            return await wrapped()  # type: ignore[misc]
+
+        assert asyncio.run(main()) == "answer"
+        assert breaker_of(name).counts() == {"failure": 1, "success": 1}
 
 
 def test_a_function_that_fails_before_it_returns_an_awaitable(
@@ -354,3 +423,8 @@ def test_bad_names_are_refused() -> None:
 
         with pytest.raises(DeclarationError):
             circuit_breaker(name)
+
+
+def test_it_says_what_it_is() -> None:
+    """Its text shows the name, so that a debugger does."""
+    assert repr(retry("payments", on=OSError)) == "<retry 'payments'>"

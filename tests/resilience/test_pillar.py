@@ -24,7 +24,7 @@ from svcready.resilience._pillar import (
     apply,
 )
 from svcready.testing import FakeClock
-from tests.resilience.peers import Dependency, breaker_of, retrier_of
+from tests.resilience.peers import Dependency, breaker_of, retrier_of, run_on
 
 
 def pillar(
@@ -92,6 +92,41 @@ def test_values_change_without_losing_state(clock: FakeClock) -> None:
     assert policy.state == "open"
 
 
+def test_another_clock_shifts_what_is_under_way(clock: FakeClock) -> None:
+    """Bound to another clock, open time, leases and debts last as long as before."""
+    opened = circuit_breaker("opened", consecutive_failures=1)
+    probing = circuit_breaker("probing", consecutive_failures=1)
+    retry("opened", on=ConnectionError)
+    run_on(clock)
+    for breaker in (probing, opened):
+        with pytest.raises(ConnectionError):
+            breaker.call(Dependency(ConnectionError()))
+
+        if breaker is probing:
+            clock.advance(10.0)
+
+    probing.guard().__enter__()
+    while retrier_of("opened").budget.withdraw(clock.monotonic()):
+        pass
+
+    later = FakeClock(start_s=5_000_000.25)
+    run_on(later)
+    assert not retrier_of("opened").budget.withdraw(later.monotonic())
+    later.advance(9.5)
+    assert opened.state == "open"
+    with pytest.raises(CircuitOpen) as refused:
+        probing.call(Dependency())
+
+    assert refused.value.reason == "half_open"
+    later.advance(0.5)
+    assert opened.state == "half_open"
+    with pytest.raises(CircuitOpen) as refused:
+        probing.call(Dependency())
+
+    assert refused.value.reason == "open"
+    assert retrier_of("opened").budget.withdraw(later.monotonic())
+
+
 def test_a_lowered_threshold_is_judged_at_the_next_outcome(clock: FakeClock) -> None:
     """A success opens it if the operator's new rate is already reached."""
     policy = circuit_breaker("payments", min_calls=4)
@@ -114,6 +149,17 @@ def test_a_value_left_out_falls_back(clock: FakeClock) -> None:
     apply("payments", {"retry_attempts": 7})
     apply("payments", {})
     assert policy.retrier.config.attempts == 2
+
+
+def test_a_changed_file_takes_effect(clock: FakeClock) -> None:
+    """`reload` asks for every policy's values again."""
+    values: dict[str, dict[str, object]] = {}
+    made = pillar(clock, values)
+    policy = retry("payments", on=ConnectionError)
+    made.start()
+    values["payments"] = {"retry_attempts": 7}
+    made.reload()
+    assert policy.retrier.config.attempts == 7
 
 
 def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
@@ -288,3 +334,24 @@ def test_a_child_forked_under_a_lock_works(clock: FakeClock, lock: str) -> None:
     # What happened before the fork is the parent's to tell.
     assert counts == {"success": 0, "rejected": 2, "failure": 1}
     assert outcomes == {"success": 0, "not_retryable": 1}
+
+
+def test_a_forked_child_begins_its_totals_anew(clock: FakeClock) -> None:
+    """What the child's hook does: locks anew, totals at zero, state and window kept."""
+    policy = retry("payments", on=ConnectionError)
+    breaker = circuit_breaker("payments", min_calls=2, failure_rate=1.0)
+    run_on(clock)
+    dependency = Dependency(ConnectionError(), KeyError())
+    call = policy(breaker(dependency))
+    with pytest.raises(KeyError):
+        call()
+
+    assert breaker.state == "open"
+    clock.advance(10.0)
+    breaker.guard().__enter__()  # a thread that the child does not have
+    fork._run_resets()
+    assert breaker.breaker.counts() == {"success": 0}
+    assert retrier_of("payments").outcomes() == {"success": 0}
+    assert call() == "answer"  # the probe's place is free
+    assert breaker.breaker.counts() == {"success": 1}
+    assert retrier_of("payments").outcomes() == {"success": 1}

@@ -138,6 +138,85 @@ def test_send_and_throw_reach_the_stream(clock: FakeClock) -> None:
     assert breaker_of("payments").counts() == {"ignored": 1, "success": 0}
 
 
+def test_a_stream_may_end_by_what_it_gets(clock: FakeClock) -> None:
+    """A stream that returns when it is sent or thrown something ends the whole."""
+
+    @both
+    def stream() -> Generator[int, object, str]:
+        try:
+            yield 1
+        except KeyError:
+            return "thrown"
+
+        return "sent"
+
+    run_on(clock)
+    items = stream()
+    next(items)
+    with pytest.raises(StopIteration) as stop:
+        items.send("a")
+
+    assert stop.value.value == "sent"
+    items = stream()
+    next(items)
+    with pytest.raises(StopIteration) as stop:
+        items.throw(KeyError())
+
+    assert stop.value.value == "thrown"
+
+    assert breaker_of("payments").counts() == {"success": 2}
+
+
+def test_a_stream_that_gives_up_raises_its_error(clock: FakeClock) -> None:
+    """Out of attempts, the last error of the beginning goes to the consumer."""
+    error = ConnectionError()
+
+    dependency = Dependency(*[error] * 6)
+
+    @both
+    def stream() -> Generator[object, None, None]:
+        yield dependency()
+
+    @both
+    async def other() -> AsyncGenerator[object, None]:
+        yield dependency()
+
+    run_on(clock)
+    with pytest.raises(ConnectionError) as caught:
+        next(stream())
+
+    assert caught.value is error
+    assert len(clock.sleeps) == 2
+    del error.__dict__["__svcready_exhausted__"]
+
+    async def main() -> None:
+        await anext(other())
+
+    with pytest.raises(ConnectionError):
+        asyncio.run(main())
+
+    assert len(clock.sleeps) == 4
+
+
+def test_an_async_stream_may_end_by_what_it_gets(clock: FakeClock) -> None:
+    """An async stream that returns when it is sent something ends the whole."""
+
+    @both
+    async def stream() -> AsyncGenerator[int, object]:
+        yield 1
+
+    run_on(clock)
+
+    async def main() -> None:
+        items = stream()
+        await anext(items)
+        with pytest.raises(StopAsyncIteration):
+            await items.asend("a")
+
+    asyncio.run(main())
+    assert breaker_of("payments").counts() == {"success": 1}
+
+
 def test_a_stream_holds_the_probe_as_long_as_it_gives(clock: FakeClock) -> None:
     """A probing stream that gives items keeps its place beyond the lease."""
     breaker = circuit_breaker("payments", consecutive_failures=1)
@@ -249,7 +328,7 @@ def test_an_async_stream_without_items(clock: FakeClock) -> None:
 
     @both
     async def stream() -> AsyncGenerator[int, None]:
-        for item in ():
+        for item in tuple[int]():
             yield item
 
     run_on(clock)

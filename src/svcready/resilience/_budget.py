@@ -52,7 +52,7 @@ class Budget:
         self._clock = clock
         self._unlimited = unlimited
         self._unlocked = can_count_unlocked() if unlocked is None else unlocked
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # as the breaker's: finalizers come back
         self._folded = 0
         self._slots = [[0, 0] for _ in range(_SLOTS)]  # deposits, withdrawals
         now_s = clock.monotonic()
@@ -67,8 +67,12 @@ class Budget:
     def use(self, clock: Clock) -> None:
         """Read *clock* from now on; what was deposited counts as deposited now."""
         with self._lock:
+            self._advance(self._clock.monotonic())
+            sums = [sum(counts) for counts in zip(*self._slots, strict=True)]
             self._clock = clock
             self._tick = math.floor(clock.monotonic())
+            self._slots = [[0, 0] for _ in range(_SLOTS)]
+            self._slots[self._tick % _SLOTS] = sums
             self.meter.monotonic = clock.monotonic
             self._advance(clock.monotonic())
 
@@ -120,4 +124,4 @@ class Budget:
             self.meter.edge = math.inf if self._unlimited else self._tick + 1.0
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

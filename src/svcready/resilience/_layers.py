@@ -86,14 +86,14 @@ def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
     flags = _flags(function)
     retrier = cast("Retrier | None", layers.get(RETRY))
     breaker = cast("Breaker | None", layers.get(BREAKER))
+    if flags & (_COROUTINE | _ITERABLE_COROUTINE):
+        return _async_call(function, retrier, breaker)
+
     if flags & _GENERATOR:
         return _stream(function, retrier, breaker)
 
     if flags & _ASYNC_GENERATOR:
         return _async_stream(function, retrier, breaker)
-
-    if flags & (_COROUTINE | _ITERABLE_COROUTINE):
-        return _async_call(function, retrier, breaker)
 
     call = function if breaker is None else _calls.guarded(breaker, function)
     if retrier is None:
