@@ -29,9 +29,9 @@ def is_server(record: logging.LogRecord) -> bool:
 
 
 class _Before(NamedTuple):
-    handlers: list[logging.Handler]
     propagate: bool
     disabled: bool
+    taken: list[logging.Handler]
 
 
 class ServerLoggers:
@@ -70,7 +70,7 @@ class ServerLoggers:
 
             for handler in tuple(logger.handlers):
                 if self._is_servers(handler, family):
-                    self._remember(logger)
+                    self._remember(logger).taken.append(handler)
                     logger.removeHandler(handler)
                 elif self._is_foreign(handler):
                     told.append(
@@ -91,9 +91,9 @@ class ServerLoggers:
             logger = logging.getLogger(None if name == "root" else name)
             logger.propagate = before.propagate
             logger.disabled = before.disabled
-            for handler in before.handlers:
-                if handler not in logger.handlers:
-                    logger.addHandler(handler)
+            logger.handlers[:0] = [
+                handler for handler in before.taken if handler not in logger.handlers
+            ]
 
         for logger, kept in self._filtered:
             logger.removeFilter(kept)
@@ -133,11 +133,9 @@ class ServerLoggers:
                 logger.addFilter(made)
                 self._filtered.append((logger, made))
 
-    def _remember(self, logger: logging.Logger) -> None:
-        self._before.setdefault(
-            logger.name,
-            _Before(list(logger.handlers), logger.propagate, logger.disabled),
-        )
+    def _remember(self, logger: logging.Logger) -> _Before:
+        now = _Before(logger.propagate, logger.disabled, [])
+        return self._before.setdefault(logger.name, now)
 
     def _is_servers(self, handler: logging.Handler, family: str) -> bool:
         if handler is self._ours or not _prints(handler):
