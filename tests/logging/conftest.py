@@ -11,18 +11,23 @@ from svcready._core import context
 from tests.logging.support import Log, make_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
-@pytest.fixture(autouse=True)
-def alone() -> Iterator[None]:
+def _runners(handler: logging.Handler) -> bool:
+    return type(handler).__module__.startswith("_pytest.")
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
     """Take the test runner's own handlers off the root logger during a test."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers = []
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
+    runners = [handler for handler in root.handlers if _runners(handler)]
+    root.handlers = [handler for handler in root.handlers if not _runners(handler)]
+    try:
+        return (yield)
+    finally:
+        root.handlers += runners
 
 
 @pytest.fixture(autouse=True)
@@ -38,5 +43,6 @@ def log() -> Iterator[Log]:
     """Return a running pillar of a service in production."""
     made = make_log()
     made.pillar.start()
+    made.written.clear()
     yield made
     made.pillar.close()

@@ -7,10 +7,11 @@ import logging
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from svcready.logging import get_logger
 from tests.logging.support import Log, make_log
@@ -47,6 +48,7 @@ class BrokenDict(dict[str, object]):
     """A mapping that can't be walked."""
 
     def items(self) -> Any:
+        """Fail."""
         raise RuntimeError("items")
 
     def __iter__(self) -> Iterator[str]:
@@ -110,7 +112,7 @@ ODD = {
     "negative": -(2**70),
     "complex": 1 + 2j,
     "decimal": decimal.Decimal("1.10"),
-    "path": Path("/tmp/x"),  # noqa: S108
+    "path": Path("/tmp/x"),
     "datetime": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     "delta": dt.timedelta(seconds=3),
     "uuid": uuid.UUID(int=1),
@@ -180,7 +182,7 @@ def test_objects_are_redacted_inside(log: Log) -> None:
     """A secret inside an object that only has fields or a repr is hidden."""
 
     class Model:
-        __pydantic_fields__: dict[str, object] = {}
+        __pydantic_fields__: ClassVar[dict[str, object]] = {}
 
         def __init__(self) -> None:
             self.user = "ann"
@@ -205,7 +207,11 @@ def test_arguments_that_do_not_fit_are_shown_behind_the_message(log: Log) -> Non
     logging.getLogger("lib").info("b %d", "x")
     get_logger("shop").info("c %(n)s", {"n": 3})
 
-    assert [line["message"] for line in log.lines] == ["a %s (1, 2)", "b %d ('x',)", "c 3"]
+    assert [line["message"] for line in log.lines] == [
+        "a %s (1, 2)",
+        "b %d ('x',)",
+        "c 3",
+    ]
 
 
 def test_a_dict_as_message_is_context(log: Log) -> None:
@@ -255,10 +261,12 @@ JSON_LIKE = st.recursive(
     | st.decimals()
     | st.uuids()
     | st.builds(Broken),
-    lambda inner: st.lists(inner)
-    | st.dictionaries(st.text(st.characters(exclude_categories=())), inner)
-    | st.dictionaries(st.integers() | st.binary() | st.none(), inner)
-    | st.tuples(inner, inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(st.characters(exclude_categories=())), inner)
+        | st.dictionaries(st.integers() | st.binary() | st.none(), inner)
+        | st.tuples(inner, inner)
+    ),
     max_leaves=20,
 )
 
@@ -275,7 +283,7 @@ JSON_LIKE = st.recursive(
 def test_any_graph_gives_one_valid_line(
     log: Log, fields: dict[str, object], message: str
 ) -> None:
-    """hypothesis finds no graph that raises or breaks a line, in either form."""
+    """No graph that hypothesis makes raises or breaks a line, in either form."""
     log.written.clear()
     get_logger("shop").bind(**fields).info(message)
     get_logger("shop").info(message, extra=fields)

@@ -33,7 +33,8 @@ _COLORS = {
 }
 _SHORT_ID = 8
 _ROUTE_WIDTH = 36
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(9), 11, 12, *range(14, 32), 127)}
+_CONTROLS = (*range(9), *range(11, 32), *range(127, 160))
+_ESCAPES = {code: f"\\x{code:02x}" for code in _CONTROLS}
 
 
 class ConsoleLines:

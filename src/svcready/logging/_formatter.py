@@ -63,12 +63,9 @@ class JsonFormatter(BaseJsonFormatter):
         redactor: Redaction | None = None,
         **options: Any,
     ) -> None:
-        # dictConfig passes these three always; empty they mean nothing.
-        for name in ("fmt", "datefmt", "style", "validate"):
-            if options.get(name) in (None, "%", True):
-                options.pop(name, None)
-
-        self._custom = any(argument is not None for argument in args) or bool(options)
+        # dictConfig passes fmt, datefmt and style always; these mean nothing.
+        given = (*args, *options.values())
+        self._custom = any(value not in {None, "%", True} for value in given)
         super().__init__(*args, **{"json_serializer": _dumps, **options})
         redactor = redactor or default_redactor()
         self._lines = JsonLines(

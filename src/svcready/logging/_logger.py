@@ -111,7 +111,7 @@ class Logger:
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.name, dict(self._fields))
 
-    def bind(self, **fields: object) -> Logger:
+    def bind(self, /, **fields: object) -> Logger:
         """Return a logger that puts *fields* on each of its lines."""
         return Logger(self._std, {**self._fields, **fields})
 
@@ -237,7 +237,9 @@ class Logger:
                     if level >= handler.level:
                         handler.write(
                             handler.line(
-                                sys._getframe(depth),  # noqa: SLF001 - as stdlib
+                                sys._getframe(2)  # noqa: SLF001 - as stdlib does
+                                if depth == 2
+                                else _frame(depth),
                                 self.name,
                                 level,
                                 message
@@ -265,7 +267,7 @@ def _frame(depth: int) -> FrameType:
     try:
         return sys._getframe(depth + 1)  # noqa: SLF001 - as stdlib's findCaller does
     except ValueError:  # a stacklevel beyond the outermost frame
-        return sys._getframe(1)  # noqa: SLF001
+        return sys._getframe(3)  # noqa: SLF001 - who called us
 
 
 def _take_special(

@@ -13,6 +13,7 @@ __all__ = ["ServerLoggers", "is_server"]
 
 _SERVERS = ("uvicorn", "gunicorn", "hypercorn", "werkzeug", "django", "celery")
 _ACCESS = ("uvicorn.access", "gunicorn.access", "hypercorn.access")
+_WATCHED = ("uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error")
 _FRAMEWORKS = ("flask", "starlette", "fastapi", "asyncio")
 _KNOWN_MODULES = tuple(f"{name}." for name in (*_SERVERS, "flask"))
 _KNOWN_AND_QUIET = {("django.utils.log", "AdminEmailHandler")}
@@ -29,9 +30,9 @@ def is_server(record: logging.LogRecord) -> bool:
 
 
 class _Before(NamedTuple):
-    handlers: list[logging.Handler]
     propagate: bool
     disabled: bool
+    taken: list[logging.Handler]
 
 
 class ServerLoggers:
@@ -61,22 +62,16 @@ class ServerLoggers:
         Returns:
             What is worth telling the operator and was not told before.
         """
+        self._watch()
         told = []
         for logger in _loggers():
-            name = logger.name
-            family = name.partition(".")[0]
-            if family in _SERVERS:
-                self._adopt(logger)
-
-            for handler in tuple(logger.handlers):
-                if self._is_servers(handler, family):
-                    self._remember(logger)
-                    logger.removeHandler(handler)
-                elif self._is_foreign(handler):
-                    told.append(
-                        f"{type(handler).__name__} on logger {name!r} is not ours and "
-                        "stays: it gets the same lines"
-                    )
+            self.adopt(logger)
+            told += [
+                f"{type(handler).__name__} on logger {logger.name!r} is not ours and "
+                "stays: it gets the same lines"
+                for handler in logger.handlers
+                if self._is_foreign(handler)
+            ]
 
         if self.mute_access:
             self._mute()
@@ -85,15 +80,24 @@ class ServerLoggers:
         self._told.update(new)
         return new
 
+    def adopt(self, logger: logging.Logger) -> None:
+        """Bring one server's logger in order."""
+        for handler in tuple(logger.handlers):
+            if self._is_servers(handler, logger.name.partition(".")[0]):
+                self._remember(logger).taken.append(handler)
+                logger.removeHandler(handler)
+
+        self._adopt(logger)
+
     def restore(self) -> None:
         """Put everything back as it was."""
         for name, before in self._before.items():
             logger = logging.getLogger(None if name == "root" else name)
             logger.propagate = before.propagate
             logger.disabled = before.disabled
-            for handler in before.handlers:
-                if handler not in logger.handlers:
-                    logger.addHandler(handler)
+            logger.handlers[:0] = [
+                handler for handler in before.taken if handler not in logger.handlers
+            ]
 
         for logger, kept in self._filtered:
             logger.removeFilter(kept)
@@ -102,9 +106,26 @@ class ServerLoggers:
         self._filtered.clear()
         self._told.clear()
 
+    def _watch(self) -> None:
+        # Some servers make handlers by hand, and at any time.
+        for name in (*_WATCHED, *_ACCESS):
+            if name.partition(".")[0] in sys.modules:
+                logger = logging.getLogger(name)
+                if not any(isinstance(known, _Guard) for known in logger.filters):
+                    self._add_filter(logger, _Guard(self, logger))
+
+    def _add_filter(self, logger: logging.Logger, made: logging.Filter) -> None:
+        logger.addFilter(made)
+        self._filtered.append((logger, made))
+
     def _adopt(self, logger: logging.Logger) -> None:
+        if logger.name.partition(".")[0] not in _SERVERS:
+            return
+
         muted = self.mute_access and logger.name in _ACCESS
-        silenced = not logger.propagate and any(
+        before = self._before.get(logger.name)
+        # Somebody's wish, if there never was a handler that we took.
+        silenced = not (before and before.taken) and any(
             isinstance(handler, logging.NullHandler) for handler in logger.handlers
         )
         if not (muted or silenced) and (logger.disabled or not logger.propagate):
@@ -129,15 +150,11 @@ class ServerLoggers:
             if isinstance(logger, logging.Logger) and not any(
                 isinstance(known, kind) for known in logger.filters
             ):
-                made = kind()
-                logger.addFilter(made)
-                self._filtered.append((logger, made))
+                self._add_filter(logger, kind())
 
-    def _remember(self, logger: logging.Logger) -> None:
-        self._before.setdefault(
-            logger.name,
-            _Before(list(logger.handlers), logger.propagate, logger.disabled),
-        )
+    def _remember(self, logger: logging.Logger) -> _Before:
+        now = _Before(logger.propagate, logger.disabled, [])
+        return self._before.setdefault(logger.name, now)
 
     def _is_servers(self, handler: logging.Handler, family: str) -> bool:
         if handler is self._ours or not _prints(handler):
@@ -158,6 +175,22 @@ class ServerLoggers:
             or isinstance(handler, logging.NullHandler)
             or (kind.__module__, kind.__name__) in _KNOWN_AND_QUIET
         )
+
+
+class _Guard(logging.Filter):
+    """Brings a server's logger in order again before its record finds handlers."""
+
+    def __init__(self, servers: ServerLoggers, logger: logging.Logger) -> None:
+        super().__init__()
+        self._servers = servers
+        self._logger = logger
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        del record
+        if self._logger.handlers or not self._logger.propagate:
+            self._servers.adopt(self._logger)
+
+        return True
 
 
 class _WerkzeugRequests(logging.Filter):

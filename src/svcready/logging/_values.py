@@ -200,6 +200,9 @@ class Values:
                 for key, item in _first(value.items(), left)
             }
 
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return self._plain(_structure(value), depth, left)
+
         if isinstance(value, list | tuple | AbstractSet):
             return [self._plain(item, depth - 1, left) for item in _first(value, left)]
 

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import logging
+import logging.config
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+from svcready.config._sections.log import LogSettings
+from svcready.logging import get_logger
+from svcready.logging._handler import LineHandler
+from tests.logging.support import Listener, Log, make_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DICT_CONFIG = {
+    "version": 1,
+    "disable_existing_loggers": True,
+    "handlers": {"null": {"class": "logging.NullHandler"}},
+    "root": {"level": "ERROR", "handlers": ["null"]},
+}
+
+
+@pytest.fixture
+def uvicorns() -> Iterator[logging.Logger]:
+    """Return the logger `uvicorn` as uvicorn configures it."""
+    logger = logging.getLogger("uvicorn")
+    handler = logging.StreamHandler(sys.stderr)
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    yield logger
+    logger.handlers = []
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+
+
+def ours() -> list[logging.Handler]:
+    """List our handlers on the root logger."""
+    return [h for h in logging.getLogger().handlers if isinstance(h, LineHandler)]
+
+
+def test_a_hundred_starts_are_one_handler() -> None:
+    """Neither starting again nor a pillar that was never closed adds a second."""
+    log = make_log()
+    for _ in range(100):
+        log.pillar.start()
+
+    other = make_log()
+    other.pillar.start()
+    get_logger("shop").info("x")
+    logging.getLogger("lib").warning("y")
+
+    assert ours() == [other.pillar.handler]
+    assert log.lines == []
+    assert len(other.lines) == 2
+    other.pillar.close()
+    log.pillar.close()
+    assert ours() == []
+
+
+def test_close_puts_everything_back(uvicorns: logging.Logger) -> None:
+    """Levels, handlers, propagation and hooks are as they were before the start."""
+    root = logging.getLogger()
+    root.setLevel(logging.ERROR)
+
+    def state() -> list[object]:
+        return [
+            root.level,
+            root.handlers[:],
+            [h for h in uvicorns.handlers if type(h) is logging.StreamHandler],
+            uvicorns.propagate,
+            warnings.showwarning,
+            sys.excepthook,
+            threading.excepthook,
+            logging.config.dictConfigClass,
+            logging.config.fileConfig,
+        ]
+
+    before = state()
+    log = make_log()
+    log.pillar.start()
+    during = state()
+    log.pillar.access_log()
+    log.pillar.close()
+    log.pillar.close()
+
+    assert all(now != then for now, then in zip(during, before, strict=True))
+    assert state() == before
+
+
+def test_a_hook_that_came_after_ours_stays() -> None:
+    """What somebody set while we ran is not taken away from them."""
+    log = make_log()
+    before = sys.excepthook
+    log.pillar.start()
+
+    def theirs(*args: object) -> None:
+        pass
+
+    sys.excepthook = theirs
+    log.pillar.close()
+    assert sys.excepthook is theirs
+    sys.excepthook = before
+
+
+def test_a_server_is_unified_whichever_comes_first(uvicorns: logging.Logger) -> None:
+    """Its own handler goes, its lines come out once as ours, with its level."""
+    log = make_log()
+    log.pillar.start()
+    logging.getLogger("uvicorn.error").info("started")
+    uvicorns.addHandler(logging.StreamHandler(sys.stdout))
+    uvicorns.propagate = False
+    log.pillar.unify()
+    logging.getLogger("uvicorn.error").info("again")
+    log.pillar.close()
+
+    assert [line["message"] for line in log.lines] == ["started", "again"]
+
+
+def test_dict_config_after_us_is_survived(log: Log) -> None:
+    """Django's way, which disables all loggers it doesn't know and resets the root."""
+    bare, std = get_logger("shop.early"), logging.getLogger("shop.plain")
+    deliberately = logging.getLogger("shop.silent")
+    deliberately.disabled = True
+
+    logging.config.dictConfig(DICT_CONFIG)
+    bare.info("one")
+    std.info("two")
+    deliberately.error("no")
+    deliberately.disabled = False
+    logging.getLogger().handlers = []  # theirs, not to be left to other tests
+    log.pillar.unify()
+
+    assert [
+        line["message"] for line in log.lines if "not ours" not in line["message"]
+    ] == [
+        "one",
+        "two",
+    ]
+    assert len(ours()) == 1
+
+
+def test_file_config_after_us_is_survived(
+    log: Log, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The older way of configuring, as Alembic's template does it."""
+    file = tmp_path_factory.mktemp("log") / "logging.ini"
+    file.write_text(
+        "[loggers]\nkeys=root\n[handlers]\nkeys=\n[formatters]\nkeys=\n"
+        "[logger_root]\nlevel=ERROR\nhandlers=\n"
+    )
+    bare = get_logger("shop.early")
+
+    logging.config.fileConfig(file)
+    bare.info("one")
+
+    assert log.last["message"] == "one"
+
+
+def test_handlers_we_do_not_know_stay_and_are_told_once() -> None:
+    """An application's own handler goes on, and the operator hears of it."""
+    listener = Listener()
+    logging.getLogger().addHandler(listener)
+    log = make_log()
+    log.pillar.start()
+    log.pillar.unify()
+    late = Listener()
+    logging.getLogger("shop.other").addHandler(late)
+    log.pillar.unify()
+    log.pillar.unify()
+    logging.getLogger("lib").warning("x")
+    logging.getLogger("shop.other").removeHandler(late)
+    logging.getLogger().removeHandler(listener)
+    log.pillar.close()
+
+    told = log.pillar.describe()["notes"]
+    assert isinstance(told, list)
+    notes = [note for note in told if note.startswith("Listener")]  # not the runner's
+    assert ["'root'" in notes[0], "'shop.other'" in notes[1]] == [True, True]
+    assert len(notes) == 2
+    assert [line["message"] for line in log.lines] == [notes[1], "x"]
+    assert [record.getMessage() for record in listener.records] == [notes[1], "x"]
+
+
+def test_debug_needs_a_word_in_production() -> None:
+    """It is refused and said, also for a logger that code has set to DEBUG."""
+    log = make_log(LogSettings(level="DEBUG"))
+    log.pillar.start()
+    bare = get_logger("shop.debug")
+    std = logging.getLogger("shop.debug")
+    std.setLevel(logging.DEBUG)
+    bare.debug("no")
+    std.debug("no")
+    bare.info("yes")
+    std.setLevel(logging.NOTSET)
+    log.pillar.close()
+
+    assert [line["message"] for line in log.lines] == ["yes"]
+    assert log.pillar.level == "INFO"
+    assert "SVCREADY_LOG_ALLOW_DEBUG" in str(log.pillar.describe()["notes"])
+
+    allowed = make_log(LogSettings(level="DEBUG", allow_debug=True))
+    allowed.pillar.start()
+    bare.debug("yes")
+    allowed.pillar.close()
+    assert allowed.last["level"] == "DEBUG"
+
+
+def test_auto_is_debug_for_the_application_only() -> None:
+    """In development the application's own loggers say more than the libraries'."""
+    log = make_log(LogSettings(level="auto", format="json"), development=True)
+    log.pillar.start()
+    get_logger("shop.api").debug("ours")
+    logging.getLogger("shop.stdlib").debug("ours too")
+    logging.getLogger("jsonschema.validators").debug("theirs")
+    logging.getLogger("jsonschema.validators").info("theirs, and worth it")
+    log.pillar.close()
+
+    assert [line["message"] for line in log.lines] == [
+        "ours",
+        "ours too",
+        "theirs, and worth it",
+    ]
+    assert log.pillar.describe()["level"] == "auto"
+    assert logging.getLogger("shop").level == logging.NOTSET
+
+
+def test_the_level_can_be_changed(log: Log) -> None:
+    """At run time, for all loggers at once."""
+    bare = get_logger("shop")
+    log.pillar.set_level("ERROR")
+    bare.warning("no")
+    bare.error("yes")
+    log.pillar.set_level("INFO")
+    bare.info("yes")
+
+    assert [line["message"] for line in log.lines] == ["yes", "yes"]
+
+
+def test_an_unhandled_error_is_said_once(log: Log) -> None:
+    """Our line wins; the server's and the framework's about the same are muted."""
+    with pytest.raises(ValueError, match="boom") as caught:
+        raise ValueError("boom")
+
+    error = caught.value
+    assert log.pillar.log_exception(error, "request failed", route="/x")
+    assert not log.pillar.log_exception(error)
+    for server in ("uvicorn.error", "gunicorn.error", "django.request"):
+        logging.getLogger(server).error("it failed", exc_info=error)
+
+    logging.getLogger("shop").error("the application's own word", exc_info=error)
+
+    first, second = log.lines
+    assert first["message"] == "request failed"
+    assert first["level"] == "ERROR"
+    assert first["context"] == {"route": "/x"}
+    assert first["error"]["type"] == "ValueError"
+    assert first["source"]["function"] == "test_an_unhandled_error_is_said_once"
+    assert second["message"] == "the application's own word"
+
+
+def test_an_error_that_takes_no_mark_is_still_written(log: Log) -> None:
+    """An exception class may refuse attributes."""
+
+    class Closed(Exception):
+        @property
+        def __dict__(self) -> dict[str, object]:  # type: ignore[override]
+            return {}
+
+    assert log.pillar.log_exception(Closed())
+    assert log.last["error"]["type"].endswith("Closed")
+
+
+def test_events_are_lines_of_ours(log: Log) -> None:
+    """The runtime's own lines carry the library's name and their fields."""
+    log.pillar.event(
+        "started", "INFO", event="svcready.started", level="x", message="y"
+    )
+
+    assert log.last["event"] == "svcready.started"
+    assert log.last["source"]["logger"] == "svcready"
+    assert log.last["context"] == {"level": "x", "message": "y"}
+
+
+def test_a_warning_is_a_line(log: Log) -> None:
+    """Category and file are fields; `showwarning` to a file goes on as before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old ways", DeprecationWarning, stacklevel=1)
+
+    assert log.last["message"] == "old ways"
+    assert log.last["level"] == "WARN"
+    assert log.last["source"]["logger"] == "py.warnings"
+    assert log.last["context"]["category"] == "DeprecationWarning"
