@@ -124,8 +124,7 @@ class JsonLines:
         self._on_cut = on_cut
         self._static = b""
         self._second = (0, b"")
-        self._ids: tuple[object, bytes, bytes] = (None, b"", b"")
-        self._span: tuple[object, bytes] = (None, b"")
+        self._ids: tuple[object, object, bytes] = (None, None, b"")
         self._sites: dict[tuple[str, int, int], tuple[bytes, CodeType]] = {}
         self._places: dict[Site, bytes] = {}
         self.identify(identity)
@@ -159,16 +158,12 @@ class JsonLines:
 
         record = current()
         span = self._span_ids()
-        if record is None:
-            ids, trace = b"", b"" if span is None else self._of_span(span)
-        else:
-            known = self._ids
-            _, ids, trace = known if known[0] is record else self._of_record(record)
-            if span is not None:
-                trace = self._of_span(span)
+        ids = self._ids
+        if ids[0] is not record or ids[1] != span:
+            ids = self._render_ids(record, span)
 
-            if record.fields:
-                fields = {**record.fields, **fields}
+        if record is not None and record.fields:
+            fields = {**record.fields, **fields}
 
         if isinstance(site, tuple):
             source = self._places.get(site) or self._place(site)
@@ -188,8 +183,7 @@ class JsonLines:
                 self._text(message),
                 event,
                 self._static,
-                ids,
-                trace,
+                ids[2],
                 source,
                 b',"context":%b' % self._fields(fields) if fields else b"",
                 self.error(error) if error is not None else b"",
@@ -197,27 +191,6 @@ class JsonLines:
             )
         )
         return self._shortened(line) if len(line) > self._max_bytes else line
-
-    def stamp(self, time_ns: int) -> tuple[bytes, bytes]:
-        """Return the start of a line up to the milliseconds."""
-        second, rest_ns = divmod(time_ns, 1_000_000_000)
-        cached = self._second
-        start = cached[1] if cached[0] == second else self._start(second)
-        return start, _MILLIS[rest_ns // 1_000_000]
-
-    def ids(self) -> tuple[bytes, bytes, Mapping[str, object] | None]:
-        """Return the ids of the request and of the span, and the bound fields."""
-        record = current()
-        span = self._span_ids()
-        trace = b"" if span is None else self._of_span(span)
-        if record is None:
-            return b"", trace, None
-
-        known = self._ids
-        if known[0] is not record:
-            known = self._of_record(record)
-
-        return known[1], trace or known[2], record.fields
 
     def _start(self, second: int) -> bytes:
         text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
@@ -231,18 +204,25 @@ class JsonLines:
 
     def request_line(self, level: int, request: Request, time_ns: int) -> bytes:
         """Return the JSON line of a request that has ended."""
-        start, millis = self.stamp(time_ns)
-        ids, trace, bound = self.ids()
+        second, rest_ns = divmod(time_ns, 1_000_000_000)
+        cached = self._second
+        start = cached[1] if cached[0] == second else self._start(second)
+        record = current()
+        span = self._span_ids()
+        ids = self._ids
+        if ids[0] is not record or ids[1] != span:
+            ids = self._render_ids(record, span)
+
+        bound = None if record is None else record.fields
         head, http = self._request.head(level, request)
         error = request.error
         line = b"".join(
             (
                 start,
-                millis,
+                _MILLIS[rest_ns // 1_000_000],
                 head,
                 self._static,
-                ids,
-                trace,
+                ids[2],
                 _ACCESS_SOURCE,
                 http,
                 self._request.rest(request),
@@ -253,29 +233,39 @@ class JsonLines:
         )
         return self._shortened(line) if len(line) > self._max_bytes else line
 
-    def _of_record(self, record: ContextRecord) -> tuple[object, bytes, bytes]:
-        known: dict[str, object] = {}
-        if record.request_id:
-            known["request_id"] = record.request_id[:_MAX_NAME]
+    def _render_ids(
+        self, record: ContextRecord | None, span: tuple[str, str] | None
+    ) -> tuple[object, object, bytes]:
+        """Render the ids of request and span, and keep them for the next line."""
+        text = ""
+        if record is not None:
+            request_id = record.request_id or ""
+            correlation_id = record.correlation_id or request_id
+            if _is_plain(request_id + correlation_id):
+                text = (
+                    f',"request_id":"{request_id}","correlation_id":"{correlation_id}"'
+                )
+            else:
+                text = self._escaped(request_id, correlation_id)
 
-        correlation_id = record.correlation_id or record.request_id
+            if span is None and record.trace_id and record.span_id:
+                text += _trace_members(record.trace_id, record.span_id)
+
+        if span is not None:
+            text += _trace_members(*span)
+
+        self._ids = (record, span, text.encode())
+        return self._ids
+
+    def _escaped(self, request_id: str, correlation_id: str) -> str:
+        known: dict[str, object] = {}
+        if request_id:
+            known["request_id"] = request_id[:_MAX_NAME]
+
         if correlation_id:
             known["correlation_id"] = correlation_id[:_MAX_NAME]
 
-        ids = b"," + self._values.of_json(known)[1:-1] if known else b""
-        trace = b""
-        if record.trace_id and record.span_id:
-            trace = _trace_members(record.trace_id, record.span_id)
-
-        self._ids = (record, ids, trace)
-        return self._ids
-
-    def _of_span(self, span: tuple[str, str]) -> bytes:
-        cached = self._span
-        if cached[0] != span:
-            cached = self._span = (span, _trace_members(*span))
-
-        return cached[1]
+        return "," + self._values.of_json(known)[1:-1].decode() if known else ""
 
     def _site(self, frame: FrameType, logger: str) -> bytes:
         code = frame.f_code
@@ -325,8 +315,19 @@ def _clamp(level: int) -> int:
     return 0 if level < 0 else _TOP_LEVEL
 
 
-def _trace_members(trace_id: str, span_id: str) -> bytes:
+def _is_plain(ids: str) -> bool:
+    """Tell whether two ids stand in JSON as they are, and are there at all."""
+    return (
+        0 < len(ids) <= _MAX_NAME
+        and ids.isascii()
+        and ids.isprintable()
+        and '"' not in ids
+        and "\\" not in ids
+    )
+
+
+def _trace_members(trace_id: str, span_id: str) -> str:
     return (
         f',"trace_id":"{trace_id}","span_id":"{span_id}",'
         f'"xray_trace_id":"1-{trace_id[:8]}-{trace_id[8:]}"'
-    ).encode()
+    )

@@ -40,6 +40,7 @@ class RequestMembers:
     def __init__(self, values: Values) -> None:
         self._values = values
         self._known: dict[tuple[int, str, str, int], tuple[bytes, bytes]] = {}
+        self._clients: dict[str | None, bytes] = {None: b"}", "": b"}"}
 
     def head(self, level: int, request: Request) -> tuple[bytes, bytes]:
         """Return level and message, and the start of the member `http`."""
@@ -48,18 +49,32 @@ class RequestMembers:
 
     def rest(self, request: Request) -> bytes:
         """Return the rest of the member `http`: what differs from call to call."""
-        text = b"%.3f" % (request.duration_s * 1000.0)
-        if request.request_bytes is not None:
-            text += b',"request_bytes":%d' % request.request_bytes
+        _, _, _, duration_s, request_bytes, response_bytes, client, _ = request
+        end = self._clients.get(client) or self._render_client(client)
+        if request_bytes is None and response_bytes is not None:  # most requests
+            return b'%.3f,"response_bytes":%d%b' % (
+                duration_s * 1000.0,
+                response_bytes,
+                end,
+            )
 
-        if request.response_bytes is not None:
-            text += b',"response_bytes":%d' % request.response_bytes
+        text = b"%.3f" % (duration_s * 1000.0)
+        if request_bytes is not None:
+            text += b',"request_bytes":%d' % request_bytes
 
-        if request.client:
-            client = request.client[:_MAX_CLIENT]
-            text += b',"client":%b' % self._values.text(client)
+        if response_bytes is not None:
+            text += b',"response_bytes":%d' % response_bytes
 
-        return text + b"}"
+        return text + end
+
+    def _render_client(self, client: str | None) -> bytes:
+        """Render the last member and the brace behind it; most clients come again."""
+        made = b',"client":%b}' % self._values.text((client or "")[:_MAX_CLIENT])
+        if len(self._clients) >= _MAX_CACHED:
+            self._clients = {None: b"}", "": b"}"}
+
+        self._clients[client] = made
+        return made
 
     def _render(self, level: int, request: Request) -> tuple[bytes, bytes]:
         method = request.method[:_MAX_NAME]
