@@ -175,7 +175,8 @@ class Request:
             if self._level is not None:
                 self._level.dec()
                 kind = None if error is None else type(error).__qualname__
-                recorder = plan.recorder(self.method, name, status, self._scheme, kind)
+                key = (self.method, name, status, self._scheme, kind)
+                recorder = plan.recorders.get(key) or plan.recorder(*key)
                 if recorder is not None:
                     recorder.observe(duration_s)
 
