@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -605,9 +606,14 @@ def test_counting_without_the_lock_loses_nothing() -> None:
             if number % 50 == 0:
                 clock.advance(0.05)
 
-    with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(caller) for _ in range(threads)]:
-            future.result()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            for future in [pool.submit(caller) for _ in range(threads)]:
+                future.result()
+    finally:
+        sys.setswitchinterval(interval)
 
     assert breaker.breaker.counts() == {"success": each * threads}
 

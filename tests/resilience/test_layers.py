@@ -171,11 +171,12 @@ def test_without_the_interpreter_lock_nothing_counts_unlocked(
     async def coroutine() -> object:
         return dependency()
 
-    call: Callable[[], object] = {
+    calls: dict[str, Callable[[], object]] = {
         "plain": dependency,
         "async": coroutine,
         "lambda of a coroutine": lambda: coroutine(),
-    }[form]
+    }
+    call = calls[form]
     retried = retry("retried", on=ConnectionError)(call)
     guarded = circuit_breaker("guarded")(call)
     both = retry("both", on=ConnectionError)(circuit_breaker("both")(call))
@@ -344,7 +345,11 @@ def test_equal_arguments_share_and_others_raise() -> None:
     """The same name with equal arguments is the same state; with others an error."""
 
     def declare(low: int) -> None:
-        retry("payments", on=lambda error: error.args[0] > low)
+        retry(
+            "payments",
+            on=lambda error: error.args[0] > low,
+            retry_after=lambda error: error.args[0] * low,
+        )
 
     first = retry("orders", on=(OSError, KeyError))
     assert retry("orders", on=(KeyError, OSError)).retrier is first.retrier

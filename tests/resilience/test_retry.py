@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import random
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +23,7 @@ from svcready.resilience import (
     RetryExhausted,
     RetryRecovered,
     RetryScheduled,
+    circuit_breaker,
     get_retry,
     retry,
 )
@@ -429,3 +433,52 @@ def test_nothing_that_was_passed_is_told(clock: FakeClock, told: list[object]) -
     assert "s3cr3t" not in repr(told)
     assert "s3cr3t" not in repr(caught.value.__notes__)
     assert "s3cr3t" not in repr((retrier.outcomes(), retrier.retries(), policy))
+
+
+class Lost(ConnectionError):
+    """An error that a weak reference can watch."""
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_retried_error_is_freed_at_once(clock: FakeClock, asynchronous: bool) -> None:
+    """No cycle of error, traceback and frame is left to the collector."""
+    gone: list[weakref.ref[BaseException]] = []
+    failures = 0
+
+    def fail() -> str:
+        nonlocal failures
+        failures += 1
+        if failures % 3:
+            error = Lost()
+            gone.append(weakref.ref(error))
+            try:
+                raise error
+            finally:
+                del error
+
+        return "answer"
+
+    async def coroutine() -> str:
+        return fail()
+
+    call: Callable[[], object] = coroutine if asynchronous else fail
+    both = retry("payments", on=ConnectionError)(circuit_breaker("payments")(call))
+    last = retry("orders", on=ConnectionError, attempts=1, deadline=60)(call)
+    run_on(clock)
+
+    async def main(wrapped: Callable[[], object]) -> None:
+        with contextlib.suppress(ConnectionError):
+            made = wrapped()
+            if asynchronous:
+                await made  # type: ignore[misc]
+
+    gc.collect()
+    gc.disable()
+    try:
+        for wrapped in (both, last):
+            asyncio.run(main(wrapped))
+
+        assert len(gone) == 3
+        assert [reference() for reference in gone] == [None] * 3
+    finally:
+        gc.enable()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from svcready._core.guard import report_fault
@@ -12,8 +11,16 @@ from svcready.resilience._config import BreakerConfig, RetryConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
-__all__ = ["Duration", "Errors", "Matcher", "breaker_config", "retry_config"]
+__all__ = [
+    "Duration",
+    "Errors",
+    "Matcher",
+    "breaker_config",
+    "retry_config",
+    "source_of",
+]
 
 Duration: TypeAlias = "float | str | timedelta"
 """Seconds as a number, a timedelta, or text with a unit (`"250ms"`)."""
@@ -57,7 +64,7 @@ class Matcher:
             self._key: object = frozenset(self._types)
         elif callable(given):
             self._predicate = errors
-            self._key = _source(errors)
+            self._key = source_of(errors)
         else:
             msg = (
                 f"{argument}={given!r}: use an exception class, a tuple of them, or "
@@ -90,7 +97,8 @@ class Matcher:
             raise DeclarationError(msg)
 
 
-def _source(function: Callable[[Exception], bool]) -> object:
+def source_of(function: Callable[[Exception], object] | None) -> object:
+    """Return what two functions made by the same lines over the same values share."""
     code = getattr(function, "__code__", None)
     if code is None or getattr(function, "__self__", None) is not None:
         return function
@@ -171,8 +179,9 @@ def breaker_config(
 
 
 def _seconds(argument: str, value: Duration, *, low_s: float = _LEAST_S) -> float:
-    if isinstance(value, timedelta):
-        number = value.total_seconds()
+    total: Callable[[], float] | None = getattr(value, "total_seconds", None)
+    if total is not None:  # a timedelta, without importing what makes them
+        number = total()
     elif isinstance(value, str):
         from svcready.config._kinds import DURATION
 

@@ -279,6 +279,7 @@ async def _again(
             finally:
                 del failed  # its traceback holds this frame
 
+        del failed
         await course.retrier.clock.sleep_async(wait_s)
         try:
             result = call(*args, **kwargs)

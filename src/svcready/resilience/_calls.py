@@ -217,6 +217,7 @@ def _again(
             finally:
                 del failed  # its traceback holds this frame
 
+        del failed
         course.retrier.clock.sleep(wait_s)
         try:
             result = call(*args, **kwargs)

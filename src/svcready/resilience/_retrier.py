@@ -258,6 +258,7 @@ class Course:
 
     def done(self) -> None:
         """Count the success of the running attempt."""
+        self.error = None
         if self.attempt == 1:
             self.retrier.succeeded()
         else:

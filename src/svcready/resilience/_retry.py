@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from svcready._core.declarations import Register, calling_place, check_name, name_of
 from svcready.errors import DeclarationError
-from svcready.resilience._arguments import Matcher, retry_config
+from svcready.resilience._arguments import Matcher, retry_config, source_of
 from svcready.resilience._config import override_retry
 from svcready.resilience._declared import Declared
 from svcready.resilience._layers import RETRY, apply_layer, compiled
@@ -131,7 +131,7 @@ def retry(
     def declare(called: str) -> Retrier:
         return RETRIERS.declare(
             check_name("retry", called),
-            (config, matcher, retry_after, budget, nested),
+            (config, matcher, source_of(retry_after), budget, nested),
             lambda: _build(called, config, matcher, retry_after, budget, nested, place),
             place=place,
         ).core
@@ -165,5 +165,5 @@ def _build(
     retrier = Retrier(
         name, config, on, retry_after=retry_after, budget=budget, nested=nested
     )
-    arguments = (config, on, retry_after, budget, nested)
+    arguments = (config, on, source_of(retry_after), budget, nested)
     return Declared(retrier, config, arguments, place, override_retry)
