@@ -8,13 +8,13 @@ import orjson
 
 __all__ = ["shorten"]
 
-Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+_Json: TypeAlias = "str | int | float | bool | list[_Json] | dict[str, _Json] | None"
 
 _MARKER_ROOM = 48
 _LEAST_TEXT = 16
 
 
-def shorten(line: dict[str, Json], max_bytes: int) -> bytes:
+def shorten(line: dict[str, _Json], max_bytes: int) -> bytes:
     """
     Return *line* as JSON of at most *max_bytes* with its newline.
 
@@ -63,8 +63,8 @@ def cut_text(text: str, room: int) -> str:
         keep = keep * 3 // 4
 
 
-def _cut_fields(fields: dict[str, Json], room: int) -> Json:
-    kept: dict[str, Json] = {}
+def _cut_fields(fields: dict[str, _Json], room: int) -> _Json:
+    kept: dict[str, _Json] = {}
     room -= _MARKER_ROOM
     gone = 0
     for index, (key, value) in enumerate(fields.items()):
@@ -82,7 +82,7 @@ def _cut_fields(fields: dict[str, Json], room: int) -> Json:
     return {**kept, "_cut": f"{gone} fields left out"} if gone else kept
 
 
-def _cut_value(value: Json, room: int) -> Json:
+def _cut_value(value: _Json, room: int) -> _Json:
     if isinstance(value, str):
         return cut_text(value, room)
 
@@ -90,5 +90,5 @@ def _cut_value(value: Json, room: int) -> Json:
     return value if size <= room else f"[{size} bytes cut]"
 
 
-def _size(value: Json) -> int:
+def _size(value: _Json) -> int:
     return len(orjson.dumps(value))
