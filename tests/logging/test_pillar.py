@@ -5,17 +5,22 @@ import logging.config
 import sys
 import threading
 import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from svcready._core.redaction import Redactor
 from svcready.config._sections.log import LogSettings
 from svcready.logging import get_logger
 from svcready.logging._handler import LineHandler
-from tests.logging.support import Listener, Log, make_log
+from svcready.testing import FakeClock
+from tests.logging.support import Identity, Listener, Log, make_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.conftest import Faults
 
 DICT_CONFIG = {
     "version": 1,
@@ -297,3 +302,55 @@ def test_a_warning_is_a_line(log: Log) -> None:
     assert log.last["level"] == "WARN"
     assert log.last["source"]["logger"] == "py.warnings"
     assert log.last["context"]["category"] == "DeprecationWarning"
+
+
+def test_a_fault_of_ours_is_reported_and_never_raised(log: Log, faults: Faults) -> None:
+    """Whatever breaks inside, the application goes on, on each way into the log."""
+
+    def fail(*args: object) -> bytes:
+        raise LookupError
+
+    access = log.pillar.access_log()
+    handler = log.pillar.handler
+    handler.line = fail  # type: ignore[assignment]
+    handler.lines = SimpleNamespace(line=fail, request_line=fail)
+    get_logger("shop").info("x")
+    logging.getLogger("lib").warning("x")
+    access.write("GET", "/", 200, 0.1)
+
+    assert [type(faults.claim("logging")) for _ in range(3)] == [LookupError] * 3
+
+
+def test_others_may_call_emit_and_filters_may_replace(log: Log) -> None:
+    """A queue listener calls `emit`; a filter may return another record (3.12)."""
+    record = logging.LogRecord("lib", 30, "/x.py", 1, "one", (), None)
+    log.pillar.handler.emit(record)
+    other = logging.LogRecord("lib", 30, "/x.py", 1, "other", (), None)
+    log.pillar.handler.filter = lambda _: other  # type: ignore[assignment, method-assign, return-value]
+    log.pillar.handler.filters.append(lambda _: True)
+    logging.getLogger("lib").warning("two")
+    log.pillar.handler.filters.clear()
+    del log.pillar.handler.filter
+
+    assert [line["message"] for line in log.lines] == ["one", "other"]
+
+
+def test_without_standard_output_of_its_own_it_uses_the_processes() -> None:
+    """A pillar that was given no writer has a channel, and says what it lost."""
+    pillar = make_log().pillar
+    own = type(pillar)(
+        LogSettings(),
+        identity=Identity(),
+        development=False,
+        clock=FakeClock(),
+        redactor=Redactor(),
+        span_ids=lambda: None,
+        stdout_is_terminal=False,
+    )
+
+    assert own.flush(0.1)
+    assert own.drain(0.1)
+    assert own.dropped == {}
+    assert own.describe()["delivery"] == "hybrid"
+    assert pillar.describe()["delivery"] == "given"
+    assert pillar.flush(0)

@@ -59,7 +59,8 @@ def test_an_interrupt_is_not_an_error() -> None:
 
 
 FORKED = """
-import os
+import os, warnings
+warnings.simplefilter("ignore")  # newer Pythons warn of threads at fork: the point here
 pillar = start(delivery="async")
 log = get_logger("shop")
 for i in range(200):

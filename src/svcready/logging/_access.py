@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.logging._errors import claim
-from svcready.logging._handler import ACCESS_LOGGER, FIELDS
 from svcready.logging._logger import is_alone
+from svcready.logging._records import ACCESS_LOGGER, FIELDS
 from svcready.logging._request import Request
 
 if TYPE_CHECKING:

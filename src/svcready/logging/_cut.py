@@ -8,13 +8,13 @@ import orjson
 
 __all__ = ["shorten"]
 
-Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+_Json: TypeAlias = "str | int | float | bool | list[_Json] | dict[str, _Json] | None"
 
 _MARKER_ROOM = 48
 _LEAST_TEXT = 16
 
 
-def shorten(line: dict[str, Json], max_bytes: int) -> bytes:
+def shorten(line: dict[str, _Json], max_bytes: int) -> bytes:
     """
     Return *line* as JSON of at most *max_bytes* with its newline.
 
@@ -30,15 +30,15 @@ def shorten(line: dict[str, Json], max_bytes: int) -> bytes:
     if isinstance(error, dict):
         stack = str(error.get("stack", ""))
         error["stack"] = ""
-        error["message"] = cut_text(str(error.get("message", "")), max_bytes // 8)
+        error["message"] = _cut_text(str(error.get("message", "")), max_bytes // 8)
 
     line["message"] = ""
     room = max_bytes - 1 - len(orjson.dumps(line)) - len(',"context":{}')
-    line["message"] = cut_text(message, room // 4)
+    line["message"] = _cut_text(message, room // 4)
     room -= _size(line["message"])
     if isinstance(error, dict):
         share = room if context is None else max(room // 2, room - _size(context))
-        error["stack"] = cut_text(stack, share)
+        error["stack"] = _cut_text(stack, share)
         room -= _size(error["stack"])
 
     if isinstance(context, dict):
@@ -47,7 +47,7 @@ def shorten(line: dict[str, Json], max_bytes: int) -> bytes:
     return orjson.dumps(line) + b"\n"
 
 
-def cut_text(text: str, room: int) -> str:
+def _cut_text(text: str, room: int) -> str:
     """Return *text*, its middle cut out if its JSON is longer than *room* bytes."""
     if _size(text) <= room + 2:
         return text
@@ -63,8 +63,8 @@ def cut_text(text: str, room: int) -> str:
         keep = keep * 3 // 4
 
 
-def _cut_fields(fields: dict[str, Json], room: int) -> Json:
-    kept: dict[str, Json] = {}
+def _cut_fields(fields: dict[str, _Json], room: int) -> _Json:
+    kept: dict[str, _Json] = {}
     room -= _MARKER_ROOM
     gone = 0
     for index, (key, value) in enumerate(fields.items()):
@@ -82,13 +82,13 @@ def _cut_fields(fields: dict[str, Json], room: int) -> Json:
     return {**kept, "_cut": f"{gone} fields left out"} if gone else kept
 
 
-def _cut_value(value: Json, room: int) -> Json:
+def _cut_value(value: _Json, room: int) -> _Json:
     if isinstance(value, str):
-        return cut_text(value, room)
+        return _cut_text(value, room)
 
     size = _size(value)
     return value if size <= room else f"[{size} bytes cut]"
 
 
-def _size(value: Json) -> int:
+def _size(value: _Json) -> int:
     return len(orjson.dumps(value))

@@ -8,7 +8,7 @@ import traceback
 from hashlib import blake2s
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready.logging._values import safe_text
+from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

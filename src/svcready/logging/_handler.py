@@ -8,23 +8,16 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.logging._errors import is_claimed
+from svcready.logging._records import FIELDS
 from svcready.logging._request import Request
-from svcready.logging._values import message_text, safe_text
+from svcready.logging._text import message_text, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.logging._line import Lines
 
-__all__ = ["ACCESS_LOGGER", "FIELDS", "LineHandler", "extras_of", "render_record"]
-
-ACCESS_LOGGER = "svcready.access"
-
-FIELDS = "_svcready_fields"
-"""
-The attribute of a record that holds the keyword fields of our own logger, or the
-request of an access line.
-"""
+__all__ = ["LineHandler", "extras_of", "render_record"]
 
 _NO_FIELDS: Mapping[str, object] = {}
 _STANDARD = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready.logging._levels import level_number
 from svcready.logging._records import hand_over
-from svcready.logging._values import message_text
+from svcready.logging._text import message_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -226,35 +226,28 @@ class Logger:
                 while not node.handlers and node.propagate and node.parent is not None:
                     node = node.parent
 
-                listening = node.handlers
-                if (
-                    len(listening) == 1
-                    and listening[0] is handler
+                alone = (
+                    len(node.handlers) == 1
+                    and node.handlers[0] is handler
                     and node.parent is None
                     and not handler.filters
                     and _record_factory() is _plain_record
-                ):
-                    if level >= handler.level:
-                        handler.write(
-                            handler.line(
-                                sys._getframe(2)  # noqa: SLF001 - as stdlib does
-                                if depth == 2
-                                else _frame(depth),
-                                self.name,
-                                level,
-                                message
-                                if type(message) is str and not args
-                                else message_text(message, args),
-                                fields,
-                                error,
-                                handler.time_ns(),
-                            )
-                        )
+                )
 
-                    return
+            if handler is None or not alone:
+                frame = _frame(depth)
+                hand_over(std, level, message, args, fields, error, frame, stack_info)
+            elif level >= handler.level:
+                if type(message) is not str or args:
+                    message = message_text(message, args)
 
-            frame = _frame(depth)
-            hand_over(std, level, message, args, fields, error, frame, stack_info)
+                frame = sys._getframe(2) if depth == 2 else _frame(depth)  # noqa: SLF001
+                now_ns = handler.time_ns()
+                handler.write(
+                    handler.line(
+                        frame, self.name, level, message, fields, error, now_ns
+                    )
+                )
         except Exception as fault:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", fault)
 

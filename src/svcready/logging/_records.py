@@ -5,12 +5,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from svcready.logging._handler import FIELDS
-
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["hand_over", "write_error"]
+__all__ = ["ACCESS_LOGGER", "FIELDS", "hand_over", "write_error"]
+
+ACCESS_LOGGER = "svcready.access"
+
+FIELDS = "_svcready_fields"
+"""
+The attribute of a record that holds the keyword fields of our own logger, or the
+request of an access line.
+"""
 
 
 def hand_over(

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import orjson
 
 from svcready._core.guard import report_fault
+from svcready.logging._text import safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
-__all__ = ["Redaction", "Values", "message_text", "safe_text"]
+__all__ = ["Redaction", "Values"]
 
 _MAX_DEPTH = 16
 _MAX_NODES = 10_000
-_MAX_REPR = 2048
+_MAX_HEX = 2048
 _MAX_ARRAY = 256
 _MAX_INNOCENT = 2048
 _MAX_INNOCENT_LENGTH = 256
@@ -45,46 +46,6 @@ class Redaction(Protocol):
     def text(self, value: str, /) -> str:
         """Return *value* with secrets replaced."""
         ...
-
-
-def safe_text(value: object) -> str:
-    """Return `str(value)`, or words that say that it failed."""
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - the object's own code
-        return f"<{type(value).__name__} that str() fails on>"
-
-
-def _safe_repr(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - the object's own code
-        return f"<{type(value).__name__} that repr() fails on>"
-
-    if len(text) > _MAX_REPR:
-        return f"{text[:_MAX_REPR]}… ({len(text)} characters)"
-
-    return text
-
-
-def message_text(message: object, args: tuple[object, ...]) -> str:
-    """
-    Return a message with its `%` arguments in place.
-
-    Arguments that don't fit are put behind the message, which a reader understands
-    better than nothing.
-    """
-    text = str.__str__(message) if isinstance(message, str) else safe_text(message)
-    if not args:
-        return text
-
-    try:
-        if len(args) == 1 and isinstance(args[0], Mapping) and args[0]:
-            return text % args[0]
-
-        return text % args
-    except Exception:  # noqa: BLE001 - the arguments' own code, or a wrong template
-        return f"{text} {_safe_repr(args)}"
 
 
 class Values:
@@ -165,7 +126,7 @@ class Values:
         """Return what stands for *value*, which orjson doesn't know."""
         found = _structure(value)
         if found is None:
-            return _clean(self.redact_text(_safe_repr(value)))
+            return _clean(self.redact_text(safe_repr(value)))
 
         return self._redact_fields({"value": found})["value"]
 
@@ -223,7 +184,7 @@ def _as_dict(plain: object) -> dict[str, object]:
 
 
 def _key(key: object) -> str:
-    return _safe_repr(key)
+    return safe_repr(key)
 
 
 def _clean(text: str) -> str:
@@ -235,9 +196,7 @@ def _plain_int(value: int) -> object:
     if _SMALLEST_INT <= value <= _LARGEST_INT:
         return int(value)
 
-    return (
-        _safe_repr(int(value)) if value.bit_length() < 4096 else hex(value)[:_MAX_REPR]
-    )
+    return safe_repr(int(value)) if value.bit_length() < 4096 else hex(value)[:_MAX_HEX]
 
 
 def _structure(value: object) -> object:
