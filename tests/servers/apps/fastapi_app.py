@@ -113,7 +113,7 @@ async def threads() -> dict[str, bool]:
     loop = asyncio.get_running_loop()
     copied = contextvars.copy_context()
     await loop.run_in_executor(None, copied.run, log.info, "in executor")
-    await loop.run_in_executor(None, log_in_threads)
+    await asyncio.to_thread(log_in_threads)
     return {"done": True}
 
 
