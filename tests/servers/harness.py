@@ -19,7 +19,15 @@ from typing import NamedTuple, Self, TypeVar
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-__all__ = ["ROOT", "Answer", "Ending", "Service", "eventually", "free_port"]
+__all__ = [
+    "ROOT",
+    "Answer",
+    "Ending",
+    "Service",
+    "eventually",
+    "free_port",
+    "sample_of",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = Path(__file__).resolve().parent / "apps"

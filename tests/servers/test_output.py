@@ -9,8 +9,9 @@ from importlib import resources
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.servers.harness import Service, eventually
+from tests.servers.harness import Service, eventually, sample_of
 from tests.servers.matrix import Stack
+from tests.servers.peers import Collector
 
 HOSTILE_IDS = [
     b"",
@@ -61,27 +62,39 @@ def test_the_servers_access_log_is_muted(service: Service) -> None:
     assert "/orders/77" not in service.errors
 
 
-def test_each_worker_says_once_what_is_on(service: Service) -> None:
-    """Each worker writes one start line, without problems, and each has its own id."""
+def test_what_is_on_is_said_once(service: Service, stack: Stack) -> None:
+    """One start line, whatever the number of workers, which names no problem."""
     service.worker_pids()
 
-    def started() -> bool:
-        return len(service.started_lines) >= service.workers
+    (line,) = eventually(lambda: service.started_lines, "the start line")
+    context = line["context"]
+    assert isinstance(context, dict)
+    assert "problems" not in context
+    assert [name.lower() for name in context["frameworks"]] == [stack.framework]
+    assert context["public"] == [
+        "/health/liveness",
+        "/health/readiness",
+        "/health/startup",
+        "/metrics",
+    ]
 
-    eventually(started, "a start line per worker")
-    lines = service.started_lines
-    assert len(lines) == service.workers
-    assert len({line["instance"] for line in lines}) == service.workers
-    for line in lines:
-        context = line["context"]
-        assert isinstance(context, dict)
-        assert "problems" not in context
-        assert context["public"] == [
-            "/health/liveness",
-            "/health/readiness",
-            "/health/startup",
-            "/metrics",
-        ]
+
+def test_workers_are_told_apart(service: Service, collector: Collector) -> None:
+    """Each worker has an instance of its own, on lines, metrics and spans alike."""
+    instances = set()
+    for pid in service.worker_pids():
+        answer = service.on_worker(pid, "/who")
+        line = service.access_line(answer.headers["x-request-id"])
+        page = service.on_worker(pid, "/metrics").body
+        assert sample_of(page, "target_info", service_instance_id=line["instance"]) == 1
+        (span,) = eventually(
+            lambda: collector.servers_of(str(line["trace_id"])), "its span"
+        )
+        assert span.resource["service.instance.id"] == line["instance"]
+        assert span.resource["process.pid"] == pid
+        instances.add(line["instance"])
+
+    assert len(instances) == service.workers
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE_IDS)))
