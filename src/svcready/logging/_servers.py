@@ -39,9 +39,11 @@ class ServerLoggers:
     """
     Takes servers' own handlers away, so that each line comes out once, as ours.
 
-    Only handlers that print to the process's standard streams are taken, and only
-    from loggers that servers and frameworks made, or if they are known to be theirs
-    (Flask's and Celery's default handlers). All others stay and are told about.
+    Only handlers that print to the process's standard streams are taken: those on
+    loggers that servers and frameworks made, those known to be theirs (Flask's and
+    Celery's default handlers), and, with a word to the operator, the plain
+    `StreamHandler` of `basicConfig` and of most projects' `LOGGING`, which would say
+    everything twice. All others stay and are told about.
 
     Args:
         ours: The root handler.
@@ -66,6 +68,7 @@ class ServerLoggers:
         told = []
         for logger in _loggers():
             self.adopt(logger)
+            told += self._take_second_consoles(logger)
             told += [
                 f"{type(handler).__name__} on logger {logger.name!r} is not ours and "
                 "stays: it gets the same lines"
@@ -151,6 +154,18 @@ class ServerLoggers:
                 isinstance(known, kind) for known in logger.filters
             ):
                 self._add_filter(logger, kind())
+
+    def _take_second_consoles(self, logger: logging.Logger) -> Iterator[str]:
+        """Take the application's own printing handlers, which would say all twice."""
+        for handler in tuple(logger.handlers):
+            if type(handler) is logging.StreamHandler and _prints(handler):
+                self._remember(logger).taken.append(handler)
+                logger.removeHandler(handler)
+                logger.propagate = True
+                yield (
+                    f"StreamHandler on logger {logger.name!r} prints what is printed "
+                    "here, so it is set aside"
+                )
 
     def _remember(self, logger: logging.Logger) -> _Before:
         now = _Before(logger.propagate, logger.disabled, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -21,6 +22,7 @@ from svcready.admin import OpsRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from contextvars import Context
 
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
@@ -197,34 +199,34 @@ def _finish(
 
 def _follow_stream(flight: InFlight, response: StreamingHttpResponse) -> None:
     """End the request when the server closes the response, not before."""
-    record = current()
+    # The server asks for the pieces, and closes, when the middleware has returned:
+    # both happen in the context as the view left it. A copy each, because a client
+    # that leaves can have the response closed while a piece is still being made.
     if response.is_async:
         chunks: AsyncIterator[bytes] = response.streaming_content  # type: ignore[assignment]
-        response.streaming_content = _follow_async(flight, record, chunks)
+        response.streaming_content = _follow_async(flight, current(), chunks)
     else:
         parts: Iterator[bytes] = response.streaming_content  # type: ignore[assignment]
-        response.streaming_content = _follow(flight, record, parts)
+        response.streaming_content = _follow(flight, copy_context(), parts)
 
+    ending = copy_context()
     # What `HttpResponseBase.close` runs, which every server calls at the end.
-    closers: list[Callable[[], None]] = response._resource_closers  # type: ignore[attr-defined] # noqa: SLF001
-    closers.append(flight.complete)
+    response._resource_closers.append(lambda: ending.run(flight.complete))  # noqa: SLF001
 
 
 def _follow(
-    flight: InFlight, record: ContextRecord | None, chunks: Iterator[bytes]
+    flight: InFlight, context: Context, chunks: Iterator[bytes]
 ) -> Iterator[bytes]:
     """Pass the body on; each piece is made inside the request's context."""
     while True:
-        token = activate(record)
         try:
-            chunk = next(chunks)
+            chunk = context.run(next, chunks)
         except StopIteration:
             return
         except BaseException as error:
             flight.error = error
+            context.run(flight.complete)
             raise
-        finally:
-            deactivate(token)
 
         flight.sent += len(chunk)
         yield chunk
@@ -235,16 +237,20 @@ async def _follow_async(
 ) -> AsyncIterator[bytes]:
     """Pass the body on; each piece is made inside the request's context."""
     following = aiter(chunks)
+    trace = flight.request.trace
     while True:
         token = activate(record)
+        trace.activate()
         try:
             chunk = await anext(following)
         except StopAsyncIteration:
             return
         except BaseException as error:
             flight.error = error
+            flight.complete()  # Django closes no response whose stream failed
             raise
         finally:
+            trace.deactivate()
             deactivate(token)
 
         flight.sent += len(chunk)

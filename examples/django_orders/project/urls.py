@@ -1,0 +1,7 @@
+"""The project's URLs."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [path("orders", include("orders.urls"))]
