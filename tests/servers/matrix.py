@@ -46,9 +46,7 @@ class Stack:
 
 
 def _fastapi(name: str, command: list[str], workers: int = 1) -> Stack:
-    return Stack(
-        name, "fastapi", (*command, "fastapi_app:app"), workers, is_asgi=True
-    )
+    return Stack(name, "fastapi", (*command, "fastapi_app:app"), workers, is_asgi=True)
 
 
 def _threads(count: int) -> list[str]:
@@ -58,9 +56,7 @@ def _threads(count: int) -> list[str]:
 SERVERS = (
     _fastapi("fastapi-uvicorn", _UVICORN),
     _fastapi("fastapi-uvicorn-workers", [*_UVICORN, "--workers", "2"], 2),
-    _fastapi(
-        "fastapi-gunicorn-asgi", [*_GUNICORN, "-k", "asgi", "--workers", "2"], 2
-    ),
+    _fastapi("fastapi-gunicorn-asgi", [*_GUNICORN, "-k", "asgi", "--workers", "2"], 2),
     _fastapi(
         "fastapi-gunicorn-uvicorn",
         [*_GUNICORN, "-k", "uvicorn_worker.UvicornWorker", "--workers", "2"],

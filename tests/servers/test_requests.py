@@ -140,9 +140,7 @@ def test_concurrent_requests_never_mix_their_ids(
     request_ids = {order: f"mix-{stack.name}-{order}" for order in order_ids}
 
     def ask(order: int) -> dict[str, str]:
-        answer = service.get(
-            f"/orders/{order}", {"X-Request-ID": request_ids[order]}
-        )
+        answer = service.get(f"/orders/{order}", {"X-Request-ID": request_ids[order]})
         assert answer.status == 200
         return dict(answer.headers)
 
