@@ -30,6 +30,18 @@ MAY_IMPORT = {
 }
 """Who may import which library, type-only imports included."""
 
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count a function's lines; its docstring is the contract and may be long."""
+    length = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        length -= (first.end_lineno or 0) - first.lineno + 1
+
+    return length
+
+
 every_module = pytest.mark.parametrize("module", modules(), ids=lambda m: m.name)
 
 
@@ -66,7 +78,7 @@ def test_files_and_functions_stay_short(module: Module) -> None:
         node.name: length
         for node in ast.walk(module.tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+        and (length := lines_of(node)) > MAX_FUNCTION_LINES
     }
     assert not too_long
 

@@ -20,13 +20,15 @@ def _runners(handler: logging.Handler) -> bool:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Take the test runner's own handlers off the root logger during a test."""
+    """Take the test runner's own handlers off the root logger, and keep its level."""
     root = logging.getLogger()
+    level = root.level
     runners = [handler for handler in root.handlers if _runners(handler)]
     root.handlers = [handler for handler in root.handlers if not _runners(handler)]
     try:
         return (yield)
     finally:
+        root.setLevel(level)
         root.handlers += runners
 
 
