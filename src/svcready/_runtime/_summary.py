@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir, is_first_of_group
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def announce(runtime: Runtime) -> None:
 
     terminal = sys.stdout is not None and sys.stdout.isatty()
     if style == "full" or (style == "auto" and terminal):
-        sys.stdout.write("\n".join(_lines(runtime, problems)) + "\n")
-        sys.stdout.flush()
+        text = "".join(f"{line}\n" for line in _lines(runtime, problems))
+        stdout.write(text.encode("utf-8", "backslashreplace"))
         return
 
     logs.event(
@@ -117,10 +118,19 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
     if runtime.metrics is not None and runtime.settings.prometheus.enabled:
         parts.append("metrics on /metrics")
 
-    parts.append(f"traces: {tracing.get('export', 'kept here')}")
+    parts.append(_where_traces_go(tracing))
     yield f"  sends to   {'; '.join(parts)}"
     yield f"  sampling   {tracing.get('sampling', '')}"
     for problem in problems:
         yield f"  ! {problem}"
 
     yield "  quiet this: SVCREADY_CORE_START_SUMMARY=line"
+
+
+def _where_traces_go(tracing: dict[str, object]) -> str:
+    state, _, reason = str(tracing["export"]).partition(": ")
+    if state != "off":
+        return f"traces to {reason}"
+
+    kept = "kept in memory" if tracing["view"] != "off" else "not kept"
+    return f"traces {kept} ({reason})"
