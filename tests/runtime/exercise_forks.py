@@ -1,0 +1,161 @@
+"""Forks with each of svcready's locks held, and exercises everything in the child."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HELD_BY_A_CALL_S = 20
+SITES: dict[str, list[Any]] = {}
+
+
+def recording(make: Callable[[], Any]) -> Callable[[], Any]:
+    """Make locks as *make* does, and note which line of svcready asked for them."""
+
+    def made() -> Any:
+        lock = make()
+        frame = sys._getframe(1)
+        while frame.f_code.co_filename == threading.__file__ and frame.f_back:
+            frame = frame.f_back
+
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("svcready."):
+            SITES.setdefault(f"{module}:{frame.f_code.co_qualname}", []).append(lock)
+
+        return lock
+
+    return made
+
+
+threading.Lock = recording(threading.Lock)  # type: ignore[assignment, misc]
+threading.RLock = recording(threading.RLock)  # type: ignore[assignment, misc]
+
+os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
+os.environ["SVCREADY_TRACING_SAMPLING"] = "100%"
+
+import svcready  # noqa: E402 - the locks must be made by the recorders
+from svcready._runtime import current  # noqa: E402
+
+events = svcready.counter("fork_events", "Events", labels=("kind",))
+level = svcready.gauge("fork_level", "A level")
+sizes = svcready.histogram("fork_sizes", "Sizes", unit="By")
+work = svcready.timer("fork_work", "Work")
+log = svcready.get_logger("forks")
+
+
+@svcready.health.check("fork-check")
+def check() -> None:
+    """Pass."""
+
+
+@svcready.retry("fork-call", on=ConnectionError, attempts=2, wait_base="1ms")
+@svcready.circuit_breaker("fork-call")
+def call(fails: list[bool]) -> None:
+    """Fail as often as *fails* says."""
+    if fails.pop():
+        raise ConnectionError
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Answer every request."""
+    log.info("answering", path=scope["path"])
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+served = svcready.wrap(application)
+
+
+async def request(path: str) -> None:
+    """Send one request through the wrapper."""
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, object]) -> None:
+        del message
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+    await served(scope, receive, send)  # type: ignore[operator]
+
+
+def exercise(name: str) -> None:
+    """Use every part once, in a way that takes its locks."""
+    svcready.init(service="forks")
+    events.labels(name).inc()
+    level.set(1)
+    sizes.observe(3)
+    with work:
+        call([False, True])
+
+    svcready.counter(f"fork_declared_{len(name)}", "Declared in a child").inc()
+    with svcready.span("work", attributes={"name": name}):
+        svcready.annotate(name=name)
+
+    for path in ("/orders", "/metrics", "/health/readiness"):
+        asyncio.run(request(path))
+
+    runtime = current()
+    assert runtime is not None
+    runtime.wake()
+    runtime.drain()
+    runtime.flush(2.0)
+    svcready.shutdown(2.0)
+
+
+def outcome_with(lock: Any, name: str) -> str:
+    """Fork while another thread holds *lock*, and tell how the child fared."""
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        lock.acquire()
+        held.set()
+        over.wait()
+        lock.release()
+
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    held.wait(5)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(HELD_BY_A_CALL_S)
+        try:
+            exercise(name)
+        except BaseException as error:  # noqa: BLE001 - told by the exit code
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+
+        os._exit(0)
+
+    _, status = os.waitpid(child, 0)
+    over.set()
+    holder.join(5)
+    code = os.waitstatus_to_exitcode(status)
+    return "ok" if code == 0 else "hangs" if code == -signal.SIGALRM else f"exit {code}"
+
+
+def main() -> None:
+    """Print, by the place in the code that makes it, what became of each child."""
+    svcready.init(service="forks")
+    asyncio.run(request("/orders"))
+    call([False, True])
+    events.labels("parent").inc()
+    with svcready.span("parent"):
+        pass
+
+    results = {}
+    for site, locks in sorted(SITES.items()):
+        results[site] = outcome_with(locks[-1], site)
+
+    Path(sys.argv[1]).write_text(json.dumps(results))
+
+
+main()
