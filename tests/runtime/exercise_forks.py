@@ -34,8 +34,8 @@ def recording(make: Callable[[], Any]) -> Callable[[], Any]:
     return made
 
 
-threading.Lock = recording(threading.Lock)  # type: ignore[assignment, misc]
-threading.RLock = recording(threading.RLock)  # type: ignore[assignment, misc]
+threading.Lock = recording(threading.Lock)  # type: ignore[assignment]
+threading.RLock = recording(threading.RLock)  # type: ignore[assignment]
 
 os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
 os.environ["SVCREADY_TRACING_SAMPLING"] = "100%"
@@ -83,7 +83,7 @@ async def request(path: str) -> None:
         del message
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": []}
-    await served(scope, receive, send)  # type: ignore[operator]
+    await served(scope, receive, send)
 
 
 def exercise(name: str) -> None:

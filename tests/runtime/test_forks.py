@@ -14,7 +14,14 @@ import svcready
 
 SOURCE = Path(svcready.__file__).parent
 SCRIPT = Path(__file__).with_name("exercise_forks.py")
-RESETS = ("after_fork", "_handle_fork", "_reset_lock", "_reset", "Outbox.reset")
+RESETS = (
+    "after_fork",
+    "_handle_fork",
+    "_reset_lock",
+    "_reset_in_child",
+    "_reset",
+    "Outbox.reset",
+)
 MAKERS = {"Condition", "Event", "Lock", "RLock"}
 
 ELSEWHERE = {
