@@ -8,7 +8,13 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx
-from common import (
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.urls import include, path
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+
+from tests.servers.apps.common import (
     CHUNK,
     CHUNK_PAUSE_S,
     CHUNKS,
@@ -18,11 +24,6 @@ from common import (
     trace_call,
     who,
 )
-from django.core.asgi import get_asgi_application
-from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
-from django.urls import include, path
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

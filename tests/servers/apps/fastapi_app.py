@@ -7,7 +7,12 @@ import contextvars
 from typing import TYPE_CHECKING
 
 import httpx
-from common import (
+from fastapi import APIRouter, BackgroundTasks, FastAPI, Response, WebSocket
+from fastapi.responses import StreamingResponse
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+
+import svcready
+from tests.servers.apps.common import (
     CHUNK,
     CHUNK_PAUSE_S,
     CHUNKS,
@@ -17,11 +22,6 @@ from common import (
     trace_call_async,
     who,
 )
-from fastapi import APIRouter, BackgroundTasks, FastAPI, Response, WebSocket
-from fastapi.responses import StreamingResponse
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
-
-import svcready
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

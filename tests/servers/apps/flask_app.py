@@ -6,7 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx
-from common import (
+from flask import Blueprint, Flask, Response
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+
+import svcready
+from tests.servers.apps.common import (
     CHUNK,
     CHUNK_PAUSE_S,
     CHUNKS,
@@ -16,10 +20,6 @@ from common import (
     trace_call,
     who,
 )
-from flask import Blueprint, Flask, Response
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
-
-import svcready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
