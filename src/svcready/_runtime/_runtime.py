@@ -329,12 +329,8 @@ class Runtime:
             lost = {"spans": lost_spans, **self.logging.dropped}
             lost = {what: count for what, count in lost.items() if count}
             if lost or self._ready:  # a master process has nothing to say
-                self.logging.event(
-                    "svcready is off",
-                    "WARNING" if lost else "INFO",
-                    event="svcready.stopped",
-                    lost=lost,
-                )
+                level, event = "WARNING" if lost else "INFO", "svcready.stopped"
+                self.logging.event("svcready is off", level, event=event, lost=lost)
 
             self.logging.drain(max(_LAST_LINE_S, left_s()))
             self.logging.close()
