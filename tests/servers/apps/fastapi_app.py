@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import httpx
 from fastapi import APIRouter, BackgroundTasks, FastAPI, Response, WebSocket
 from fastapi.responses import StreamingResponse
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 import svcready
 from tests.servers.apps.common import (
@@ -17,6 +16,7 @@ from tests.servers.apps.common import (
     CHUNK_PAUSE_S,
     CHUNKS,
     PEER_URL,
+    instrument_clients,
     log,
     log_in_threads,
     trace_call_async,
@@ -30,7 +30,7 @@ app = FastAPI()
 for _ in range(3):  # once is all it takes; more must change nothing
     svcready.init(service="orders", version="1.2.3", app=app)
 
-HTTPXClientInstrumentor().instrument()
+instrument_clients()
 
 
 @app.get("/who")

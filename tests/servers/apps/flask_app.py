@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import httpx
 from flask import Blueprint, Flask, Response
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 import svcready
 from tests.servers.apps.common import (
@@ -15,6 +14,7 @@ from tests.servers.apps.common import (
     CHUNK_PAUSE_S,
     CHUNKS,
     PEER_URL,
+    instrument_clients,
     log,
     log_in_threads,
     trace_call,
@@ -28,7 +28,7 @@ app = Flask(__name__)
 for _ in range(3):  # once is all it takes; more must change nothing
     svcready.init(service="orders", version="1.2.3", app=app)
 
-HTTPXClientInstrumentor().instrument()
+instrument_clients()
 
 
 @app.get("/who")
