@@ -44,11 +44,11 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     behaviour = Behaviour(os.environ.get("PAYMENTS_MODE", "ok"))
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class calls it so
+    def do_GET(self) -> None:
         """Tell the mode."""
         self.answer(HTTPStatus.OK, {"mode": self.behaviour.mode})
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         """Change the mode: `{"mode": "broken"}`."""
         mode = self.body().get("mode")
         if mode not in MODES:
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         self.behaviour.mode = str(mode)
         self.answer(HTTPStatus.OK, {"mode": self.behaviour.mode})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Take a payment."""
         self.body()
         mode = self.behaviour.mode

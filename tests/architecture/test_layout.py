@@ -31,7 +31,6 @@ MAY_IMPORT = {
 """Who may import which library, type-only imports included."""
 
 
-
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Count a function's lines; its docstring is the contract and may be long."""
     length = (function.end_lineno or 0) - function.lineno + 1

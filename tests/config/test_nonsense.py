@@ -82,3 +82,42 @@ def test_every_standard_variable_set_to_nonsense_is_named(nonsense: str) -> None
     settings = load(environ=environ)
 
     assert {problem.name for problem in settings.problems} == environ.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("OTEL_TRACES_SAMPLR", "OTEL_TRACES_SAMPLER"),
+        ("OTEL_EXPORTER_OTLP_ENDPIONT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("OTEL_SERVICENAME", "OTEL_SERVICE_NAME"),
+    ],
+)
+def test_a_misspelt_standard_variable_is_reported(name: str, meant: str) -> None:
+    """A name that is nearly one of OpenTelemetry's is reported with that one."""
+    (problem,) = load(environ={name: "x"}).problems
+
+    assert problem.name == name
+    assert problem.nearest == meant
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OTEL_BLRP_SCHEDULE_DELAY",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+        "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_LOGS_EXPORTER",
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "OTEL_PYTHON_FLASK_EXCLUDED_URLS",
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+        "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",
+        "OTEL_CONFIG_FILE",
+        "OTEL_ENTITIES",
+    ],
+)
+def test_standard_variables_of_others_are_none_of_our_business(name: str) -> None:
+    """What other readers of OpenTelemetry's variables understand is not reported."""
+    assert load(environ={name: "x"}).problems == ()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from svcready._core.redaction import Redactor
 from svcready.config import _sections
 from svcready.config._sections.log import LogSettings
 from svcready.config._setting import Setting
@@ -45,11 +46,13 @@ def test_standard_variables_stand_beneath() -> None:
 
 
 def test_a_bad_redaction_pattern_fails_closed() -> None:
-    """It is refused, and what stands in its place hides every text."""
+    """It is refused, and what stands in its place hides every value."""
     setting = declared("redact_patterns")
     assert setting.kind.parse("a+,b") == ("a+", "b")
     with pytest.raises(ValueError, match=r"\("):
         setting.kind.parse("(")
 
-    assert setting.closed == (r"(?s).+",)
+    closed = setting.closed
+    assert isinstance(closed, tuple)
+    assert Redactor(patterns=closed).masks_all
     assert LogSettings in _sections.SECTIONS

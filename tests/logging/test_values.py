@@ -230,6 +230,7 @@ def test_a_redactor_that_fails_shows_nothing(log: Log) -> None:
 
     class Failing:
         enabled = True
+        masks_all = False
 
         def fields(self, mapping: object) -> Any:
             raise LookupError

@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
-APPS = Path(__file__).resolve().parent / "apps"
 DEADLINE_S = 15.0
 _PAUSE = threading.Event()
 T = TypeVar("T")
@@ -94,7 +93,7 @@ class Service:
         *,
         workers: int = 1,
         environ: Mapping[str, str] | None = None,
-        cwd: Path = APPS,
+        cwd: Path = ROOT,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -164,6 +163,13 @@ class Service:
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(within_s)
         return Ending(code, time.monotonic() - began_s)
+
+    def signal_term(self) -> bool:
+        """Send SIGTERM and do not wait; tells whether the process was still there."""
+        assert self._process is not None
+        there = self._process.poll() is None
+        self._process.send_signal(signal.SIGTERM)
+        return there
 
     def kill(self) -> None:
         """End whatever is left of it."""

@@ -12,7 +12,9 @@ __all__ = ["SERVERS", "Stack", "start"]
 _GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--keep-alive", "75"]
 _GUNICORN += ["--graceful-timeout", "5", "--no-control-socket"]
 _UVICORN = ["uvicorn", "--port", "{port}", "--timeout-keep-alive", "75"]
-_DJANGO = {"DJANGO_SETTINGS_MODULE": "django_settings"}
+_FASTAPI = "tests.servers.apps.fastapi_app:app"
+_FLASK = "tests.servers.apps.flask_app:app"
+_DJANGO = {"DJANGO_SETTINGS_MODULE": "tests.servers.apps.django_settings"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,13 @@ class Stack:
 
 
 def _fastapi(name: str, command: list[str], workers: int = 1) -> Stack:
-    return Stack(name, "fastapi", (*command, "fastapi_app:app"), workers, is_asgi=True)
+    return Stack(
+        name,
+        "fastapi",
+        (*command, _FASTAPI),
+        workers,
+        is_asgi=True,
+    )
 
 
 def _threads(count: int) -> list[str]:
@@ -67,23 +75,23 @@ SERVERS = (
         [*_GUNICORN, "-k", "asgi", "--workers", "2", "--preload"],
         2,
     ),
-    Stack("flask-gunicorn", "flask", (*_threads(2), "flask_app:app"), 2),
+    Stack("flask-gunicorn", "flask", (*_threads(2), _FLASK), 2),
     Stack(
         "flask-gunicorn-preload",
         "flask",
-        (*_threads(2), "--preload", "flask_app:app"),
+        (*_threads(2), "--preload", _FLASK),
         2,
     ),
     Stack(
         "django-gunicorn",
         "django",
-        (*_threads(1), "django_app"),
+        (*_threads(1), "tests.servers.apps.django_app"),
         environ=tuple(_DJANGO.items()),
     ),
     Stack(
         "django-uvicorn",
         "django",
-        (*_UVICORN, "django_app:application"),
+        (*_UVICORN, "tests.servers.apps.django_app:application"),
         environ=(*_DJANGO.items(), ("DJANGO_ON_ASGI", "1")),
         is_asgi=True,
     ),

@@ -14,7 +14,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-__all__ = ["Collector", "SpanSeen"]
+from tests.servers.harness import eventually
+
+__all__ = ["Collector", "SpanSeen", "server_span"]
 
 
 class SpanSeen(NamedTuple):
@@ -147,6 +149,13 @@ class Collector:
     def servers_of(self, trace_id: str) -> list[SpanSeen]:
         """Return the server spans of a trace that have arrived."""
         return [span for span in self.of_trace(trace_id) if span.is_server]
+
+
+def server_span(collector: Collector, trace_id: str) -> SpanSeen:
+    """Return the one server span of a trace, once it has arrived."""
+    eventually(lambda: collector.servers_of(trace_id), f"the span of {trace_id}")
+    (span,) = collector.servers_of(trace_id)
+    return span
 
 
 def _plain(value: AnyValue) -> object:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tests.servers.harness import Service, eventually, sample_of
 from tests.servers.matrix import Stack
-from tests.servers.peers import Collector
+from tests.servers.peers import Collector, server_span
 
 HOSTILE_IDS = [
     b"",
@@ -86,13 +86,12 @@ def test_workers_are_told_apart(service: Service, collector: Collector) -> None:
         answer = service.on_worker(pid, "/who")
         line = service.access_line(answer.headers["x-request-id"])
         page = service.on_worker(pid, "/metrics").body
-        assert sample_of(page, "target_info", service_instance_id=line["instance"]) == 1
-        (span,) = eventually(
-            lambda: collector.servers_of(str(line["trace_id"])), "its span"
-        )
-        assert span.resource["service.instance.id"] == line["instance"]
+        instance = str(line["instance"])
+        assert sample_of(page, "target_info", service_instance_id=instance) == 1
+        span = server_span(collector, str(line["trace_id"]))
+        assert span.resource["service.instance.id"] == instance
         assert span.resource["process.pid"] == pid
-        instances.add(line["instance"])
+        instances.add(instance)
 
     assert len(instances) == service.workers
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.servers.harness import Service, eventually
 from tests.servers.matrix import Stack
-from tests.servers.peers import Collector, SpanSeen
+from tests.servers.peers import Collector, server_span
 
 COUNT = "http_server_request_duration_seconds_count"
 
@@ -16,13 +16,6 @@ COUNT = "http_server_request_duration_seconds_count"
 def new_ids() -> tuple[str, str, str]:
     """Return a request id, a trace id and a parent's span id."""
     return f"req-{uuid.uuid4()}", uuid.uuid4().hex, uuid.uuid4().hex[:16]
-
-
-def server_span(collector: Collector, trace_id: str) -> SpanSeen:
-    """Return the one server span of a trace, once it has arrived."""
-    eventually(lambda: collector.servers_of(trace_id), f"the span of {trace_id}")
-    (span,) = collector.servers_of(trace_id)
-    return span
 
 
 def fence(service: Service) -> None:

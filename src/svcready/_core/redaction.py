@@ -14,7 +14,7 @@ from svcready._core._redaction_patterns import marker
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Redactor", "default_redactor", "marker"]
+__all__ = ["Cleared", "Redactor", "default_redactor", "marker"]
 
 _ATOMS = frozenset({int, float, bool, type(None)})
 _MAX_DEPTH = 6
@@ -24,6 +24,10 @@ _MAX_CACHED_LENGTH = 128
 _PLAIN = frozenset("=: ")
 _SHORT = 20
 """No form of secret is shorter than this and has neither `=` nor `:` nor a space."""
+
+
+class Cleared(list[str]):
+    """Texts of our own that hold no secret; shown even where every value is hidden."""
 
 
 class Redactor:
@@ -226,7 +230,8 @@ class Redactor:
             if self.is_secret_key(key) and not isinstance(value, bool | None):
                 return marker("key")
 
-            if not self.masks_all or key_tokens(key) in self._safe:
+            shown = not self.masks_all or type(value) is Cleared
+            if shown or key_tokens(key) in self._safe:
                 return self._value(value, depth, left)
 
         return marker("mask-all") if self.masks_all else self._value(value, depth, left)

@@ -168,6 +168,7 @@ class Runtime:
 
     def begun(self, loop: AbstractEventLoop | None) -> None:
         """Take note that a server runs, and on which event loop."""
+        self._flush_left_s = self.settings.lifecycle.flush_timeout_s
         if self.logging is not None:
             self.logging.unify()
 
@@ -229,16 +230,11 @@ class Runtime:
         Flush after a request that ended while the service drains.
 
         A server without a lifespan may end the process by a signal that skips atexit,
-        so each request can be the last; all of them share the one flush budget.
+        so each request can be the last.
         """
-        if self._flush_left_s <= 0.0:
-            return
-
-        began_s = time.monotonic()
-        with _stopping:
-            self.flush(min(_LAST_MILE_S, self._flush_left_s))
-
-        self._flush_left_s -= time.monotonic() - began_s
+        if self._flush_left_s > 0.0:
+            with _stopping:
+                self._flush_at_end(_LAST_MILE_S)
 
     def stopping(self) -> None:
         """Flush what is pending, for nothing may come after this."""
@@ -246,7 +242,7 @@ class Runtime:
             if not self.draining:
                 self.drain()
 
-            self.flush(self.settings.lifecycle.flush_timeout_s)
+            self._flush_at_end(self._flush_left_s)
 
     def problems(self) -> tuple[str, ...]:
         """
@@ -291,22 +287,25 @@ class Runtime:
 
         return sent
 
+    def _flush_at_end(self, limit_s: float) -> None:
+        """Flush within what is left of the one budget that all last moments share."""
+        ends_s = time.monotonic() + self._flush_left_s
+        self.flush(min(limit_s, self._flush_left_s))
+        self._flush_left_s = max(0.0, ends_s - time.monotonic())
+
     def close(self, timeout_s: float | None = None) -> None:
         """
         Flush, then stop everything and put back what was there before.
 
         Args:
-            timeout_s: The budget; SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S if None.
+            timeout_s: The budget; if None, what flushes at the end have left of it.
         """
         if self._closed:
             return
 
         self._closed = True
-        budget_s = timeout_s
-        if budget_s is None:
-            budget_s = self.settings.lifecycle.flush_timeout_s
-
-        ends_s = time.monotonic() + budget_s
+        ends_s = time.monotonic()
+        ends_s += self._flush_left_s if timeout_s is None else timeout_s
 
         def left_s() -> float:
             return max(0.0, ends_s - time.monotonic())
@@ -329,12 +328,10 @@ class Runtime:
         if self.logging is not None:
             lost = {"spans": lost_spans, **self.logging.dropped}
             lost = {what: count for what, count in lost.items() if count}
-            self.logging.event(
-                "svcready is off",
-                "WARNING" if lost else "INFO",
-                event="svcready.stopped",
-                lost=lost,
-            )
+            if lost or self._ready:  # a master process has nothing to say
+                level, event = "WARNING" if lost else "INFO", "svcready.stopped"
+                self.logging.event("svcready is off", level, event=event, lost=lost)
+
             self.logging.drain(max(_LAST_LINE_S, left_s()))
             self.logging.close()
 

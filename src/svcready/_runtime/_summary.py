@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from svcready._core.redaction import Cleared
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir, is_first_of_group
 
@@ -49,7 +50,7 @@ def collect(runtime: Runtime) -> dict[str, object]:
 
     problems = runtime.problems()
     if problems:
-        facts["problems"] = list(problems)
+        facts["problems"] = Cleared(problems)
 
     return facts
 
@@ -69,7 +70,7 @@ def announce(runtime: Runtime) -> None:
     problems = runtime.problems()
     if style == "off":
         # What is wrong is never silent, whatever was asked for.
-        facts = {"problems": list(problems)}
+        facts = {"problems": Cleared(problems)}
         if not problems:
             return
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from svcready.config._file import FileValues, parse_file, read_regular_file
 from svcready.config._named import DEFAULT, KINDS, Named, NamedValue
 from svcready.config._names import (
+    misspelt_standards,
     named_arguments,
     named_variables,
     unknown_arguments,
@@ -102,7 +103,9 @@ def load(
     ours = {
         name: text
         for name, text in environ.items()
-        if name[: len(PREFIX)].upper() == PREFIX or name in standard_names()
+        if name[: len(PREFIX)].upper() == PREFIX
+        or name in standard_names()
+        or name.startswith("OTEL_")  # to find those that are misspelt
     }
     inputs = Inputs(
         MappingProxyType(ours), MappingProxyType(given), read_file, resolve_secret
@@ -139,6 +142,7 @@ def load_inputs(
     if wrong or reader.wrong_arguments:
         raise DeclarationError("\n".join((*wrong, *reader.wrong_arguments)))
 
+    misspelt += misspelt_standards(inputs.environ)
     unknown = unknown_variables(inputs.environ)
     problems = (*reader.problems, *file.problems, *misspelt, *unknown)
     return _settings(reader, layers, problems, inputs)

@@ -11,12 +11,13 @@ from svcready.config._named import KINDS, NamedText
 from svcready.config._origins import Origin
 from svcready.config._problems import Problem, nearest, suggestion
 from svcready.config._reader import text_of
-from svcready.config._table import PREFIX, entries, known_keys
+from svcready.config._table import PREFIX, entries, known_keys, standard_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "misspelt_standards",
     "named_arguments",
     "named_variables",
     "unknown_arguments",
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 _MOST_REPORTED = 100
+_OTEL = "OTEL_"
+_NEARLY = 0.9
+_OTHERS = re.compile("BLRP|EXPERIMENTAL|INSTRUMENTATION|LOG|METRIC|PYTHON|SEMCONV")
 # Kubernetes tells every container of a service called `svcready-demo` by
 # SVCREADY_DEMO_SERVICE_HOST, SVCREADY_DEMO_PORT, SVCREADY_DEMO_PORT_80_TCP_ADDR, ...
 _LINK = (
@@ -115,6 +119,26 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[Problem, ...]:
         problems.append(Problem("unknown", f"{more} more variables {PREFIX}*"))
 
     return tuple(problems)
+
+
+def misspelt_standards(environ: Mapping[str, str]) -> tuple[Problem, ...]:
+    """
+    Return a problem for every variable that is nearly one of OpenTelemetry's.
+
+    Those that are nothing like what we honour are other programs' concern, and so are
+    those of signals and instrumentations that read theirs themselves.
+    """
+    known = standard_names()
+    problems = []
+    for name in environ:
+        if not name.startswith(_OTEL) or name in known or _OTHERS.search(name):
+            continue
+
+        meant = nearest(name, known, _NEARLY)
+        if meant:
+            problems.append(_unknown(name, meant))
+
+    return tuple(problems[:_MOST_REPORTED])
 
 
 def _shape(kind: str) -> str:

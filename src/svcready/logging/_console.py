@@ -60,6 +60,7 @@ class ConsoleLines:
         color: bool,
     ) -> None:
         self._values = values
+        self.text_of = values.message
         self._errors = errors
         self._span_ids = span_ids
         self._color = color

@@ -10,7 +10,7 @@ from svcready._core.guard import report_fault
 from svcready.logging._errors import is_claimed
 from svcready.logging._records import FIELDS
 from svcready.logging._request import Request
-from svcready.logging._text import message_text, safe_text
+from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,7 +128,7 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
         fields, message = _of_dict(message, fields)
     else:
         args = record.args or ()
-        message = message_text(message, args if isinstance(args, tuple) else (args,))
+        message = lines.text_of(message, args if isinstance(args, tuple) else (args,))
 
     if record.stack_info:
         fields = {**fields, "stack_info": record.stack_info}

@@ -85,6 +85,11 @@ class Lines(Protocol):
         """Take the service's identity, at first or because it is known better now."""
         ...
 
+    @property
+    def text_of(self) -> Callable[[object, tuple[object, ...]], str]:
+        """What puts the arguments into a message."""
+        ...
+
 
 class JsonLines:
     """
@@ -115,6 +120,7 @@ class JsonLines:
         on_cut: Callable[[], None],
     ) -> None:
         self._values = values
+        self.text_of = values.message
         self._text = values.text
         self._fields = values.fields
         self._errors = errors
@@ -137,9 +143,10 @@ class JsonLines:
             "environment": identity.environment,
             "instance": identity.instance,
         }
-        kept = {key: value[:_MAX_NAME] for key, value in named.items() if value}
+        redacted = self._values.redacted
+        kept = {key: redacted(text)[:_MAX_NAME] for key, text in named.items() if text}
         kept.setdefault("service", "unknown_service")
-        self._static = b"," + self._values.fields(kept)[1:-1]
+        self._static = b"," + self._values.of_json(kept)[1:-1]
 
     def line(
         self,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready.logging._levels import level_number
 from svcready.logging._records import hand_over
-from svcready.logging._text import message_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -239,7 +238,7 @@ class Logger:
                 hand_over(std, level, message, args, fields, error, frame, stack_info)
             elif level >= handler.level:
                 if type(message) is not str or args:
-                    message = message_text(message, args)
+                    message = handler.lines.text_of(message, args)
 
                 frame = sys._getframe(2) if depth == 2 else _frame(depth)  # noqa: SLF001
                 now_ns = handler.time_ns()

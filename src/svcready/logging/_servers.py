@@ -65,7 +65,7 @@ class ServerLoggers:
             What is worth telling the operator and was not told before.
         """
         self._watch()
-        told = []
+        told: list[str] = []
         for logger in _loggers():
             self.adopt(logger)
             told += self._take_second_consoles(logger)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import orjson
 
 from svcready._core.guard import report_fault
-from svcready.logging._text import safe_repr, safe_text
+from svcready.logging._text import message_text, safe_repr, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,6 +39,11 @@ _STR_MODULES = {"pathlib", "pathlib._local", "ipaddress", "zoneinfo"}
 class Redaction(Protocol):
     """What hides secrets; the engine in the core, or the one that a test passes."""
 
+    @property
+    def masks_all(self) -> bool:
+        """Whether every value is hidden that is not declared safe."""
+        ...
+
     def fields(self, mapping: Mapping[str, object], /) -> Mapping[str, object]:
         """Return *mapping*, or one like it with secrets replaced."""
         ...
@@ -56,7 +61,10 @@ class Values:
         redaction: Hides secrets.
     """
 
-    __slots__ = ("_default", "_innocent", "_redact_fields", "redact_text")
+    __slots__ = ("_default", "_innocent", "_redact_fields", "message", "redact_text")
+
+    message: Callable[[object, tuple[object, ...]], str]
+    """Put its arguments into a message, unless every value is to be hidden."""
 
     redact_text: Callable[[str], str]
     """Hide the secrets of a text."""
@@ -64,6 +72,7 @@ class Values:
     def __init__(self, redaction: Redaction) -> None:
         self._redact_fields = redaction.fields
         self.redact_text = redaction.text
+        self.message = message_text if not redaction.masks_all else _hidden_arguments
         self._default = self._of_unknown
         self._innocent: set[str] = set()
 
@@ -173,6 +182,11 @@ class Values:
             return self._plain(self._of_unknown(value), depth - 1, left)
 
         return value
+
+
+def _hidden_arguments(message: object, args: tuple[object, ...]) -> str:
+    text = message_text(message, ())
+    return f"{text} [arguments hidden]" if args else text
 
 
 def _first(items: Iterable[T], left: list[int]) -> list[T]:

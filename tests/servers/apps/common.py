@@ -21,6 +21,18 @@ pages.inc()
 pool = ThreadPoolExecutor(1, "service-pool")
 
 
+def instrument_clients() -> None:
+    """
+    Have httpx traced.
+
+    The import is here because OpenTelemetry raises in it, if OTEL_PROPAGATORS is
+    wrong and `init()` has not been called yet.
+    """
+    from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+
+    HTTPXClientInstrumentor().instrument()
+
+
 def who() -> dict[str, object]:
     """Say which process this is; slowly, so that the next one asks another."""
     time.sleep(0.01)

@@ -8,21 +8,22 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx
-from common import (
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.urls import include, path
+
+from tests.servers.apps.common import (
     CHUNK,
     CHUNK_PAUSE_S,
     CHUNKS,
     PEER_URL,
+    instrument_clients,
     log,
     log_in_threads,
     trace_call,
     who,
 )
-from django.core.asgi import get_asgi_application
-from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
-from django.urls import include, path
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 ON_ASGI = "DJANGO_ON_ASGI" in os.environ
-
-HTTPXClientInstrumentor().instrument()
 
 
 def who_answers(_: HttpRequest) -> JsonResponse:
@@ -149,3 +148,4 @@ urlpatterns = [
     path("sub/<str:tenant>/", include((items, "items"))),
 ]
 application = get_asgi_application() if ON_ASGI else get_wsgi_application()
+instrument_clients()

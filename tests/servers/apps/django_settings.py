@@ -14,7 +14,7 @@ MIDDLEWARE = [
     "svcready.adapters.django.Middleware",
     "django.middleware.common.CommonMiddleware",
 ]
-ROOT_URLCONF = "django_app"
+ROOT_URLCONF = "tests.servers.apps.django_app"
 DATABASES: dict[str, object] = {}
 USE_TZ = True
 # What projects have and many copy: it must not silence or double anything.

@@ -7,21 +7,21 @@ import contextvars
 from typing import TYPE_CHECKING
 
 import httpx
-from common import (
+from fastapi import APIRouter, BackgroundTasks, FastAPI, Response, WebSocket
+from fastapi.responses import StreamingResponse
+
+import svcready
+from tests.servers.apps.common import (
     CHUNK,
     CHUNK_PAUSE_S,
     CHUNKS,
     PEER_URL,
+    instrument_clients,
     log,
     log_in_threads,
     trace_call_async,
     who,
 )
-from fastapi import APIRouter, BackgroundTasks, FastAPI, Response, WebSocket
-from fastapi.responses import StreamingResponse
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
-
-import svcready
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ app = FastAPI()
 for _ in range(3):  # once is all it takes; more must change nothing
     svcready.init(service="orders", version="1.2.3", app=app)
 
-HTTPXClientInstrumentor().instrument()
+instrument_clients()
 
 
 @app.get("/who")

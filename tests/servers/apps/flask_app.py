@@ -6,20 +6,20 @@ import time
 from typing import TYPE_CHECKING
 
 import httpx
-from common import (
+from flask import Blueprint, Flask, Response
+
+import svcready
+from tests.servers.apps.common import (
     CHUNK,
     CHUNK_PAUSE_S,
     CHUNKS,
     PEER_URL,
+    instrument_clients,
     log,
     log_in_threads,
     trace_call,
     who,
 )
-from flask import Blueprint, Flask, Response
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
-
-import svcready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ app = Flask(__name__)
 for _ in range(3):  # once is all it takes; more must change nothing
     svcready.init(service="orders", version="1.2.3", app=app)
 
-HTTPXClientInstrumentor().instrument()
+instrument_clients()
 
 
 @app.get("/who")

@@ -211,7 +211,8 @@ def _follow_stream(flight: InFlight, response: StreamingHttpResponse) -> None:
 
     ending = copy_context()
     # What `HttpResponseBase.close` runs, which every server calls at the end.
-    response._resource_closers.append(lambda: ending.run(flight.complete))  # noqa: SLF001
+    closers = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001
+    closers.append(lambda: ending.run(flight.complete))
 
 
 def _follow(

@@ -42,6 +42,9 @@ def _parse_patterns(raw: object) -> tuple[str, ...]:
     return patterns
 
 
+_UNREADABLE = ("(",)
+"""Stands for patterns that are none: the engine then hides every value."""
+
 _LEVEL: Kind[str] = Kind(
     "choice", _parse_level, "DEBUG | INFO | WARN | ERROR | FATAL | auto"
 )
@@ -116,7 +119,7 @@ class LogSettings:
     redact_patterns: tuple[str, ...] = setting(
         (),
         _PATTERNS,
-        "Further patterns of text that is masked; a malformed one masks everything "
-        "but the safe names",
-        closed=(r"(?s).+",),
+        "Further patterns of text that is masked; a malformed one masks every value "
+        "but those of the safe names",
+        closed=_UNREADABLE,
     )
