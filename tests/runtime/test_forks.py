@@ -27,6 +27,9 @@ MAKERS = {"Condition", "Event", "Lock", "RLock"}
 ELSEWHERE = {
     # Taken only where there is no GIL; tests/metrics/test_fork.py holds each of them.
     "svcready.metrics._children",
+    # Applications of the library, which fork nothing while they serve.
+    "svcready.demo._cost",
+    "svcready.demo._witness",
     # Made for one call and given to nobody else.
     "svcready.tracing._queue:SpanQueue.flush",
 }

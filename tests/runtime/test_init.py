@@ -178,7 +178,7 @@ def test_strict_mode_judges_names_when_the_service_is_ready(
     monkeypatch.setenv("SVCREADY_CHECK__DATABSE__TIMEOUT_S", "1")
 
     with pytest.raises(ConfigurationError, match="DATABSE"):
-        svcready.init(service="orders")
+        svcready.init(service="orders", app=FastAPI()).ready()
 
 
 def test_an_unmatched_name_is_reported_when_the_service_is_ready(
@@ -187,7 +187,9 @@ def test_an_unmatched_name_is_reported_when_the_service_is_ready(
     """Without strict mode the same is one of the problems, and counted."""
     monkeypatch.setenv("SVCREADY_CHECK__DATABSE__TIMEOUT_S", "1")
 
-    runtime = svcready.init(service="orders")
+    runtime = svcready.init(service="orders", app=FastAPI())
+    assert runtime.problems() == ()
+    runtime.ready()
 
     (problem,) = runtime.problems()
     assert "SVCREADY_CHECK__DATABSE__TIMEOUT_S" in problem

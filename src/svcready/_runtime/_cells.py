@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from svcready._runtime._runtime import Runtime
 
-__all__ = ["PlanCell", "current", "put_in_force", "renew_plans"]
+__all__ = ["PlanCell", "current", "has_wrappers", "put_in_force", "renew_plans"]
 
 P = TypeVar("P")
 
@@ -64,6 +64,11 @@ def put_in_force(runtime: Runtime | None) -> None:
     global _current  # noqa: PLW0603 - there is one per process
     _current = runtime
     renew_plans()
+
+
+def has_wrappers() -> bool:
+    """Tell whether something is wrapped that will serve and take its plan."""
+    return len(_cells) > 0
 
 
 def renew_plans() -> None:

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
-from svcready._runtime._cells import current, put_in_force
+from svcready._runtime._cells import current, has_wrappers, put_in_force
 from svcready._runtime._runtime import Runtime
 from svcready._transport.aws import SecretResolver
 from svcready.config import load, raise_if_any
@@ -84,7 +84,7 @@ def init(
         runtime = _settle(current(), wanted, reconfigure=reconfigure)
         if app is not None:
             runtime.attach(app)
-        elif not runtime.frameworks and not _django_is_loading():
+        elif not (runtime.frameworks or has_wrappers() or _django_is_loading()):
             runtime.wake()
             runtime.ready()
 

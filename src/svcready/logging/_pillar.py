@@ -17,7 +17,7 @@ from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
 from svcready.logging._levels import level_name, level_number
 from svcready.logging._line import JsonLines
-from svcready.logging._records import write_error
+from svcready.logging._records import write_error, write_event
 from svcready.logging._servers import ServerLoggers, is_server
 from svcready.logging._values import Values
 
@@ -94,7 +94,6 @@ class LogPillar:
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
-        self._own = _logger.get_logger(_OURS)
         self._access = AccessLog(self.handler)
         self._level, self._app_level = self._levels(settings.level)
         self._before: dict[str, int] = {}
@@ -215,7 +214,7 @@ class LogPillar:
 
     def event(self, message: str, level: str | int, /, **fields: object) -> None:
         """Write one line of the library's own, on the logger `svcready`."""
-        self._own.log(level, message, stacklevel=2, **fields)
+        write_event(level_number(level), message, fields)
 
     def log_exception(
         self, error: BaseException, message: str = "", /, **fields: object

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["ACCESS_LOGGER", "FIELDS", "hand_over", "write_error"]
+__all__ = ["ACCESS_LOGGER", "FIELDS", "hand_over", "write_error", "write_event"]
 
 ACCESS_LOGGER = "svcready.access"
 
@@ -53,6 +53,16 @@ def hand_over(
 
     known[FIELDS] = fields
     std.handle(record)
+
+
+def write_event(level: int, message: str, fields: dict[str, object]) -> None:
+    """Log on the logger `svcready` what the library itself has to say."""
+    std = logging.getLogger("svcready")
+    if std.isEnabledFor(level):
+        # No function and no line: where in the library it is said helps nobody.
+        record = std.makeRecord(std.name, level, "", 0, message, (), None)
+        record.__dict__[FIELDS] = fields
+        std.handle(record)
 
 
 def write_error(
