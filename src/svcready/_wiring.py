@@ -193,6 +193,9 @@ def _log_health(logs: LogPillar) -> list[Callable[[], None]]:
         )
 
     def gone_on(e: LifecycleChanged) -> None:
+        if (e.before, e.after) == ("starting", "stopped"):
+            return  # it never served: a management command, a server's master
+
         logs.event(
             f"service is {e.after}", "INFO", event="lifecycle.changed", **e._asdict()
         )
