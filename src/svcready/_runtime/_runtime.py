@@ -302,11 +302,10 @@ class Runtime:
             return
 
         self._closed = True
-        budget_s = timeout_s
-        if budget_s is None:
-            budget_s = self.settings.lifecycle.flush_timeout_s
+        if timeout_s is None:
+            timeout_s = self.settings.lifecycle.flush_timeout_s
 
-        ends_s = time.monotonic() + budget_s
+        ends_s = time.monotonic() + timeout_s
 
         def left_s() -> float:
             return max(0.0, ends_s - time.monotonic())
@@ -329,12 +328,12 @@ class Runtime:
         if self.logging is not None:
             lost = {"spans": lost_spans, **self.logging.dropped}
             lost = {what: count for what, count in lost.items() if count}
-            self.logging.event(
-                "svcready is off",
-                "WARNING" if lost else "INFO",
-                event="svcready.stopped",
-                lost=lost,
-            )
+            level = "WARNING" if lost else "INFO"
+            if self._ready or lost:  # a command of Django's says nothing of us
+                self.logging.event(
+                    "svcready is off", level, event="svcready.stopped", lost=lost
+                )
+
             self.logging.drain(max(_LAST_LINE_S, left_s()))
             self.logging.close()
 
