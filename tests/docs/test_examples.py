@@ -1,4 +1,4 @@
-"""Every Python example of the documentation runs."""
+"""Every Python example of the documentation runs, and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -23,12 +23,26 @@ FENCE = re.compile(
 )
 EXEMPT = re.compile(r"<!-- not run: (?P<reason>\S.*?) -->\s*\Z", re.DOTALL)
 
+SHOWN = re.compile(
+    r"<!-- output -->\n^```(?P<kind>json|text)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+"""What the example above it prints; `…` stands for what is left out."""
+DIFFERS = re.compile(
+    r"\b(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-"
+    r"[0-9a-f]{12}|1-[0-9a-f]{8}-[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{16})\b"
+)
+"""Times and ids, which are others at each run."""
+
 SESSION = """
-import json, sys
+import json, os, sys
 page, blocks = json.loads(sys.argv[1])
 names = {"__name__": "__main__"}
 for line, code in blocks:
+    os.write(1, b"\\0%d\\n" % line)
     exec(compile("\\n" * line + code, page, "exec"), names)
+    sys.stdout.flush()
+os.write(1, b"\\0-1\\n")
 """
 
 
@@ -51,16 +65,62 @@ def examples(text: str) -> Iterator[Block]:
         yield Block(text.count("\n", 0, match.start("code")), "\n".join(lines))
 
 
-def run(name: str, text: str) -> str:
-    """Run a page's examples as one session and return what they printed."""
+def run(name: str, text: str) -> dict[int, str]:
+    """Run a page's examples as one session; return what each printed, by its line."""
     blocks = [(block.line, block.code) for block in examples(text)]
-    return run_clean(SESSION, json.dumps([name, blocks]))
+    parts = run_clean(SESSION, json.dumps([name, blocks])).split("\0")[1:]
+    printed = (part.partition("\n") for part in parts)
+    return {int(line): text for line, _, text in printed}
+
+
+def check(name: str, text: str) -> None:
+    """Run a page's examples and compare what they print with what the page shows."""
+    printed = run(name, text)
+    for shown in SHOWN.finditer(text):
+        above = text.count("\n", 0, shown.start())
+        line = max(line for line in printed if line < above)
+        if shown["kind"] == "json":
+            compare_lines(printed[line], shown["text"])
+        else:
+            assert matches(shown["text"].strip(), printed[line].strip()), printed[line]
+
+
+def matches(shown: object, real: object) -> bool:
+    """Tell whether *real* is what a page shows, save for times, ids and `…`."""
+    if isinstance(shown, dict) and isinstance(real, dict):
+        wanted = shown.keys() - {"…"}
+        same = wanted <= real.keys() if "…" in shown else wanted == real.keys()
+        wanted -= {"line"}  # where the example stands on the page
+        return same and all(matches(shown[name], real[name]) for name in wanted)
+
+    if isinstance(shown, list) and isinstance(real, list):
+        return len(shown) == len(real) and all(map(matches, shown, real))
+
+    if isinstance(shown, str) and isinstance(real, str):
+        parts = DIFFERS.sub("id", shown).split("…")
+        pattern = ".*?".join(map(re.escape, parts))
+        return re.fullmatch(pattern, DIFFERS.sub("id", real), re.DOTALL) is not None
+
+    return shown == real
+
+
+def compare_lines(printed: str, shown: str) -> None:
+    """Assert that the lines on a page were printed, in order, maybe with others."""
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    decoder = json.JSONDecoder()
+    rest = shown.strip()
+    while rest:
+        wanted, end = decoder.raw_decode(rest)
+        rest = rest[end:].lstrip()
+        found = [at for at, line in enumerate(lines) if matches(wanted, line)]
+        assert found, f"{wanted} is not among {lines}"
+        lines = lines[found[0] + 1 :]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_pages_examples_run(page: Path) -> None:
-    """The examples of a page run one after the other, in one session."""
-    run(str(page), page.read_text())
+    """The examples of a page run one after the other, and print what it shows."""
+    check(str(page), page.read_text())
 
 
 def test_examples_share_a_session() -> None:
@@ -82,7 +142,7 @@ raise SystemExit(1)
    ```
 """
 
-    assert run("page.md", page) == "21\n"
+    assert "".join(run("page.md", page).values()) == "21\n"
 
 
 def test_a_failing_example_names_its_line() -> None:
@@ -95,3 +155,57 @@ def test_a_failing_example_names_its_line() -> None:
 def test_an_exemption_needs_a_reason(marker: str) -> None:
     """An example is left out only where the page says why."""
     assert list(examples(f"{marker}\n```python\n1/0\n```\n"))
+
+
+PAGE = """
+```python
+print(1)
+print('{"n": 1, "id": "7f3a"}')
+```
+
+<!-- output -->
+```%s
+%s
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("text", "1\n…"),
+        ("text", '1\n{"n": 1, "id": "…a"}'),
+        ("json", '{"n": 1, "id": "7f3a"}'),
+        ("json", '{\n  "id": "7…",\n  "n": 1\n}'),
+        ("json", '{"n": 1, "…": "…"}'),
+    ],
+)
+def test_output_that_is_shown_is_what_comes(kind: str, shown: str) -> None:
+    """Output on a page may leave out and break lines, marked by an ellipsis."""
+    check("page.md", PAGE % (kind, shown))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("text", "1"),
+        ("text", "2\n…"),
+        ("json", '{"n": 1}'),
+        ("json", '{"n": 2, "…": "…"}'),
+        ("json", '{"n": 1, "name": "…", "…": "…"}'),
+        ("json", '{"n": 1, "id": "7f3a"}\n{"n": 1, "id": "7f3a"}'),
+    ],
+)
+def test_output_that_is_not_what_comes_fails(kind: str, shown: str) -> None:
+    """A page can't show other values, fields or lines than an example prints."""
+    with pytest.raises(AssertionError):
+        check("page.md", PAGE % (kind, shown))
+
+
+def test_times_and_ids_need_not_be_those_of_this_run() -> None:
+    """Output on a page has ids and times as they look, which never come twice."""
+    shown = {"timestamp": "2026-11-22T03:42:11.986Z", "span_id": "782a8653bbaee192"}
+    real = {"timestamp": "2027-01-02T00:00:00.000Z", "span_id": "0" * 16}
+
+    assert matches(shown, real)
+    assert not matches(shown, {**real, "span_id": "none"})
