@@ -45,6 +45,10 @@ class Lifecycle:
         """Take no more new requests; False if that was so or is over."""
         return self._go_on_to("draining")
 
+    def revive(self) -> bool:
+        """Start again after a drain, as an application can in one process."""
+        return self._go_on_to("starting", before=("draining",))
+
     def stop(self) -> bool:
         """Do nothing any more; False if that was so."""
         return self._go_on_to("stopped")
@@ -53,15 +57,15 @@ class Lifecycle:
         """Make the lock anew in a child; the state is inherited."""
         self._lock = threading.Lock()
 
-    def _go_on_to(self, state: str) -> bool:
+    def _go_on_to(self, state: str, before: tuple[str, ...] | None = None) -> bool:
+        allowed = _ORDER[: _ORDER.index(state)] if before is None else before
         with self._lock:
-            before = self.state
-            if _ORDER.index(state) <= _ORDER.index(before):
+            if self.state not in allowed:
                 return False
 
-            self.state = state
+            was, self.state = self.state, state
             self.since_ns = self._clock.time_ns()
 
         self._on_change()
-        events.publish(LifecycleChanged(before, state))
+        events.publish(LifecycleChanged(was, state))
         return True
