@@ -155,6 +155,7 @@ def health(runtime: Runtime) -> HealthPillar | None:
         redactor=runtime.redactor,
         check_values=lambda name: runtime.settings.named.values("CHECK", name),
         groups=_groups(settings),
+        quiet=runtime.tracing.quiet,
     )
 
 
