@@ -13,11 +13,19 @@ if TYPE_CHECKING:
 
     from svcready._runtime._runtime import Runtime
 
-__all__ = ["PlanCell", "current", "has_wrappers", "put_in_force", "renew_plans"]
+__all__ = [
+    "PlanCell",
+    "current",
+    "has_wrappers",
+    "is_pinned",
+    "put_in_force",
+    "renew_plans",
+]
 
 P = TypeVar("P")
 
 _current: Runtime | None = None
+_pinned = False
 _cells: WeakSet[PlanCell[Any]] = WeakSet()
 
 
@@ -59,16 +67,27 @@ def current() -> Runtime | None:
     return _current
 
 
-def put_in_force(runtime: Runtime | None) -> None:
-    """Make *runtime* the one in force; requests in flight end on their old plan."""
-    global _current  # noqa: PLW0603 - there is one per process
-    _current = runtime
+def put_in_force(runtime: Runtime | None, *, pinned: bool = False) -> None:
+    """
+    Make *runtime* the one in force; requests in flight end on their old plan.
+
+    Args:
+        runtime: The runtime; None if there is none any more.
+        pinned: It stays, whatever `init()` asks for.
+    """
+    global _current, _pinned
+    _current, _pinned = runtime, pinned
     renew_plans()
 
 
 def has_wrappers() -> bool:
     """Tell whether something is wrapped that will serve and take its plan."""
     return len(_cells) > 0
+
+
+def is_pinned() -> bool:
+    """Tell whether the runtime in force stays, whatever `init()` asks for."""
+    return _pinned
 
 
 def renew_plans() -> None:

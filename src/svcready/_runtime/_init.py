@@ -9,7 +9,12 @@ import warnings
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
-from svcready._runtime._cells import current, has_wrappers, put_in_force
+from svcready._runtime._cells import (
+    current,
+    has_wrappers,
+    is_pinned,
+    put_in_force,
+)
 from svcready._runtime._runtime import Runtime
 from svcready._transport.aws import SecretResolver
 from svcready.config import load, raise_if_any
@@ -112,7 +117,7 @@ def _settle(runtime: Runtime | None, wanted: Settings, *, reconfigure: bool) -> 
         return _replace(None, wanted)
 
     differing = wanted.changed_from(runtime.settings)
-    if not differing:
+    if not differing or is_pinned():
         return runtime
 
     if reconfigure:

@@ -90,7 +90,8 @@ def running(
     Run a runtime of the test's own, in force inside the `with` block.
 
     Every request is sampled and every span kept, no span leaves the process, and log
-    lines are JSON kept in memory.
+    lines are JSON kept in memory. `svcready.init()` inside the block gives its
+    application to this runtime and changes nothing else.
 
     Args:
         service: The service's name.
@@ -120,7 +121,7 @@ def running(
         write=written.append,
     )
     runtime.start()
-    put_in_force(runtime)
+    put_in_force(runtime, pinned=True)
     try:
         yield Harness(runtime, written)
     finally:

@@ -1,0 +1,82 @@
+"""The reference tables of log fields and metric names, read from the code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from svcready.logging import schema
+from svcready.testing import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from svcready.metrics._model import Family
+
+__all__ = ["log_fields_markdown", "metrics_markdown"]
+
+_ORDER = ("http.", "svcready_", "process.", "cpython.", "python", "target")
+
+
+def log_fields_markdown() -> str:
+    """Return the fields of a log line as a table, from its JSON Schema."""
+    rows = [
+        (f"`{name}`" + ("" if required else "?"), kind, text)
+        for name, kind, text, required in _fields(schema(), "")
+    ]
+    return _table(("Field", "Value", "What it is"), rows)
+
+
+def metrics_markdown() -> str:
+    """Return every metric that svcready itself gives, from a runtime's snapshot."""
+    # What the application exposes itself would win over ours.
+    with running(settings={"metrics.application_registry": False}) as harness:
+        metrics = harness.runtime.metrics
+        assert metrics is not None
+        metrics.http.children("GET", "/", 200)
+        families = metrics.snapshot().families
+
+    ours = [f for part in _ORDER for f in families if f.name.startswith(part)]
+    return _table(
+        ("On Prometheus", "Kind", "Labels", "What it is"), [_metric(f) for f in ours]
+    )
+
+
+def _metric(family: Family) -> tuple[str, ...]:
+    suffix = {"counter": "_total", "info": "_info"}.get(family.kind, "")
+    # What describes the service depends on where the documentation is built.
+    labels = () if family.name == "target" else family.labels
+    names = ", ".join(f"`{label}`" for label in labels)
+    return (
+        f"`{family.exposition}{suffix}`",
+        family.kind,
+        names or ("what is known of the service" if family.name == "target" else ""),
+        family.help.rstrip(".") + ".",
+    )
+
+
+def _fields(node: Mapping[str, object], prefix: str) -> Iterator[tuple[str, ...]]:
+    required = cast("list[str]", node.get("required", []))
+    properties = cast("dict[str, dict[str, object]]", node.get("properties", {}))
+    for name, field in properties.items():
+        must = "yes" if name in required else ""
+        text = cast("str", field.get("description", ""))
+        yield f"{prefix}{name}", _kind(field), text, must
+        yield from _fields(field, f"{prefix}{name}.")
+
+
+def _kind(field: Mapping[str, object]) -> str:
+    if "const" in field:
+        return f"`{field['const']}`"
+
+    if "enum" in field:
+        return " ".join(f"`{word}`" for word in cast("list[str]", field["enum"]))
+
+    pattern = cast("str", field.get("pattern", ""))
+    forms = {"^[0-9a-f]{32}$": "32 hex digits", "^[0-9a-f]{16}$": "16 hex digits"}
+    return forms.get(pattern, cast("str", field.get("type", "")))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    lines += [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
