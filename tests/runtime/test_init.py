@@ -193,3 +193,14 @@ def test_an_unmatched_name_is_reported_when_the_service_is_ready(
 
     (problem,) = runtime.problems()
     assert "SVCREADY_CHECK__DATABSE__TIMEOUT_S" in problem
+
+
+def test_a_process_that_never_serves_says_nothing_of_itself(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A command that only loads the service writes no line when it ends."""
+    app = FastAPI()
+    svcready.init(service="orders", app=app)
+    svcready.shutdown(1.0)
+
+    assert capfd.readouterr().out == ""
