@@ -188,3 +188,8 @@ def test_garbage_is_a_value_error(kind: Kind[object], raw: object) -> None:
 def test_what_is_shown_can_be_read_again(kind: Kind[object], value: object) -> None:
     """A value is shown as a variable would spell it."""
     assert value == kind.parse(kind.show(value))
+
+
+def test_a_range_is_written_as_one_would_type_it() -> None:
+    """What is allowed names whole numbers in full, however large."""
+    assert integer(1, 1_000_000).allowed == "a whole number from 1 to 1000000"

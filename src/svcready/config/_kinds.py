@@ -86,7 +86,9 @@ class Kind(Generic[T]):
 
 
 def _range(low: float, high: float) -> str:
-    return f"from {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+    # Whole numbers in full: `1e+06` is nothing that one would type.
+    lowest, highest = (f"{n:.15g}" for n in (low, high))
+    return f"from {lowest}" if math.isinf(high) else f"from {lowest} to {highest}"
 
 
 def choice(*words: str) -> Kind[str]:
