@@ -14,11 +14,11 @@ copyright = author  # noqa: A001 - the name that Sphinx reads
 version = release = installed_version("svcready")
 
 extensions = [
+    "generated",
     "markdown_twins",
     "myst_parser",
-    "settings_table",
-    "sphinx.ext.autodoc",
     "sphinx_copybutton",
+    "sphinx_design",
 ]
 exclude_patterns = ["_build"]
 nitpicky = True

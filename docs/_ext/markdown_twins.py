@@ -6,11 +6,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from generated import expand
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+TAB = re.compile(r"^:+\{tab-item\} (.+)$", re.MULTILINE)
 DIRECTIVE = re.compile(
-    r"^```\{(?!code-block)[^}]+\}.*?^```\n?|^:::.*?$|^<!-- not run:.*?-->\n",
+    r"^```\{(?!code-block)[^}]+\}.*?^```\n?|^:::.*?$\n?"
+    r"|^<!-- (?:not run:.*?|output) -->\n|^\(\S+\)=\n",
     re.MULTILINE | re.DOTALL,
 )
 """What only Sphinx or the tests understand."""
@@ -53,11 +57,8 @@ def ordered(app: Sphinx) -> list[str]:
 
 def page_text(app: Sphinx, name: str) -> str:
     """Read a page's source, without what is not Markdown."""
-    source = Path(app.env.doc2path(name)).read_text()
-    generated: dict[str, str] = getattr(app.env, "settings_tables", {})
-    for marker, table in generated.items():
-        source = source.replace(marker, table)
-
+    source = expand(Path(app.env.doc2path(name)).read_text())
+    source = TAB.sub(r"**\1**", source)
     return re.sub(r"\n{3,}", "\n\n", DIRECTIVE.sub("", source)).strip() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Every Python example of the documentation runs."""
+"""Every Python example of the documentation runs, and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -23,12 +23,21 @@ FENCE = re.compile(
 )
 EXEMPT = re.compile(r"<!-- not run: (?P<reason>\S.*?) -->\s*\Z", re.DOTALL)
 
+SHOWN = re.compile(
+    r"<!-- output -->\n^```(?P<kind>json|text)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+"""What the example above it prints; `…` stands for what differs or is left out."""
+
 SESSION = """
-import json, sys
+import json, os, sys
 page, blocks = json.loads(sys.argv[1])
 names = {"__name__": "__main__"}
 for line, code in blocks:
+    os.write(1, b"\\0%d\\n" % line)
     exec(compile("\\n" * line + code, page, "exec"), names)
+    sys.stdout.flush()
+os.write(1, b"\\0-1\\n")
 """
 
 
@@ -51,16 +60,60 @@ def examples(text: str) -> Iterator[Block]:
         yield Block(text.count("\n", 0, match.start("code")), "\n".join(lines))
 
 
-def run(name: str, text: str) -> str:
-    """Run a page's examples as one session and return what they printed."""
+def run(name: str, text: str) -> dict[int, str]:
+    """Run a page's examples as one session; return what each printed, by its line."""
     blocks = [(block.line, block.code) for block in examples(text)]
-    return run_clean(SESSION, json.dumps([name, blocks]))
+    parts = run_clean(SESSION, json.dumps([name, blocks])).split("\0")[1:]
+    printed = (part.partition("\n") for part in parts)
+    return {int(line): text for line, _, text in printed}
+
+
+def check(name: str, text: str) -> None:
+    """Run a page's examples and compare what they print with what the page shows."""
+    printed = run(name, text)
+    for shown in SHOWN.finditer(text):
+        above = text.count("\n", 0, shown.start())
+        line = max(line for line in printed if line < above)
+        if shown["kind"] == "json":
+            compare_lines(printed[line], shown["text"])
+        else:
+            assert matches(shown["text"].strip(), printed[line].strip()), printed[line]
+
+
+def matches(shown: object, real: object) -> bool:
+    """Tell whether *real* is what a page shows, with `…` for anything."""
+    if isinstance(shown, dict) and isinstance(real, dict):
+        wanted = shown.keys() - {"…"}
+        same = wanted <= real.keys() if "…" in shown else wanted == real.keys()
+        return same and all(matches(shown[name], real[name]) for name in wanted)
+
+    if isinstance(shown, list) and isinstance(real, list):
+        return len(shown) == len(real) and all(map(matches, shown, real))
+
+    if isinstance(shown, str) and isinstance(real, str):
+        pattern = ".*?".join(map(re.escape, shown.split("…")))
+        return re.fullmatch(pattern, real, re.DOTALL) is not None
+
+    return shown == real
+
+
+def compare_lines(printed: str, shown: str) -> None:
+    """Assert that the lines on a page were printed, in order, maybe with others."""
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    decoder = json.JSONDecoder()
+    rest = shown.strip()
+    while rest:
+        wanted, end = decoder.raw_decode(rest)
+        rest = rest[end:].lstrip()
+        found = [at for at, line in enumerate(lines) if matches(wanted, line)]
+        assert found, f"{wanted} is not among {lines}"
+        lines = lines[found[0] + 1 :]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_pages_examples_run(page: Path) -> None:
-    """The examples of a page run one after the other, in one session."""
-    run(str(page), page.read_text())
+    """The examples of a page run one after the other, and print what it shows."""
+    check(str(page), page.read_text())
 
 
 def test_examples_share_a_session() -> None:
@@ -82,7 +135,7 @@ raise SystemExit(1)
    ```
 """
 
-    assert run("page.md", page) == "21\n"
+    assert "".join(run("page.md", page).values()) == "21\n"
 
 
 def test_a_failing_example_names_its_line() -> None:
@@ -95,3 +148,48 @@ def test_a_failing_example_names_its_line() -> None:
 def test_an_exemption_needs_a_reason(marker: str) -> None:
     """An example is left out only where the page says why."""
     assert list(examples(f"{marker}\n```python\n1/0\n```\n"))
+
+
+PAGE = """
+```python
+print(1)
+print('{"n": 1, "id": "7f3a"}')
+```
+
+<!-- output -->
+```%s
+%s
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("text", "1\n…"),
+        ("text", '1\n{"n": 1, "id": "…a"}'),
+        ("json", '{"n": 1, "id": "7f3a"}'),
+        ("json", '{\n  "id": "7…",\n  "n": 1\n}'),
+        ("json", '{"n": 1, "…": "…"}'),
+    ],
+)
+def test_output_that_is_shown_is_what_comes(kind: str, shown: str) -> None:
+    """Output on a page may leave out and break lines, marked by an ellipsis."""
+    check("page.md", PAGE % (kind, shown))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("text", "1"),
+        ("text", "2\n…"),
+        ("json", '{"n": 1}'),
+        ("json", '{"n": 2, "…": "…"}'),
+        ("json", '{"n": 1, "name": "…", "…": "…"}'),
+        ("json", '{"n": 1, "id": "7f3a"}\n{"n": 1, "id": "7f3a"}'),
+    ],
+)
+def test_output_that_is_not_what_comes_fails(kind: str, shown: str) -> None:
+    """A page can't show other values, fields or lines than an example prints."""
+    with pytest.raises(AssertionError):
+        check("page.md", PAGE % (kind, shown))
