@@ -193,8 +193,8 @@ def _log_health(logs: LogPillar) -> list[Callable[[], None]]:
         )
 
     def gone_on(e: LifecycleChanged) -> None:
-        if e == LifecycleChanged("starting", "stopped"):
-            return  # a command that never served has nothing to say of serving
+        if (e.before, e.after) == ("starting", "stopped"):
+            return  # it never served: a management command, a server's master
 
         logs.event(
             f"service is {e.after}", "INFO", event="lifecycle.changed", **e._asdict()
