@@ -265,7 +265,7 @@ class Service:
             self._find_workers()
             return _ask(self._connections[pid], path)
 
-    def total(self, name: str, **labels: str) -> float:
+    def total(self, name: str, /, **labels: str) -> float:
         """Return the sum of a sample over the pages of all workers."""
         return sum(
             sample_of(self.on_worker(pid, "/metrics").body, name, **labels)
@@ -303,13 +303,16 @@ class Service:
 _KEPT = ("PATH", "HOME", "LANG", "LC_", "TMP", "VIRTUAL_ENV", "COVERAGE_")
 
 
-def sample_of(page: bytes, name: str, **labels: str) -> float:
+def sample_of(page: bytes, sample_name: str, /, **labels: str) -> float:
     """Return the sum of a sample of a page of Prometheus's text; 0 if it is absent."""
 
     def values() -> Iterator[float]:
         for family in text_string_to_metric_families(page.decode()):
             for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
+                if (
+                    sample.name == sample_name
+                    and labels.items() <= sample.labels.items()
+                ):
                     yield sample.value
 
     return sum(values())

@@ -1,4 +1,4 @@
-"""The orders' URLs, included below `/orders`."""
+"""The orders' URLs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.urls import path
 from orders import views
 
 urlpatterns = [
-    path("", views.collection),
-    path("/<int:order_id>", views.read),
-    path("/<int:order_id>/pay", views.pay),
+    path("orders", views.collection),
+    path("orders/<int:order_id>", views.read),
+    path("orders/<int:order_id>/pay", views.pay),
 ]

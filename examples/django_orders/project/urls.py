@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-urlpatterns = [path("orders", include("orders.urls"))]
+urlpatterns = [path("", include("orders.urls"))]

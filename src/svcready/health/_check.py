@@ -76,29 +76,21 @@ def check(
     """
     Declare a health check, which runs in the background while the service does.
 
-    The function, plain or async, takes no arguments. It passes by returning None or
-    True; it fails by raising or returning `health.fail(...)`, and `health.warn(...)`
-    keeps the service in rotation. It is returned unchanged. Endpoints never run it.
+    The function, plain or async, takes no arguments and is returned unchanged. It
+    passes by returning None or True and fails by raising; `health.warn(...)` and
+    `health.fail(...)` are results as well. Endpoints never run it.
 
     Args:
         name: 1-64 characters of `a-z 0-9 _ . -`; `module.qualname` if not given.
-        critical: Whether its failure takes the service out of rotation; otherwise it
-            only warns. A dependency that all instances share is seldom critical.
-        groups: Which probes show it. `readiness` is the one that takes the service out
-            of rotation; a check in `startup` must pass once before start-up counts as
-            done; any other name makes `/health/<name>`.
-        timeout: Seconds, timedelta or `"250ms"`; a run that takes longer has failed.
-            SVCREADY_HEALTH_TIMEOUT_S (2) if not given.
-        interval: Seconds, timedelta or `"1m"` from one run to the next, give or take
-            10 %. SVCREADY_HEALTH_INTERVAL_S (10) if not given.
-        fail_after: Failures in a row that make it fail; the first result counts at
-            once. SVCREADY_HEALTH_FAIL_AFTER (3) if not given.
-        recover_after: Successes in a row that make it pass again.
-            SVCREADY_HEALTH_RECOVER_AFTER (2) if not given.
-        loop: `auto` runs an async check on the application's own event loop, to which
-            connection pools are bound; `private` on one of svcready's.
-        force_liveness: Allows the group `liveness`, whose failure has the process
-            killed: right for a broken process, fatal for a broken dependency.
+        critical: Whether its failure takes the service out of rotation, or only warns.
+        groups: Which probes show it: `readiness`, `startup` (it must pass once), or
+            names of probes of your own.
+        timeout: Seconds (2), timedelta or `"250ms"`; a longer run has failed.
+        interval: Seconds (10), timedelta or `"1m"` from run to run, ±10 %.
+        fail_after: Failures in a row (3) that make it fail; the first counts at once.
+        recover_after: Successes in a row (2) that make it pass again.
+        loop: `auto`, the application's own, to which pools are bound, or `private`.
+        force_liveness: Allows the group `liveness`: its failure kills the process.
 
     Raises:
         DeclarationError: An argument is wrong, or another function has the name. The

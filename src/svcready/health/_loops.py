@@ -54,7 +54,7 @@ class Loops:
         self._learnt = loop
         return True
 
-    def forget(self, loop: AbstractEventLoop) -> None:
+    def forget(self, loop: AbstractEventLoop | None) -> None:
         """Use *loop* no more: nothing runs on it."""
         if self._learnt is loop:
             self._learnt = None
@@ -70,6 +70,10 @@ class Loops:
                 return None
 
         return self._private_loop()
+
+    def owns(self, loop: AbstractEventLoop) -> bool:
+        """Tell whether *loop* is the private one."""
+        return loop is self._own
 
     def note(self) -> str | None:
         """Return what operators should know of where checks run, if anything."""

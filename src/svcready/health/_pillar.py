@@ -107,8 +107,7 @@ class HealthPillar:
             settings.loop_wait_s, private=settings.loop == "private", spawn=spawn
         )
         self._render_lock = threading.Lock()
-        self._is_open = False
-        self._asleep = False
+        self._is_open = self._is_binding = self._asleep = False
         self.lifecycle = Lifecycle(clock, self._render)
         """Where in its life the service is; runtime and adapters move it on."""
         self.runner = Runner(
@@ -129,8 +128,7 @@ class HealthPillar:
     def start(self) -> None:
         """Take the declared checks, and those to come; none runs before `wake`."""
         self._is_open = self._asleep = True
-        if self.settings.enabled:
-            CHECKS.bind(self._take)
+        self.reload()
 
     def wake(self) -> None:
         """Run the checks in this process; cheap if they do."""
@@ -260,7 +258,10 @@ class HealthPillar:
     def reload(self) -> None:
         """Tune every check again, because the operator's values may have changed."""
         if self._is_open and self.settings.enabled:
+            self._is_binding = True  # one rendering for all of them
             CHECKS.bind(self._take)
+            self._is_binding = False
+            self._render()
 
     def close(self, timeout_s: float) -> bool:
         """
@@ -280,18 +281,19 @@ class HealthPillar:
             return
 
         tuning = tune(check, self.settings, self._check_values(check.name))
-        if not tuning.enabled:
-            self._off = (*(n for n in self._off if n != check.name), check.name)
-            return
-
+        self._off = tuple(name for name in self._off if name != check.name)
         known = self.runner.states.get(check.name)
-        if known is not None:
+        if not tuning.enabled:
+            self._off += (check.name,)
+            self.runner.drop(check.name)
+        elif known is not None:
             known.replace(check, tuning)
         else:
             late = self._view.started
             self.runner.add(CheckState(check, tuning, late=late))
 
-        self._render()
+        if not self._is_binding:
+            self._render()
 
     def _render(self) -> None:
         with self._render_lock:

@@ -95,6 +95,11 @@ class Runner:
 
         self._post(state)
 
+    def drop(self, name: str) -> None:
+        """Run a check no more; a run in progress ends by itself."""
+        with self._changed:
+            self.states = {n: s for n, s in self.states.items() if n != name}
+
     def learn(self, loop: AbstractEventLoop) -> None:
         """Run asynchronous checks on the application's loop from now on."""
         if self._loops.learn(loop):
@@ -122,9 +127,8 @@ class Runner:
         self._stopping = True
         self._post(None)
         ended = not self._runs or self._thread_ended.wait(timeout_s)
-        for run in [state.run for state in self.states.values()]:
-            if run is not None:
-                run.cancel()
+        for run in filter(None, [state.run for state in self.states.values()]):
+            run.cancel()
 
         self._loops.close()
         self._pool.close()
@@ -213,21 +217,22 @@ class Runner:
             state.is_async = True
             self._agenda.plan(state, now_s)
         elif run.result is not None:
-            began_s = run.ended_s if run.began_s is None else run.began_s
-            self._record(state, run.result, run.ended_s - began_s)
+            self._record(state, run.result, run.duration_s)
 
     def _record(
-        self, state: CheckState, result: CheckResult, duration_s: float
+        self, state: CheckState, result: CheckResult, ran_s: float | None
     ) -> None:
         before = state.status.status
         result = result._replace(output=self._hide(result.output))
         now_s = self._clock.monotonic()
-        state.record(result, duration_s, now_s, self._clock.time_ns())
+        latency_s = state.tuning.timeout_s if ran_s is None else ran_s
+        state.record(result, latency_s, now_s, self._clock.time_ns())
         if state.stale_at_s < self.stale_at_s:
             self._bound_staleness(state.stale_at_s, now_s)
 
-        name = state.check.name
-        self._news.append(CheckRan(name, result.status, duration_s))
+        if ran_s is not None:
+            self._news.append(CheckRan(state.check.name, result.status, ran_s))
+
         self._tell(state, before)
 
     def _tell(self, state: CheckState, before: str) -> None:
@@ -242,27 +247,20 @@ class Runner:
         for run in self._agenda.pop_watched(now_s):
             timeout_s = run.state.tuning.timeout_s
             began_s = run.began_s
-            if began_s is None:
-                self._wait_longer(run, now_s)
+            if began_s is None and run.is_lost():
+                self._abandon(run, now_s)
+            elif began_s is None:  # a busy loop says nothing of what is checked
+                self._agenda.watch(run, now_s + timeout_s)
             elif now_s < began_s + timeout_s:
                 self._agenda.watch(run, began_s + timeout_s)
             else:
                 self._time_out(run)
 
-    def _wait_longer(self, run: Run, now_s: float) -> None:
-        # A loop too busy to begin says nothing of what the check looks at. A loop that
-        # has stopped will never begin it.
-        if run.loop is None or run.loop.is_running():
-            self._agenda.watch(run, now_s + run.state.tuning.timeout_s)
-        else:
-            self._abandon(run, now_s)
-
     def _abandon(self, run: Run, now_s: float) -> None:
         run.abandoned = True
         run.state.run = None
-        if run.loop is not None:
-            self._loops.forget(run.loop)
-
+        run.state.mark_stuck(stuck=False)
+        self._loops.forget(run.loop)
         self._agenda.plan(run.state, now_s)
 
     def _time_out(self, run: Run) -> None:
@@ -273,8 +271,7 @@ class Runner:
         result = CheckResult("fail", f"not back within {timeout_s:g} s")
         self._record(state, result, timeout_s)
         if not run.cancel():
-            state.run = None
-            state.mark_stuck(stuck=False)
+            self._abandon(run, self._clock.monotonic())
 
     def _start(self, now_s: float) -> None:
         for state in self._agenda.pop_due(now_s):
@@ -294,15 +291,18 @@ class Runner:
     def _pass_over(self, run: Run, now_s: float) -> None:
         # Never a second run beside one that hangs: it would cost a thread each time.
         state = run.state
-        if run.loop is not None and not run.loop.is_running():
+        if run.is_lost():
             self._abandon(run, now_s)
             return
 
         result = CheckResult("fail", "still not back from an earlier run")
-        self._record(state, result, state.tuning.timeout_s)
+        self._record(state, result, None)
         self._agenda.plan_next(state, now_s)
 
     def _begin(self, state: CheckState, now_s: float) -> bool:
+        if self.states.get(state.check.name) is not state:
+            return True  # dropped
+
         loop = None
         if state.is_async:
             loop = self._loops.choose(now_s, private=state.check.private_loop)
@@ -312,15 +312,13 @@ class Runner:
         run = Run(state, self._clock, self._post, self._quiet)
         state.run = run  # it may be over before the next line is
         if loop is not None:
-            begun = run.launch(loop)
+            begun = run.launch(loop, ours=self._loops.owns(loop))
         else:
             begun = self._pool.submit(run.execute, lambda: self._post(run))
 
         if not begun:
             state.run = None
-            if loop is not None:
-                self._loops.forget(loop)
-
+            self._loops.forget(loop)
             return False
 
         self._agenda.watch(run, now_s + state.tuning.timeout_s)
@@ -346,5 +344,6 @@ class Runner:
         # Probes trust the bound even if this thread is dead, so it is moved on long
         # before it is reached, and not at every result.
         self.stale_at_s = earliest_s
-        self._refresh_at_s = (now_s + earliest_s) / 2
+        half_way_s = max((now_s + earliest_s) / 2, now_s + _RETRY_S)
+        self._refresh_at_s = min(earliest_s, half_way_s)
         self._dirty = True

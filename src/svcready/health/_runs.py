@@ -34,7 +34,7 @@ class Run:
 
     __slots__ = (
         *("abandoned", "began_s", "ended_s", "loop", "result", "state", "timed_out"),
-        *("_clock", "_function", "_quiet", "_report", "_task"),
+        *("_clock", "_function", "_on_ours", "_quiet", "_report", "_task"),
     )
 
     def __init__(
@@ -53,10 +53,20 @@ class Run:
         self.abandoned = False
         self.loop: AbstractEventLoop | None = None
         self._clock = clock
+        self._on_ours = False
         self._function = state.check.function
         self._report = report
         self._quiet = quiet
         self._task: Task[None] | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """How long it took."""
+        return 0.0 if self.began_s is None else self.ended_s - self.began_s
+
+    def is_lost(self) -> bool:
+        """Tell whether its loop has stopped, so that it can never end."""
+        return self.loop is not None and not self.loop.is_running()
 
     def execute(self) -> None:
         """Run a synchronous check on the calling thread; never raises."""
@@ -75,9 +85,19 @@ class Run:
 
         self.ended_s = self._clock.monotonic()
 
-    def launch(self, loop: AbstractEventLoop) -> bool:
-        """Run an asynchronous check on *loop*; False if the loop is closed."""
+    def launch(self, loop: AbstractEventLoop, *, ours: bool) -> bool:
+        """
+        Run an asynchronous check on *loop*.
+
+        Args:
+            loop: Where.
+            ours: Whether the loop is a private one.
+
+        Returns:
+            False if the loop is closed.
+        """
         self.loop = loop
+        self._on_ours = ours
         try:
             loop.call_soon_threadsafe(self._begin)
         except RuntimeError:
@@ -140,7 +160,8 @@ class Run:
             self.result = judge_error(error)
         except BaseException as error:
             self.result = judge_error(error)
-            raise
+            if not self._on_ours:  # a signal may have raised it into the application
+                raise
         finally:
             self.ended_s = self._clock.monotonic()
             self._report(self)

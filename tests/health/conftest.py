@@ -1,0 +1,36 @@
+"""Each test declares its own checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from svcready.health._check import CHECKS
+from tests.health.rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(autouse=True)
+def no_checks() -> Iterator[None]:
+    """Forget the checks of other tests."""
+    CHECKS.clear()
+    yield
+    CHECKS.bind(None)
+    CHECKS.clear()
+
+
+@pytest.fixture
+def make_rig() -> Iterator[Callable[..., Rig]]:
+    """Make rigs that are closed at the end."""
+    rigs = []
+
+    def make(*args: object, **kwargs: object) -> Rig:
+        rigs.append(Rig(*args, **kwargs))  # type: ignore[arg-type]
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()

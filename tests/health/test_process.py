@@ -1,0 +1,227 @@
+"""Health in real processes: exit, fork, and the real clock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+PRELUDE = """
+import asyncio, os, sys, threading, time
+from svcready import health
+from svcready._core import events, fork
+from svcready.config._sections.health import HealthSettings
+from svcready.config._sections.lifecycle import LifecycleSettings
+from svcready.health import CheckRan, HealthPillar
+
+fork.install()
+ran = threading.Semaphore(0)
+events.subscribe(CheckRan, lambda event: ran.release())
+
+def start(**settings):
+    pillar = HealthPillar(HealthSettings(**settings), LifecycleSettings())
+    pillar.start()
+    pillar.lifecycle.ready()
+    return pillar
+
+def codes(pillar):
+    names = ("liveness", "readiness", "startup")
+    return tuple(pillar.probe(name).status for name in names)
+
+def threads():
+    return sorted(thread.name for thread in threading.enumerate())
+"""
+
+
+def run(script: str) -> str:
+    """Run a script after the prelude in a process of its own; return what it said."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PRELUDE + textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_process_with_hanging_checks_exits() -> None:
+    """Checks that hang, on threads and on a loop of ours, hold up no exit."""
+    began = time.monotonic()
+    said = run(
+        """
+        async def never():
+            await asyncio.Event().wait()
+
+        for number in range(20):
+            health.check(f"s{number}")(lambda: time.sleep(600))
+            health.check(f"a{number}", loop="private")(never)
+
+        pillar = start(timeout_s=0.05)
+        pillar.wake()
+        for _ in range(28):
+            assert ran.acquire(timeout=20)
+
+        print(codes(pillar), threads().count("svcready-check"))
+        """
+    )
+
+    assert said == "(200, 200, 200) 8\n"
+    assert time.monotonic() - began < 30
+
+
+def test_close_ends_the_threads() -> None:
+    """After a close nothing of ours runs any more."""
+    said = run(
+        """
+        async def fine():
+            pass
+
+        health.check("a", loop="private")(fine)
+        health.check("b")(lambda: None)
+        pillar = start()
+        pillar.wake()
+        for _ in range(2):
+            assert ran.acquire(timeout=20)
+
+        print(threads())
+        ours = [t for t in threading.enumerate() if t.name.startswith("svcready")]
+        print(pillar.close(10))
+        for thread in ours:
+            thread.join(10)
+
+        print(threads(), codes(pillar))
+        """
+    )
+
+    assert said.splitlines() == [
+        "['MainThread', 'svcready-check', 'svcready-check-loop', 'svcready-health']",
+        "True",
+        "['MainThread'] (503, 503, 503)",
+    ]
+
+
+def test_nothing_runs_before_wake() -> None:
+    """A server's master process starts the pillar and has no thread of ours."""
+    said = run(
+        """
+        health.check("a")(lambda: print("runs"))
+        pillar = start()
+        print(threads())
+        """
+    )
+
+    assert said == "['MainThread']\n"
+
+
+def test_probe_wakes() -> None:
+    """A process that answers probes runs the checks, even if nobody woke it."""
+    said = run(
+        """
+        health.check("a", critical=True)(lambda: None)
+        pillar = start()
+        print(codes(pillar))
+        assert ran.acquire(timeout=20)
+        while pillar.probe("readiness").status != 200:
+            time.sleep(0)
+
+        print(codes(pillar))
+        """
+    )
+
+    assert said == "(200, 503, 503)\n(200, 200, 200)\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_fork_starts_anew() -> None:
+    """A forked child has no results and no threads until it wakes, then its own."""
+    said = run(
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+
+        async def fine():
+            pass
+
+        health.check("a", critical=True)(lambda: None)
+        health.check("b", critical=True, loop="private")(fine)
+        pillar = start()
+        pillar.wake()
+        for _ in range(2):
+            assert ran.acquire(timeout=20)
+
+        while codes(pillar) != (200, 200, 200):
+            time.sleep(0)
+
+        # Every lock of ours is held by a thread that the child does not have.
+        runner = pillar.runner
+        held = [runner._changed, pillar._render_lock, pillar.lifecycle._lock,
+                runner._pool._lock]
+        for lock in held:
+            lock.acquire()
+
+        child = os.fork()
+        if child == 0:
+            print("child", threads(), [s.status for s in pillar.results()])
+            ran = threading.Semaphore(0)
+            events._hooks.clear()
+            events.subscribe(CheckRan, lambda event: ran.release())
+            print("child", codes(pillar))
+            for _ in range(2):
+                assert ran.acquire(timeout=20)
+
+            while codes(pillar) != (200, 200, 200):
+                time.sleep(0)
+
+            print("child", threads())
+            pillar.lifecycle.drain()
+            print("child", codes(pillar), pillar.close(10), flush=True)
+            os._exit(0)
+
+        for lock in held:
+            lock.release()
+
+        assert os.waitpid(child, 0)[1] == 0
+        print("parent", codes(pillar))
+        """
+    )
+
+    ours = "'svcready-check', 'svcready-check-loop', 'svcready-health'"
+    assert said.splitlines() == [
+        "child ['MainThread'] ['pending', 'pending']",
+        "child (200, 503, 503)",
+        f"child ['MainThread', {ours}]",
+        "child (200, 503, 200) True",
+        "parent (200, 200, 200)",
+    ]
+
+
+def test_declaring_imports_little() -> None:
+    """A module that declares checks loads neither asyncio nor the runner."""
+    script = """
+        import sys
+        before = set(sys.modules)
+        from svcready import health
+
+        @health.check("a", critical=True)
+        async def a():
+            pass
+
+        heavy = {"asyncio", "inspect", "queue", "dataclasses", "svcready.config"}
+        loaded = sys.modules.keys() - before
+        print(heavy & loaded, "svcready.health._runner" in loaded)
+        """
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert said == "set() False\n"
