@@ -67,6 +67,16 @@ def test_probes_say_the_status_and_no_more(harness: Harness) -> None:
     assert ("content-type", "application/health+json") in answer.headers
 
 
+def test_a_group_of_checks_has_a_path_of_its_own() -> None:
+    """A group besides the three probes is asked at /health/<group>, by anybody."""
+    with running(environ={"SVCREADY_GROUP__SHIPPING__CHECKS": "printer"}) as harness:
+        harness.runtime.ready()
+        surface = build_surface(harness.runtime)
+
+        assert ask(surface, "/health/shipping").status == 200
+        assert "/health/shipping" in surface.public
+
+
 @pytest.mark.parametrize(("token", "status"), [("", 401), ("no", 401), ("s3cret", 200)])
 def test_the_deep_report_needs_a_token(
     harness: Harness, token: str, status: int

@@ -76,7 +76,7 @@ class OpsSurface:
         routes: dict[str, Callable[[OpsRequest], OpsResponse]] = {}
         slow: set[str] = set()
         if health is not None:
-            for kind in ("liveness", "readiness", "startup"):
+            for kind in health.groups:
                 routes[f"{prefix}/health/{kind}"] = self._probe(kind)
 
         if metrics is not None and not probes_only:
