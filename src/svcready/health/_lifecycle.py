@@ -35,7 +35,9 @@ class Lifecycle:
         """Wall time of the last transition."""
         self._clock = clock
         self._on_change = on_change
-        self._lock = threading.Lock()
+        self._rank = 0
+        # Re-entrant: the handler of SIGTERM drains on the thread that it interrupted.
+        self._lock = threading.RLock()
 
     def ready(self) -> bool:
         """Take requests from now on; False if that was so or is over."""
@@ -51,16 +53,21 @@ class Lifecycle:
 
     def after_fork(self) -> None:
         """Make the lock anew in a child; the state is inherited."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _go_on_to(self, state: str) -> bool:
+        rank = _ORDER.index(state)
+        since_ns = self._clock.time_ns()
         with self._lock:
+            # No call from here to the last line: a signal handler that goes further
+            # comes before or after all of it.
             before = self.state
-            if _ORDER.index(state) <= _ORDER.index(before):
+            if rank <= self._rank:
                 return False
 
+            self._rank = rank
             self.state = state
-            self.since_ns = self._clock.time_ns()
+            self.since_ns = since_ns
 
         self._on_change()
         events.publish(LifecycleChanged(before, state))
