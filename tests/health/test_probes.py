@@ -11,7 +11,7 @@ import pytest
 
 from svcready import health
 from svcready._core import events
-from svcready.health import LifecycleChanged, _pillar
+from svcready.health import LifecycleChanged, _board, _pillar
 from tests.health.rig import HeldPool, Rig
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class TestLifecycle:
         """SIGTERM's handler, run on a thread that renders, drains; nothing waits."""
         rig = make_rig().start(ready=False)
         life = rig.pillar.lifecycle
-        render = _pillar.render
+        render = _board.render
 
         def interrupted(*args: object, **kwargs: object) -> object:
             monkeypatch.setattr(_pillar, "render", render)
