@@ -65,8 +65,8 @@ class Runtime:
         self.clock = clock
         self.write = write
         self.development = settings.relaxed
-        self.identity = _build.identity(settings)
         self.redactor = _build.redactor(settings)
+        self.identity = _build.identity(settings, self.redactor)
         self.metrics = _build.metrics(self)
         self.tracing = _build.tracing(self)
         self.logging = _build.logging(self)

@@ -35,7 +35,9 @@ class Lifecycle:
         """Wall time of the last transition."""
         self._clock = clock
         self._on_change = on_change
-        self._lock = threading.Lock()
+        self._rank = 0
+        # Re-entrant: the handler of SIGTERM drains on the thread that it interrupted.
+        self._lock = threading.RLock()
 
     def ready(self) -> bool:
         """Take requests from now on; False if that was so or is over."""
@@ -55,16 +57,20 @@ class Lifecycle:
 
     def after_fork(self) -> None:
         """Make the lock anew in a child; the state is inherited."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _go_on_to(self, state: str, before: tuple[str, ...] | None = None) -> bool:
         allowed = _ORDER[: _ORDER.index(state)] if before is None else before
+        since_ns = self._clock.time_ns()
         with self._lock:
-            if self.state not in allowed:
+            # No call from here to the last line: a signal handler that goes further
+            # comes before or after all of it.
+            was = self.state
+            if was not in allowed:
                 return False
 
-            was, self.state = self.state, state
-            self.since_ns = self._clock.time_ns()
+            self.state = state
+            self.since_ns = since_ns
 
         self._on_change()
         events.publish(LifecycleChanged(was, state))
