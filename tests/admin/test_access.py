@@ -87,6 +87,9 @@ def test_development_admits_the_own_machine(host: str, peer: str) -> None:
         ("", "127.0.0.1", {}),
         ("localhost", "127.0.0.1", {"X_Forwarded_For": "127.0.0.1"}),
         ("localhost", "127.0.0.1", {"Forwarded": "for=127.0.0.1"}),
+        ("localhost", "127.0.0.1", {"X_Forwarded_Proto": "https"}),
+        ("localhost", "127.0.0.1", {"X_Forwarded_Port": "443"}),
+        ("localhost", "127.0.0.1", {"Via": "1.1 proxy"}),
     ],
 )
 def test_development_admits_nobody_else(

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import svcready
 from svcready.admin import OpsRequest, OpsResponse, build_surface
+from svcready.admin._port import OpsPort
 from svcready.testing import running
 
 if TYPE_CHECKING:
@@ -144,6 +145,41 @@ def test_a_port_of_its_own_takes_metrics_and_admin() -> None:
 
     assert set(public) == {f"/health/{p}" for p in ("liveness", "readiness", "startup")}
     assert "svcready_config_errors" in scrape
+
+
+def test_a_body_does_not_count_as_a_further_request(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request with a body is answered once: a proxy's requests are not mixed up."""
+
+    def ask_name_servers(_: str = "") -> str:
+        raise AssertionError("the port asked name servers")
+
+    monkeypatch.setattr(socket, "getfqdn", ask_name_servers)
+    hidden = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = b"GET /health/liveness HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    port = OpsPort(build_surface(harness.runtime, own_port=True), "127.0.0.1", 0)
+    try:
+        with socket.create_connection(("127.0.0.1", port.port), 5) as client:
+            client.sendall(head % len(hidden) + hidden)
+            client.shutdown(socket.SHUT_WR)
+            answers = b"".join(iter(lambda: client.recv(65536), b""))
+    finally:
+        port.close()
+
+    assert answers.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_the_port_listens_on_ipv6(harness: Harness) -> None:
+    """An IPv6 address is one to listen on as well."""
+    port = OpsPort(build_surface(harness.runtime, own_port=True), "::1", 0)
+    try:
+        address = f"http://[::1]:{port.port}/health/liveness"
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            assert answer.status == 200
+    finally:
+        port.close()
 
 
 def test_a_port_that_is_taken_is_reported_not_raised() -> None:

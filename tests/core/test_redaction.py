@@ -337,6 +337,19 @@ class TestFields:
         assert redactor.fields(value) is value
         assert redactor.fields(value) is value
 
+    @pytest.mark.parametrize("kind", [tuple, list])
+    @pytest.mark.parametrize("name", ["X-Api-Key", b"cookie"])
+    def test_lists_of_pairs(
+        self, redactor: Redactor, kind: type, name: str | bytes
+    ) -> None:
+        """Headers come as lists of pairs; the value beside a secret's name hides."""
+        headers = [kind(("host", "here")), kind((name, "abcdef123456"))]
+
+        shown = redactor.fields({"headers": headers, "required": ("password", "age")})
+
+        assert shown["headers"] == [kind(("host", "here")), (name, "[redacted:key]")]
+        assert shown["required"] == ("password", "age")
+
     def test_other_types(self, redactor: Redactor) -> None:
         """Bytes, text of subclasses, sets and dataclasses are searched as well."""
         fields = {

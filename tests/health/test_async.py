@@ -451,3 +451,103 @@ def test_exit_on_the_application_s_loop(make_rig: Callable[..., Rig]) -> None:
     loop.close()
     rig.step()
     assert rig.status("db").output == "SystemExit: 3"
+
+
+def test_sometimes_async(make_rig: Callable[..., Rig], application: LoopThread) -> None:
+    """A function that returns something to await only now and then is run rightly."""
+    answers = [False, True]
+
+    async def database() -> bool:
+        return True
+
+    health.check("db")(lambda: answers.pop() and database())
+    rig = make_rig()
+    rig.pillar.learn_loop(application.loop)
+    rig.start()
+    rig.step()
+    settled(rig, application)
+
+    assert rig.status("db").output == "returned False"
+
+
+def test_no_thread_for_a_private_loop(make_rig: Callable[..., Rig]) -> None:
+    """Where no thread can be started the check waits, tried again each second."""
+
+    @health.check("db", loop="private")
+    async def database() -> None:
+        pass
+
+    rig = make_rig(spawn=lambda _target, name: name == "svcready-health").start()
+
+    rig.advance(5)
+
+    assert rig.pillar.runner.step() == 1.0
+    assert rig.status("db").status == "pending"
+
+
+def test_close_cancels_what_runs(make_rig: Callable[..., Rig]) -> None:
+    """Closing cancels the checks in progress and ends the private loop cleanly."""
+    began = threading.Event()
+    ended = threading.Event()
+    loops = []
+
+    @health.check("db", loop="private")
+    async def database() -> None:
+        loops.append(asyncio.get_running_loop())
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    threads: list[threading.Thread] = []
+
+    def spawn(target: Callable[[], None], name: str) -> bool:
+        if name != "svcready-health":
+            threads.append(threading.Thread(target=target, daemon=True))
+            threads[-1].start()
+
+        return True
+
+    rig = make_rig(spawn=spawn).start()
+    assert began.wait(10)
+    rig.close()
+    threads[0].join(10)
+
+    assert ended.is_set()
+    assert loops[0].is_closed()
+
+
+def test_loops_are_left_to_the_parent(
+    make_rig: Callable[..., Rig], application: LoopThread
+) -> None:
+    """After a fork neither the application's loop nor the private one is used."""
+    seen = []
+
+    @health.check("a")
+    async def shared() -> None:
+        seen.append(asyncio.get_running_loop())
+
+    @health.check("b", loop="private")
+    async def private() -> None:
+        seen.append(asyncio.get_running_loop())
+
+    rig = make_rig(spawn=only_private)
+    rig.pillar.learn_loop(application.loop)
+    rig.start()
+    settled(rig, application)
+    assert finished(rig, "b")
+    before = set(seen)
+    seen.clear()
+    rig.pillar._after_fork()
+    assert {status.status for status in rig.pillar.results()} == {"pending"}
+
+    rig.pillar.wake()
+    rig.step()
+    rig.advance(5)
+    assert finished(rig, "a")
+    assert finished(rig, "b")
+    assert len(seen) == 2
+    assert not before & set(seen)
+    for loop in before - {application.loop}:  # the parent's part
+        loop.call_soon_threadsafe(loop.stop)

@@ -11,7 +11,7 @@ import pytest
 
 from svcready import health
 from svcready._core import events
-from svcready.health import LifecycleChanged
+from svcready.health import LifecycleChanged, _board, _pillar
 from tests.health.rig import HeldPool, Rig
 
 if TYPE_CHECKING:
@@ -29,6 +29,26 @@ def check(answer: object = None, name: str = "db", **arguments: object) -> list[
 
 class TestLifecycle:
     """Starting, ready, draining, stopped."""
+
+    def test_a_signal_drains_in_the_middle_of_anything(
+        self, make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """SIGTERM's handler, run on a thread that renders, drains; nothing waits."""
+        rig = make_rig().start(ready=False)
+        life = rig.pillar.lifecycle
+        render = _board.render
+
+        def interrupted(*args: object, **kwargs: object) -> object:
+            monkeypatch.setattr(_pillar, "render", render)
+            view = render(*args, **kwargs)  # type: ignore[arg-type]
+            assert life.drain()
+            return view
+
+        monkeypatch.setattr(_pillar, "render", interrupted)
+        life.ready()
+
+        assert life.state == "draining"
+        assert rig.answers()[1] == 503
 
     def test_states(self, make_rig: Callable[..., Rig]) -> None:
         """Each state has its probes; liveness passes until all is over."""

@@ -123,9 +123,11 @@ def test_probe_wakes() -> None:
     """A process that answers probes runs the checks, even if nobody woke it."""
     said = run(
         """
-        health.check("a", critical=True)(lambda: None)
-        pillar = start()
+        gate = threading.Event()
+        health.check("a", critical=True)(lambda: gate.wait(20))
+        pillar = start(timeout_s=30)
         print(codes(pillar))
+        gate.set()
         assert ran.acquire(timeout=20)
         while pillar.probe("readiness").status != 200:
             time.sleep(0)
@@ -149,9 +151,11 @@ def test_fork_starts_anew() -> None:
         async def fine():
             pass
 
-        health.check("a", critical=True)(lambda: None)
+        gate = threading.Event()
+        gate.set()
+        health.check("a", critical=True)(lambda: gate.wait(20))
         health.check("b", critical=True, loop="private")(fine)
-        pillar = start()
+        pillar = start(timeout_s=30)
         pillar.wake()
         for _ in range(2):
             assert ran.acquire(timeout=20)
@@ -172,7 +176,9 @@ def test_fork_starts_anew() -> None:
             ran = threading.Semaphore(0)
             events._hooks.clear()
             events.subscribe(CheckRan, lambda event: ran.release())
+            gate.clear()
             print("child", codes(pillar))
+            gate.set()
             for _ in range(2):
                 assert ran.acquire(timeout=20)
 

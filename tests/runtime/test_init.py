@@ -19,6 +19,8 @@ from svcready.adapters.asgi import ASGIWrapper
 from svcready.errors import ConfigurationError, DeclarationError
 from svcready.logging._handler import LineHandler
 from svcready.metrics._model import Number
+from svcready.testing import running
+from tests.architecture.house import run_clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,3 +206,30 @@ def test_a_process_that_never_serves_says_nothing_of_itself(
     svcready.shutdown(1.0)
 
     assert capfd.readouterr().out == ""
+
+
+def test_what_everybody_can_scrape_holds_no_secret() -> None:
+    """A resource attribute with a secret's name is hidden on the public page."""
+    environ = {"OTEL_RESOURCE_ATTRIBUTES": "deploy.token=s3cr3tvalue,team=a"}
+    with running(environ=environ) as harness:
+        metrics = harness.runtime.metrics
+        assert metrics is not None
+        page = metrics.prometheus.render(None, None).body.decode()
+        resource = repr(harness.runtime.tracing._resource().attributes)
+        inputs = repr(harness.runtime.settings.inputs)
+
+    assert 'team="a"' in page
+    assert "s3cr3tvalue" not in page + resource + inputs
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "sys.stdout.close()",
+        "sys.stdout = type('Log', (), {'flush': lambda self: None})()",
+        "sys.argv = []",
+    ],
+)
+def test_an_odd_process_starts_all_the_same(odd: str) -> None:
+    """Daemons close standard output, and embedded interpreters have no arguments."""
+    run_clean(f"import sys; {odd}; import svcready; svcready.init(service='orders')")

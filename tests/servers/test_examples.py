@@ -160,7 +160,7 @@ def test_a_sick_downstream_is_retried_then_left_alone(
     pay = f"/orders/{order['id']}/pay"
     payments.put("/mode", json={"mode": mode})
 
-    statuses = []
+    statuses: list[int] = []
     while 503 not in statuses:
         assert len(statuses) < 20
         answer = orders.client.post(pay)

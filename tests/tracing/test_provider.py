@@ -15,6 +15,7 @@ from svcready.config._sections.tracing import TracingSettings
 from svcready.tracing import span
 from svcready.tracing._otel import new_ids, span_ids
 from svcready.tracing._provider import DELEGATE
+from svcready.tracing._sdk import Provider, SpanSink
 from tests.architecture.house import run_clean_json
 from tests.tracing.support import NONE, make_pillar
 
@@ -61,6 +62,31 @@ def test_a_hundred_starts_leave_one_provider_and_no_threads() -> None:
 
     assert threading.active_count() == before
     assert trace.get_tracer_provider() is DELEGATE
+
+
+def test_secrets_of_others_spans_stay_here() -> None:
+    """Names, events and links that came through OpenTelemetry's API are redacted."""
+    made = make_pillar()
+    made.start()
+    sent: list[str] = []
+    provider = DELEGATE.current
+    assert isinstance(provider, Provider)
+    sink = provider._active_span_processor._span_processors[0]
+    assert isinstance(sink, SpanSink)
+    sink._takers = (lambda span: sent.append(span.to_json()),)
+    tracer = trace.get_tracer("library")
+    with tracer.start_as_current_span("password=hunter2") as there:
+        there.add_event("password=hunter2", {"api_key": "hunter2"})
+
+    link = trace.Link(there.get_span_context(), {"api_key": "hunter2"})
+    with tracer.start_as_current_span("linked", links=[link]):
+        pass
+
+    made.close(1.0)
+    first, second = sent
+    assert first.count("***") == 3
+    assert second.count("***") == 1
+    assert "hunter2" not in first + second
 
 
 def test_an_old_runtime_cannot_close_a_new_one() -> None:

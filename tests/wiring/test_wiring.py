@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 import svcready
 from svcready._core.events import ItemsDropped, publish
@@ -121,3 +124,21 @@ def test_nothing_is_wired_after_the_end() -> None:
     trip(breaker, 2)
 
     assert len(harness._written) == before
+
+
+def test_what_a_check_calls_makes_no_spans() -> None:
+    """Probes are no traffic: instrumented clients stay quiet inside a check."""
+    seen: list[bool] = []
+    ran = threading.Event()
+
+    def check() -> None:
+        seen.append(is_instrumentation_enabled())
+        ran.set()
+
+    svcready.health.check("wiring-quiet")(check)
+    with running() as harness:
+        harness.runtime.wake()
+
+        assert ran.wait(10)
+
+    assert seen == [False]

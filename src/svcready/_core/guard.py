@@ -74,13 +74,14 @@ class FaultLog:
 
 
 _counts: Counter[str] = Counter()
-_lock = threading.Lock()
+# Re-entrant: a finalizer or signal handler may report while its own thread does.
+_lock = threading.RLock()
 _reporter: FaultReporter = FaultLog()
 
 
 def _reset() -> None:
     global _lock  # noqa: PLW0603 - a thread that the child lacks may hold the old one
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _counts.clear()  # the parent counts its faults itself
 
 

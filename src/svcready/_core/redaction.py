@@ -266,6 +266,20 @@ class Redactor:
 
         return value
 
+    def _item(self, item: object, depth: int, left: list[int]) -> object:
+        """Return an item of a list; a pair is what headers are a list of."""
+        if isinstance(item, tuple | list) and len(item) == 2:
+            key, value = item
+            name = key.decode("latin-1") if isinstance(key, bytes) else key
+            if (
+                isinstance(name, str)
+                and not isinstance(value, bool | None)
+                and self.is_secret_key(name)
+            ):
+                return (key, marker("key"))
+
+        return self._value(item, depth, left)
+
     def _container(
         self,
         value: Mapping[str, object]
@@ -283,7 +297,7 @@ class Redactor:
             return self._mapping(value, depth + 1, left)
 
         items = list(islice(value, _MAX_NODES))
-        made = [self._value(item, depth + 1, left) for item in items]
+        made = [self._item(item, depth + 1, left) for item in items]
         if len(items) == len(value) and all(
             after is before for after, before in zip(made, items, strict=True)
         ):

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from svcready._core.identity import resolve_identity
-from svcready._core.redaction import Redactor
+from svcready._core.redaction import Redactor, marker
+from svcready._transport import stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,19 +34,23 @@ __all__ = [
 ]
 
 
-def identity(settings: Settings) -> Identity:
-    """Work out who the service is, from settings and surroundings."""
+def identity(settings: Settings, redactor: Redactor) -> Identity:
+    """Work out who the service is; what it says of itself is for everybody."""
     service = settings.service
+    attributes = {
+        key: marker("key") if redactor.is_secret_key(key) else redactor.text(value)
+        for key, value in service.attributes
+    }
     return resolve_identity(
         service=service.name,
         namespace=service.namespace,
         version=service.version,
         environment=service.environment,
         instance=service.instance,
-        attributes=service.attributes,
+        attributes=attributes,
         environ=os.environ,
         hostname=socket.gethostname(),
-        executable=os.path.basename(sys.argv[0] or "python"),  # noqa: PTH119
+        executable=os.path.basename("".join(sys.argv[:1]) or "python"),  # noqa: PTH119
     )
 
 
@@ -116,7 +121,7 @@ def logging(runtime: Runtime) -> LogPillar | None:
         clock=runtime.clock,
         redactor=runtime.redactor,
         span_ids=runtime.tracing.span_ids,
-        stdout_is_terminal=sys.stdout is not None and sys.stdout.isatty(),
+        stdout_is_terminal=stdout.is_terminal(),
         **elsewhere,
     )
 
@@ -155,6 +160,7 @@ def health(runtime: Runtime) -> HealthPillar | None:
         redactor=runtime.redactor,
         check_values=lambda name: runtime.settings.named.values("CHECK", name),
         groups=_groups(settings),
+        quiet=runtime.tracing.quiet,
     )
 
 

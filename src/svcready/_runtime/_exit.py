@@ -61,7 +61,8 @@ def watch(runtime: Runtime) -> None:
 
     if threading.current_thread() is threading.main_thread():
         before = signal.getsignal(signal.SIGTERM)
-        if not isinstance(before, _TermHandler):
+        # None is a handler of the embedding server's, which nobody here could call.
+        if before is not None and not isinstance(before, _TermHandler):
             signal.signal(signal.SIGTERM, _TermHandler(before))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from svcready._core.identity import Identity
     from svcready.config import Settings
 
-__all__ = ["Runtime", "Serving"]
+__all__ = ["Runtime"]
 
 _LAST_LINE_S = 0.1
 _LAST_MILE_S = 0.25
@@ -40,29 +40,6 @@ class _Closable(Protocol):
 
     def forget(self) -> None:
         """Let go of it in a forked child."""
-        ...
-
-
-class Serving(Protocol):
-    """Who is told how serving goes."""
-
-    draining: bool
-    """True once the process was told to end."""
-
-    def begun(self, loop: AbstractEventLoop | None) -> None:
-        """Take note that a server runs, and on which event loop."""
-        ...
-
-    def ready(self) -> None:
-        """Take note that requests can come."""
-        ...
-
-    def ended(self) -> None:
-        """Take note that a request ended while the service drains."""
-        ...
-
-    def stopping(self) -> None:
-        """Flush what is pending, for nothing may come after this."""
         ...
 
 
@@ -88,8 +65,8 @@ class Runtime:
         self.clock = clock
         self.write = write
         self.development = settings.relaxed
-        self.identity = _build.identity(settings)
         self.redactor = _build.redactor(settings)
+        self.identity = _build.identity(settings, self.redactor)
         self.metrics = _build.metrics(self)
         self.tracing = _build.tracing(self)
         self.logging = _build.logging(self)
@@ -166,9 +143,18 @@ class Runtime:
                 f"{error.strerror or error}; another worker may serve it"
             )
 
+    def starting(self) -> None:
+        """Take note that the application starts, maybe again after it had stopped."""
+        self._flush_left_s = self.settings.lifecycle.flush_timeout_s
+        if self.draining:
+            self.draining = self._ready = False
+            if self.health is not None:
+                self.health.lifecycle.revive()
+
+            renew_plans()
+
     def begun(self, loop: AbstractEventLoop | None) -> None:
         """Take note that a server runs, and on which event loop."""
-        self._flush_left_s = self.settings.lifecycle.flush_timeout_s
         if self.logging is not None:
             self.logging.unify()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,7 @@ def announce(runtime: Runtime) -> None:
         if not problems:
             return
 
-    terminal = sys.stdout is not None and sys.stdout.isatty()
+    terminal = stdout.is_terminal()
     if style == "full" or (style == "auto" and terminal):
         text = "".join(f"{line}\n" for line in _lines(runtime, problems))
         stdout.write(text.encode("utf-8", "backslashreplace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
 
-__all__ = ["STDOUT", "Channel", "write"]
+__all__ = ["STDOUT", "Channel", "is_terminal", "write"]
 
 _STDOUT_FD = 1
 _REPORT_EVERY_S = 1.0
@@ -143,3 +144,12 @@ _direct = Channel("stdout", STDOUT, delivery="sync")
 
 write = _direct.write
 """Write one line to standard output now; never raises."""
+
+
+def is_terminal() -> bool:
+    """
+    Tell whether a person reads what `write` writes.
+
+    The descriptor is asked, not `sys.stdout`, which may be closed, replaced or None.
+    """
+    return os.isatty(_STDOUT_FD)

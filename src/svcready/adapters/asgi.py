@@ -127,6 +127,7 @@ class ASGIWrapper:
             return
 
         scope[_MARK] = True
+        plan.serving.starting()
         plan.serving.begun(asyncio.get_running_loop())
 
         async def send_through(message: Message) -> None:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "TokenGate"]
 
-_FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+_FORWARDING = (
+    *("Forwarded", "Via", "X-Real-IP", "X-Forwarded", "X-Forwarded-By"),
+    *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port"),
+    *("X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Forwarded-Scheme"),
+    *("X-Forwarded-Server", "X-Forwarded-Ssl"),
+)
+"""What a proxy adds; each adds some, few add all."""
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]", "::1"}
 _SCHEME = "bearer "
 _VISIBLE = re.compile(r"[\x21-\x7e]+")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -39,7 +41,8 @@ class OpsPort:
             """Answers from this port's surface."""
 
         Handler.surface = surface
-        self._server = _Server((host, port), Handler)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._server = _Server(family, (host, port), Handler)
         self.port: int = self._server.server_address[1]
         """The port that it listens on."""
         self._thread = threading.Thread(
@@ -63,6 +66,21 @@ class OpsPort:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+
+    def __init__(
+        self,
+        family: socket.AddressFamily,
+        address: tuple[str, int],
+        handler: type[BaseHTTPRequestHandler],
+    ) -> None:
+        self.address_family = family
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind, and don't ask name servers for our own name, which can take seconds."""
+        TCPServer.server_bind(self)
+        host, self.server_port = self.server_address[:2]
+        self.server_name = str(host)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Take a client that went away for what it is."""
@@ -94,6 +112,10 @@ class _Handler(BaseHTTPRequestHandler):
         del format, args
 
     def _answer(self) -> None:
+        # A body is not read, so what follows on the connection could be part of it.
+        if "content-length" in self.headers or "transfer-encoding" in self.headers:
+            self.close_connection = True
+
         parts = urlsplit(self.path)
         request = OpsRequest(
             self.command,
@@ -113,6 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
 
             self.send_header("content-length", str(len(body)))
+            if self.close_connection:
+                self.send_header("connection", "close")
+
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)

@@ -48,6 +48,9 @@ class Inputs(NamedTuple):
     resolve_secret: Callable[[str], str]
     """Resolves one reference to a secret."""
 
+    def __repr__(self) -> str:
+        return f"Inputs({', '.join(sorted({*self.environ, *self.arguments}))})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

@@ -35,7 +35,9 @@ class Lifecycle:
         """Wall time of the last transition."""
         self._clock = clock
         self._on_change = on_change
-        self._lock = threading.Lock()
+        self._rank = 0
+        # Re-entrant: the handler of SIGTERM drains on the thread that it interrupted.
+        self._lock = threading.RLock()
 
     def ready(self) -> bool:
         """Take requests from now on; False if that was so or is over."""
@@ -45,23 +47,31 @@ class Lifecycle:
         """Take no more new requests; False if that was so or is over."""
         return self._go_on_to("draining")
 
+    def revive(self) -> bool:
+        """Start again after a drain, as an application can in one process."""
+        return self._go_on_to("starting", before=("draining",))
+
     def stop(self) -> bool:
         """Do nothing any more; False if that was so."""
         return self._go_on_to("stopped")
 
     def after_fork(self) -> None:
         """Make the lock anew in a child; the state is inherited."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def _go_on_to(self, state: str) -> bool:
+    def _go_on_to(self, state: str, before: tuple[str, ...] | None = None) -> bool:
+        allowed = _ORDER[: _ORDER.index(state)] if before is None else before
+        since_ns = self._clock.time_ns()
         with self._lock:
-            before = self.state
-            if _ORDER.index(state) <= _ORDER.index(before):
+            # No call from here to the last line: a signal handler that goes further
+            # comes before or after all of it.
+            was = self.state
+            if was not in allowed:
                 return False
 
             self.state = state
-            self.since_ns = self._clock.time_ns()
+            self.since_ns = since_ns
 
         self._on_change()
-        events.publish(LifecycleChanged(before, state))
+        events.publish(LifecycleChanged(was, state))
         return True

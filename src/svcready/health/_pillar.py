@@ -106,7 +106,9 @@ class HealthPillar:
         self._loops = Loops(
             settings.loop_wait_s, private=settings.loop == "private", spawn=spawn
         )
-        self._render_lock = threading.Lock()
+        # Re-entrant: the handler of SIGTERM renders on the thread that it interrupted.
+        self._render_lock = threading.RLock()
+        self._rendered = 0
         self._is_open = self._is_binding = self._asleep = False
         self.lifecycle = Lifecycle(clock, self._render)
         """Where in its life the service is; runtime and adapters move it on."""
@@ -297,14 +299,20 @@ class HealthPillar:
 
     def _render(self) -> None:
         with self._render_lock:
-            runner = self.runner
-            self._view = render(
-                self.lifecycle.state,
-                [(state.status, state.late) for state in runner.states.values()],
-                self._configured,
-                started=self._view.started,
-                stale_at_s=runner.stale_at_s,
-            )
+            self._rendered += 1
+            turn = 0
+            while turn != self._rendered:  # else a signal handler's would be lost
+                turn = self._rendered
+                runner = self.runner
+                view = render(
+                    self.lifecycle.state,
+                    [(state.status, state.late) for state in runner.states.values()],
+                    self._configured,
+                    started=self._view.started,
+                    stale_at_s=runner.stale_at_s,
+                )
+
+            self._view = view
 
     def _status(self) -> str:
         self.probe("readiness")
@@ -333,7 +341,7 @@ class HealthPillar:
         return shown
 
     def _after_fork(self) -> None:
-        self._render_lock = threading.Lock()
+        self._render_lock = threading.RLock()
         self.lifecycle.after_fork()
         self.runner.after_fork()
         self._asleep = self._is_open

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
@@ -12,7 +13,7 @@ from svcready.tracing._export import Export, plan_export
 from svcready.tracing._sampling import Decider, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from svcready.tracing._view import SpanRecord, TraceView
 
 __all__ = ["TracePillar"]
+
+_SUPPRESSED = "suppress_instrumentation"
+"""The key in OpenTelemetry's context that every instrumentation package looks at."""
 
 
 class TracePillar:
@@ -134,6 +138,17 @@ class TracePillar:
         from svcready.tracing._otel import span_ids
 
         return span_ids
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Keep instrumented clients from making spans inside, as probes' calls are."""
+        from opentelemetry import context
+
+        token = context.attach(context.set_value(_SUPPRESSED, True))
+        try:
+            yield
+        finally:
+            context.detach(token)
 
     def add_event(self, name: str, attributes: Mapping[str, object]) -> None:
         """

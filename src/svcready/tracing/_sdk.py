@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import (
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.sdk.version import __version__ as sdk_version
-from opentelemetry.trace import Status, get_current_span
+from opentelemetry.trace import Link, Status, get_current_span
 
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, SpanKind, TraceState
+    from opentelemetry.trace import SpanKind, TraceState
     from opentelemetry.util.types import Attributes as OtelAttributes
 
     from svcready._core.surroundings import AttributeValue
@@ -155,7 +155,7 @@ class SpanSink(SpanProcessor):
             resource=span.resource,
             attributes=self._attributes.clean(span.attributes or {}),
             events=[self._masked_event(event) for event in span.events],
-            links=span.links,
+            links=self._masked_links(span.links),
             kind=span.kind,
             status=self._masked_status(span.status),
             start_time=span.start_time,
@@ -169,9 +169,16 @@ class SpanSink(SpanProcessor):
 
         return Status(status.status_code, self._attributes.text(status.description))
 
+    def _masked_links(self, links: Sequence[Link]) -> Sequence[Link]:
+        if not any(link.attributes for link in links):
+            return links
+
+        clean = self._attributes.clean
+        return [Link(link.context, clean(link.attributes or {})) for link in links]
+
     def _masked_event(self, event: Event) -> Event:
         attributes = self._attributes.clean(event.attributes or {})
-        return Event(event.name, attributes, event.timestamp)
+        return Event(self._attributes.text(event.name), attributes, event.timestamp)
 
 
 class Relay(SpanProcessor):

@@ -1,0 +1,37 @@
+"""What adapters tell of a server's life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+__all__ = ["Serving"]
+
+
+class Serving(Protocol):
+    """Who is told how serving goes."""
+
+    draining: bool
+    """True once the process was told to end."""
+
+    def starting(self) -> None:
+        """Take note that the application starts, maybe again after it had stopped."""
+        ...
+
+    def begun(self, loop: AbstractEventLoop | None) -> None:
+        """Take note that a server runs, and on which event loop."""
+        ...
+
+    def ready(self) -> None:
+        """Take note that requests can come."""
+        ...
+
+    def ended(self) -> None:
+        """Take note that a request ended while the service drains."""
+        ...
+
+    def stopping(self) -> None:
+        """Flush what is pending, for nothing may come after this."""
+        ...
