@@ -27,6 +27,8 @@ myst_heading_anchors = 3
 suppress_warnings: list[str] = []
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_title = f"svcready {release}"
 html_copy_source = False  # the .md twins are the source
 html_show_sphinx = False

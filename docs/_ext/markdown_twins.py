@@ -18,6 +18,8 @@ DIRECTIVE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 """What only Sphinx or the tests understand."""
+GAP = re.compile(r"(^```.*?^```$)|\n{3,}", re.MULTILINE | re.DOTALL)
+"""What a directive left behind, but no blank lines inside an example."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -58,8 +60,9 @@ def ordered(app: Sphinx) -> list[str]:
 def page_text(app: Sphinx, name: str) -> str:
     """Read a page's source, without what is not Markdown."""
     source = expand(Path(app.env.doc2path(name)).read_text())
-    source = TAB.sub(r"**\1**", source)
-    return re.sub(r"\n{3,}", "\n\n", DIRECTIVE.sub("", source)).strip() + "\n"
+    source = TAB.sub(r"**\1**\n", source)
+    text = DIRECTIVE.sub("", source)
+    return GAP.sub(lambda m: m[1] or "\n\n", text).strip() + "\n"
 
 
 def first_sentence(text: str) -> str:
