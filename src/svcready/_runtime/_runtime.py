@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from svcready._core.identity import Identity
     from svcready.config import Settings
 
-__all__ = ["Runtime", "Serving"]
+__all__ = ["Runtime"]
 
 _LAST_LINE_S = 0.1
 _LAST_MILE_S = 0.25
@@ -40,29 +41,6 @@ class _Closable(Protocol):
 
     def forget(self) -> None:
         """Let go of it in a forked child."""
-        ...
-
-
-class Serving(Protocol):
-    """Who is told how serving goes."""
-
-    draining: bool
-    """True once the process was told to end."""
-
-    def begun(self, loop: AbstractEventLoop | None) -> None:
-        """Take note that a server runs, and on which event loop."""
-        ...
-
-    def ready(self) -> None:
-        """Take note that requests can come."""
-        ...
-
-    def ended(self) -> None:
-        """Take note that a request ended while the service drains."""
-        ...
-
-    def stopping(self) -> None:
-        """Flush what is pending, for nothing may come after this."""
         ...
 
 
@@ -103,6 +81,7 @@ class Runtime:
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
         self._ready = False
+        self._lifespan = False
         self._closed = False
         self._port: _Closable | None = None
         self._asked_port = False
@@ -126,6 +105,10 @@ class Runtime:
                 pillar.start()
 
         self._disconnect = _wiring.connect(self)
+        if self.health is not None:
+            tell = partial(_summary.configuration, self)
+            self.health.add_info("configuration", tell)
+
         _background.schedule(self, self._worker)
         _exit.watch(self)
 
@@ -166,9 +149,12 @@ class Runtime:
                 f"{error.strerror or error}; another worker may serve it"
             )
 
-    def begun(self, loop: AbstractEventLoop | None) -> None:
-        """Take note that a server runs, and on which event loop."""
-        self._flush_left_s = self.settings.lifecycle.flush_timeout_s
+    def begun(self, loop: AbstractEventLoop | None, *, lifespan: bool = False) -> None:
+        """Take note that a server runs, on which event loop, and if it says its end."""
+        self._lifespan = self._lifespan or lifespan
+        if not self.draining:  # a connection kept alive is no new beginning
+            self._flush_left_s = self.settings.lifecycle.flush_timeout_s
+
         if self.logging is not None:
             self.logging.unify()
 
@@ -230,9 +216,10 @@ class Runtime:
         Flush after a request that ended while the service drains.
 
         A server without a lifespan may end the process by a signal that skips atexit,
-        so each request can be the last.
+        so each request can be the last. One with a lifespan says when it stops, and
+        until then its event loop must not wait for a sink.
         """
-        if self._flush_left_s > 0.0:
+        if not self._lifespan and self._flush_left_s > 0.0:
             with _stopping:
                 self._flush_at_end(_LAST_MILE_S)
 
@@ -338,7 +325,7 @@ class Runtime:
         self._disconnect()
 
     def _after_fork(self) -> None:
-        self._ready = False
+        self._ready = self._lifespan = False
         self.draining = False
         if self._port is not None:
             self._port.forget()

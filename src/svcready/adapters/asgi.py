@@ -127,7 +127,7 @@ class ASGIWrapper:
             return
 
         scope[_MARK] = True
-        plan.serving.begun(asyncio.get_running_loop())
+        plan.serving.begun(asyncio.get_running_loop(), lifespan=True)
 
         async def send_through(message: Message) -> None:
             kind = str(message["type"])

@@ -1,0 +1,39 @@
+"""What an adapter tells of serving: when it begins, is ready, and ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+__all__ = ["Serving"]
+
+
+class Serving(Protocol):
+    """Who is told how serving goes."""
+
+    draining: bool
+    """True once the process was told to end."""
+
+    def begun(self, loop: AbstractEventLoop | None, *, lifespan: bool = False) -> None:
+        """
+        Take note that a server runs.
+
+        Args:
+            loop: The application's event loop, if it has one.
+            lifespan: The server says when it stops.
+        """
+        ...
+
+    def ready(self) -> None:
+        """Take note that requests can come."""
+        ...
+
+    def ended(self) -> None:
+        """Take note that a request ended while the service drains."""
+        ...
+
+    def stopping(self) -> None:
+        """Flush what is pending, for nothing may come after this."""
+        ...
