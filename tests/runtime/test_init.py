@@ -87,6 +87,30 @@ def test_reconfigure_replaces_the_runtime_and_totals_carry_over() -> None:
     assert [point.value for point in family.points if isinstance(point, Number)] == [3]
 
 
+def test_probes_pass_while_a_replaced_runtime_waits_for_its_sinks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A collector that hangs at a reconfiguration does not fail liveness."""
+    old = svcready.init(service="orders")
+    health = old.health
+    assert health is not None
+    seen: list[tuple[float, int]] = []
+
+    def flush(timeout_s: float) -> bool:
+        seen.append((timeout_s, health.probe("liveness").status))
+        return True
+
+    monkeypatch.setattr(old, "flush", flush)
+    closed: list[float | None] = []
+    close = old.close
+    monkeypatch.setattr(old, "close", lambda timeout_s=None: closed.append(timeout_s))
+    svcready.init(service="invoices", reconfigure=True)
+    close(0.0)
+
+    assert seen == [(5.0, 200)]
+    assert closed == [0.0]
+
+
 def test_several_applications_share_one_runtime() -> None:
     """A second application attaches to the runtime that is there."""
     shop, back_office = FastAPI(), Flask("back_office")

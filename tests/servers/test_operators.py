@@ -30,6 +30,7 @@ def test_probes_answer_without_a_trace(service: Service, probe: str) -> None:
     assert json.loads(answer.body) == {"status": "pass"}
     assert answer.headers["content-type"] == "application/health+json"
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-length"] == str(len(answer.body))
     assert "x-request-id" not in answer.headers
     service.access_line(service.get("/plain").headers["x-request-id"])
     assert len([line for line in service.lines if "http" in line]) == before + 1

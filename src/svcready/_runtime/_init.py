@@ -163,7 +163,10 @@ def _replace(before: Runtime | None, settings: Settings) -> Runtime:
     runtime = Runtime(settings)
     if before is not None:
         runtime.frameworks = before.frameworks
-        before.close()
+        # Flushed while it still answers probes, and then closed at once: a sink that
+        # hangs must not have the platform kill the service for a new setting.
+        before.flush(before.settings.lifecycle.flush_timeout_s)
+        before.close(0.0)
 
     runtime.start()
     put_in_force(runtime)

@@ -70,9 +70,8 @@ class Middleware:
         if plan is None or hasattr(request, _FLIGHT):
             return self._get_response(request)
 
-        answer = self._answer_operator(plan, request)
-        if answer is not None:
-            return answer
+        if self._is_operators(plan, request):
+            return _answer_operator(plan, request)
 
         flight = _begin(plan, request)
         if flight is None:
@@ -95,9 +94,11 @@ class Middleware:
         if plan is None or hasattr(request, _FLIGHT):
             return await self._next(request)
 
-        answer = self._answer_operator(plan, request)
-        if answer is not None:
-            return answer
+        if self._is_operators(plan, request):
+            if request.path_info in plan.ops.slow:
+                return await asyncio.to_thread(_answer_operator, plan, request)
+
+            return _answer_operator(plan, request)
 
         flight = _begin(plan, request)
         if flight is None:
@@ -115,27 +116,28 @@ class Middleware:
     def _next(self, request: HttpRequest) -> Awaitable[HttpResponseBase]:
         return self._get_response(request)  # type: ignore[return-value]
 
-    def _answer_operator(
-        self, plan: RequestPlan, request: HttpRequest
-    ) -> HttpResponse | None:
+    def _is_operators(self, plan: RequestPlan, request: HttpRequest) -> bool:
         path = request.path_info
-        if path not in plan.ops.routes or self._is_own_path(path):
-            return None
+        return path in plan.ops.routes and not self._is_own_path(path)
 
-        answer = plan.ops.answer(
-            OpsRequest(
-                request.method or "GET",
-                path,
-                request.META.get("QUERY_STRING", ""),
-                request.headers.get,
-                request.META.get("REMOTE_ADDR"),
-            )
+
+def _answer_operator(plan: RequestPlan, request: HttpRequest) -> HttpResponse:
+    answer = plan.ops.answer(
+        OpsRequest(
+            request.method or "GET",
+            request.path_info,
+            request.META.get("QUERY_STRING", ""),
+            request.headers.get,
+            request.META.get("REMOTE_ADDR"),
         )
-        response = HttpResponse(answer.body, status=answer.status)
-        for name, value in answer.headers:
-            response[name] = value
+    )
+    response = HttpResponse(answer.body, status=answer.status)
+    for name, value in answer.headers:
+        response[name] = value
 
-        return response
+    # What Django's own middleware would add, which runs inside ours.
+    response["content-length"] = str(len(answer.body))
+    return response
 
 
 def note_error(sender: object, request: HttpRequest | None = None, **_: object) -> None:
