@@ -30,11 +30,13 @@ class AccessLog:
         handler: Writes the lines.
     """
 
-    __slots__ = ("_handler", "_std")
+    __slots__ = ("_enabled", "_handler", "_std")
 
     def __init__(self, handler: LineHandler) -> None:
         self._handler = handler
-        self._std = logging.getLogger(ACCESS_LOGGER)
+        self._std = std = logging.getLogger(ACCESS_LOGGER)
+        # The very dict in which stdlib remembers its answers; see `Logger`.
+        self._enabled: dict[int, bool] = getattr(std, "_cache", {})
 
     def write(
         self,
@@ -70,18 +72,26 @@ class AccessLog:
 
             handler = self._handler
             std = self._std
-            if level < handler.level or not std.isEnabledFor(level):
+            enabled = self._enabled.get(level)
+            if enabled is None:
+                enabled = std.isEnabledFor(level)
+
+            if level < handler.level or not enabled:
                 return
 
-            request = Request(
-                method,
-                route,
-                status,
-                duration_s,
-                request_bytes,
-                response_bytes,
-                client,
-                error,
+            # The constructor without its frame, as this happens for every request.
+            request: Request = tuple.__new__(
+                Request,
+                (
+                    method,
+                    route,
+                    status,
+                    duration_s,
+                    request_bytes,
+                    response_bytes,
+                    client,
+                    error,
+                ),
             )
             if is_alone(std, handler):
                 handler.write(
