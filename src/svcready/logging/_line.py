@@ -279,4 +279,3 @@ class JsonLines:
 
 def _clamp(level: int) -> int:
     return 0 if level < 0 else _TOP_LEVEL
-

@@ -147,11 +147,11 @@ class RequestLines:
         known = (level, method, route, status)
         method, route = method[:_MAX_NAME], route[:_MAX_NAME]
         message = self._text(f"{method} {route} {status}")
-        made = (
-            f'Z","level":"{level_name(level)}","message":{message}',
+        http = (
             f'{_SOURCE},"http":{{"method":{self._text(method)},'
-            f'"route":{self._text(route)},"status":{status},"duration_ms":',
+            f'"route":{self._text(route)},"status":{status},"duration_ms":'
         )
+        made = f'Z","level":"{level_name(level)}","message":{message}', http
         if len(self._known) >= _MAX_CACHED:
             self._known.clear()
 
