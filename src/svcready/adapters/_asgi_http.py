@@ -56,8 +56,6 @@ class HttpExchange(Request):
         send: Send,
         route_of: Callable[[Scope, str], str | None],
     ) -> None:
-        headers, length, client = read_headers(plan, scope)
-        Request.__init__(self, plan, client, length)  # super() costs 0.3 µs here
         self._scope = scope
         self._base = base
         self._receive = receive
@@ -69,7 +67,7 @@ class HttpExchange(Request):
         method: str = scope["method"]  # type: ignore[assignment]
         path: str = scope["path"]  # type: ignore[assignment]
         scheme: str = scope.get("scheme", "http")  # type: ignore[assignment]
-        self.begin(method, path, scheme, headers)
+        self.begin(plan, method, path, scheme, read_headers(plan, scope))
 
     def describe(self) -> Mapping[str, str | int]:
         """Return the start attributes of the span."""

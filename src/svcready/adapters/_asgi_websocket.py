@@ -46,15 +46,15 @@ class WebsocketExchange(Request):
         send: Send,
         route_of: Callable[[Scope, str], str | None],
     ) -> None:
-        headers, _, client = read_headers(plan, scope)
-        super().__init__(plan, client, None)
         self._scope = scope
         self._base = base
         self._send = send
         self._route_of = route_of
         path: str = scope["path"]  # type: ignore[assignment]
         scheme: str = scope.get("scheme", "http")  # type: ignore[assignment]
-        self.begin("GET", path, scheme, headers, counted=False)
+        headers, _, client = read_headers(plan, scope)
+        inbound = headers, None, client
+        self.begin(plan, "GET", path, scheme, inbound, counted=False)
 
     def describe(self) -> Mapping[str, str | int]:
         """Return the start attributes of the span."""

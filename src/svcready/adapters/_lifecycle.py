@@ -67,15 +67,11 @@ class Request:
     `complete` is said once the response has left, `close` when the application's
     call has returned, in whatever way; between the two, background tasks still log
     with the request's ids.
-
-    Args:
-        plan: What it begins and ends on.
-        client: The client's address.
-        length: The request's declared length.
     """
 
     __slots__ = (
         "_attached",
+        "_length",
         "_level",
         "_scheme",
         "_started_s",
@@ -83,7 +79,6 @@ class Request:
         "client",
         "completed",
         "correlation_id",
-        "length",
         "method",
         "plan",
         "request_id",
@@ -91,36 +86,35 @@ class Request:
         "trace",
     )
 
-    def __init__(
-        self, plan: RequestPlan, client: str | None, length: int | None
-    ) -> None:
-        self.plan = plan
-        self.client = client
-        self.length = length
-        self.status = 0
-        """The response's status; 0 until there is one."""
-        self.completed = False
+    status: int
+    """The response's status; 0 until there is one."""
 
     def begin(
         self,
+        plan: RequestPlan,
         method: str,
         path: str,
         scheme: str,
-        headers: Headers,
+        inbound: tuple[Headers, int | None, str | None],
         *,
         counted: bool = True,
     ) -> None:
         """
-        Give the request its ids, span and context.
+        Give the request its ids, span and context; what a constructor would do.
 
         Args:
+            plan: What it begins and ends on.
             method: The request's method.
             path: Its raw path, for the sampling rules.
             scheme: `http` or `https`, as the server knows it.
-            headers: What came in; malformed ids are replaced by new ones.
+            inbound: The headers that matter, of which malformed ids are replaced by
+                new ones, the declared length, and the client's address.
             counted: Whether it counts in the HTTP metrics (a websocket does not).
         """
-        plan = self.plan
+        self.plan = plan
+        headers, self._length, self.client = inbound
+        self.status = 0
+        self.completed = False
         self._scheme = scheme
         self.method = method = method if method in _METHODS else _OTHER_METHOD
         request_id = headers.request_id
@@ -210,7 +204,7 @@ class Request:
                     name,
                     status,
                     duration_s,
-                    self.length,
+                    self._length,
                     sent,
                     self.client,
                 )

@@ -82,15 +82,28 @@ class RequestLines:
         head, http = self._known.get((level, method, route, status)) or self._render(
             level, method, route, status
         )
-        ids = ""
         fields: Mapping[str, object] | None = None
         record = current()
-        if record is not None:
+        if record is None:
+            ids = ""
+        else:
             request_id, correlation_id, trace_id, span_id, _, fields = record
             if trace_id is None:
                 trace_id, span_id = self._span_ids() or (None, None)
 
-            ids = ids_text(request_id, correlation_id, trace_id, span_id)
+            if (
+                correlation_id is request_id is not None
+                and trace_id
+                and request_id.isalnum()
+                and len(request_id) <= _MAX_IDS
+            ):  # most requests: `ids_text` without its steps, 1 µs of each
+                ids = (
+                    f',"request_id":"{request_id}","correlation_id":"{request_id}"'
+                    f',"trace_id":"{trace_id}","span_id":"{span_id}",'
+                    f'"xray_trace_id":"1-{trace_id[:8]}-{trace_id[8:]}"'
+                )
+            else:
+                ids = ids_text(request_id, correlation_id, trace_id, span_id)
 
         sizes = "" if sent is None else f',"response_bytes":{sent}'
         if size is not None:

@@ -130,6 +130,8 @@ class _LazySpan(NonRecordingSpan):
     """A span that is ids and nothing else; OpenTelemetry's form of them when asked."""
 
     _remote = False
+    flags = 2
+    tracestate: str | None = None
 
     def __init__(
         self, ids: tuple[str, str], flags: int = 2, tracestate: str | None = None

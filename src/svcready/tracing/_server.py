@@ -146,8 +146,14 @@ class ServerTracer:
             return _passing(caller, trace_id, caller.parent_id, extra)
 
         if caller is _NOBODY and extra is None:  # most requests
-            ids = new_ids()
-            return ServerTrace(ids, RANDOM, Context({SPAN_KEY: UnsampledSpan(ids)}))
+            # Made without the frames of constructors, which cost 1 µs of each.
+            span = UnsampledSpan.__new__(UnsampledSpan)
+            span._svcready_ids = ids = new_ids()  # noqa: SLF001
+            trace = ServerTrace.__new__(ServerTrace)
+            trace.trace_id, trace.span_id = ids
+            trace.flags, trace.asked = RANDOM, None
+            trace.context = Context({SPAN_KEY: span})
+            return trace
 
         ids = new_ids() if trace_id is None else (trace_id, new_span_id())
         flags = caller.flags & RANDOM

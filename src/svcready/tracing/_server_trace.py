@@ -9,7 +9,7 @@ from opentelemetry.trace import StatusCode
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
 from svcready.tracing._errors import record, type_name
-from svcready.tracing._w3c import format_traceparent
+from svcready.tracing._w3c import HEX
 from svcready.tracing._xray_header import format_xray_id
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ServerTrace:
         asked: The caller's X-Amzn-Trace-Id.
     """
 
-    __slots__ = ("_flags", "_token", "asked", "context", "span_id", "trace_id")
+    __slots__ = ("_token", "asked", "context", "flags", "span_id", "trace_id")
 
     sampled = False
     """Whether the request's span is recorded."""
@@ -50,15 +50,15 @@ class ServerTrace:
         asked: XRayHeader | None = None,
     ) -> None:
         self.trace_id, self.span_id = ids
-        self._flags = flags
+        self.flags = flags
         self.context = context
         self.asked = asked
 
     @property
     def response_header(self) -> tuple[str, str]:
         """The header `traceresponse`, name and value."""
-        flags = self._flags | self.sampled
-        return "traceresponse", format_traceparent(self.trace_id, self.span_id, flags)
+        flags = HEX[(self.flags | self.sampled) & 3]
+        return "traceresponse", f"00-{self.trace_id}-{self.span_id}-{flags}"
 
     @property
     def xray_response_header(self) -> tuple[str, str] | None:
