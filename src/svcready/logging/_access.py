@@ -9,10 +9,10 @@ from svcready._core.guard import report_fault
 from svcready.logging._errors import claim
 from svcready.logging._logger import is_alone
 from svcready.logging._records import ACCESS_LOGGER, FIELDS
-from svcready.logging._request import Request
 
 if TYPE_CHECKING:
     from svcready.logging._handler import LineHandler
+    from svcready.logging._request import Request
 
 __all__ = ["AccessLog"]
 
@@ -79,19 +79,15 @@ class AccessLog:
             if level < handler.level or not enabled:
                 return
 
-            # The constructor without its frame, as this happens for every request.
-            request: Request = tuple.__new__(
-                Request,
-                (
-                    method,
-                    route,
-                    status,
-                    duration_s,
-                    request_bytes,
-                    response_bytes,
-                    client,
-                    error,
-                ),
+            request = (
+                method,
+                route,
+                status,
+                duration_s,
+                request_bytes,
+                response_bytes,
+                client,
+                error,
             )
             if is_alone(std, handler):
                 handler.write(
@@ -103,13 +99,13 @@ class AccessLog:
             report_fault("logging", fault)
 
     def _record(self, level: int, request: Request) -> None:
-        error = request.error
+        method, route, status, *_, error = request
         record = self._std.makeRecord(
             ACCESS_LOGGER,
             level,
             "",
             0,
-            f"{request.method} {request.route} {request.status}",
+            f"{method} {route} {status}",
             (),
             None if error is None else (type(error), error, error.__traceback__),
         )

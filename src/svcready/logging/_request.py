@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
@@ -26,17 +26,15 @@ _SOURCE = ',"source":{"logger":"svcready.access"}'
 _MILLIS = tuple(f"{ms:03d}" for ms in range(1000))
 
 
-class Request(NamedTuple):
-    """What is known of a request when it has ended."""
-
-    method: str
-    route: str
-    status: int
-    duration_s: float
-    request_bytes: int | None
-    response_bytes: int | None
-    client: str | None
-    error: BaseException | None
+Request: TypeAlias = (
+    "tuple[str, str, int, float, int | None, int | None, str | None, "
+    "BaseException | None]"
+)
+"""
+A request that has ended: method, route, status, duration in seconds, size of its body
+and of the response's, the client's address, the error that has no line yet. A plain
+tuple, as it is made for every request.
+"""
 
 
 class RequestLines:
