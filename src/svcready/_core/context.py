@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextvars import Token
     from types import TracebackType
     from typing import Self
 
 __all__ = [
+    "NO_FIELDS",
     "ContextRecord",
     "activate",
-    "begun",
     "bind",
     "bound",
     "current",
     "deactivate",
+    "new_record",
 ]
 
-_NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+"""The fields of a record for which nothing was bound."""
 
 
 class ContextRecord(NamedTuple):
@@ -43,21 +46,14 @@ class ContextRecord(NamedTuple):
     """W3C id of the server span: 16 lower-case hex digits."""
     sampled: bool = False
     """True if the server span is recorded and exported."""
-    fields: Mapping[str, object] = _NO_FIELDS
+    fields: Mapping[str, object] = NO_FIELDS
     """What the application bound; goes on every log line."""
 
 
-def begun(
-    request_id: str,
-    correlation_id: str,
-    trace_id: str,
-    span_id: str,
-    sampled: bool,  # noqa: FBT001 - a keyword would cost as much as the rest
-) -> ContextRecord:
-    """Return the record of a request that begins; the constructor's hot path."""
-    ids = (request_id, correlation_id, trace_id, span_id, sampled, _NO_FIELDS)
-    return tuple.__new__(ContextRecord, ids)
-
+new_record: Callable[[tuple[object, ...]], ContextRecord] = partial(
+    tuple.__new__, ContextRecord
+)
+"""Make a record of all its values in a tuple, without the constructor's frame."""
 
 _EMPTY = ContextRecord()
 _CURRENT: ContextVar[ContextRecord | None] = ContextVar("svcready", default=None)

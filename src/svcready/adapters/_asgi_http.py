@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.adapters._asgi_messages import add_headers
-from svcready.adapters._lifecycle import CLIENT_CLOSED
+from svcready.adapters._asgi_messages import add_headers, describe, read_headers
+from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from svcready.adapters._asgi_messages import ASGIApp, Message, Receive, Scope, Send
-    from svcready.adapters._lifecycle import Request
+    from svcready.adapters._asgi_messages import Message, Receive, Scope, Send
     from svcready.adapters._plan import RequestPlan
 
 __all__ = ["HttpExchange"]
@@ -20,7 +19,7 @@ _FAILED = 500
 _LEFT = "ClientDisconnect"
 
 
-class HttpExchange:
+class HttpExchange(Request):
     """
     Stands between server and application for one request.
 
@@ -29,88 +28,61 @@ class HttpExchange:
     the error page was sent.
 
     Args:
-        plan: What the request began with.
-        request: The request in flight.
-        route_of: Tells the route's template from scope and base once routing is done.
+        plan: What the request begins with.
         scope: The request's scope.
         base: The root path that it had on arrival.
-        length: The request's declared length.
-        client: The client's address.
+        receive: The server's.
+        send: The server's.
+        route_of: Tells the route's template from scope and base once routing is done.
     """
 
     __slots__ = (
         "_base",
-        "_client",
         "_left",
-        "_length",
-        "_plan",
         "_receive",
-        "_request",
         "_route_of",
         "_scope",
         "_send",
         "_sent",
-        "_status",
         "_trailers",
     )
 
     def __init__(
         self,
         plan: RequestPlan,
-        request: Request,
-        route_of: Callable[[Scope, str], str | None],
         scope: Scope,
         base: str,
-        length: int | None,
-        client: str | None,
+        receive: Receive,
+        send: Send,
+        route_of: Callable[[Scope, str], str | None],
     ) -> None:
-        self._plan = plan
-        self._request = request
-        self._route_of = route_of
         self._scope = scope
         self._base = base
-        self._length = length
-        self._client = client
-        self._status = 0
+        self._receive = receive
+        self._send = send
+        self._route_of = route_of
         self._sent = 0
         self._trailers = False
         self._left = False
+        method: str = scope["method"]  # type: ignore[assignment]
+        path: str = scope["path"]  # type: ignore[assignment]
+        scheme: str = scope.get("scheme", "http")  # type: ignore[assignment]
+        self.begin(plan, method, path, scheme, read_headers(plan, scope))
 
-    async def serve(
-        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Run the application; whatever it raises goes on to the server."""
-        self._receive = receive
-        self._send = send
-        try:
-            await app(scope, self._receive_through, self._send_through)
-        except Exception as error:
-            if type(error).__name__ == _LEFT:  # Starlette's word for a client gone
-                self._left = True
-                self._complete(None)
-            elif self._request.completed:
-                self._plan.log_error(error)
-            else:
-                self._complete(error)
+    def describe(self) -> Mapping[str, str | int]:
+        """Return the start attributes of the span."""
+        return describe(self.plan, self._scope, self.client)
 
-            raise
-        except BaseException as error:
-            self._left = True
-            self._complete(error)
-            raise
-        else:
-            self._complete(None)
-        finally:
-            self._request.close()
-
-    async def _receive_through(self) -> Message:
+    async def receive(self) -> Message:
+        """Receive for the application."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._left = True
 
         return message
 
-    async def _send_through(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        """Send for the application."""
         kind = message["type"]
         final = False
         if kind == "http.response.body":
@@ -120,26 +92,35 @@ class HttpExchange:
 
             final = not self._trailers and not message.get("more_body", False)
         elif kind == "http.response.start":
-            self._status = message["status"]  # type: ignore[assignment]
+            self.status = message["status"]  # type: ignore[assignment]
             self._trailers = bool(message.get("trailers", False))
-            if self._plan.send_headers:
-                add_headers(self._plan, self._request, message)
+            if self.plan.send_headers:
+                add_headers(self, message)
         elif kind == "http.response.trailers":
             final = not message.get("more_trailers", False)
         elif kind == "http.response.pathsend":
             final = True
 
         await self._send(message)
-        if final and self._status < _FAILED:
-            self._complete(None)
+        if final and self.status < _FAILED:
+            self.finish(None)
 
-    def _complete(self, error: BaseException | None) -> None:
-        if not self._request.completed:
-            self._request.complete(
-                self._route_of(self._scope, self._base),
-                self._status or (CLIENT_CLOSED if self._left else _FAILED),
-                error,
-                request_bytes=self._length,
-                response_bytes=self._sent,
-                client=self._client,
-            )
+    def fail(self, error: BaseException) -> None:
+        """Complete the request that *error* ended."""
+        if not isinstance(error, Exception):
+            self._left = True
+            self.finish(error)
+        elif type(error).__name__ == _LEFT:  # Starlette's word for a client gone
+            self._left = True
+            self.finish(None)
+        elif self.completed:
+            self.plan.log_error(error)
+        else:
+            self.finish(error)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Complete the request, if that has not been done."""
+        if not self.completed:
+            status = self.status or (CLIENT_CLOSED if self._left else _FAILED)
+            route = self._route_of(self._scope, self._base)
+            self.complete(route, status, error, self._sent)

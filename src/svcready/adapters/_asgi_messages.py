@@ -77,18 +77,32 @@ def header_reader(scope: Scope) -> Callable[[str], str | None]:
     return read
 
 
-def add_headers(plan: RequestPlan, request: Request, message: Message) -> None:
+def add_headers(request: Request, message: Message) -> None:
     """Put our ids into a response, unless the application put some there itself."""
     try:
+        plan, trace = request.plan, request.trace
         present: Pairs = message.get("headers") or []  # type: ignore[assignment]
-        ours = plan.response_headers(request)
-        owned = [name for name, _ in present if name in plan.ours]
-        if owned:
-            ours = tuple(pair for pair in ours if pair[0] not in owned)
+        ours = [
+            (plan.request_id_name, request.request_id.encode("latin-1")),
+            (b"traceresponse", trace.response_header[1].encode("latin-1")),
+        ]
+        if trace.asked is not None:
+            ours += _encoded(trace.xray_response_header)
+
+        for name, _ in present:
+            if name in plan.ours:
+                ours = [pair for pair in ours if pair[0] != name]
 
         message["headers"] = [*present, *ours]
     except Exception as error:  # noqa: BLE001 - the response goes out without them
         report_fault("http.headers", error)
+
+
+def _encoded(pair: tuple[str, str] | None) -> Pairs:
+    if pair is None:
+        return []
+
+    return [(pair[0].encode("latin-1"), pair[1].encode("latin-1"))]
 
 
 def describe(

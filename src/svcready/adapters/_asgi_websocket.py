@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.adapters._asgi_messages import add_headers
-from svcready.adapters._lifecycle import CLIENT_CLOSED
+from svcready.adapters._asgi_messages import add_headers, describe, read_headers
+from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from svcready.adapters._asgi_messages import ASGIApp, Message, Receive, Scope, Send
-    from svcready.adapters._lifecycle import Request
     from svcready.adapters._plan import RequestPlan
 
 __all__ = ["WebsocketExchange"]
@@ -21,7 +20,7 @@ _REFUSED = 403
 _FAILED = 500
 
 
-class WebsocketExchange:
+class WebsocketExchange(Request):
     """
     Stands between server and application for one websocket connection.
 
@@ -30,59 +29,63 @@ class WebsocketExchange:
     left out of the HTTP duration metric, whose buckets mean requests.
 
     Args:
-        plan: What the connection began with.
-        request: The handshake's request, in flight.
-        route_of: Tells the route's template once routing is done.
-        client: The client's address.
+        plan: What the connection begins with.
+        scope: The connection's scope.
+        base: The root path that it had on arrival.
+        send: The server's.
+        route_of: Tells the route's template from scope and base once routing is done.
     """
 
-    __slots__ = ("_client", "_plan", "_request", "_route_of", "_send", "_status")
+    __slots__ = ("_base", "_route_of", "_scope", "_send")
 
     def __init__(
         self,
         plan: RequestPlan,
-        request: Request,
-        route_of: Callable[[], str | None],
-        client: str | None,
+        scope: Scope,
+        base: str,
+        send: Send,
+        route_of: Callable[[Scope, str], str | None],
     ) -> None:
-        self._plan = plan
-        self._request = request
-        self._route_of = route_of
-        self._client = client
-        self._status = 0
-
-    async def serve(
-        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Run the application; whatever it raises goes on to the server."""
+        self._scope = scope
+        self._base = base
         self._send = send
+        self._route_of = route_of
+        path: str = scope["path"]  # type: ignore[assignment]
+        scheme: str = scope.get("scheme", "http")  # type: ignore[assignment]
+        headers, _, client = read_headers(plan, scope)
+        inbound = headers, None, client
+        self.begin(plan, "GET", path, scheme, inbound, counted=False)
+
+    def describe(self) -> Mapping[str, str | int]:
+        """Return the start attributes of the span."""
+        return describe(self.plan, self._scope, self.client)
+
+    async def serve(self, app: ASGIApp, receive: Receive) -> None:
+        """Run the application; whatever it raises goes on to the server."""
         failure: BaseException | None = None
         try:
-            await app(scope, receive, self._send_through)
+            await app(self._scope, receive, self._send_through)
         except BaseException as error:
             failure = error
-            if not self._status and isinstance(error, Exception):
-                self._status = _FAILED
+            if not self.status and isinstance(error, Exception):
+                self.status = _FAILED
 
             raise
         finally:
-            self._request.complete(
-                self._route_of(),
-                self._status or CLIENT_CLOSED,
-                failure,
-                client=self._client,
-            )
-            self._request.close()
+            status = self.status or CLIENT_CLOSED
+            route = self._route_of(self._scope, self._base)
+            self.complete(route, status, failure, None)
+            self.close()
 
     async def _send_through(self, message: Message) -> None:
         kind = message["type"]
         if kind == "websocket.accept":
-            self._status = _OPENED
-            if self._plan.send_headers:
-                add_headers(self._plan, self._request, message)
+            self.status = _OPENED
+            if self.plan.send_headers:
+                add_headers(self, message)
         elif kind == "websocket.http.response.start":
-            self._status = message["status"]  # type: ignore[assignment]
+            self.status = message["status"]  # type: ignore[assignment]
         elif kind == "websocket.close":
-            self._status = self._status or _REFUSED
+            self.status = self.status or _REFUSED
 
         await self._send(message)

@@ -6,12 +6,15 @@ import re
 from random import getrandbits
 from typing import TYPE_CHECKING
 
-from svcready._core.context import activate, begun, deactivate
+from svcready._core.context import NO_FIELDS, activate, deactivate, new_record
 from svcready._core.guard import report_fault
+from svcready.tracing._otel import attach, detach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from contextvars import Token
+
+    from opentelemetry.context import Context
 
     from svcready._core.context import ContextRecord
     from svcready.adapters._plan import RequestPlan
@@ -59,52 +62,64 @@ NO_HEADERS = Headers()
 
 class Request:
     """
-    One request in flight.
+    One request in flight; each kind of adapter has its own kind of it.
 
     `complete` is said once the response has left, `close` when the application's
     call has returned, in whatever way; between the two, background tasks still log
     with the request's ids.
-
-    Args:
-        plan: What it begins and ends on.
-        method: The request's method.
-        path: Its raw path.
-        headers: What came in; malformed ids are replaced by new ones.
-        describe: Makes the start attributes of the span, if it is sampled.
-        scheme: `http` or `https`.
-        counted: Whether it counts in the HTTP metrics.
     """
 
     __slots__ = (
+        "_attached",
+        "_length",
         "_level",
-        "_plan",
         "_scheme",
         "_started_s",
         "_token",
+        "client",
         "completed",
         "correlation_id",
         "method",
+        "plan",
         "request_id",
+        "status",
         "trace",
     )
 
-    def __init__(
+    status: int
+    """The response's status; 0 until there is one."""
+
+    def begin(
         self,
         plan: RequestPlan,
         method: str,
         path: str,
-        headers: Headers,
-        describe: Callable[[], Mapping[str, str | int]],
-        *,
         scheme: str,
-        counted: bool,
+        inbound: tuple[Headers, int | None, str | None],
+        *,
+        counted: bool = True,
     ) -> None:
-        self._plan = plan
+        """
+        Give the request its ids, span and context; what a constructor would do.
+
+        Args:
+            plan: What it begins and ends on.
+            method: The request's method.
+            path: Its raw path, for the sampling rules.
+            scheme: `http` or `https`, as the server knows it.
+            inbound: The headers that matter, of which malformed ids are replaced by
+                new ones, the declared length, and the client's address.
+            counted: Whether it counts in the HTTP metrics (a websocket does not).
+        """
+        self.plan = plan
+        headers, self._length, self.client = inbound
+        self.status = 0
+        self.completed = False
         self._scheme = scheme
         self.method = method = method if method in _METHODS else _OTHER_METHOD
         request_id = headers.request_id
         if request_id is None or not _valid_id(request_id):
-            request_id = f"{getrandbits(128):032x}"
+            request_id = getrandbits(128).to_bytes(16, "big").hex()
 
         correlation_id = headers.correlation_id
         if correlation_id is None or not _valid_id(correlation_id):
@@ -112,26 +127,15 @@ class Request:
 
         self.request_id = request_id
         self.correlation_id = correlation_id
-        self.completed = False
-        trace: ServerTrace = plan.tracer.begin(
+        trace: ServerTrace
+        self.trace = trace = plan.tracer.begin(
             method,
             path,
             headers.traceparent,
             headers.tracestate,
             headers.xray,
             headers.baggage,
-            describe,
-        )
-        self.trace = trace
-        trace.activate()
-        self._token: Token[ContextRecord | None] = activate(
-            begun(
-                request_id,
-                correlation_id,
-                trace.trace_id,
-                trace.span_id,
-                trace.sampled,
-            )
+            self.describe,
         )
         level: Level | None = None
         if counted:
@@ -140,35 +144,46 @@ class Request:
                 level.inc()
 
         self._level = level
-
+        self._attached: Token[Context] = attach(trace.context)
+        self._token: Token[ContextRecord | None] = activate(
+            new_record(
+                (
+                    request_id,
+                    correlation_id,
+                    trace.trace_id,
+                    trace.span_id,
+                    trace.sampled,
+                    NO_FIELDS,
+                )
+            )
+        )
         self._started_s = plan.now()
+
+    def describe(self) -> Mapping[str, str | int]:
+        """Return the start attributes of the span; asked only if it is sampled."""
+        return {}
 
     def complete(
         self,
         route: str | None,
         status: int,
-        error: BaseException | None = None,
-        *,
-        request_bytes: int | None = None,
-        response_bytes: int | None = None,
-        client: str | None = None,
+        error: BaseException | None,
+        sent: int | None,
     ) -> None:
         """
-        Record the response: metrics, the access line, the span's end.
+        Record the response, once: metrics, the access line, the span's end.
 
         Args:
             route: The route's template; None if no route matched.
             status: The status that the client saw, or 499 if it left before.
             error: What the application raised, if it did.
-            request_bytes: The request's declared length.
-            response_bytes: What was sent of the body.
-            client: The client's address.
+            sent: How much of the response's body was sent, in bytes.
         """
         if self.completed:
             return
 
         self.completed = True
-        plan = self._plan
+        plan = self.plan
         name = route or UNMATCHED
         try:
             duration_s = plan.now() - self._started_s
@@ -180,7 +195,7 @@ class Request:
                 if recorder is not None:
                     recorder.observe(duration_s)
 
-            if isinstance(error, Exception):
+            if error is not None and isinstance(error, Exception):
                 plan.log_error(error)
 
             if plan.access is not None:
@@ -189,25 +204,19 @@ class Request:
                     name,
                     status,
                     duration_s,
-                    request_bytes,
-                    response_bytes,
-                    client,
+                    self._length,
+                    sent,
+                    self.client,
                 )
         except Exception as fault:  # noqa: BLE001 - the response is on its way
             report_fault("http.complete", fault)
 
-        try:
+        if self.trace.sampled:
             self.trace.end(route, status, error)
-        except Exception as fault:  # noqa: BLE001
-            report_fault("http.complete", fault)
 
     def close(self) -> None:
         """Put back the context in which the request came."""
         deactivate(self._token)
-        try:
-            self.trace.deactivate()
-        except Exception as fault:  # noqa: BLE001
-            report_fault("http.close", fault)
-
-        if self._plan.serving.draining:
-            self._plan.serving.ended()
+        detach(self._attached, self.trace.context)
+        if self.plan.serving.draining:
+            self.plan.serving.ended()

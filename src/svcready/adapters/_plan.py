@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready._core.guard import guard, report_fault
-from svcready.adapters._lifecycle import Request
+from svcready._core.guard import guard
 from svcready.admin import build_surface
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from svcready._runtime import PlanCell, Runtime, Serving
-    from svcready.adapters._lifecycle import Headers
     from svcready.admin import OpsSurface
     from svcready.logging import AccessLog
     from svcready.metrics._http import HttpMetrics, Level, Recorder
@@ -58,17 +56,18 @@ class RequestPlan:
 
     __slots__ = (
         "_hops",
-        "_request_id_name",
         "access",
         "levels",
         "log_error",
         "metrics",
         "now",
         "ops",
+        "our_names",
         "ours",
         "recorders",
         "redact_query",
         "request_id_header",
+        "request_id_name",
         "send_headers",
         "serving",
         "tracer",
@@ -103,11 +102,14 @@ class RequestPlan:
         self.request_id_header = request_id_header
         self.send_headers = send_headers
         self._hops = trusted_hops
-        self._request_id_name = request_id_header.lower().encode("latin-1")
+        self.request_id_name = request_id_header.lower().encode("latin-1")
+        """Its name, as ASGI spells it."""
         self.ours = frozenset(
-            (self._request_id_name, b"traceresponse", b"x-amzn-trace-id")
+            (self.request_id_name, b"traceresponse", b"x-amzn-trace-id")
         )
-        """The names of the headers that we add to responses."""
+        """The names of the headers that we add to responses, as ASGI spells them."""
+        self.our_names = frozenset(name.decode("latin-1") for name in self.ours)
+        """The same in text, in lower case."""
         self.recorders: dict[tuple[str, str, int, str, str | None], Recorder] = {}
         """Kept children by method, route, status, scheme and error; see `recorder`."""
         self.levels: dict[tuple[str, str], Level] = {}
@@ -126,40 +128,6 @@ class RequestPlan:
             (_environ_name(name), slot) for name, slot in slots.items()
         )
         """WSGI environ key and the slot that takes its value."""
-
-    def begin(
-        self,
-        method: str,
-        path: str,
-        headers: Headers,
-        describe: Callable[[], Mapping[str, str | int]],
-        *,
-        scheme: str,
-        counted: bool = True,
-    ) -> Request | None:
-        """
-        Give the request its ids, span and context.
-
-        Args:
-            method: The request's method.
-            path: Its raw path, for the sampling rules.
-            headers: What came in.
-            describe: Makes the start attributes of the span; called only if the
-                request is sampled.
-            scheme: `http` or `https`, as the server knows it.
-            counted: Whether it counts in the HTTP metrics (a websocket does not).
-
-        Returns:
-            The request in flight, to be ended by `Request.close`; None after a fault
-            of ours, which is reported while the application goes on without us.
-        """
-        try:
-            return Request(
-                self, method, path, headers, describe, scheme=scheme, counted=counted
-            )
-        except Exception as error:  # noqa: BLE001 - the application goes on
-            report_fault("http.begin", error)
-            return None
 
     def recorder(
         self, method: str, route: str, status: int, scheme: str, error: str | None
@@ -206,20 +174,6 @@ class RequestPlan:
         """Return the number in a Content-Length; None if it is none."""
         fits = len(text) <= _LONGEST_LENGTH and text.isdecimal() and text.isascii()
         return int(text) if fits else None
-
-    def response_headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:
-        """Return the headers that tell the caller our ids, as ASGI spells them."""
-        trace = request.trace
-        name, value = trace.response_header
-        ours = (
-            (self._request_id_name, request.request_id.encode("latin-1")),
-            (name.encode("latin-1"), value.encode("latin-1")),
-        )
-        xray = trace.xray_response_header
-        if xray is None:
-            return ours
-
-        return (*ours, (xray[0].encode("latin-1"), xray[1].encode("latin-1")))
 
 
 def take_plan(

@@ -49,15 +49,15 @@ class RouteTemplates:
             return None
 
         route = scope.get("route")
-        fastapi: Mapping[str, object] = scope.get("fastapi") or {}  # type: ignore[assignment]
-        effective = fastapi.get("effective_route_context")
-        root = scope.get("root_path") or ""
-        key = (id(endpoint), id(route), id(effective), str(root))
+        fastapi: Mapping[str, object] | None = scope.get("fastapi")  # type: ignore[assignment]
+        effective = fastapi.get("effective_route_context") if fastapi else None
+        root: str = scope.get("root_path") or ""  # type: ignore[assignment]
+        key = (id(endpoint), id(route), id(effective), root)
         kept = self._kept.get(key)
         if kept is not None:
             return kept[0]
 
-        template = self._resolve(endpoint, route, effective, str(root)[len(base) :])
+        template = self._resolve(endpoint, route, effective, root[len(base) :])
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()
 

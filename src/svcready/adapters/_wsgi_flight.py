@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.adapters._lifecycle import CLIENT_CLOSED
+from svcready._core.guard import report_fault
+from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
+from svcready.adapters._wsgi_messages import add_headers, describe, read_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from svcready.adapters._lifecycle import Request
     from svcready.adapters._plan import RequestPlan
 
-__all__ = ["REQUEST", "Body", "InFlight"]
+__all__ = ["REQUEST", "Body", "Exchange", "InFlight"]
 
 REQUEST = "svcready.request"
 """The environ key of the request in flight, set for adapters that learn more."""
@@ -20,51 +22,47 @@ REQUEST = "svcready.request"
 _FAILED = 500
 
 
-class InFlight:
-    """What the wrapper learns of one response while it passes by."""
+class InFlight(Request):
+    """
+    A request in flight, and what the wrapper learns of it while it passes by.
 
-    __slots__ = (
-        "_client",
-        "_length",
-        "_plan",
-        "error",
-        "request",
-        "route",
-        "sent",
-        "status",
-    )
+    Args:
+        plan: What the request begins with.
+        environ: The request.
+        method: Its method.
+        path: Its raw path.
+        scheme: `http` or `https`.
+    """
+
+    __slots__ = ("_environ", "error", "route", "sent")
 
     def __init__(
         self,
         plan: RequestPlan,
-        request: Request,
-        client: str | None,
-        length: int | None,
+        environ: WSGIEnvironment,
+        method: str,
+        path: str,
+        scheme: str,
     ) -> None:
-        self._plan = plan
-        self.request = request
-        self.status = 0
+        self._environ = environ
         self.sent = 0
         self.route: str | None = None
         self.error: BaseException | None = None
-        self._client = client
-        self._length = length
+        self.begin(plan, method, path, scheme, read_headers(plan, environ))
+
+    def describe(self) -> Mapping[str, str | int]:
+        """Return the start attributes of the span."""
+        return describe(self.plan, self._environ, self.client)
 
     def note_error(self, error: BaseException) -> None:
         """Log what the framework is about to answer with a 500."""
         self.error = error
-        self._plan.log_error(error)
+        self.plan.log_error(error)
 
-    def complete(self) -> None:
-        """Record the response as it is known now."""
-        self.request.complete(
-            self.route,
-            self.status or _FAILED,
-            self.error,
-            request_bytes=self._length,
-            response_bytes=self.sent,
-            client=self._client,
-        )
+    def finish(self) -> None:
+        """Record the response as it is known now, if that has not been done."""
+        if not self.completed:
+            self.complete(self.route, self.status or _FAILED, self.error, self.sent)
 
     def end(self, error: BaseException | None) -> None:
         """Record the response and unbind the context, whatever happened."""
@@ -73,8 +71,59 @@ class InFlight:
             if not isinstance(error, Exception):  # the server gave the request up
                 self.status = self.status or CLIENT_CLOSED
 
-        self.complete()
-        self.request.close()
+        self.finish()
+        self.close()
+
+
+class Exchange(InFlight):
+    """
+    Stands between server and application for one request.
+
+    Args:
+        plan: What the request begins with.
+        environ: The request.
+        path: Its path below the application.
+        start_response: The server's.
+        route_of: Tells the route's template from the environ once routing is done.
+    """
+
+    __slots__ = ("_route_of", "_start_response")
+
+    def __init__(
+        self,
+        plan: RequestPlan,
+        environ: WSGIEnvironment,
+        path: str,
+        start_response: StartResponse,
+        route_of: Callable[[WSGIEnvironment], str | None],
+    ) -> None:
+        self._start_response = start_response
+        self._route_of = route_of
+        InFlight.__init__(
+            self,
+            plan,
+            environ,
+            environ["REQUEST_METHOD"],
+            environ.get("SCRIPT_NAME", "") + path,
+            environ.get("wsgi.url_scheme", "http"),
+        )
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: object = None, /
+    ) -> Callable[[bytes], object]:
+        """Start the response for the application."""
+        try:
+            self.status = int(status[:3])
+            self.route = self._route_of(self._environ)
+            if self.plan.send_headers:
+                headers = add_headers(self, headers)
+        except Exception as error:  # noqa: BLE001 - the response goes out
+            report_fault("http.headers", error)
+
+        if exc_info is None:
+            return self._start_response(status, headers)
+
+        return self._start_response(status, headers, exc_info)  # type: ignore[arg-type]
 
 
 class Body:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.adapters._lifecycle import Headers
+from svcready.adapters._lifecycle import NO_HEADERS, Headers
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
@@ -12,23 +12,36 @@ if TYPE_CHECKING:
     from svcready.adapters._lifecycle import Request
     from svcready.adapters._plan import RequestPlan
 
-__all__ = ["describe", "read_headers", "response_headers"]
+__all__ = ["add_headers", "describe", "read_headers", "response_headers"]
 
 
-def response_headers(
-    plan: RequestPlan, request: Request
-) -> tuple[tuple[str, str], ...]:
+def response_headers(request: Request) -> list[tuple[str, str]]:
     """Return the headers that tell the caller our ids, as WSGI spells them."""
     trace = request.trace
-    ours = ((plan.request_id_header, request.request_id), trace.response_header)
-    xray = trace.xray_response_header
-    return ours if xray is None else (*ours, xray)
+    ours = [(request.plan.request_id_header, request.request_id), trace.response_header]
+    xray = None if trace.asked is None else trace.xray_response_header
+    return ours if xray is None else [*ours, xray]
+
+
+def add_headers(
+    request: Request, present: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return a response's headers with our ids, unless it has some itself."""
+    ours = response_headers(request)
+    known = request.plan.our_names
+    for name, _ in present:
+        lower = name.lower()
+        if lower in known:
+            ours = [pair for pair in ours if pair[0].lower() != lower]
+
+    return [*present, *ours]
 
 
 def read_headers(
     plan: RequestPlan, environ: WSGIEnvironment
 ) -> tuple[Headers, int | None, str | None]:
-    headers = Headers()
+    """Return the headers that matter, the body's declared length, and the client."""
+    headers = NO_HEADERS
     length: int | None = None
     forwarded: str | None = None
     for key, slot in plan.wanted_environ:
@@ -41,15 +54,19 @@ def read_headers(
         elif slot == "forwarded":
             forwarded = text
         else:
+            if headers is NO_HEADERS:
+                headers = Headers()
+
             setattr(headers, slot, text)
 
-    client = plan.client_of(environ.get("REMOTE_ADDR"), forwarded)
-    return headers, length, client
+    client = environ.get("REMOTE_ADDR")
+    return headers, length, plan.client_of(client, forwarded) if forwarded else client
 
 
 def describe(
     plan: RequestPlan, environ: WSGIEnvironment, client: str | None
 ) -> dict[str, str | int]:
+    """Return the start attributes of a server span, by OpenTelemetry's names."""
     attributes: dict[str, str | int] = {
         "url.path": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
         "url.scheme": environ.get("wsgi.url_scheme", "http"),

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._asgi_http import HttpExchange
-from svcready.adapters._asgi_messages import (
-    describe,
-    header_reader,
-    peer_of,
-    read_headers,
-)
+from svcready.adapters._asgi_messages import header_reader, peer_of
 from svcready.adapters._asgi_websocket import WebsocketExchange
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.admin import OpsRequest
@@ -95,30 +91,38 @@ class ASGIWrapper:
             return
 
         scope.update(self._marks)
-        headers, length, client = read_headers(plan, scope)
-        request = plan.begin(
-            scope["method"] if is_http else "GET",  # type: ignore[arg-type]
-            path,
-            headers,
-            lambda: describe(plan, scope, client),
-            scheme=scope.get("scheme", "http"),  # type: ignore[arg-type]
-            counted=is_http,
-        )
-        if request is None:
+        if not is_http:
+            await self._websocket(plan, base, scope, receive, send)
+            return
+
+        try:
+            exchange = HttpExchange(plan, scope, base, receive, send, self._route_of)
+        except Exception as error:  # noqa: BLE001 - the application goes on
+            report_fault("http.begin", error)
             await self._app(scope, receive, send)
             return
 
-        exchange: HttpExchange | WebsocketExchange
-        if is_http:
-            exchange = HttpExchange(
-                plan, request, self._route_of, scope, base, length, client
-            )
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except BaseException as error:
+            exchange.fail(error)
+            raise
         else:
-            exchange = WebsocketExchange(
-                plan, request, lambda: self._route_of(scope, base), client
-            )
+            if not exchange.completed:
+                exchange.finish(None)
+        finally:
+            exchange.close()
 
-        await exchange.serve(self._app, scope, receive, send)
+    async def _websocket(
+        self, plan: RequestPlan, base: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        try:
+            exchange = WebsocketExchange(plan, scope, base, send, self._route_of)
+        except Exception as error:  # noqa: BLE001 - the application goes on
+            report_fault("http.begin", error)
+            await self._app(scope, receive, send)
+        else:
+            await exchange.serve(self._app, receive)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         plan = self._cell.plan or self._cell.take()

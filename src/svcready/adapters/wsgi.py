@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._plan import build_plan, take_plan
-from svcready.adapters._wsgi_flight import REQUEST, Body, InFlight
-from svcready.adapters._wsgi_messages import describe, read_headers, response_headers
+from svcready.adapters._wsgi_flight import REQUEST, Body, Exchange
 from svcready.admin import OpsRequest
 
 if TYPE_CHECKING:
@@ -73,22 +72,15 @@ class WSGIWrapper:
         if path in plan.ops.routes and not self._is_own_path(path):
             return _answer_operator(plan, path, environ, start_response)
 
-        headers, length, client = read_headers(plan, environ)
-        request = plan.begin(
-            environ["REQUEST_METHOD"],
-            environ.get("SCRIPT_NAME", "") + path,
-            headers,
-            lambda: describe(plan, environ, client),
-            scheme=environ.get("wsgi.url_scheme", "http"),
-        )
-        if request is None:
+        try:
+            flight = Exchange(plan, environ, path, start_response, self._route_of)
+        except Exception as error:  # noqa: BLE001 - the application goes on
+            report_fault("http.begin", error)
             return self._app(environ, start_response)
 
-        flight = InFlight(plan, request, client, length)
         environ[REQUEST] = flight
-        start = self._start(plan, flight, environ, start_response)
         try:
-            body = self._app(environ, start)
+            body = self._app(environ, flight.start)
         except BaseException as error:
             flight.end(error)
             raise
@@ -104,42 +96,6 @@ class WSGIWrapper:
             return body
 
         return Body(body, flight)
-
-    def _start(
-        self,
-        plan: RequestPlan,
-        flight: InFlight,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-    ) -> StartResponse:
-        def start(
-            status: str,
-            headers: list[tuple[str, str]],
-            exc_info: object = None,
-            /,
-        ) -> Callable[[bytes], object]:
-            try:
-                flight.status = int(status[:3])
-                flight.route = self._route_of(environ)
-                if plan.send_headers:
-                    names = {name.lower() for name, _ in headers}
-                    headers = [
-                        *headers,
-                        *(
-                            pair
-                            for pair in response_headers(plan, flight.request)
-                            if pair[0].lower() not in names
-                        ),
-                    ]
-            except Exception as error:  # noqa: BLE001 - the response goes out
-                report_fault("http.headers", error)
-
-            if exc_info is None:
-                return start_response(status, headers)
-
-            return start_response(status, headers, exc_info)  # type: ignore[arg-type]
-
-        return start
 
 
 def wrap(

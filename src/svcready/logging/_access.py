@@ -9,10 +9,10 @@ from svcready._core.guard import report_fault
 from svcready.logging._errors import claim
 from svcready.logging._logger import is_alone
 from svcready.logging._records import ACCESS_LOGGER, FIELDS
-from svcready.logging._request import Request
 
 if TYPE_CHECKING:
     from svcready.logging._handler import LineHandler
+    from svcready.logging._request import Request
 
 __all__ = ["AccessLog"]
 
@@ -30,11 +30,13 @@ class AccessLog:
         handler: Writes the lines.
     """
 
-    __slots__ = ("_handler", "_std")
+    __slots__ = ("_enabled", "_handler", "_std")
 
     def __init__(self, handler: LineHandler) -> None:
         self._handler = handler
-        self._std = logging.getLogger(ACCESS_LOGGER)
+        self._std = std = logging.getLogger(ACCESS_LOGGER)
+        # The very dict in which stdlib remembers its answers; see `Logger`.
+        self._enabled: dict[int, bool] = getattr(std, "_cache", {})
 
     def write(
         self,
@@ -70,10 +72,14 @@ class AccessLog:
 
             handler = self._handler
             std = self._std
-            if level < handler.level or not std.isEnabledFor(level):
+            enabled = self._enabled.get(level)
+            if enabled is None:
+                enabled = std.isEnabledFor(level)
+
+            if level < handler.level or not enabled:
                 return
 
-            request = Request(
+            request = (
                 method,
                 route,
                 status,
@@ -93,13 +99,13 @@ class AccessLog:
             report_fault("logging", fault)
 
     def _record(self, level: int, request: Request) -> None:
-        error = request.error
+        method, route, status, *_, error = request
         record = self._std.makeRecord(
             ACCESS_LOGGER,
             level,
             "",
             0,
-            f"{request.method} {request.route} {request.status}",
+            f"{method} {route} {status}",
             (),
             None if error is None else (type(error), error, error.__traceback__),
         )

@@ -89,16 +89,16 @@ class ConsoleLines:
 
     def request_line(self, level: int, request: Request, time_ns: int) -> bytes:
         """Return the line of a request that has ended, its columns aligned."""
-        status = str(request.status)
+        method, route, number, duration_s, _, _, _, error = request
+        status = str(number)
         shown = self._paint(status, _status_color(status))
-        route = self._values.redacted(request.route).translate(_ESCAPES)
+        route = self._values.redacted(route).translate(_ESCAPES)
         text = (
-            f"{request.method:<6} {route:<{_ROUTE_WIDTH}} {shown} "
-            f"{request.duration_s * 1000.0:8.1f} ms"
+            f"{method:<6} {route:<{_ROUTE_WIDTH}} {shown} {duration_s * 1000.0:8.1f} ms"
         )
         record = current()
         fields = {} if record is None else record.fields
-        return self._compose(level, text, fields, request.error, time_ns)
+        return self._compose(level, text, fields, error, time_ns)
 
     def _compose(
         self,

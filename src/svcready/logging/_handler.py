@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready.logging._errors import is_claimed
 from svcready.logging._records import FIELDS
-from svcready.logging._request import Request
 from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
     fields = known.get(FIELDS)
     if fields is None:
         fields = extras_of(record)
-    elif isinstance(fields, Request):
+    elif isinstance(fields, tuple):
         time_ns = int(record.created * 1e9)
         return lines.request_line(record.levelno, fields, time_ns)
 

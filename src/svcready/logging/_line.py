@@ -10,7 +10,7 @@ import orjson
 from svcready._core.context import current
 from svcready.logging import _cut
 from svcready.logging._levels import level_name
-from svcready.logging._request import RequestMembers
+from svcready.logging._request import RequestLines, ids_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +30,6 @@ _HEAD = tuple(
     b'Z","level":"%s","message":' % level_name(number).encode() for number in range(51)
 )
 _TOP_LEVEL = 50
-_ACCESS_SOURCE = b',"source":{"logger":"svcready.access"}'
 
 
 class Identity(Protocol):
@@ -93,7 +92,7 @@ class Lines(Protocol):
 
 class JsonLines:
     """
-    Makes JSON lines.
+    Makes JSON lines; those of requests are made apart.
 
     What recurs is rendered once: the second, the service, a place in the code, the
     ids of a request; the pieces are joined. Each cache is one tuple or one dict entry
@@ -108,6 +107,9 @@ class JsonLines:
         max_bytes: The longest line; longer ones are cut.
         on_cut: Called for each line that was cut.
     """
+
+    request_line: Callable[[int, Request, int], bytes]
+    """Return the line of a request that has ended."""
 
     def __init__(
         self,
@@ -124,10 +126,13 @@ class JsonLines:
         self._text = values.text
         self._fields = values.fields
         self._errors = errors
-        self._request = RequestMembers(values)
         self._span_ids = span_ids
         self._max_bytes = max_bytes
         self._on_cut = on_cut
+        self._requests = RequestLines(
+            values, errors, span_ids, self._shortened, max_bytes
+        )
+        self.request_line = self._requests.line
         self._static = b""
         self._second = (0, b"")
         self._ids: tuple[object, object, bytes] = (None, None, b"")
@@ -147,6 +152,7 @@ class JsonLines:
         kept = {key: redacted(text)[:_MAX_NAME] for key, text in named.items() if text}
         kept.setdefault("service", "unknown_service")
         self._static = b"," + self._values.of_json(kept)[1:-1]
+        self._requests.static = self._static.decode()
 
     def line(
         self,
@@ -209,70 +215,23 @@ class JsonLines:
         """Return the member `error` of a line."""
         return b',"error":' + self._values.of_json(self._errors.fields(error))
 
-    def request_line(self, level: int, request: Request, time_ns: int) -> bytes:
-        """Return the JSON line of a request that has ended."""
-        second, rest_ns = divmod(time_ns, 1_000_000_000)
-        cached = self._second
-        start = cached[1] if cached[0] == second else self._start(second)
-        record = current()
-        span = self._span_ids()
-        ids = self._ids
-        if ids[0] is not record or ids[1] != span:
-            ids = self._render_ids(record, span)
-
-        bound = None if record is None else record.fields
-        head, http = self._request.head(level, request)
-        error = request.error
-        line = b"".join(
-            (
-                start,
-                _MILLIS[rest_ns // 1_000_000],
-                head,
-                self._static,
-                ids[2],
-                _ACCESS_SOURCE,
-                http,
-                self._request.rest(request),
-                b',"context":%b' % self._fields(bound) if bound else b"",
-                self.error(error) if error is not None else b"",
-                b"}\n",
-            )
-        )
-        return self._shortened(line) if len(line) > self._max_bytes else line
-
     def _render_ids(
         self, record: ContextRecord | None, span: tuple[str, str] | None
     ) -> tuple[object, object, bytes]:
         """Render the ids of request and span, and keep them for the next line."""
-        text = ""
-        if record is not None:
-            request_id = record.request_id or ""
-            correlation_id = record.correlation_id or request_id
-            if _is_plain(request_id + correlation_id):
-                text = (
-                    f',"request_id":"{request_id}","correlation_id":"{correlation_id}"'
-                )
-            else:
-                text = self._escaped(request_id, correlation_id)
+        trace_id, span_id = span or (None, None)
+        if record is None:
+            text = ids_text(None, None, trace_id, span_id)
+        else:
+            text = ids_text(
+                record.request_id,
+                record.correlation_id,
+                trace_id or record.trace_id,
+                span_id or record.span_id,
+            )
 
-            if span is None and record.trace_id and record.span_id:
-                text += _trace_members(record.trace_id, record.span_id)
-
-        if span is not None:
-            text += _trace_members(*span)
-
-        self._ids = (record, span, text.encode())
-        return self._ids
-
-    def _escaped(self, request_id: str, correlation_id: str) -> str:
-        known: dict[str, object] = {}
-        if request_id:
-            known["request_id"] = request_id[:_MAX_NAME]
-
-        if correlation_id:
-            known["correlation_id"] = correlation_id[:_MAX_NAME]
-
-        return "," + self._values.of_json(known)[1:-1].decode() if known else ""
+        self._ids = made = (record, span, text.encode())
+        return made
 
     def _site(self, frame: FrameType, logger: str) -> bytes:
         code = frame.f_code
@@ -320,21 +279,3 @@ class JsonLines:
 
 def _clamp(level: int) -> int:
     return 0 if level < 0 else _TOP_LEVEL
-
-
-def _is_plain(ids: str) -> bool:
-    """Tell whether two ids stand in JSON as they are, and are there at all."""
-    return (
-        0 < len(ids) <= _MAX_NAME
-        and ids.isascii()
-        and ids.isprintable()
-        and '"' not in ids
-        and "\\" not in ids
-    )
-
-
-def _trace_members(trace_id: str, span_id: str) -> str:
-    return (
-        f',"trace_id":"{trace_id}","span_id":"{span_id}",'
-        f'"xray_trace_id":"1-{trace_id[:8]}-{trace_id[8:]}"'
-    )

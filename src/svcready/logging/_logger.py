@@ -30,7 +30,10 @@ _SPECIAL = frozenset({"exc_info", "extra", "stack_info", "stacklevel"})
 _handler: LineHandler | None = None
 _names: set[str] = set()
 _plain_record = logging.LogRecord
-_record_factory = logging.getLogRecordFactory
+# Read where `getLogRecordFactory` reads it, without its frame on every line. Should
+# stdlib keep it elsewhere one day, then everybody gets proper records.
+_stdlib: Mapping[str, object] = vars(logging)
+_FACTORY = "_logRecordFactory"
 
 
 def use(handler: LineHandler | None) -> None:
@@ -77,7 +80,7 @@ def is_alone(std: logging.Logger, handler: LineHandler) -> bool:
         and not std.filters
         and not std.disabled
         and not handler.filters
-        and _record_factory() is _plain_record
+        and _stdlib.get(_FACTORY) is _plain_record
     )
 
 
@@ -230,7 +233,7 @@ class Logger:
                     and node.handlers[0] is handler
                     and node.parent is None
                     and not handler.filters
-                    and _record_factory() is _plain_record
+                    and _stdlib.get(_FACTORY) is _plain_record
                 )
 
             if handler is None or not alone:

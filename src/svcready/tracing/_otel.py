@@ -92,10 +92,14 @@ def detach(token: Token[Context], ours: Context) -> None:
 
 
 _random = random.Random()
+_drawn: list[tuple[str, str]] = []
+_DRAWS = 16
+_STARTS = range(0, 48 * _DRAWS, 48)
 
 
 def _reseed() -> None:
     _random.seed()
+    _drawn.clear()
 
 
 fork.reset_in_child(_reseed)
@@ -103,8 +107,18 @@ fork.reset_in_child(_reseed)
 
 def new_ids() -> tuple[str, str]:
     """Return a new trace id and span id in hex, from a generator of our own."""
-    text = _random.getrandbits(192).to_bytes(24, "big").hex()
-    return text[:32], text[32:]
+    try:
+        return _drawn.pop()
+    except IndexError:
+        return _draw()
+
+
+def _draw() -> tuple[str, str]:
+    """Draw some at once: 0.2 µs for each in a row, 0.7 between other work."""
+    text = _random.getrandbits(192 * _DRAWS).to_bytes(24 * _DRAWS, "big").hex()
+    ids = [(text[at : at + 32], text[at + 32 : at + 48]) for at in _STARTS]
+    _drawn.extend(ids[1:])
+    return ids[0]
 
 
 def new_span_id() -> str:
@@ -130,6 +144,8 @@ class _LazySpan(NonRecordingSpan):
     """A span that is ids and nothing else; OpenTelemetry's form of them when asked."""
 
     _remote = False
+    flags = 2
+    tracestate: str | None = None
 
     def __init__(
         self, ids: tuple[str, str], flags: int = 2, tracestate: str | None = None

@@ -9,7 +9,7 @@ from opentelemetry.trace import StatusCode
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
 from svcready.tracing._errors import record, type_name
-from svcready.tracing._w3c import format_traceparent
+from svcready.tracing._w3c import HEX
 from svcready.tracing._xray_header import format_xray_id
 
 if TYPE_CHECKING:
@@ -21,68 +21,60 @@ if TYPE_CHECKING:
     from svcready.tracing._attributes import Attributes
     from svcready.tracing._xray_header import XRayHeader
 
-__all__ = ["ServerTrace"]
+__all__ = ["RecordedTrace", "ServerTrace"]
 
 _FIRST_FAULT = 500
 
 
 class ServerTrace:
-    """The trace of one request in this process, sampled or not."""
+    """
+    The trace of one request in this process, if it is not recorded.
 
-    __slots__ = (
-        "_attributes",
-        "_context",
-        "_flags",
-        "_name",
-        "_span",
-        "_token",
-        "_xray",
-        "sampled",
-        "span_id",
-        "trace_id",
-    )
+    Args:
+        ids: Trace id and span id in hex.
+        flags: The trace flags, of which the sampled bit doesn't count.
+        context: The OpenTelemetry context in which the request runs.
+        asked: The caller's X-Amzn-Trace-Id.
+    """
+
+    __slots__ = ("_token", "asked", "context", "flags", "span_id", "trace_id")
+
+    sampled = False
+    """Whether the request's span is recorded."""
 
     def __init__(
         self,
         ids: tuple[str, str],
         flags: int,
         context: Context,
-        xray: XRayHeader | None,
-        span: Span | None = None,
-        name: str = "",
-        attributes: Attributes | None = None,
+        asked: XRayHeader | None = None,
     ) -> None:
         self.trace_id, self.span_id = ids
-        self.sampled = span is not None
-        self._flags = flags
-        self._context = context
-        self._xray = xray
-        self._span = span
-        self._name = name
-        self._attributes = attributes
-        self._token: Token[Context] | None = None
+        self.flags = flags
+        self.context = context
+        self.asked = asked
 
     @property
     def response_header(self) -> tuple[str, str]:
         """The header `traceresponse`, name and value."""
-        flags = self._flags | self.sampled
-        return "traceresponse", format_traceparent(self.trace_id, self.span_id, flags)
+        flags = HEX[(self.flags | self.sampled) & 3]
+        return "traceresponse", f"00-{self.trace_id}-{self.span_id}-{flags}"
 
     @property
     def xray_response_header(self) -> tuple[str, str] | None:
         """The header X-Amzn-Trace-Id for a caller that sent one; else None."""
-        if self._xray is None:
+        if self.asked is None:
             return None
 
         value = f"Root={format_xray_id(self.trace_id)}"
-        if self._xray.asked:
+        if self.asked.asked:
             value += f";Sampled={self.sampled:d}"
 
         return "x-amzn-trace-id", value
 
     def activate(self) -> None:
         """Make the span current, recording or not; `deactivate` undoes it."""
-        self._token = _otel.attach(self._context)
+        self._token: Token[Context] = _otel.attach(self.context)
 
     def deactivate(self) -> None:
         """
@@ -91,10 +83,7 @@ class ServerTrace:
         Apart from `end`, because background tasks run on in the request's context
         when its span has ended.
         """
-        token = self._token
-        if token is not None:
-            self._token = None
-            _otel.detach(token, self._context)
+        _otel.detach(self._token, self.context)
 
     def end(
         self, route: str | None, status: int | None, error: BaseException | None
@@ -107,6 +96,45 @@ class ServerTrace:
             status: The response's status; None if none was sent.
             error: What the application raised, handled or not.
         """
+
+
+class RecordedTrace(ServerTrace):
+    """
+    The trace of one request in this process, with its recorded span.
+
+    Args:
+        ids: Trace id and span id in hex.
+        flags: The trace flags.
+        context: The OpenTelemetry context in which the request runs.
+        asked: The caller's X-Amzn-Trace-Id.
+        span: The request's span.
+        name: Its name before a route is known.
+        attributes: Redacts what goes into it.
+    """
+
+    __slots__ = ("_attributes", "_name", "_span")
+
+    sampled = True
+
+    def __init__(
+        self,
+        ids: tuple[str, str],
+        flags: int,
+        context: Context,
+        asked: XRayHeader | None,
+        span: Span,
+        name: str,
+        attributes: Attributes,
+    ) -> None:
+        super().__init__(ids, flags, context, asked)
+        self._span: Span | None = span
+        self._name = name
+        self._attributes = attributes
+
+    def end(
+        self, route: str | None, status: int | None, error: BaseException | None
+    ) -> None:
+        """End the request's span."""
         span = self._span
         if span is not None:
             self._span = None
@@ -142,7 +170,7 @@ class ServerTrace:
         if failed:
             span.set_status(StatusCode.ERROR)
 
-        if isinstance(error, Exception) and self._attributes is not None:
+        if isinstance(error, Exception):
             record(span, error, self._attributes)
 
         span.end()

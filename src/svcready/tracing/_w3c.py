@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "HEX",
     "RANDOM",
     "SAMPLED",
     "format_traceparent",
@@ -29,7 +30,8 @@ _MEMBER = re.compile(
     r"[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
 ).fullmatch
 _FLAGS = {f"{number:02x}": number for number in range(256)}
-_HEX = tuple(_FLAGS)
+HEX = tuple(_FLAGS)
+"""Flags as two hex digits."""
 
 _MAX_PARENT_CHARS = 512
 _MAX_STATE_CHARS = 8192
@@ -62,7 +64,7 @@ def parse_traceparent(header: str) -> tuple[str, str, int] | None:
 
 def format_traceparent(trace_id: str, span_id: str, flags: int) -> str:
     """Return the header for ids in hex; of *flags* only the two known bits are sent."""
-    return f"00-{trace_id}-{span_id}-{_HEX[flags & 3]}"
+    return f"00-{trace_id}-{span_id}-{HEX[flags & 3]}"
 
 
 def parse_tracestate(header: str) -> dict[str, str]:

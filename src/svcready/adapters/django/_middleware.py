@@ -17,11 +17,11 @@ from svcready._core.guard import guard, report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
-from svcready.adapters._wsgi_messages import describe, read_headers, response_headers
+from svcready.adapters._wsgi_messages import response_headers
 from svcready.admin import OpsRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from contextvars import Context
 
     from django.http import HttpRequest
@@ -150,23 +150,39 @@ def note_error(sender: object, request: HttpRequest | None = None, **_: object) 
             flight.note_error(error)
 
 
-def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
-    headers, length, client = read_headers(plan, request.META)
-    begun = plan.begin(
-        request.method or "GET",
-        request.path,
-        headers,
-        lambda: {
-            **describe(plan, request.META, client),
+class _Flight(InFlight):
+    """A request of Django's in flight."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, plan: RequestPlan, request: HttpRequest) -> None:
+        self._request = request
+        InFlight.__init__(
+            self,
+            plan,
+            request.META,
+            request.method or "GET",
+            request.path,
+            request.scheme or "http",
+        )
+
+    def describe(self) -> Mapping[str, str | int]:
+        """Return the start attributes of the span."""
+        request = self._request
+        return {
+            **InFlight.describe(self),
             "url.path": request.path,
             "url.scheme": request.scheme or "http",
-        },
-        scheme=request.scheme or "http",
-    )
-    if begun is None:
+        }
+
+
+def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
+    try:
+        flight = _Flight(plan, request)
+    except Exception as error:  # noqa: BLE001 - the application goes on
+        report_fault("http.begin", error)
         return None
 
-    flight = InFlight(plan, begun, client, length)
     setattr(request, _FLIGHT, flight)
     return flight
 
@@ -184,7 +200,7 @@ def _finish(
             flight.route = "/" + match.route.removeprefix("/")
 
         if plan.send_headers:
-            for name, value in response_headers(plan, flight.request):
+            for name, value in response_headers(flight):
                 response.headers.setdefault(name, value)
 
         if isinstance(response, StreamingHttpResponse):
@@ -192,11 +208,11 @@ def _finish(
             return
 
         flight.sent = len(getattr(response, "content", b""))
-        flight.complete()
+        flight.finish()
     except Exception as error:  # noqa: BLE001 - the response is on its way
         report_fault("adapters.django", error)
     finally:
-        flight.request.close()
+        flight.close()
 
 
 def _follow_stream(flight: InFlight, response: StreamingHttpResponse) -> None:
@@ -214,7 +230,7 @@ def _follow_stream(flight: InFlight, response: StreamingHttpResponse) -> None:
     ending = copy_context()
     # What `HttpResponseBase.close` runs, which every server calls at the end.
     closers = response._resource_closers  # type: ignore[attr-defined]  # noqa: SLF001
-    closers.append(lambda: ending.run(flight.complete))
+    closers.append(lambda: ending.run(flight.finish))
 
 
 def _follow(
@@ -228,7 +244,7 @@ def _follow(
             return
         except BaseException as error:
             flight.error = error
-            context.run(flight.complete)
+            context.run(flight.finish)
             raise
 
         flight.sent += len(chunk)
@@ -240,7 +256,7 @@ async def _follow_async(
 ) -> AsyncIterator[bytes]:
     """Pass the body on; each piece is made inside the request's context."""
     following = aiter(chunks)
-    trace = flight.request.trace
+    trace = flight.trace
     while True:
         token = activate(record)
         trace.activate()
@@ -250,7 +266,7 @@ async def _follow_async(
             return
         except BaseException as error:
             flight.error = error
-            flight.complete()  # Django closes no response whose stream failed
+            flight.finish()  # Django closes no response whose stream failed
             raise
         finally:
             trace.deactivate()
