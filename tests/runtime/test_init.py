@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 import warnings
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -233,3 +234,48 @@ def test_what_everybody_can_scrape_holds_no_secret() -> None:
 def test_an_odd_process_starts_all_the_same(odd: str) -> None:
     """Daemons close standard output, and embedded interpreters have no arguments."""
     run_clean(f"import sys; {odd}; import svcready; svcready.init(service='orders')")
+
+
+def test_the_deep_report_shows_what_is_wrong() -> None:
+    """Who looks at the service's health finds each wrong variable there."""
+    with running(environ={"SVCREADY_LOG_LEVEL": "LOUD"}) as harness:
+        harness.runtime.ready()
+        health = harness.runtime.health
+        assert health is not None
+        report = health.report()
+
+    assert report["status"] == "warn"
+    assert "SVCREADY_LOG_LEVEL='LOUD'" in str(report["info"])
+
+
+def test_only_a_server_without_lifespan_is_flushed_after_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the server says when it stops, no request waits for a sink before."""
+    for lifespan, flushed in ((False, 1), (True, 0)):
+        with running() as harness:
+            runtime = harness.runtime
+            waits: list[float] = []
+            if lifespan:
+                runtime.starting()
+
+            runtime.begun(None)
+            runtime.drain()
+            runtime.begun(None)  # a connection that was kept alive
+            with monkeypatch.context() as patch:
+                patch.setattr(runtime, "flush", waits.append)
+                runtime.ended()
+
+            assert len(waits) == flushed
+
+
+@pytest.mark.parametrize("timeout", [0.25, "250ms", timedelta(milliseconds=250)])
+def test_shutdown_takes_any_duration(timeout: float | str | timedelta) -> None:
+    """Seconds, a text with a unit, or a timedelta; nothing else."""
+    svcready.init(service="orders")
+
+    svcready.shutdown(timeout)
+
+    assert current() is None
+    with pytest.raises(DeclarationError, match="soon"):
+        svcready.shutdown("soon")

@@ -20,9 +20,11 @@ from svcready._transport.aws import SecretResolver
 from svcready.config import load, raise_if_any
 from svcready.config._kinds import DURATION
 from svcready.config._sections import CoreSettings
+from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
 
     from svcready.config import Settings
 
@@ -96,19 +98,29 @@ def init(
     return runtime
 
 
-def shutdown(timeout: float | None = None) -> None:
+def shutdown(timeout: float | timedelta | str | None = None) -> None:
     """
     Flush what is pending, stop everything, and put back what was there before.
 
     Args:
-        timeout: Seconds that it may take; SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S if None.
+        timeout: How long it may take: seconds, timedelta or `"250ms"`;
+            SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S if None.
+
+    Raises:
+        DeclarationError: *timeout* is no duration.
     """
+    try:
+        timeout_s = None if timeout is None else DURATION.parse(timeout)
+    except (TypeError, ValueError):
+        msg = f"timeout={timeout!r} is not allowed: use {DURATION.allowed}"
+        raise DeclarationError(msg) from None
+
     with _lock:
         runtime = current()
         put_in_force(None)
 
     if runtime is not None:
-        runtime.close(timeout)
+        runtime.close(timeout_s)
 
 
 def _settle(runtime: Runtime | None, wanted: Settings, *, reconfigure: bool) -> Runtime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -80,6 +81,7 @@ class Runtime:
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
         self._ready = False
+        self._lifespan = False
         self._closed = False
         self._port: _Closable | None = None
         self._asked_port = False
@@ -103,6 +105,10 @@ class Runtime:
                 pillar.start()
 
         self._disconnect = _wiring.connect(self)
+        if self.health is not None:
+            tell = partial(_summary.configuration, self)
+            self.health.add_info("configuration", tell)
+
         _background.schedule(self, self._worker)
         _exit.watch(self)
 
@@ -145,6 +151,7 @@ class Runtime:
 
     def starting(self) -> None:
         """Take note that the application starts, maybe again after it had stopped."""
+        self._lifespan = True
         self._flush_left_s = self.settings.lifecycle.flush_timeout_s
         if self.draining:
             self.draining = self._ready = False
@@ -216,9 +223,10 @@ class Runtime:
         Flush after a request that ended while the service drains.
 
         A server without a lifespan may end the process by a signal that skips atexit,
-        so each request can be the last.
+        so each request can be the last. One with a lifespan says when it stops, and
+        until then its event loop must not wait for a sink.
         """
-        if self._flush_left_s > 0.0:
+        if not self._lifespan and self._flush_left_s > 0.0:
             with _stopping:
                 self._flush_at_end(_LAST_MILE_S)
 
@@ -324,7 +332,7 @@ class Runtime:
         self._disconnect()
 
     def _after_fork(self) -> None:
-        self._ready = False
+        self._ready = self._lifespan = False
         self.draining = False
         if self._port is not None:
             self._port.forget()

@@ -1,4 +1,4 @@
-"""What adapters tell of a server's life."""
+"""What an adapter tells of serving: when it begins, is ready, and ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ class Serving(Protocol):
     """True once the process was told to end."""
 
     def starting(self) -> None:
-        """Take note that the application starts, maybe again after it had stopped."""
+        """
+        Take note that the application's lifespan begins, maybe again after an end.
+
+        Where there is one, it also says when the server stops.
+        """
         ...
 
     def begun(self, loop: AbstractEventLoop | None) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from svcready._runtime._runtime import Runtime
 
-__all__ = ["announce", "collect"]
+__all__ = ["announce", "collect", "configuration"]
 
 _PILLARS = ("logging", "metrics", "tracing", "health", "resilience")
 
@@ -52,6 +52,15 @@ def collect(runtime: Runtime) -> dict[str, object]:
         facts["problems"] = Cleared(problems)
 
     return facts
+
+
+def configuration(runtime: Runtime) -> dict[str, object]:
+    """Return what the deep health report says of the configuration."""
+    problems = runtime.problems()
+    if not problems:
+        return {"status": "pass"}
+
+    return {"status": "warn", "problems": Cleared(problems)}
 
 
 def announce(runtime: Runtime) -> None:

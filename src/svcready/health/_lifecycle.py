@@ -35,7 +35,6 @@ class Lifecycle:
         """Wall time of the last transition."""
         self._clock = clock
         self._on_change = on_change
-        self._rank = 0
         # Re-entrant: the handler of SIGTERM drains on the thread that it interrupted.
         self._lock = threading.RLock()
 
