@@ -1,0 +1,33 @@
+"""The API page has every name that the face and the small packages promise."""
+
+from __future__ import annotations
+
+import re
+from types import ModuleType
+
+import pytest
+
+import svcready
+from svcready import errors, testing
+from tests.architecture.house import ROOT
+
+PAGE = (ROOT / "docs" / "api.md").read_text()
+
+
+def named(module: str) -> set[str]:
+    """Return the names that the page lists of a module."""
+    blocks = re.findall(rf"```{{api}} {re.escape(module)}\n(.*?)```", PAGE, re.DOTALL)
+    return {word.partition(":")[0] for block in blocks for word in block.split()}
+
+
+@pytest.mark.parametrize(
+    "module", [svcready, errors, testing], ids=lambda m: m.__name__
+)
+def test_every_public_name_is_on_the_page(module: ModuleType) -> None:
+    """A name that is added to a face cannot be forgotten in the reference."""
+    names = {
+        name
+        for name in module.__all__
+        if not isinstance(getattr(module, name), ModuleType)
+    }
+    assert names == named(module.__name__)
