@@ -31,13 +31,13 @@ def problems_of(text: str | bytes) -> list[tuple[str, str, str]]:
 def test_the_environments_table_lies_over_the_default() -> None:
     """Each environment gets its own values and the shared ones beneath."""
     text = (
-        "[default.http]\ntrusted_hops = 1\nroute_limit = 300\n"
+        "[default.http]\ntrusted_hops = 1\naccess_log = false\n"
         "[staging.http]\ntrusted_hops = 2\n[production.http]\ntrusted_hops = 3\n"
     )
     staging, production = of(text, "staging"), of(text)
 
     assert staging.problems == production.problems == ()
-    assert (staging.http.trusted_hops, staging.http.route_limit) == (2, 300)
+    assert (staging.http.trusted_hops, staging.http.access_log) == (2, False)
     assert production.http.trusted_hops == 3
 
 

@@ -78,9 +78,9 @@ def test_the_environment_pins() -> None:
 
 def test_a_broken_edit_changes_nothing() -> None:
     """A wrong value or an unreadable file leaves a running service as it is."""
-    file = File("[default.http]\naccess_log = false\nroute_limit = 300")
+    file = File("[default.http]\naccess_log = false\ntrusted_hops = 3")
     before = started_with(file)
-    file.text = '[default.http]\naccess_log = "perhaps"\nroute_limit = 300'
+    file.text = '[default.http]\naccess_log = "perhaps"\ntrusted_hops = 3'
     wrong = reload(before)
     file.text = "[default.http"
     torn = reload(wrong)

@@ -88,12 +88,20 @@ def init(
         raise_if_any(wanted.problems)
 
     with _lock:
-        runtime = _settle(current(), wanted, reconfigure=reconfigure)
+        runtime, differing = _settle(current(), wanted, reconfigure=reconfigure)
         if app is not None:
             runtime.attach(app)
         elif not (runtime.frameworks or has_wrappers() or _django_is_loading()):
             runtime.wake()
             runtime.ready()
+
+    if differing:  # said with no lock held: an application may hook warnings
+        warnings.warn(
+            "svcready.init() was called before with another configuration, which "
+            f"stays in force; differing: {', '.join(differing)} (pass "
+            "reconfigure=True to replace it)",
+            stacklevel=2,
+        )
 
     return runtime
 
@@ -123,25 +131,21 @@ def shutdown(timeout: float | timedelta | str | None = None) -> None:
         runtime.close(timeout_s)
 
 
-def _settle(runtime: Runtime | None, wanted: Settings, *, reconfigure: bool) -> Runtime:
-    """Return the runtime to go on with: the one there is, or a new one."""
+def _settle(
+    runtime: Runtime | None, wanted: Settings, *, reconfigure: bool
+) -> tuple[Runtime, tuple[str, ...]]:
+    """Return the runtime to go on with, and the keys in which it is not as wanted."""
     if runtime is None:
-        return _replace(None, wanted)
+        return _replace(None, wanted), ()
 
     differing = wanted.changed_from(runtime.settings)
     if not differing or is_pinned():
-        return runtime
+        return runtime, ()
 
     if reconfigure:
-        return _replace(runtime, wanted)
+        return _replace(runtime, wanted), ()
 
-    warnings.warn(
-        "svcready.init() was called before with another configuration, which stays in "
-        f"force; differing: {', '.join(differing)} (pass reconfigure=True to replace "
-        "it)",
-        stacklevel=3,
-    )
-    return runtime
+    return runtime, differing
 
 
 def _django_is_loading() -> bool:

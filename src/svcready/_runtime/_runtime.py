@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from svcready import _wiring
 from svcready._core import fork
@@ -15,14 +15,16 @@ from svcready._core.worker import Worker
 from svcready._runtime import _background, _build, _exit, _summary
 from svcready._runtime._adapters import find_adapter
 from svcready._runtime._cells import renew_plans
+from svcready._runtime._ops_port import open_port
 from svcready.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
+    from svcready._runtime._ops_port import Port
     from svcready.config import Settings
 
 __all__ = ["Runtime"]
@@ -30,18 +32,6 @@ __all__ = ["Runtime"]
 _LAST_LINE_S = 0.1
 _LAST_MILE_S = 0.25
 _stopping = guard("runtime.stop")
-
-
-class _Closable(Protocol):
-    """A port of our own."""
-
-    def close(self) -> None:
-        """Listen no more."""
-        ...
-
-    def forget(self) -> None:
-        """Let go of it in a forked child."""
-        ...
 
 
 class Runtime:
@@ -62,6 +52,8 @@ class Runtime:
         write: Callable[[bytes], None] | None = None,
     ) -> None:
         self._noted: list[str] = []
+        self.notices: tuple[str, ...] = ()
+        """What is as it is meant to be, but worth knowing."""
         self.settings = settings
         self.clock = clock
         self.write = write
@@ -78,12 +70,14 @@ class Runtime:
         """The frameworks whose applications are attached."""
         self.public: frozenset[str] = frozenset()
         """The operator's paths that anybody may ask, as an adapter serves them."""
+        self.speaks: bool | None = None
+        """Whether this process says for its group what is on; None: not yet asked."""
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
         self._ready = False
         self._lifespan = False
         self._closed = False
-        self._port: _Closable | None = None
+        self._port: Port | None = None
         self._asked_port = False
         self._flush_left_s = settings.lifecycle.flush_timeout_s
         fork.reset_in_child(self._after_fork)
@@ -125,7 +119,9 @@ class Runtime:
         """
         adapter, framework = find_adapter(app)
         if self.settings.core.enabled and self.settings.http.enabled:
-            import_module(adapter).attach(app)
+            if import_module(adapter).attach(app):
+                self._ready = False  # what is on is said again, with what serves
+
             self.frameworks.append(framework)
 
     def wake(self) -> None:
@@ -137,17 +133,7 @@ class Runtime:
 
             if self.settings.admin.port and not self._asked_port:
                 self._asked_port = True
-                self._open_port()
-
-    def _open_port(self) -> None:
-        try:
-            # By name, because the surface lies above the runtime, as adapters do.
-            self._port = import_module("svcready.admin").open_port(self)
-        except OSError as error:
-            self.note(
-                f"port {self.settings.admin.port} for operators cannot be had: "
-                f"{error.strerror or error}; another worker may serve it"
-            )
+                self._port = open_port(self)
 
     def starting(self) -> None:
         """Take note that the application starts, maybe again after it had stopped."""
@@ -181,14 +167,24 @@ class Runtime:
             return
 
         self._ready = True
-        if self.health is not None:
+        problems = self.problems() if self.settings.core.strict else ()
+        if self.health is not None and not problems:
             self.health.lifecycle.ready()
 
         with guard("runtime.summary"):
             _summary.announce(self)
 
-        if self.settings.core.strict and (problems := self.problems()):
+        if problems:
             raise ConfigurationError(problems)
+
+    def keep_out(self, paths: Iterable[str]) -> None:
+        """Take note that the application defines *paths* itself, and keeps them."""
+        for path in paths:
+            self.public -= {path}
+            self.notice(
+                f"{path} is the application's own route, so svcready does not answer "
+                "it; SVCREADY_HTTP_PATH_PREFIX moves svcready's paths"
+            )
 
     def identify(self, identity: Identity) -> None:
         """Put what is known by now of the service's identity on all signals."""
@@ -258,6 +254,10 @@ class Runtime:
     def note(self, problem: str) -> None:
         """Add a problem that a pillar found with its values."""
         self._noted = list(dict.fromkeys((*self._noted, problem)))
+
+    def notice(self, notice: str) -> None:
+        """Add what is worth knowing, and no problem."""
+        self.notices = tuple(dict.fromkeys((*self.notices, notice)))
 
     def redact_query(self, query: str) -> str:
         """Return a query string with its secrets replaced by markers."""
@@ -332,8 +332,8 @@ class Runtime:
         self._disconnect()
 
     def _after_fork(self) -> None:
-        self._ready = self._lifespan = False
-        self.draining = False
+        self._ready = self._lifespan = self.draining = False
+        self.speaks = None
         if self._port is not None:
             self._port.forget()
 

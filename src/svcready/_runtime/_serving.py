@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Iterable
 
 __all__ = ["Serving"]
 
@@ -28,8 +29,17 @@ class Serving(Protocol):
         """Take note that a server runs, and on which event loop."""
         ...
 
+    def keep_out(self, paths: Iterable[str]) -> None:
+        """Take note that the application defines *paths* itself, and keeps them."""
+        ...
+
     def ready(self) -> None:
-        """Take note that requests can come."""
+        """
+        Take note that requests can come.
+
+        Raises:
+            ConfigurationError: Strict mode is on, and something is wrong.
+        """
         ...
 
     def ended(self) -> None:

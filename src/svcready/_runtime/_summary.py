@@ -47,6 +47,9 @@ def collect(runtime: Runtime) -> dict[str, object]:
     if runtime.frameworks and settings.http.enabled:
         facts["public"] = sorted(runtime.public)
 
+    if runtime.notices:
+        facts["notices"] = Cleared(runtime.notices)
+
     problems = runtime.problems()
     if problems:
         facts["problems"] = Cleared(problems)
@@ -70,8 +73,11 @@ def announce(runtime: Runtime) -> None:
     if logs is None:
         return
 
-    run_dir = find_run_dir(runtime.settings.core.run_dir, os.environ)
-    if not is_first_of_group(run_dir):
+    if runtime.speaks is None:
+        run_dir = find_run_dir(runtime.settings.core.run_dir, os.environ)
+        runtime.speaks = is_first_of_group(run_dir)
+
+    if not runtime.speaks:
         return
 
     facts = collect(runtime)
@@ -130,6 +136,9 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
     parts.append(_where_traces_go(tracing))
     yield f"  sends to   {'; '.join(parts)}"
     yield f"  sampling   {tracing.get('sampling', '')}"
+    for notice in runtime.notices:
+        yield f"  {notice}"
+
     for problem in problems:
         yield f"  ! {problem}"
 

@@ -87,7 +87,8 @@ def _is_usable(path: Path) -> bool:
 def _is_supervised() -> bool:
     multiprocessing = sys.modules.get("multiprocessing.process")
     spawned = multiprocessing is not None and multiprocessing.parent_process()
-    return bool(spawned) or "gunicorn.arbiter" in sys.modules
+    under_gunicorn = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
+    return bool(spawned) or under_gunicorn
 
 
 def _start_of(pid: int) -> str:

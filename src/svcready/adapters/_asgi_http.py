@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["HttpExchange"]
 
 _FAILED = 500
-_LEFT = "ClientDisconnect"
+_LEFT = ("starlette.requests", "ClientDisconnect")
+"""What Starlette raises when the client has gone."""
 
 
 class HttpExchange(Request):
@@ -110,7 +111,7 @@ class HttpExchange(Request):
         if not isinstance(error, Exception):
             self._left = True
             self.finish(error)
-        elif type(error).__name__ == _LEFT:  # Starlette's word for a client gone
+        elif (type(error).__module__, type(error).__name__) == _LEFT:
             self._left = True
             self.finish(None)
         elif self.completed:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard
 from svcready.admin import build_surface
+from svcready.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -155,6 +157,16 @@ class RequestPlan:
 
         return level
 
+    def make_ready(self, is_own_path: Callable[[str], bool]) -> None:
+        """
+        Say that requests can come, once the application's routes are known.
+
+        Raises:
+            ConfigurationError: Strict mode is on, and something is wrong.
+        """
+        self.serving.keep_out(filter(is_own_path, self.ops.routes))
+        self.serving.ready()
+
     def client_of(self, peer: str | None, forwarded: str | None) -> str | None:
         """
         Return the client's address.
@@ -168,7 +180,8 @@ class RequestPlan:
             return peer
 
         seen = [part.strip() for part in forwarded.split(",")]
-        return seen[-self._hops] if len(seen) >= self._hops else seen[0]
+        # Fewer than our proxies write: it came past one of them, and may be made up.
+        return seen[-self._hops] if len(seen) >= self._hops else peer
 
     def length_of(self, text: str) -> int | None:
         """Return the number in a Content-Length; None if it is none."""
@@ -177,7 +190,9 @@ class RequestPlan:
 
 
 def take_plan(
-    cell: PlanCell[RequestPlan], loop: AbstractEventLoop | None
+    cell: PlanCell[RequestPlan],
+    loop: AbstractEventLoop | None,
+    is_own_path: Callable[[str], bool],
 ) -> RequestPlan | None:
     """
     Return the plan for a process's first request, which shows that serving began.
@@ -185,12 +200,13 @@ def take_plan(
     Args:
         cell: The wrapper's.
         loop: The application's event loop, if the request came on one.
+        is_own_path: Tells whether the application itself defines a path.
     """
     plan = cell.take()
     if plan is not None:
-        with _beginning:
+        with _beginning, suppress(ConfigurationError):  # readiness fails and says why
             plan.serving.begun(loop)
-            plan.serving.ready()
+            plan.make_ready(is_own_path)
 
     return plan
 

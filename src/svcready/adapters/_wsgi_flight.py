@@ -127,15 +127,21 @@ class Exchange(InFlight):
 
 
 class Body:
-    """The response's body; the request ends when the server closes it."""
+    """
+    The response's body; the request ends with its last piece or when it is closed.
 
-    __slots__ = ("_chunks", "_flight", "_next", "_open")
+    Servers close every body. A test client may not, and would leave its thread in the
+    request's context.
+    """
+
+    __slots__ = ("_chunks", "_ended", "_flight", "_next", "_open")
 
     def __init__(self, chunks: Iterable[bytes], flight: InFlight) -> None:
         self._chunks = chunks
         self._next = iter(chunks).__next__
         self._flight = flight
         self._open = True
+        self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -144,6 +150,7 @@ class Body:
         try:
             chunk = self._next()
         except StopIteration:
+            self._end(None)
             raise
         except BaseException as error:
             self._flight.error = error
@@ -158,13 +165,19 @@ class Body:
             return
 
         self._open = False
-        error: BaseException | None = self._flight.error
         try:
             close = getattr(self._chunks, "close", None)
             if close is not None:
                 close()
         except BaseException as failure:
-            error = failure
+            self._end(failure)
             raise
-        finally:
+
+        self._end(self._flight.error)
+
+    def _end(self, error: BaseException | None) -> None:
+        if not self._ended:
+            self._ended = True
             self._flight.end(error)
+        elif isinstance(error, Exception):
+            self._flight.plan.log_error(error)

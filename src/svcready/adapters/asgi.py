@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from svcready.adapters._asgi_messages import ASGIApp, Message, Receive, Scope, Send
     from svcready.adapters._plan import RequestPlan
+    from svcready.admin import OpsResponse
 
 __all__ = ["ASGIWrapper", "wrap"]
 
@@ -76,7 +79,7 @@ class ASGIWrapper:
 
         plan = self._cell.plan
         if plan is None:  # the first request; a lifespan may not have come before
-            plan = take_plan(self._cell, asyncio.get_running_loop())
+            plan = take_plan(self._cell, asyncio.get_running_loop(), self._is_own_path)
 
         if plan is None or _MARK in scope or kind not in ("http", "websocket"):
             await self._app(scope, receive, send)
@@ -137,7 +140,7 @@ class ASGIWrapper:
         async def send_through(message: Message) -> None:
             kind = str(message["type"])
             if kind == "lifespan.startup.complete":
-                plan.serving.ready()
+                plan.make_ready(self._is_own_path)
             elif kind.startswith("lifespan.shutdown."):
                 # No request is left, and the server may end the process by a signal
                 # that skips atexit: this is the last sure moment to flush.
@@ -174,7 +177,7 @@ async def _answer_operator(
         method, path, query.decode("latin-1"), header_reader(scope), peer_of(scope)
     )
     if path in plan.ops.slow:
-        response = await asyncio.to_thread(plan.ops.answer, request)
+        response = await _on_own_thread(plan.ops.answer, request)
     else:
         response = plan.ops.answer(request)
 
@@ -185,3 +188,23 @@ async def _answer_operator(
     )
     body = b"" if method == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body})
+
+
+async def _on_own_thread(
+    answer: Callable[[OpsRequest], OpsResponse], request: OpsRequest
+) -> OpsResponse:
+    """Answer off the event loop, and off its executor, which handlers may fill."""
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[OpsResponse] = loop.create_future()
+
+    def settle(response: OpsResponse) -> None:
+        if not answered.done():  # the client may be gone
+            answered.set_result(response)
+
+    def run() -> None:
+        response = answer(request)
+        with suppress(RuntimeError):  # the loop may be closed
+            loop.call_soon_threadsafe(settle, response)
+
+    threading.Thread(target=run, name="svcready-scrape", daemon=True).start()
+    return await answered

@@ -64,7 +64,7 @@ class WSGIWrapper:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Serve one request."""
-        plan = self._cell.plan or take_plan(self._cell, None)
+        plan = self._cell.plan or take_plan(self._cell, None, self._is_own_path)
         if plan is None or REQUEST in environ:
             return self._app(environ, start_response)
 

@@ -78,8 +78,8 @@ class OtlpExporter:
         if now >= self._speaks_at_s:
             self._speaks_at_s = now + _QUIET_S
             _log.warning(
-                "%d spans did not reach %s: %s (%s)",
-                self._unsaid,
+                "%s did not reach %s: %s (%s)",
+                "1 span" if self._unsaid == 1 else f"{self._unsaid} spans",
                 self._target,
                 delivery.reason,
                 delivery.detail,

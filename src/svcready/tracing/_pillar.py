@@ -221,7 +221,7 @@ class TracePillar:
             "xray_daemon": "off: no address set"
             if daemon is None
             else f"off: {daemon} is set, but this version exports over OTLP only",
-            "sampling": str(self._rule),
+            "sampling": _sampling_text(self._rule),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
             "view": f"the last {self._settings.view_spans} spans"
@@ -335,3 +335,8 @@ class TracePillar:
         from svcready.tracing._sdk import resource_of
 
         return resource_of({**self._resource_attributes, **self._identity.resource()})
+
+
+def _sampling_text(rule: Rule) -> str:
+    """Say what is sampled; no process knows of its siblings' reservoirs."""
+    return f"{rule} in each process" if "/s" in str(rule) else str(rule)

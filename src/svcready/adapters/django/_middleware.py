@@ -66,7 +66,7 @@ class Middleware:
         if self._async:
             return self._serve_async(request)
 
-        plan = self._cell.plan or take_plan(self._cell, None)
+        plan = self._cell.plan or take_plan(self._cell, None, self._is_own_path)
         if plan is None or hasattr(request, _FLIGHT):
             return self._get_response(request)
 
@@ -89,7 +89,7 @@ class Middleware:
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         plan = self._cell.plan
         if plan is None:
-            plan = take_plan(self._cell, asyncio.get_running_loop())
+            plan = take_plan(self._cell, asyncio.get_running_loop(), self._is_own_path)
 
         if plan is None or hasattr(request, _FLIGHT):
             return await self._next(request)

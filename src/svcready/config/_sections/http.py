@@ -43,8 +43,3 @@ class HttpSettings:
         integer(0, 32),
         "How many proxies in front are ours, to find the caller's address",
     )
-    route_limit: int = setting(
-        200,
-        integer(1, 100_000),
-        "How many distinct routes are told apart; the rest is `__other__`",
-    )

@@ -1,0 +1,149 @@
+"""Being ready: what is judged then, what is said, and when it is said again."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+from flask import Flask
+
+import svcready
+from svcready.testing import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask.testing import FlaskClient
+
+
+@pytest.fixture
+def app() -> Flask:
+    """Make an application with a metrics page of its own."""
+    app = Flask("own")
+
+    @app.get("/metrics")
+    def metrics() -> str:
+        return "its own"
+
+    @app.get("/orders")
+    def orders() -> Iterator[bytes]:
+        yield b"1"
+
+    return app
+
+
+def client(app: Flask) -> FlaskClient:
+    """Return a client whose requests have passed the wrapper once."""
+    asking = app.test_client()
+    asking.get("/orders", buffered=True)
+    return asking
+
+
+def test_strict_mode_keeps_a_service_without_lifespan_out_of_rotation(
+    app: Flask,
+) -> None:
+    """What is judged at the first request fails readiness, not the request."""
+    environ = {
+        "SVCREADY_CORE_STRICT": "true",
+        "SVCREADY_CHECK__NOBODY__TIMEOUT_S": "1",
+    }
+    with running(environ=environ) as harness:
+        harness.runtime.attach(app)
+        asking = client(app)
+
+        assert asking.get("/orders", buffered=True).status_code == 200
+        assert asking.get("/health/readiness", buffered=True).status_code == 503
+        (line,) = [x for x in harness.lines if x.get("event") == "svcready.started"]
+
+    assert "SVCREADY_CHECK__NOBODY__TIMEOUT_S" in str(line["context"])
+
+
+def test_a_path_of_the_applications_own_stays_its_own_and_is_told(app: Flask) -> None:
+    """An application's /metrics is answered by it, and the start line says so."""
+    with running() as harness:
+        harness.runtime.attach(app)
+        answer = client(app).get("/metrics", buffered=True)
+        (notice,) = harness.runtime.notices
+        (line,) = [x for x in harness.lines if x.get("event") == "svcready.started"]
+
+    assert answer.text == "its own"
+    assert notice.startswith("/metrics is the application's own route")
+    assert notice in str(line["context"])
+    assert "/metrics" not in harness.runtime.public
+    assert harness.runtime.problems() == ()
+
+
+def test_what_serves_is_said_although_init_came_first() -> None:
+    """init() at import and init(app=...) in a factory: the last line names both."""
+    with running() as harness:
+        harness.runtime.ready()
+        harness.runtime.attach(FastAPI())
+        harness.runtime.ready()
+        lines = [x for x in harness.lines if x.get("event") == "svcready.started"]
+
+    frameworks = [line["context"]["frameworks"] for line in lines]  # type: ignore[index]
+    assert frameworks == [[], ["FastAPI"]]
+
+
+def test_a_body_that_is_read_to_its_end_is_recorded_without_a_close(app: Flask) -> None:
+    """Werkzeug's test client closes no response: the request counts all the same."""
+    with running() as harness:
+        harness.runtime.attach(app)
+        before = harness.sample("http_server_active_requests") or 0
+        answer = app.test_client().get("/orders")
+
+        assert answer.data == b"1"
+        assert len(harness.access_lines) == 1
+        assert harness.sample("http_server_active_requests") == before
+
+
+def test_a_port_in_use_is_a_notice_not_a_problem() -> None:
+    """Of several workers one has the operators' port; the others just say so."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environ = {
+            "SVCREADY_ADMIN_PORT": str(taken.getsockname()[1]),
+            "SVCREADY_ADMIN_HOST": "127.0.0.1",
+        }
+        with running(environ=environ) as harness:
+            harness.runtime.wake()
+
+            assert harness.runtime.problems() == ()
+            assert "is in use" in harness.runtime.notices[0]
+
+
+def test_a_scrape_needs_no_thread_of_the_loops_executor() -> None:
+    """/metrics answers while handlers occupy every thread of the executor."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Event
+
+    over = Event()
+    statuses: list[object] = []
+
+    async def application(scope: object, receive: object, send: object) -> None: ...
+
+    async def scrape() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, over.wait)
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request"}
+
+        async def send(message: dict[str, object]) -> None:
+            statuses.append(message.get("status"))
+
+        scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": []}
+        wrapped = svcready.wrap(application)
+        try:
+            await asyncio.wait_for(wrapped(scope, receive, send), 10)
+        finally:
+            over.set()
+            await busy
+
+    with running():
+        asyncio.run(scrape())
+
+    assert statuses[0] == 200
