@@ -1,26 +1,28 @@
-"""How the process's end is noticed, and whose handlers are left alone."""
+"""SIGTERM: what runs before the handler that was there, which may end the process."""
 
 from __future__ import annotations
 
 import signal
 from typing import TYPE_CHECKING
 
+from svcready._runtime._exit import _TermHandler
 from svcready.testing import running
 
 if TYPE_CHECKING:
     import pytest
 
 
-def test_a_handler_that_python_cannot_call_stays(
+def test_what_is_pending_is_flushed_before_the_handler_before_acts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An embedding server's own handler of SIGTERM could not be chained."""
-    replaced: list[int] = []
+    """A handler of another library may end the process: nothing is lost to it."""
+    order: list[str] = []
+    with running() as harness:
+        runtime = harness.runtime
+        monkeypatch.setattr(runtime, "flush", lambda _: order.append("flushed"))
+        handler = _TermHandler(lambda *_: order.append("theirs"))
 
-    def note(number: int, _: object) -> None:
-        replaced.append(number)
+        handler(signal.SIGTERM, None)
 
-    monkeypatch.setattr(signal, "getsignal", lambda _: None)
-    monkeypatch.setattr(signal, "signal", note)
-    with running():
-        assert replaced == []
+    assert order == ["flushed", "theirs"]
+    assert runtime.draining

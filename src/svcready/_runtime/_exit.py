@@ -35,6 +35,9 @@ class _TermHandler:
         with _guarded:
             for runtime in tuple(_watched):
                 runtime.drain()
+                # The handler before may be the one that ends the process (a tool's
+                # that was loaded first), and says so to nobody.
+                runtime.ended()
 
         if callable(self._before):
             self._before(number, frame)
