@@ -266,7 +266,10 @@ def test_the_default_registry_of_the_application_is_included(make_pillar: Make) 
 def test_a_collector_that_fails_spoils_only_itself(
     make_pillar: Make, faults: Faults
 ) -> None:
-    """The page goes on without what raised."""
+    """
+    The page goes on with what it gave before it raised, and with every collector
+    after it.
+    """
 
     class Broken:
         def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -276,12 +279,52 @@ def test_a_collector_that_fails_spoils_only_itself(
     pillar = make_pillar()
     registry = CollectorRegistry()
     registry.register(Broken())
+    TheirGauge("after", "help", registry=registry).set(2)
     pillar.include(registry)
     counter("orders", "help").inc()
 
     found = parse(pillar)
-    assert {"before", "orders"} <= found.keys()
-    assert str(faults.claim("metrics.prometheus_client")) == "no metrics"
+    assert {"before", "after", "orders"} <= found.keys()
+    assert str(faults.claim("metrics.application")) == "no metrics"
+
+
+def test_a_registrys_own_way_of_collecting_is_kept(
+    make_pillar: Make, faults: Faults
+) -> None:
+    """What overrides `collect` is asked by it, and what only has `collect` too."""
+
+    class Chosen(CollectorRegistry):
+        def collect(self) -> Iterator[Metric]:
+            return (m for m in super().collect() if m.name != "hidden")
+
+    class Bare:
+        def collect(self) -> Iterator[Metric]:
+            yield GaugeMetricFamily("bare", "help", value=1)
+            raise RuntimeError("no metrics")
+
+    registry = Chosen()
+    TheirGauge("hidden", "help", registry=registry).set(1)
+    TheirGauge("shown", "help", registry=registry).set(1)
+    pillar = make_pillar()
+    pillar.include(registry)
+    pillar.include(Bare())
+
+    found = parse(pillar)
+    assert {"shown", "bare"} <= found.keys()
+    assert "hidden" not in found
+    assert str(faults.claim("metrics.application")) == "no metrics"
+
+
+def test_the_target_that_a_registry_was_given_is_shown(make_pillar: Make) -> None:
+    """As its library shows it, though it is no collector; it wins over ours."""
+    registry = CollectorRegistry(target_info={"team": "shop"})
+    TheirGauge("load", "help", registry=registry).set(1)
+    pillar = make_pillar()
+    pillar.include(registry)
+
+    body = pillar.prometheus.render("", None).body
+    assert body.startswith(exposition.generate_latest(registry))
+    assert body.count(b"\ntarget_info{") == 1
 
 
 def test_a_family_that_cannot_be_written_is_left_out(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.logging._errors import is_claimed
-from svcready.logging._records import FIELDS
+from svcready.logging._records import FIELDS, SAID
 from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["LineHandler", "extras_of", "render_record"]
 _NO_FIELDS: Mapping[str, object] = {}
 _STANDARD = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
 _COUNT = len(_STANDARD)
-_OF_OTHERS = {"message", "asctime", "color_message", FIELDS}
+_OF_OTHERS = {"message", "asctime", "color_message", FIELDS, SAID}
 _OF_OTHERS |= {
     f"otel{it}" for it in ("TraceID", "SpanID", "TraceSampled", "ServiceName")
 }

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["ACCESS_LOGGER", "FIELDS", "hand_over", "write_error", "write_event"]
+__all__ = [
+    "ACCESS_LOGGER",
+    "FIELDS",
+    "SAID",
+    "hand_over",
+    "write_error",
+    "write_event",
+]
 
 ACCESS_LOGGER = "svcready.access"
 
@@ -17,6 +24,9 @@ FIELDS = "_svcready_fields"
 The attribute of a record that holds the keyword fields of our own logger, or the
 request of an access line.
 """
+
+SAID = "_svcready_said"
+"""The attribute of a record whose line is written, though more may ask for it."""
 
 
 def hand_over(

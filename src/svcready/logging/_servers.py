@@ -6,6 +6,9 @@ import logging
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready._core.guard import report_fault
+from svcready.logging._records import SAID
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -44,6 +47,10 @@ class ServerLoggers:
     Celery's default handlers), and, with a word to the operator, the plain
     `StreamHandler` of `basicConfig` and of most projects' `LOGGING`, which would say
     everything twice. All others stay and are told about.
+
+    What such a `StreamHandler` alone printed, because its logger's records do not reach
+    the root, is still printed: through a stand-in with its level and filters, or, if it
+    has none of them and nobody else would listen, by letting the records propagate.
 
     Args:
         ours: The root handler.
@@ -98,9 +105,9 @@ class ServerLoggers:
             logger = logging.getLogger(None if name == "root" else name)
             logger.propagate = before.propagate
             logger.disabled = before.disabled
-            logger.handlers[:0] = [
-                handler for handler in before.taken if handler not in logger.handlers
-            ]
+            stay = [it for it in logger.handlers if not isinstance(it, _StandIn)]
+            taken = [handler for handler in before.taken if handler not in stay]
+            logger.handlers[:] = taken + stay
 
         for logger, kept in self._filtered:
             logger.removeFilter(kept)
@@ -161,11 +168,28 @@ class ServerLoggers:
             if type(handler) is logging.StreamHandler and _prints(handler):
                 self._remember(logger).taken.append(handler)
                 logger.removeHandler(handler)
-                logger.propagate = True
+                if not _reaches_root(logger):
+                    self._stand_in(logger, handler)
+
                 yield (
                     f"StreamHandler on logger {logger.name!r} prints what is printed "
                     "here, so it is set aside"
                 )
+
+    def _stand_in(self, logger: logging.Logger, handler: logging.Handler) -> None:
+        """Print what *handler* alone printed, and nothing that it did not."""
+        if not (handler.level or handler.filters or logger.handlers):
+            logger.propagate = True  # leaves `get_logger` its short way to our handler
+            if self._alone_above(logger):
+                return
+
+            logger.propagate = False
+
+        logger.addHandler(_StandIn(handler, self._ours))
+
+    def _alone_above(self, logger: logging.Logger) -> bool:
+        handlers = [handler for node in _chain(logger) for handler in node.handlers]
+        return _reaches_root(logger) and handlers == [self._ours]
 
     def _remember(self, logger: logging.Logger) -> _Before:
         now = _Before(logger.propagate, logger.disabled, [])
@@ -187,7 +211,7 @@ class ServerLoggers:
         kind = type(handler)
         return not (
             handler is self._ours
-            or isinstance(handler, logging.NullHandler)
+            or isinstance(handler, logging.NullHandler | _StandIn)
             or (kind.__module__, kind.__name__) in _KNOWN_AND_QUIET
         )
 
@@ -206,6 +230,44 @@ class _Guard(logging.Filter):
             self._servers.adopt(self._logger)
 
         return True
+
+
+class _StandIn(logging.Handler):
+    """
+    Hands to our handler what a handler in whose place it stands would have printed.
+
+    Args:
+        theirs: Whose level and filters count, as they are when a record comes.
+        ours: The root handler.
+    """
+
+    def __init__(self, theirs: logging.Handler, ours: logging.Handler) -> None:
+        super().__init__()
+        self._theirs = theirs
+        self._ours = ours
+
+    def createLock(self) -> None:  # noqa: N802 - stdlib's name
+        """Have no lock: our handler needs none."""
+        self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Pass *record* on, once, however many stand-ins it meets."""
+        theirs, ours = self._theirs, self._ours
+        if record.levelno < max(theirs.level, ours.level) or hasattr(record, SAID):
+            return False
+
+        try:
+            passed: object = theirs.filter(record)
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault("logging", error)
+            passed = True
+
+        if not passed:
+            return False
+
+        setattr(record, SAID, True)
+        shown = passed if isinstance(passed, logging.LogRecord) else record
+        return bool(ours.handle(shown))
 
 
 class _WerkzeugRequests(logging.Filter):
@@ -242,6 +304,18 @@ def _loggers() -> Iterator[logging.Logger]:
     for logger in tuple(logging.Logger.manager.loggerDict.values()):
         if isinstance(logger, logging.Logger):
             yield logger
+
+
+def _chain(logger: logging.Logger) -> Iterator[logging.Logger]:
+    """Yield the loggers whose handlers get the records of *logger*."""
+    node: logging.Logger | None = logger
+    while node is not None:
+        yield node
+        node = node.parent if node.propagate else None
+
+
+def _reaches_root(logger: logging.Logger) -> bool:
+    return any(node.parent is None for node in _chain(logger))
 
 
 def _prints(handler: logging.Handler) -> bool:

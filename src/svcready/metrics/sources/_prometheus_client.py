@@ -9,7 +9,7 @@ from svcready._core.guard import report_fault
 from svcready.metrics._model import Exemplar, Family, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import prometheus_client.metrics_core
     import prometheus_client.samples
@@ -36,22 +36,56 @@ def registry_families(registry: Collects) -> Iterator[Family]:
     """
     Read all families of *registry*, sample by sample as it gives them.
 
-    A collector that fails ends the reading; what came before it is kept.
+    A collector that fails ends its own families, not those of the collectors after it.
     """
-    try:
-        for metric in registry.collect():
-            yield Family(
-                metric.name,
-                metric.name,
-                metric.type,
-                metric.documentation,
-                metric.unit,
-                (),
-                tuple([_sample(sample) for sample in metric.samples]),
-                "prometheus_client",
-            )
-    except Exception as error:  # noqa: BLE001 - an application's collector
-        report_fault("metrics.prometheus_client", error)
+    for collector in _collectors(registry):
+        try:
+            for metric in collector.collect():
+                yield Family(
+                    metric.name,
+                    metric.name,
+                    metric.type,
+                    metric.documentation,
+                    metric.unit,
+                    (),
+                    tuple([_sample(sample) for sample in metric.samples]),
+                    "prometheus_client",
+                )
+        except Exception as error:  # noqa: BLE001 - an application's collector
+            report_fault("metrics.application", error)
+
+
+def _collectors(registry: Collects) -> Iterable[Collects]:
+    """Return what *registry* reads, in its order; itself if it won't say."""
+    from prometheus_client.registry import CollectorRegistry
+
+    # Its own `collect` ends with the first collector that fails, and no public method
+    # names them. One that collects in a way of its own is asked as a whole.
+    if getattr(type(registry), "collect", None) is not CollectorRegistry.collect:
+        return (registry,)
+
+    kept: Iterable[Collects] | None = getattr(registry, "_collector_to_names", None)
+    if kept is None:
+        return (registry,)
+
+    return (_Target(registry), *kept)
+
+
+class _Target:
+    """The one family that a registry gives apart from its collectors'."""
+
+    def __init__(self, registry: Collects) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[prometheus_client.metrics_core.Metric]:
+        """Yield it, if it was set."""
+        from prometheus_client.metrics_core import InfoMetricFamily
+
+        get: Callable[[], dict[str, str] | None] | None
+        get = getattr(self._registry, "get_target_info", None)
+        labels = get() if get is not None else None
+        if labels:
+            yield InfoMetricFamily("target", "Target metadata", labels)
 
 
 def _sample(sample: prometheus_client.samples.Sample) -> Sample:
