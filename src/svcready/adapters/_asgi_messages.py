@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
     Pairs = list[tuple[bytes, bytes]]
 
-__all__ = ["add_headers", "describe", "header_reader", "peer_of", "read_headers"]
+__all__ = ["add_headers", "describe", "header_reader", "read_headers"]
 
 _LISTS = ("tracestate", "baggage")
 
@@ -57,12 +57,6 @@ def read_headers(
     client: tuple[str, int] | None = scope.get("client")  # type: ignore[assignment]
     peer = client[0] if client else None
     return headers, length, plan.client_of(peer, forwarded) if forwarded else peer
-
-
-def peer_of(scope: Scope) -> str | None:
-    """Return the address at the other end of the connection."""
-    client: tuple[str, int] | None = scope.get("client")  # type: ignore[assignment]
-    return client[0] if client else None
 
 
 def header_reader(scope: Scope) -> Callable[[str], str | None]:

@@ -104,7 +104,7 @@ class OwnPaths:
 
     def __call__(self, path: str) -> bool:
         """Tell whether a route's template equals *path*."""
-        routes = self._app.routes
+        routes = self._app.router.routes
         if len(routes) != self._routes:
             self._routes = len(routes)
             self._paths = frozenset(

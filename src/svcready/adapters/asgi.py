@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._asgi_http import HttpExchange
-from svcready.adapters._asgi_messages import header_reader, peer_of
+from svcready.adapters._asgi_messages import header_reader
 from svcready.adapters._asgi_websocket import WebsocketExchange
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.admin import OpsRequest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ASGIWrapper", "wrap"]
 
+_MAX_KEPT = 64
 _MARK = "svcready"
 """Set in the scope, so that a wrapped application inside another stays quiet."""
 
@@ -171,17 +173,22 @@ def wrap(
 async def _answer_operator(
     plan: RequestPlan, path: str, scope: Scope, send: Send
 ) -> None:
-    method = str(scope["method"])
+    method: str = scope["method"]  # type: ignore[assignment]
     query: bytes = scope.get("query_string") or b""  # type: ignore[assignment]
+    client: tuple[str, int] | None = scope.get("client")  # type: ignore[assignment]
     request = OpsRequest(
-        method, path, query.decode("latin-1"), header_reader(scope), peer_of(scope)
+        method,
+        path,
+        query.decode("latin-1") if query else "",
+        header_reader(scope),
+        client[0] if client else None,
     )
     if path in plan.ops.slow:
         response = await _on_own_thread(plan.ops.answer, request)
     else:
         response = plan.ops.answer(request)
 
-    headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in response.headers]
+    headers = [*_encoded(response.headers)]
     headers.append((b"content-length", b"%d" % len(response.body)))
     await send(
         {"type": "http.response.start", "status": response.status, "headers": headers}
@@ -208,3 +215,11 @@ async def _on_own_thread(
 
     threading.Thread(target=run, name="svcready-scrape", daemon=True).start()
     return await answered
+
+
+@lru_cache(_MAX_KEPT)
+def _encoded(
+    headers: tuple[tuple[str, str], ...],
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Return headers as ASGI spells them; an operator's paths have few kinds."""
+    return tuple((k.encode("latin-1"), v.encode("latin-1")) for k, v in headers)

@@ -111,10 +111,16 @@ class OpsSurface:
     def _probe(self, kind: str) -> Callable[[OpsRequest], OpsResponse]:
         probe = self._health.probe  # type: ignore[union-attr]
         headers = (_JSON, _NO_STORE)
+        last: tuple[object, OpsResponse] = (None, OpsResponse(503, headers, b""))
 
         def answer(_: OpsRequest) -> OpsResponse:
-            status, body = probe(kind)
-            return OpsResponse(status, headers, body)
+            nonlocal last
+            kept = last  # replaced whole, so that threads need no lock
+            said = probe(kind)
+            if kept[0] is not said:
+                last = kept = (said, OpsResponse(said.status, headers, said.body))
+
+            return kept[1]
 
         def answer_in_full(request: OpsRequest) -> OpsResponse:
             status, _ = probe(kind)
