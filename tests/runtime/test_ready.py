@@ -147,3 +147,32 @@ def test_a_scrape_needs_no_thread_of_the_loops_executor() -> None:
         asyncio.run(scrape())
 
     assert statuses[0] == 200
+
+
+def test_an_unmatched_request_says_what_was_asked_for(app: Flask) -> None:
+    """The route is one value, so the line of a 404 carries the path, redacted."""
+    with running() as harness:
+        harness.runtime.attach(app)
+        app.test_client().get("/nowhere/password=hunter2", buffered=True)
+        (line,) = harness.access_lines
+
+    assert line["http"]["route"] == "__unmatched__"  # type: ignore[index]
+    assert line["context"]["path"].startswith("/nowhere/")  # type: ignore[index]
+    assert "hunter2" not in str(line)
+
+
+def test_what_was_lost_is_in_the_last_line() -> None:
+    """Spans that no collector took are counted by reason when the service ends."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    with running(environ=environ) as harness:
+        for _ in range(3):
+            with svcready.span("work"):
+                pass
+
+        harness.runtime.flush(1.0)
+        harness.runtime.ready()
+
+    (line,) = [x for x in harness.lines if x.get("event") == "svcready.stopped"]
+    spans = line["context"]["lost"]["spans"]  # type: ignore[index]
+    assert sum(spans.values()) == 3
+    assert line["level"] == "WARN"

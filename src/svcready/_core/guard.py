@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
+from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -63,12 +64,12 @@ class FaultLog:
         try:
             import logging
 
-            logging.getLogger("svcready").error(
-                "internal error in %s: %s",
-                component,
-                type(error).__name__,
-                exc_info=error,
-            )
+            log = logging.getLogger("svcready")
+            if isinstance(error, DeclarationError):  # the caller's, and it says where
+                log.error("%s used wrongly: %s", component, error)
+            else:
+                name = type(error).__name__
+                log.error("internal error in %s: %s", component, name, exc_info=error)
         finally:
             self._busy.on = False
 

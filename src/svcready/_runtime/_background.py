@@ -67,8 +67,11 @@ def _reload(runtime: Runtime) -> None:
 
     problems = [str(p) for p in after.problems if p not in before.problems]
     if runtime.logging is not None and (changed or problems):
+        unreadable = any(p.kind == "unreadable" for p in after.problems)
         runtime.logging.event(
-            "configuration file read again",
+            "configuration file cannot be read; what is in force stays"
+            if unreadable
+            else "configuration file read again",
             "WARNING" if problems else "INFO",
             event="svcready.reloaded",
             changed=list(changed),

@@ -312,7 +312,7 @@ class Runtime:
         if self.health is not None:
             self.health.close(left_s())
 
-        lost_spans = self.tracing.close(left_s())
+        self.tracing.close(left_s())
         if self.resilience is not None:
             self.resilience.close()
 
@@ -320,8 +320,8 @@ class Runtime:
             self.metrics.close()
 
         if self.logging is not None:
-            lost = {"spans": lost_spans, **self.logging.dropped}
-            lost = {what: count for what, count in lost.items() if count}
+            lost = {"spans": self.tracing.dropped, "lines": self.logging.dropped}
+            lost = {what: reasons for what, reasons in lost.items() if reasons}
             if lost or self._ready:  # a master process has nothing to say
                 level, event = "WARNING" if lost else "INFO", "svcready.stopped"
                 self.logging.event("svcready is off", level, event=event, lost=lost)

@@ -47,6 +47,9 @@ def collect(runtime: Runtime) -> dict[str, object]:
     if runtime.frameworks and settings.http.enabled:
         facts["public"] = sorted(runtime.public)
 
+    if settings.admin.port:
+        facts["ops_port"] = settings.admin.port
+
     if runtime.notices:
         facts["notices"] = Cleared(runtime.notices)
 
@@ -131,7 +134,9 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
         parts.append("logs to stdout")
 
     if runtime.metrics is not None and runtime.settings.prometheus.enabled:
-        parts.append("metrics on /metrics")
+        settings = runtime.settings
+        port = f":{settings.admin.port}" if settings.admin.port else ""
+        parts.append(f"metrics on {port}{settings.http.path_prefix}/metrics")
 
     parts.append(_where_traces_go(tracing))
     yield f"  sends to   {'; '.join(parts)}"

@@ -6,8 +6,9 @@ import re
 from random import getrandbits
 from typing import TYPE_CHECKING
 
-from svcready._core.context import NO_FIELDS, activate, deactivate, new_record
+from svcready._core.context import NO_FIELDS, activate, bind, deactivate, new_record
 from svcready._core.guard import report_fault
+from svcready.tracing._errors import type_name
 from svcready.tracing._otel import attach, detach
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CLIENT_CLOSED = 499
 """The status of a request whose client left before the response began."""
 
 _OTHER_METHOD = "_OTHER"
+_LONGEST_PATH = 256
 _METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH"))
 _METHODS |= {"POST", "PUT", "QUERY", "TRACE"}
 _valid_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+=@~-]{0,127}").fullmatch
@@ -73,6 +75,7 @@ class Request:
         "_attached",
         "_length",
         "_level",
+        "_path",
         "_scheme",
         "_started_s",
         "_token",
@@ -115,6 +118,7 @@ class Request:
         headers, self._length, self.client = inbound
         self.status = 0
         self.completed = False
+        self._path = path
         self._scheme = scheme
         self.method = method = method if method in _METHODS else _OTHER_METHOD
         request_id = headers.request_id
@@ -189,7 +193,7 @@ class Request:
             duration_s = plan.now() - self._started_s
             if self._level is not None:
                 self._level.dec()
-                kind = None if error is None else type(error).__qualname__
+                kind = None if error is None else type_name(error)
                 key = (self.method, name, status, self._scheme, kind)
                 recorder = plan.recorders.get(key) or plan.recorder(*key)
                 if recorder is not None:
@@ -199,6 +203,9 @@ class Request:
                 plan.log_error(error)
 
             if plan.access is not None:
+                if route is None:  # what was asked for is in no template
+                    bind(path=plan.redact(self._path)[:_LONGEST_PATH])
+
                 plan.access.write(
                     self.method,
                     name,

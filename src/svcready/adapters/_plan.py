@@ -49,6 +49,7 @@ class RequestPlan:
         metrics: Gives the kept children of the HTTP metrics; None if switched off.
         ops: Answers the operator's paths.
         serving: Who is told when the service serves, is ready, and stops.
+        redact: Hides secrets in a text.
         redact_query: Hides secrets in a query string.
         request_id_header: Its name, as a client sends it.
         correlation_id_header: Its name, as a client sends it.
@@ -67,6 +68,7 @@ class RequestPlan:
         "our_names",
         "ours",
         "recorders",
+        "redact",
         "redact_query",
         "request_id_header",
         "request_id_name",
@@ -87,6 +89,7 @@ class RequestPlan:
         metrics: HttpMetrics | None,
         ops: OpsSurface,
         serving: Serving,
+        redact: Callable[[str], str],
         redact_query: Callable[[str], str],
         request_id_header: str,
         correlation_id_header: str,
@@ -100,6 +103,7 @@ class RequestPlan:
         self.metrics = metrics
         self.ops = ops
         self.serving = serving
+        self.redact = redact
         self.redact_query = redact_query
         self.request_id_header = request_id_header
         self.send_headers = send_headers
@@ -233,6 +237,7 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         metrics=None if runtime.metrics is None else runtime.metrics.http,
         ops=ops,
         serving=runtime,
+        redact=runtime.redactor.text,
         redact_query=runtime.redact_query,
         request_id_header=http.request_id_header,
         correlation_id_header=http.correlation_id_header,

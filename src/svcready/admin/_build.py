@@ -33,7 +33,7 @@ def build_surface(runtime: Runtime, *, own_port: bool = False) -> OpsSurface:
         ),
         admin=settings.admin.enabled,
         details=settings.health.details,
-        prefix="" if own_port else settings.http.path_prefix,
+        prefix=settings.http.path_prefix,
         probes_only=bool(settings.admin.port) and not own_port,
     )
 

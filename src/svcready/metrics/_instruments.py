@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from svcready._core.declarations import calling_place
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
 from svcready.errors import DeclarationError
@@ -192,7 +193,7 @@ class Instrument(Generic[C]):
         spec = self.spec
         return DeclarationError(
             f"{spec.kind} {spec.name!r} has the labels {spec.labels!r}, was given "
-            f"{len(given)}: {given!r:.200}"
+            f"{len(given)} at {calling_place()}: {given!r:.200}"
         )
 
     def _other(self, key: tuple[str, ...]) -> C:
@@ -212,7 +213,8 @@ class Instrument(Generic[C]):
             try:
                 raise DeclarationError(
                     f"{spec.kind} {spec.name!r} has labels: "
-                    f"call .labels({', '.join(spec.labels)}).{method}(...)"
+                    f"call .labels({', '.join(spec.labels)}).{method}(...) "
+                    f"at {calling_place()}"
                 )
             except DeclarationError as error:
                 report_fault("metrics", error)

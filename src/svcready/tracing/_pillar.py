@@ -210,6 +210,12 @@ class TracePillar:
         queue = self._export.queue
         return 0 if queue is None else queue.close(timeout_s)
 
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many spans this process dropped for which reason."""
+        queue = self._export.queue
+        return {} if queue is None else queue.dropped
+
     def describe(self) -> dict[str, object]:
         """Return what is on, and what is off and why, for people and start lines."""
         daemon = self._xray.daemon_address

@@ -164,15 +164,20 @@ class SpanQueue:
 
     def statistics(self) -> dict[str, object]:
         """Return how many spans wait, were sent and were dropped by reason."""
+        return {
+            "queued": len(self._queue) + self._in_flight,
+            "sent": self._sent,
+            "dropped": self.dropped,
+        }
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many spans were dropped for which reason."""
         dropped = dict(self._dropped)
         if self._overflow:
             dropped["queue_full"] = dropped.get("queue_full", 0) + self._overflow
 
-        return {
-            "queued": len(self._queue) + self._in_flight,
-            "sent": self._sent,
-            "dropped": dropped,
-        }
+        return dropped
 
     def _reset(self) -> None:
         self._queue: deque[ReadableSpan] = deque()
