@@ -173,6 +173,31 @@ TEXTS = [
     ("Cookie: sid=abc; theme=dark\nHost: x", "Cookie: [redacted:key]\nHost: x"),
     ("Set-Cookie: a=b; Path=/", "Set-Cookie: [redacted:key]"),
     ('note="password=abc"', 'note="password=[redacted:key]"'),
+    (
+        "[('host', 'x'), ('authorization', 'abc d'), ('accept', '*/*')]",
+        "[('host', 'x'), ('authorization', [redacted:key]), ('accept', '*/*')]",
+    ),
+    (
+        "[(b'x-api-key', b'it\\'s'), (b'a', b'b')]",
+        "[(b'x-api-key', [redacted:key]), (b'a', b'b')]",
+    ),
+    ('[["cookie","a=b"],["n","1"]]', '[["cookie",[redacted:key]],["n","1"]]'),
+    (
+        r"[[\"token\", \"abc\"], [\"n\", 1]]",
+        r"[[\"token\", [redacted:key]], [\"n\", 1]]",
+    ),
+    ("('password', 'cut o", "('password', [redacted:key]"),
+    ("('password', 1234)", "('password', [redacted:key])"),
+    ("/c/Bearer%20abc123DEF456?d", "/c/Bearer%20[redacted:authorization]?d"),
+    ("h=Bearer+abc123DEF456&a=b", "h=Bearer+[redacted:authorization]&a=b"),
+    ("x%3DBearer%2520abc123DEF", "x%3DBearer%2520[redacted:authorization]"),
+    (
+        f"%20basic%20{base64.b64encode(b'me:pwd1').decode().replace('=', '%3D')}%0A",
+        "%20basic%20[redacted:authorization]%0A",
+    ),
+    (f"a%20{JWT}%20", "a%20[redacted:jwt]%20"),
+    (f"a%3D{JWT.replace('.', '%2E')}", "a%3D[redacted:jwt]"),
+    (f"a%2F{KEY_ID}%2Feu", "a%2F[redacted:aws-key-id]%2Feu"),
 ]
 
 INNOCENT_TEXTS = [
@@ -184,6 +209,8 @@ INNOCENT_TEXTS = [
     "arn:aws:iam::123456789012:role/orders-in-eu-west-1",
     *("the password is wrong", "tokens: 5", "eyJ is how they start", "mail me@a.b"),
     "-----BEGIN PUBLIC KEY-----",
+    *("columns ('password', 'name', 'age')", "['name', 'password']", "f('a', 'b')"),
+    *("('token_count', '5')", "bearer%20of%20news", "basic+information"),
 ]
 
 
@@ -233,6 +260,8 @@ class TestText:
             *("://a@", 'password="', "\\", "a", "[", "=", " ", '"', "bearer "),
             *("-----BEGIN PRIVATE KEY", "cookie: a\n", "token: ", "?sig=", "AKIA"),
             *("A", 'password\\"', "password=a(", "password = [", "secret" + "a" * 41),
+            *("('token', ", "('token', \"", "['token', 'a'", "(\\'token\\', \"", "('"),
+            *("bearer+", "Bearer%20", "%20eyJaaaa.", "%2E", "basic%20a%3D", "(  "),
         ],
     )
     def test_time_is_linear(self, redactor: Redactor, piece: str) -> None:
@@ -268,6 +297,12 @@ class TestUrl:
             ("/c?api_key=a&page=2", "/c?api_key=REDACTED&page=2"),
             ("/c?token", "/c?token"),
             (f"/c/{JWT}/d", "/c/[redacted:jwt]/d"),
+            ("/c?h=Bearer%20abc123DEF&q=a%20b", "/c?h=REDACTED&q=a%20b"),
+            ("/c/Bearer%20abc123DEF", "/c/Bearer%20[redacted:authorization]"),
+            ("/c?api%5Fkey=a&page=2", "/c?api%5Fkey=REDACTED&page=2"),
+            (f"/c?x=a%3D{JWT.replace('.', '%2E')}", "/c?x=REDACTED"),
+            ("/c?to=https%3A%2F%2Fa.b%2F%3Fpassword%3Dabc", "/c?to=REDACTED"),
+            ("/c?to=%252Fa%253Fpassword%253Dabc", "/c?to=REDACTED"),
         ],
     )
     def test_secrets(self, redactor: Redactor, url: str, expected: str) -> None:

@@ -11,6 +11,7 @@ import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ __all__ = [
     "replace_authorization",
     "replace_aws_secret",
     "replace_cookie",
+    "replace_items",
     "replace_jwt",
     "replace_key_id",
     "replace_pairs",
@@ -37,14 +39,20 @@ QUERY_SECRETS = frozenset(
     }
 )
 
+_FREE = r"(?:(?<![\w\-])|(?<=%[0-9A-Fa-f]{2}))"  # nothing of the kind before, or `%20`
 _JWT = re.compile(
-    r"(?<![\w\-])eyJ[A-Za-z0-9_\-]{4,}+\.[A-Za-z0-9_\-]{4,}+"
-    r"(?:\.[A-Za-z0-9_\-]*){0,3}"
+    _FREE + r"eyJ[A-Za-z0-9_\-]{4,}+(?:\.|%2[Ee])[A-Za-z0-9_\-]{4,}+"
+    r"(?:(?:\.|%2[Ee])[A-Za-z0-9_\-]*){0,3}"
 )
 _SCHEME = re.compile(
-    r"\b(bearer|basic)(\s{1,4})([A-Za-z0-9\-._~+/]++=*+)", re.IGNORECASE
+    _FREE + r"(bearer|basic)(\s{1,4}|(?:%(?:25){0,2}20|\+){1,4})"
+    r"((?:[A-Za-z0-9\-._~+/]|%2[BDEF]|%5F|%7E)++(?:=|%3D)*+)",
+    re.IGNORECASE,
 )
-_KEY_ID = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])")
+_KEY_ID = re.compile(
+    r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))"
+    r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])"
+)
 _BLOB = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _BLOB_NEAR = 64
 _USER_INFO = re.compile(r"://[^\s/?#\"'<>\\]*@")
@@ -65,6 +73,15 @@ _VALUE = re.compile(
     r"|digest\s[^\r\n]++"
     r"|(?:(?:bearer|basic|token|negotiate|apikey)\s+)?[^\s&\"']++",
     re.IGNORECASE | re.DOTALL,
+)
+_ITEM_KEY = re.compile(
+    r"[(\[]\s*+[bBuU]?\\{0,8}+[\"']([\w.\-]++)\\{0,8}+[\"']\s*+,\s*+"
+)
+_ITEM_VALUE = re.compile(
+    r"(?:\\++[\"'][^\"'\\]*+(?:\\++[\"'])?"
+    r"|[bBuUrR]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?)"
+    r"|[^\s,()\[\]\"']++)(?=\s*+(?:[)\]]|\Z))",
+    re.DOTALL,
 )
 
 
@@ -94,6 +111,7 @@ def _hide_scheme(match: re.Match[str]) -> str:
 
 def _looks_basic(word: str) -> bool:
     # "basic information" is none: its letters don't decode to `user:password`.
+    word = unquote(word)
     try:
         return b":" in a2b_base64(word + "=" * (-len(word) % 4))
     except Base64Error:
@@ -170,16 +188,39 @@ def replace_pairs(
         is_secret: Tells whether a key's value must not be shown.
         hidden: What to write in its place.
     """
+    return _replace_values(text, _KEY_AND_SIGN, _VALUE, is_secret, hidden)
+
+
+def replace_items(text: str, is_secret: Callable[[str], bool]) -> str:
+    """
+    Hide the second of two items (`('token', 'x')`) whose first is a secret's key.
+
+    So headers look that are printed as the list of pairs that they are.
+
+    Args:
+        text: What to search.
+        is_secret: Tells whether a key's value must not be shown.
+    """
+    return _replace_values(text, _ITEM_KEY, _ITEM_VALUE, is_secret, _KEY)
+
+
+def _replace_values(
+    text: str,
+    keys: re.Pattern[str],
+    values: re.Pattern[str],
+    is_secret: Callable[[str], bool],
+    hidden: str,
+) -> str:
     parts: list[str] = []
     start = 0
     cut = 0
-    search = _KEY_AND_SIGN.search
+    search = keys.search
     while match := search(text, start):
         start = match.end()
         if not is_secret(match[1]):
             continue
 
-        value = _VALUE.match(text, start)
+        value = values.match(text, start)
         if value is None or value[0].startswith("[redacted:"):
             continue
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
 
 from svcready._core import _redaction_patterns as patterns_
 from svcready._core._redaction_keys import HINTS, key_tokens, names_secret
@@ -18,12 +19,16 @@ __all__ = ["Cleared", "Redactor", "default_redactor", "marker"]
 
 _ATOMS = frozenset({int, float, bool, type(None)})
 _MAX_DEPTH = 6
+_MAX_ENCODED = 3
 _MAX_NODES = 20_000
 _MAX_CACHED = 4096
 _MAX_CACHED_LENGTH = 128
 _PLAIN = frozenset("=: ")
 _SHORT = 20
-"""No form of secret is shorter than this and has neither `=` nor `:` nor a space."""
+"""
+No form of secret is shorter than this and has neither `=` nor `:` nor a space, but for
+compact JSON of a pair as a list (`["pwd","x"]`), which is too rare to look for.
+"""
 
 
 class Cleared(list[str]):
@@ -99,7 +104,7 @@ class Redactor:
 
         return self._mapping(mapping, 1, [_MAX_NODES])
 
-    def text(self, value: str) -> str:  # noqa: C901 - a table of rules costs twice
+    def text(self, value: str) -> str:  # noqa: C901, PLR0912 - a table costs twice
         """
         Return *value* with the secrets in it replaced by markers.
 
@@ -133,6 +138,9 @@ class Redactor:
                     text = patterns_.replace_pairs(text, self.is_secret_key)
                     break
 
+        if "," in low and ("'," in low or '",' in low):
+            text = patterns_.replace_items(text, self.is_secret_key)
+
         if "bearer" in low or "basic" in low:
             text = patterns_.replace_authorization(text)
 
@@ -163,6 +171,7 @@ class Redactor:
             value = f"{head}?{'&'.join(pairs)}{sharp}{fragment}"
 
         value = patterns_.replace_key_id(patterns_.replace_jwt(value))
+        value = patterns_.replace_authorization(value)
         for hidden, pattern in self._patterns:
             value = pattern.sub(hidden, value)
 
@@ -183,10 +192,19 @@ class Redactor:
 
     def _parameter(self, pair: str) -> str:
         name, sign, value = pair.partition("=")
-        if not value or not self.is_secret_key(name):
+        if not value:
             return pair
 
-        return f"{name}{sign}REDACTED"
+        if "%" in pair:
+            name_said, said = unquote_plus(name), value
+            for _ in range(_MAX_ENCODED):  # a URL within a URL is encoded twice
+                said = unquote_plus(said)
+                if self.text(said) is not said:
+                    return f"{name}{sign}REDACTED"
+        else:
+            name_said = name
+
+        return f"{name}{sign}REDACTED" if self.is_secret_key(name_said) else pair
 
     def _mapping(
         self, mapping: Mapping[str, object], depth: int, left: list[int]
