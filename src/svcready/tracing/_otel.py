@@ -235,4 +235,8 @@ def ids_of(span: object) -> tuple[str, str] | None:
 def span_ids() -> tuple[str, str] | None:
     """Return the current span's trace id and span id in hex; None outside any."""
     span = current().get(SPAN_KEY)
-    return None if span is None else ids_of(span)
+    if span is None:
+        return None
+
+    ids: tuple[str, str] | None = getattr(span, _IDS, None)
+    return ids_of(span) if ids is None else ids
