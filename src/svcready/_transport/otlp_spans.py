@@ -26,9 +26,12 @@ _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _FIXED64, _FIXED32, _DOUBLE = Struct("<Q").pack, Struct("<I").pack, Struct("<d").pack
 _TIMES = Struct("<BQBQ").pack
 _MAX_KEYS = 4096
+_MAX_PAIRS = 2048
+_MAX_PAIR_BYTES = 128
 _UINT64 = 1 << 64
 
 _keys: dict[str, bytes] = {}
+_pairs: dict[tuple[str, str], bytes] = {}
 
 
 def encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
@@ -143,22 +146,33 @@ def _attributes(tag: int, attributes: Mapping[str, object] | None) -> bytes:
     parts: list[bytes] = []
     mark = _SMALL[tag]
     for key, value in plain.items():
-        encoded = _keys.get(key) or _key(key)
         if value.__class__ is str:
-            raw = _utf8(value)
-            size = len(raw)
-            head = b"\x0a" + (_SMALL[size] if size < 128 else _varint(size))
-            content = head + raw
+            pair = _pairs.get((key, value)) or _text_pair(key, value)
         else:
-            content = _value(value)
+            pair = _pair(key, _value(value))
 
-        size = len(content)  # KeyValue: 1 key, 2 value
-        length = _SMALL[size] if size < 128 else _varint(size)
-        size += len(encoded) + 1 + len(length)
-        outer = _SMALL[size] if size < 128 else _varint(size)
-        parts += (mark, outer, encoded, b"\x12", length, content)
+        parts += (mark, pair)
 
     return b"".join(parts)
+
+
+def _text_pair(key: str, value: str) -> bytes:
+    """Return a KeyValue with its length and keep it, for most come again."""
+    pair = _pair(key, _field(0x0A, _utf8(value)))
+    if len(pair) <= _MAX_PAIR_BYTES:
+        if len(_pairs) >= _MAX_PAIRS:
+            _pairs.clear()
+
+        _pairs[key, value] = pair
+
+    return pair
+
+
+def _pair(key: str, content: bytes) -> bytes:
+    # KeyValue: 1 key, 2 value
+    pair = (_keys.get(key) or _key(key)) + _field(0x12, content)
+    size = len(pair)
+    return (_SMALL[size] if size < 128 else _varint(size)) + pair
 
 
 def _value(value: object) -> bytes:

@@ -104,9 +104,9 @@ def describe(
 ) -> dict[str, str | int]:
     """Return the start attributes of a server span, by OpenTelemetry's names."""
     attributes: dict[str, str | int] = {
-        "url.path": str(scope["path"]),
-        "url.scheme": str(scope.get("scheme") or "http"),
-        "network.protocol.version": str(scope.get("http_version") or "1.1"),
+        "url.path": scope["path"],  # type: ignore[dict-item]
+        "url.scheme": scope.get("scheme") or "http",  # type: ignore[dict-item]
+        "network.protocol.version": scope.get("http_version") or "1.1",  # type: ignore[dict-item]
     }
     query: bytes = scope.get("query_string") or b""  # type: ignore[assignment]
     if query:
@@ -121,8 +121,10 @@ def describe(
     if client:
         attributes["client.address"] = client
 
-    agent = header_reader(scope)("user-agent")
-    if agent:
-        attributes["user_agent.original"] = agent
+    pairs: Pairs = scope["headers"]  # type: ignore[assignment]
+    for name, value in pairs:
+        if name == b"user-agent":
+            attributes["user_agent.original"] = value.decode("latin-1")
+            break
 
     return attributes

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WSGIWrapper", "wrap"]
 
+_COMPLETE = (list, tuple)
 _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -85,7 +86,7 @@ class WSGIWrapper:
             flight.end(error)
             raise
 
-        if isinstance(body, list | tuple):  # complete already, and nothing to close
+        if isinstance(body, _COMPLETE):  # there is nothing to close
             flight.sent = sum(map(len, body))
             flight.end(None)
             return body

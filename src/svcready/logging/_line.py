@@ -30,6 +30,7 @@ _HEAD = tuple(
     b'Z","level":"%s","message":' % level_name(number).encode() for number in range(51)
 )
 _TOP_LEVEL = 50
+_CONTEXT = b',"context":'
 
 
 class Identity(Protocol):
@@ -124,6 +125,7 @@ class JsonLines:
         self._values = values
         self.text_of = values.message
         self._text = values.text
+        self._innocent = values.innocent
         self._fields = values.fields
         self._errors = errors
         self._span_ids = span_ids
@@ -193,12 +195,13 @@ class JsonLines:
                 start,
                 _MILLIS[rest_ns // 1_000_000],
                 _HEAD[level if 0 <= level < _TOP_LEVEL else _clamp(level)],
-                self._text(message),
+                self._innocent.get(message) or self._text(message),
                 event,
                 self._static,
                 ids[2],
                 source,
-                b',"context":%b' % self._fields(fields) if fields else b"",
+                _CONTEXT if fields else b"",
+                self._fields(fields) if fields else b"",
                 self.error(error) if error is not None else b"",
                 b"}\n",
             )

@@ -61,7 +61,10 @@ class Values:
         redaction: Hides secrets.
     """
 
-    __slots__ = ("_default", "_innocent", "_redact_fields", "message", "redact_text")
+    __slots__ = ("_default", "_redact_fields", "innocent", "message", "redact_text")
+
+    innocent: dict[str, bytes]
+    """Texts without secrets that are often said, as JSON; `text` fills it."""
 
     message: Callable[[object, tuple[object, ...]], str]
     """Put its arguments into a message, unless every value is to be hidden."""
@@ -74,7 +77,7 @@ class Values:
         self.redact_text = redaction.text
         self.message = message_text if not redaction.masks_all else _hidden_arguments
         self._default = self._of_unknown
-        self._innocent: set[str] = set()
+        self.innocent: dict[str, bytes] = {}
 
     def fields(self, fields: Mapping[str, object]) -> bytes:
         """Return *fields* as a JSON object without secrets."""
@@ -85,14 +88,19 @@ class Values:
 
     def text(self, text: str) -> bytes:
         """Return *text* as a JSON string without secrets."""
+        known = self.innocent.get(text)
+        if known is not None:
+            return known
+
+        shown = self.redacted(text)
         try:
-            return orjson.dumps(text if text in self._innocent else self.redacted(text))
+            return orjson.dumps(shown)
         except Exception:  # noqa: BLE001 - lone surrogates
-            return orjson.dumps(_clean(self.redacted(text)))
+            return orjson.dumps(_clean(shown))
 
     def redacted(self, text: str) -> str:
         """Return *text* without secrets; one that is often said is judged once."""
-        if text in self._innocent:
+        if text in self.innocent:
             return text
 
         try:
@@ -101,11 +109,11 @@ class Values:
             report_fault("logging.redaction", error)
             return "[redaction failed]"
 
-        if shown is text and len(text) <= _MAX_INNOCENT_LENGTH:
-            if len(self._innocent) >= _MAX_INNOCENT:
-                self._innocent.clear()
+        if shown is text and len(text) <= _MAX_INNOCENT_LENGTH and text.isascii():
+            if len(self.innocent) >= _MAX_INNOCENT:
+                self.innocent.clear()
 
-            self._innocent.add(text)
+            self.innocent[text] = orjson.dumps(text)
 
         return shown
 

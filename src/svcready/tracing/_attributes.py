@@ -59,12 +59,15 @@ class Attributes:
 
     def clean(self, given: Mapping[str, object]) -> dict[str, AttributeValue]:
         """Return *given* redacted and as values that OpenTelemetry takes."""
-        cleaned = self._redactor.fields(given)
-        return {
-            key: self._value(value)
-            for key, value in cleaned.items()
-            if value is not None
-        }
+        most = self._max_chars
+        cleaned: dict[str, AttributeValue] = {}
+        for key, value in self._redactor.fields(given).items():
+            if value.__class__ is str and len(value) <= most:
+                cleaned[key] = value
+            elif value is not None:
+                cleaned[key] = self._value(value)
+
+        return cleaned
 
     def text(self, text: str) -> str:
         """Return *text* redacted and cut."""

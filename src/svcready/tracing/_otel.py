@@ -13,8 +13,6 @@ from opentelemetry.trace import (
     SpanContext,
     TraceFlags,
     TraceState,
-    format_span_id,
-    format_trace_id,
 )
 from opentelemetry.trace.propagation import _SPAN_KEY as SPAN_KEY
 
@@ -222,7 +220,10 @@ def ids_of(span: object) -> tuple[str, str] | None:
     if made is None or not made.is_valid:
         return None
 
-    ids = (format_trace_id(made.trace_id), format_span_id(made.span_id))
+    ids = (
+        made.trace_id.to_bytes(16, "big").hex(),
+        made.span_id.to_bytes(8, "big").hex(),
+    )
     try:
         span._svcready_ids = ids  # type: ignore[attr-defined]  # noqa: SLF001
     except AttributeError:  # a foreign span with slots
@@ -234,4 +235,8 @@ def ids_of(span: object) -> tuple[str, str] | None:
 def span_ids() -> tuple[str, str] | None:
     """Return the current span's trace id and span id in hex; None outside any."""
     span = current().get(SPAN_KEY)
-    return None if span is None else ids_of(span)
+    if span is None:
+        return None
+
+    ids: tuple[str, str] | None = getattr(span, _IDS, None)
+    return ids_of(span) if ids is None else ids

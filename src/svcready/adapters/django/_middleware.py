@@ -200,8 +200,7 @@ def _finish(
             flight.route = "/" + match.route.removeprefix("/")
 
         if plan.send_headers:
-            for name, value in response_headers(flight):
-                response.headers.setdefault(name, value)
+            _add_headers(flight, response)
 
         if isinstance(response, StreamingHttpResponse):
             _follow_stream(flight, response)
@@ -213,6 +212,18 @@ def _finish(
         report_fault("adapters.django", error)
     finally:
         flight.close()
+
+
+def _add_headers(flight: InFlight, response: HttpResponseBase) -> None:
+    """Put our ids into a response, unless it has some itself."""
+    # Django's own `setdefault` looks for a header by catching what is raised without
+    # it, and encodes anew what is plain ASCII: 4 µs of a request.
+    kept: dict[str, tuple[str, str]] | None = getattr(response.headers, "_store", None)
+    for name, value in response_headers(flight):
+        if kept is None:
+            response.headers.setdefault(name, value)
+        else:
+            kept.setdefault(name.lower(), (name, value))
 
 
 def _follow_stream(flight: InFlight, response: StreamingHttpResponse) -> None:
