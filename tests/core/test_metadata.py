@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -307,3 +308,31 @@ def test_a_service_that_never_answers_ends_at_the_timeout() -> None:
         assert fetch_local("GET", f"{url}/x", {}, 0.05) is None
         assert asked.wait(5)
         done.set()
+
+
+def test_an_answer_that_drips_in_ends_at_the_timeout() -> None:
+    """Each byte of it comes in time, and the whole does not."""
+    clock = FakeClock()
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n"
+
+    def drip(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.recv(4096)
+            client.sendall(said)
+            for _ in range(20_000):  # more than is read at once
+                clock.advance(1)
+                try:
+                    client.sendall(b"a")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        body = fetch_local("GET", url, {}, 5.0, clock=clock)
+        thread.join()
+
+    assert body is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BufferedReader, RawIOBase
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -11,6 +12,9 @@ from svcready._core.surroundings import platform_of, read_small_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from socket import socket
+
+    from _typeshed import WriteableBuffer
 
     from svcready._core.clock import Clock
     from svcready._core.surroundings import AttributeValue
@@ -45,7 +49,13 @@ class Fetch(Protocol):
 
 
 def fetch_local(
-    method: str, url: str, headers: Mapping[str, str], timeout_s: float, /
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    /,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> bytes | None:
     """
     Ask a service on this host; `HTTP_PROXY` does not count, redirects are not followed.
@@ -54,10 +64,12 @@ def fetch_local(
         method: GET or PUT.
         url: An http URL.
         headers: Sent as they are.
-        timeout_s: For connecting, and again for each part of the answer.
+        timeout_s: For the whole of it, however slowly the answer drips in.
+        clock: Measures it.
     """
-    from http.client import HTTPConnection, HTTPException
+    from http.client import HTTPConnection, HTTPException, HTTPResponse
 
+    end_s = clock.monotonic() + timeout_s
     try:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
@@ -66,14 +78,44 @@ def fetch_local(
         connection = HTTPConnection(parts.hostname, parts.port, timeout=timeout_s)
         try:
             connection.request(method, parts.path or "/", headers=dict(headers))
-            answer = connection.getresponse()
-            body = answer.read(_MOST_BYTES + 1)
-            fits = answer.status == 200 and len(body) <= _MOST_BYTES
-            return body if fits else None
+            # A socket's timeout is for each piece that it reads.
+            timed: socket = _Timed(connection.sock, end_s, clock)  # type: ignore[assignment]
+            with HTTPResponse(timed, method=method) as answer:
+                answer.begin()
+                body = answer.read(_MOST_BYTES + 1)
+                fits = answer.status == 200 and len(body) <= _MOST_BYTES
+                return body if fits else None
         finally:
             connection.close()
     except (OSError, HTTPException, ValueError):
         return None
+
+
+class _Timed(RawIOBase):
+    """What is read from a socket until a moment; later reads raise TimeoutError."""
+
+    def __init__(self, sock: socket, end_s: float, clock: Clock) -> None:
+        self._sock = sock
+        self._end_s = end_s
+        self._now = clock.monotonic
+
+    def makefile(self, mode: str) -> BufferedReader:
+        """Return the stream that a response reads."""
+        del mode
+        return BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read a piece within the time that is left."""
+        left_s = self._end_s - self._now()
+        if left_s <= 0:
+            raise TimeoutError
+
+        self._sock.settimeout(left_s)
+        return self._sock.recv_into(buffer)
 
 
 def look_up(

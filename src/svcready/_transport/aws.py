@@ -36,7 +36,8 @@ def make_client(service: str, *, region: str = "", timeout_s: float) -> BaseClie
     Args:
         service: `ssm`, `secretsmanager`, `cloudwatch`, ...
         region: Overrides the region of the environment and the profile.
-        timeout_s: For each answer, in seconds.
+        timeout_s: For each piece that is read of an answer, in seconds; who must not
+            wait longer than that for the whole asks on a thread of its own.
 
     Raises:
         MissingExtraError: boto3 is not installed.

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from svcready._core.context import NO_FIELDS, activate, bind, deactivate, new_record
 from svcready._core.guard import report_fault
+from svcready._core.http import METHODS as _METHODS
+from svcready._core.http import OTHER_VALUE as _OTHER_METHOD
+from svcready._core.http import UNMATCHED
 from svcready.tracing._errors import type_name
 from svcready.tracing._otel import attach, detach
 
@@ -24,16 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CLIENT_CLOSED", "NO_HEADERS", "UNMATCHED", "Headers", "Request"]
 
-UNMATCHED = "__unmatched__"
-"""The route of every request that no route matched: one value, one series."""
-
 CLIENT_CLOSED = 499
 """The status of a request whose client left before the response began."""
 
-_OTHER_METHOD = "_OTHER"
 _LONGEST_PATH = 256
-_METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH"))
-_METHODS |= {"POST", "PUT", "QUERY", "TRACE"}
 _valid_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+=@~-]{0,127}").fullmatch
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.routing import Mount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from starlette.applications import Starlette
     from starlette.routing import BaseRoute
@@ -99,21 +99,52 @@ class OwnPaths:
 
     def __init__(self, app: Starlette) -> None:
         self._app = app
-        self._routes = -1
+        self._seen: tuple[_Seen, ...] = ()
         self._paths: frozenset[str] = frozenset()
 
     def __call__(self, path: str) -> bool:
         """Tell whether a route's template equals *path*."""
-        routes = self._app.router.routes
-        if len(routes) != self._routes:
-            self._routes = len(routes)
+        seen = self._seen
+        if not seen or any(map(_has_changed, seen)):
+            # Looked at before the walk: what comes in between is found the next time.
+            self._seen = tuple(_look(self._app))
             self._paths = frozenset(
                 template
-                for route, template in _walk(routes, "")
+                for route, template in _walk(self._app.routes, "")
                 if not isinstance(route, Mount)
             )
 
         return path in self._paths
+
+
+class _Seen(NamedTuple):
+    """A list of routes as it was; walking them all for each probe would cost more."""
+
+    owner: object
+    routes: Sequence[object]
+    length: int
+    last: object
+
+
+def _look(owner: object, depth: int = 0) -> Iterator[_Seen]:
+    """Yield the lists of routes below *owner*: of mounts, hosts, included routers."""
+    routes = _get(owner, "routes")
+    if not isinstance(routes, list | tuple):
+        return
+
+    yield _Seen(owner, routes, len(routes), routes[-1] if routes else None)
+    if depth < _MAX_DEPTH:
+        for route in tuple(routes):
+            yield from _look(_get(route, "original_router") or route, depth + 1)
+
+
+def _has_changed(seen: _Seen) -> bool:
+    owner, before, length, last = seen
+    routes = _get(owner, "routes")
+    if routes is not before and routes != before:  # some make a list when asked
+        return True
+
+    return len(before) != length or (length > 0 and before[-1] is not last)
 
 
 def _candidates(route: object, effective: object) -> Iterator[object]:

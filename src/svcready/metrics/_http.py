@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready.metrics._instruments import OTHER
 
 if TYPE_CHECKING:
@@ -11,10 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpMetrics", "Level", "Recorder"]
 
-_UNMATCHED = "__unmatched__"
-"""The route of all requests that matched none."""
-_METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"))
-_METHODS |= {"PUT", "QUERY", "TRACE"}
 _SCHEMES = frozenset(("http", "https", "ws", "wss"))
 _SERIES_PER_ROUTE = 10
 
@@ -58,7 +55,7 @@ class HttpMetrics:
         declare: Declarer,
         *,
         max_routes: int,
-        known_methods: frozenset[str] = _METHODS,
+        known_methods: frozenset[str] = METHODS,
     ) -> None:
         self._max_routes = max_routes
         self._known_methods = known_methods
@@ -108,22 +105,22 @@ class HttpMetrics:
             self._method(method),
             self._route(route),
             "" if status is None else str(status),
-            scheme if scheme in _SCHEMES else "_OTHER",
+            scheme if scheme in _SCHEMES else OTHER_VALUE,
             error or (str(status) if failed else ""),
         )
 
     def active(self, method: str, *, scheme: str = "http") -> Level:
         """Return the level of active requests of *method*."""
         return self._active.labels(
-            self._method(method), scheme if scheme in _SCHEMES else "_OTHER"
+            self._method(method), scheme if scheme in _SCHEMES else OTHER_VALUE
         )
 
     def _method(self, method: str) -> str:
-        return method if method in self._known_methods else "_OTHER"
+        return method if method in self._known_methods else OTHER_VALUE
 
     def _route(self, route: str | None) -> str:
         if not route:
-            return _UNMATCHED
+            return UNMATCHED
 
         known = self._routes.get(route)
         if known is not None:

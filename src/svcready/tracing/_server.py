@@ -8,6 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
 from svcready._core.guard import report_fault
+from svcready._core.http import METHODS, OTHER_VALUE
 from svcready.tracing import _otel
 from svcready.tracing._otel import (
     DECIDED_KEY,
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["ServerTrace", "ServerTracer"]
 
 _COMPONENT = "tracing.server"
-_METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
-_METHODS |= {"QUERY", "TRACE"}
-_OTHER = "_OTHER"
 
 
 class _Caller(NamedTuple):
@@ -204,7 +202,7 @@ class ServerTracer:
         extra: dict[str, object] | None,
         describe: Describe,
     ) -> ServerTrace:
-        name = method if method in _METHODS else "HTTP"
+        name = method if method in METHODS else "HTTP"
         span: Span
         try:
             span = self._start(name, caller, self._described(method, path, describe))
@@ -258,9 +256,9 @@ class ServerTracer:
         self, method: str, path: str, describe: Describe
     ) -> dict[str, AttributeValue]:
         given: dict[str, object] = {"http.request.method": method, "url.path": path}
-        if method not in _METHODS:
-            given["http.request.method"] = _OTHER
-            if method != _OTHER:
+        if method not in METHODS:
+            given["http.request.method"] = OTHER_VALUE
+            if method != OTHER_VALUE:
                 given["http.request.method_original"] = method
 
         try:
