@@ -122,7 +122,7 @@ def test_config_prints_every_value_with_its_origin(
         re.MULTILINE,
     )
     assert re.search(
-        r"^  SVCREADY_ADMIN_TOKENS +\*\*\* +SVCREADY_ADMIN_TOKENS$", out, re.M
+        r"^  SVCREADY_ADMIN_TOKENS +\*\*\* +SVCREADY_ADMIN_TOKENS$", out, re.MULTILINE
     )
     assert re.search(r"^  SVCREADY_CORE_STRICT +false +default$", out, re.MULTILINE)
     assert re.search(
