@@ -117,11 +117,19 @@ def test_config_prints_every_value_with_its_origin(
     assert "hunter2" not in out
     assert "\x1b" not in out
     assert re.search(
-        r"^  init_timeout_s +0\.25 s +SVCREADY_CORE_INIT_TIMEOUT_S$", out, re.MULTILINE
+        r"^  SVCREADY_CORE_INIT_TIMEOUT_S +0\.25 s +SVCREADY_CORE_INIT_TIMEOUT_S$",
+        out,
+        re.MULTILINE,
     )
-    assert re.search(r"^  tokens +\*\*\* +SVCREADY_ADMIN_TOKENS$", out, re.MULTILINE)
-    assert re.search(r"^  strict +false +default$", out, re.MULTILINE)
-    assert re.search(r"^  database.critical +true +SVCREADY_CHECK__", out, re.MULTILINE)
+    assert re.search(
+        r"^  SVCREADY_ADMIN_TOKENS +\*\*\* +SVCREADY_ADMIN_TOKENS$", out, re.MULTILINE
+    )
+    assert re.search(r"^  SVCREADY_CORE_STRICT +false +default$", out, re.MULTILINE)
+    assert re.search(
+        r"^  SVCREADY_CHECK__DATABASE__CRITICAL +true +SVCREADY_CHECK__",
+        out,
+        re.MULTILINE,
+    )
     assert out.endswith("no problems\n")
     origin = rows[0].index("default")
     assert {row[origin - 2 : origin] for row in rows} == {"  "}

@@ -387,3 +387,35 @@ def test_loading_is_pure() -> None:
     assert first.http.trusted_hops == 1
     assert first.inputs
     assert first.inputs.environ == {"SVCREADY_HTTP_TRUSTED_HOPS": "1"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SVCREADY_AUDIT_STRICT",
+        "SVCREADY_LIFECYCLE_DRAIN_DELAY_S",
+        "SVCREADY_LIMIT__ORDERS__BURST",
+    ],
+)
+def test_what_has_no_effect_is_reported_where_it_is_set(name: str) -> None:
+    """A variable of a part that this version lacks is a problem, a default is none."""
+    (problem,) = load(environ={name: "1"}).problems
+
+    assert str(problem) == f"{name} has no effect in this version"
+
+
+def test_debug_in_production_is_reported() -> None:
+    """It is refused there unless it is allowed, and the report names the word."""
+    debug = {"SVCREADY_LOG_LEVEL": "debug"}
+    (problem,) = load(environ=debug).problems
+
+    assert str(problem) == (
+        "SVCREADY_LOG_LEVEL='DEBUG' is refused in production without "
+        "SVCREADY_LOG_ALLOW_DEBUG=true; INFO is in force"
+    )
+    assert load(environ={**debug, "SVCREADY_LOG_ALLOW_DEBUG": "1"}).problems == ()
+    assert load(environ=debug, environment="development").problems == ()
+    with pytest.raises(ConfigurationError) as caught:
+        raise_if_any([problem])
+
+    assert "in force" not in str(caught.value)

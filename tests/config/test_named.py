@@ -36,7 +36,7 @@ def test_a_variable_reaches_the_thing_it_names(
     key, _, text = variable.partition("=")
     settings = load(environ={key: text})
 
-    assert settings.problems == ()
+    assert {problem.kind for problem in settings.problems} <= {"inert"}
     assert settings.named.values(kind, name) == expected
     assert settings.named.values(kind, f"other-{name}") == {}
 

@@ -10,7 +10,9 @@ from svcready.config import ReferenceRow, Settings, describe, load, reference
 from svcready.config import reference_markdown as markdown
 from svcready.config._masking import looks_secret
 from svcready.config._sections import SECTIONS
+from svcready.config._sections.resilience import POLICY_FIELDS
 from svcready.config._table import Entry, entries
+from svcready.resilience._config import BreakerConfig, RetryConfig
 
 every_setting = pytest.mark.parametrize("entry", entries(), ids=lambda e: e.key)
 ROWS = {row.variable: row for row in reference()}
@@ -66,7 +68,7 @@ def test_defaults_are_allowed(entry: Entry) -> None:
         if shown:
             settings = load(environ={entry.variable: shown})
             section = getattr(settings, entry.key.partition(".")[0])
-            assert settings.problems == ()
+            assert {problem.kind for problem in settings.problems} <= {"inert"}
             assert getattr(section, entry.field) == default
 
 
@@ -104,6 +106,30 @@ def test_a_row_says_everything() -> None:
     assert ROWS["SVCREADY_ADMIN_TOKENS"].secret
 
 
+def test_the_defaults_of_policies_are_those_of_the_code() -> None:
+    """What the table says holds is what the decorators' numbers are."""
+    for prefix, numbers, others in (
+        ("breaker", BreakerConfig(), {}),
+        ("retry", RetryConfig(), {"deadline_s": "deadline_s"}),
+    ):
+        for field, value in numbers._asdict().items():
+            name = field if field == "mode" else f"{prefix}_{field}"
+            name = others.get(field, name)
+            shown = ROWS[f"SVCREADY_POLICY__<NAME>__{name.upper()}"].default
+            assert POLICY_FIELDS[name].kind.parse(shown) == (value or 0), name
+
+
+def test_what_is_without_effect_is_marked() -> None:
+    """The audit log, rate limits, the daemon and the drain say so in their rows."""
+    inert = {name for name, row in ROWS.items() if row.inert}
+
+    assert {row.section for name, row in ROWS.items() if name in inert} == {
+        *("AUDIT", "XRAY", "LIFECYCLE", "LIMIT"),
+    }
+    assert "SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S" not in inert
+    assert markdown().count("No effect in this version") == len(inert)
+
+
 def test_the_markdown_has_a_row_for_each_variable() -> None:
     """Each section is a heading with a table, and no cell breaks the table."""
     text = markdown()
@@ -124,7 +150,7 @@ def test_a_description_has_every_value_with_origin_and_unit() -> None:
         },
         service="orders",
     )
-    rows = {row.key: tuple(row)[1:] for row in describe(settings)}
+    rows = {row.key: tuple(row)[2:] for row in describe(settings)}
 
     assert rows.keys() == {entry.key for entry in entries()} | {
         "check.database.timeout_s"

@@ -122,3 +122,23 @@ def test_other_schemes_are_not_files() -> None:
     """The file resolver refuses what needs AWS."""
     with pytest.raises(SecretError, match="secretsmanager"):
         resolve_file_secret("secretsmanager:x")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("secretmanager", "secretsmanager"), ("smm", "ssm"), ("File", "file")],
+)
+def test_a_misspelt_reference_is_no_token(word: str, meant: str) -> None:
+    """It is reported with the word that was meant, and nobody is admitted."""
+    settings = load(environ={"SVCREADY_ADMIN_TOKENS": f"first,{word}:orders#token"})
+    (problem,) = settings.problems
+
+    assert settings.admin.tokens == NOBODY
+    assert problem.allowed.endswith(f"did you mean {meant}:?")
+    assert "orders" not in repr(problem)
+
+
+@pytest.mark.parametrize("token", ["user:password", "s3cr3t:", "a:b:c"])
+def test_a_token_with_a_colon_is_a_token(token: str) -> None:
+    """Only what begins with nearly a known word is refused."""
+    assert load(environ={"SVCREADY_ADMIN_TOKENS": token}).admin.tokens == (token,)

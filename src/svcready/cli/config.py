@@ -108,7 +108,8 @@ def _line(row: Row, names: int, values: int, style: Style) -> str:
 
 
 def _name(row: Row) -> str:
-    return row.key.partition(".")[2]
+    """Return the variable that sets it."""
+    return row.variable
 
 
 def _value(row: Row) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.config._masking import MASK, redacted
 from svcready.config._named import KINDS
-from svcready.config._table import entries
+from svcready.config._table import PREFIX, entries
 
 if TYPE_CHECKING:
     from svcready.config._settings import Settings
@@ -19,6 +19,8 @@ class Row(NamedTuple):
 
     key: str
     """`log.level`."""
+    variable: str
+    """`SVCREADY_LOG_LEVEL`."""
     value: str
     """As a variable would spell it; masked if it is secret and not empty."""
     unit: str
@@ -40,8 +42,8 @@ def describe(settings: Settings) -> tuple[Row, ...]:
             text = MASK
 
         unit = kind.unit if text else ""
-        row = Row(entry.key, text, unit, str(origin), origin.kind == "default")
-        rows.append(row)
+        is_default = origin.kind == "default"
+        rows.append(Row(entry.key, entry.variable, text, unit, str(origin), is_default))
 
     for key, said in settings.named.flat_explained().items():
         word, _, rest = key.partition(".")
@@ -49,6 +51,10 @@ def describe(settings: Settings) -> tuple[Row, ...]:
         field = "value" if named.bare else rest.rpartition(".")[2]
         kind = named.fields[field].kind
         text = redacted(kind.show(said.value))
-        rows.append(Row(key, text, kind.unit, str(said.origin), is_default=False))
+        name = rest if named.bare else f"{rest.rpartition('.')[0]}__{field}"
+        variable = f"{PREFIX}{word}__{name}".upper()
+        rows.append(
+            Row(key, variable, text, kind.unit, str(said.origin), is_default=False)
+        )
 
     return tuple(rows)

@@ -39,7 +39,7 @@ from svcready.config._table import PREFIX, entries, known_keys, standard_names
 from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from svcready.config._named import Layer, NamedText
     from svcready.config._origins import Origin
@@ -144,8 +144,39 @@ def load_inputs(
 
     misspelt += misspelt_standards(inputs.environ)
     unknown = unknown_variables(inputs.environ)
-    problems = (*reader.problems, *file.problems, *misspelt, *unknown)
+    problems = (
+        *reader.problems,
+        *file.problems,
+        *misspelt,
+        *unknown,
+        *_refused(reader),
+        *_inert(reader, layers),
+    )
     return _settings(reader, layers, problems, inputs)
+
+
+def _refused(reader: Reader) -> Iterator[Problem]:
+    """Find values that others do not let take effect."""
+    origin = reader.origins["log.level"]
+    allowed = reader.relaxed or reader.values["log.allow_debug"]
+    if reader.values["log.level"] == "DEBUG" and not allowed:
+        without = f"in production without {PREFIX}LOG_ALLOW_DEBUG=true"
+        name = str(origin) if origin.kind == "argument" else origin.where
+        yield Problem("refused", name, "'DEBUG'", without, used="INFO is in force")
+
+
+def _inert(reader: Reader, layers: tuple[Layer, ...]) -> Iterator[Problem]:
+    """Find what environment and file set in vain, because this version lacks it."""
+    for entry in entries():
+        origin = reader.origins[entry.key]
+        if entry.declared.inert and origin.kind in {"variable", "file"}:
+            yield Problem("inert", origin.where)
+
+    for layer in layers[:2]:
+        for (kind, _), fields in layer.items():
+            if KINDS[kind].inert:
+                for said in fields.values():
+                    yield Problem("inert", said.origin.where)
 
 
 def _settings(

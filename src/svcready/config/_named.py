@@ -15,7 +15,9 @@ from svcready.config._kinds import (
     integer,
 )
 from svcready.config._problems import Problem, nearest
+from svcready.config._sections.health import HealthSettings
 from svcready.config._sections.resilience import POLICY_FIELDS
+from svcready.config._setting import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,6 +52,8 @@ class NamedField(NamedTuple, Generic[T]):
     """How its values are read."""
     help: str
     """One line for the reference table."""
+    default: str = ""
+    """What holds if nobody says anything, as a variable would spell it."""
 
 
 class NamedKind(NamedTuple):
@@ -61,6 +65,8 @@ class NamedKind(NamedTuple):
     """What things of this kind are."""
     bare: bool = False
     """The name stands alone, without a field behind it."""
+    inert: bool = False
+    """Read and checked, and without effect in this version."""
 
 
 class NamedText(NamedTuple):
@@ -91,18 +97,40 @@ _MODE = choice("enforce", "observe", "off")
 _MANY = 1_000_000
 
 
-def _field(kind: Kind[Any], text: str) -> NamedField[Any]:
-    return NamedField(kind, text)
+def _field(kind: Kind[Any], text: str, default: str = "") -> NamedField[Any]:
+    return NamedField(kind, text, default)
 
 
-_POLICY = {name: NamedField(f.kind, f.help) for name, f in POLICY_FIELDS.items()}
+def _general(field: str) -> str:
+    """Return the default of the section HEALTH, which checks take."""
+    declared = settings_of(HealthSettings)[field]
+    return declared.kind.show(declared.default)
+
+
+_POLICY = {
+    name: NamedField(f.kind, f.help, f.default) for name, f in POLICY_FIELDS.items()
+}
 _CHECK = {
-    "enabled": _field(FLAG, "Runs at all"),
-    "critical": _field(FLAG, "Takes the service out of rotation when it fails"),
-    "timeout_s": _field(duration(0.001, 3600), "A run that takes longer has failed"),
-    "interval_s": _field(duration(0.1, 86400), "From one run to the next"),
-    "fail_after": _field(integer(1, 1000), "Failures in a row that make it fail"),
-    "recover_after": _field(integer(1, 1000), "Successes in a row that make it pass"),
+    "enabled": _field(FLAG, "Runs at all", "true"),
+    "critical": _field(
+        FLAG, "Takes the service out of rotation when it fails", "false"
+    ),
+    "timeout_s": _field(
+        duration(0.001, 3600),
+        "A run that takes longer has failed",
+        _general("timeout_s"),
+    ),
+    "interval_s": _field(
+        duration(0.1, 86400), "From one run to the next", _general("interval_s")
+    ),
+    "fail_after": _field(
+        integer(1, 1000), "Failures in a row that make it fail", _general("fail_after")
+    ),
+    "recover_after": _field(
+        integer(1, 1000),
+        "Successes in a row that make it pass",
+        _general("recover_after"),
+    ),
 }
 _LIMIT = {
     "mode": _field(_MODE, "enforce; observe counts but refuses nothing; off"),
@@ -121,7 +149,7 @@ KINDS: Mapping[str, NamedKind] = {
         "A histogram",
         bare=True,
     ),
-    "LIMIT": NamedKind(_LIMIT, "A rate limit"),
+    "LIMIT": NamedKind(_LIMIT, "A rate limit", inert=True),
 }
 """Every kind of named things, by its word in variables."""
 

@@ -18,7 +18,10 @@ class Problem(NamedTuple):
     """One thing that is wrong with the configuration."""
 
     kind: str
-    """`malformed`, `unknown`, `unreadable`, `secret`, `unmatched` or `restart`."""
+    """
+    `malformed`, `unknown`, `unreadable`, `secret`, `unmatched`, `restart`, `inert` or
+    `refused`.
+    """
     name: str
     """The variable, or the key and where it stands in the file."""
     value: str = ""
@@ -38,6 +41,10 @@ class Problem(NamedTuple):
             text = f"{given} is not known"
         elif self.kind == "unmatched":
             text = f"{given} names nothing that the service declares"
+        elif self.kind == "inert":
+            text = f"{given} has no effect in this version"
+        elif self.kind == "refused":
+            text = f"{given} is refused {self.allowed}"
         elif self.kind == "secret":
             text = f"{given} cannot be resolved: {self.allowed}"
         elif self.kind == "restart":
@@ -68,6 +75,7 @@ def raise_if_any(problems: Iterable[Problem]) -> None:
     Raises:
         ConfigurationError: There is at least one.
     """
-    lines = tuple(str(problem) for problem in problems)
+    # What would be used instead is not: an error is raised.
+    lines = tuple(str(problem._replace(used="")) for problem in problems)
     if lines:
         raise ConfigurationError(lines)

@@ -37,6 +37,8 @@ class ReferenceRow(NamedTuple):
     """Masked everywhere; may be a reference."""
     reloadable: bool = False
     """A changed file takes effect at once."""
+    inert: bool = False
+    """It has no effect in this version."""
 
 
 def reference() -> tuple[ReferenceRow, ...]:
@@ -64,6 +66,7 @@ def reference() -> tuple[ReferenceRow, ...]:
                 declared.help,
                 declared.secret,
                 declared.reloadable,
+                declared.inert,
             )
         )
 
@@ -84,11 +87,12 @@ def _named_rows() -> list[ReferenceRow]:
                     spec.kind.name,
                     spec.kind.allowed,
                     spec.kind.unit,
-                    "",
+                    spec.default,
                     "",
                     (),
                     spec.help,
                     reloadable=True,
+                    inert=named.inert,
                 )
             )
 
@@ -116,6 +120,7 @@ def reference_markdown() -> str:
         notes = [f"Beneath it: `{name}`." for name in row.standards]
         notes += ["Secret."] if row.secret else []
         notes += ["Reloadable."] if row.reloadable else []
+        notes += ["**No effect in this version.**"] if row.inert else []
         cells = (
             f"`{row.variable}`",
             f"{row.type}: {row.allowed}",

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.config._file import read_regular_file
+from svcready.config._problems import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["SCHEMES", "SecretError", "resolve_file_secret", "resolve_references"]
 
 SCHEMES = ("file:", "ssm:", "secretsmanager:")
 _MOST_BYTES = 64 * 1024
+_WORDS = tuple(scheme.removesuffix(":") for scheme in SCHEMES)
+_NEAR = 0.66
 
 
 class SecretError(ValueError):
@@ -62,18 +65,34 @@ def resolve_references(
         raw: A variable's text, or a file's or an argument's value.
         is_list: Each entry of the list can be a reference of its own.
         resolve: Resolves one reference; whatever it raises passes through.
+
+    Raises:
+        SecretError: Something begins with a misspelt word of references.
     """
     if isinstance(raw, str):
         parts = raw.split(",") if is_list else [raw]
+        _refuse_misspelt(parts)
         if not any(_is_reference(part) for part in parts):
             return raw
 
         return ",".join(_resolved(part, resolve) for part in parts)
 
     if isinstance(raw, list | tuple) and is_list:
+        _refuse_misspelt(raw)
         return [_resolved(part, resolve) for part in raw]
 
     return raw
+
+
+def _refuse_misspelt(parts: Iterable[object]) -> None:
+    """Raise if one of *parts* begins with nearly the word of a reference."""
+    for part in parts:
+        text = part.strip() if isinstance(part, str) else ""
+        word, colon, _ = text.partition(":")
+        meant = nearest(word.lower(), _WORDS, _NEAR) if colon else ""
+        if meant and word != meant:
+            # What was given may be the secret itself, so it is not in the message.
+            raise SecretError(f"it begins like a reference; did you mean {meant}:?")
 
 
 def _is_reference(part: object) -> bool:

@@ -45,6 +45,8 @@ class Setting(Generic[T]):
     """A changed configuration file takes effect without a restart."""
     in_file: bool
     """May stand in the configuration file."""
+    inert: bool
+    """Read and checked, and without effect in this version."""
 
 
 def standard(name: str, kind: Kind[T], *, key: str = "") -> Standard[T]:
@@ -71,6 +73,7 @@ def setting(
     closed: T | None = None,
     reloadable: bool = False,
     in_file: bool = True,
+    inert: bool = False,
 ) -> T:
     """
     Declare a field of a section; sections are frozen keyword-only dataclasses.
@@ -89,6 +92,7 @@ def setting(
         closed: For security settings, what a malformed value means (admit nobody).
         reloadable: A changed file takes effect at once.
         in_file: False for what must be known before the file is read.
+        inert: It has no effect in this version, which is reported where it is set.
     """
     declared = Setting(
         kind=kind,
@@ -100,6 +104,7 @@ def setting(
         closed=closed,
         reloadable=reloadable,
         in_file=in_file,
+        inert=inert,
     )
     made: T = field(default=default, repr=not secret, metadata={"setting": declared})
     return made

@@ -17,12 +17,16 @@ class AuditSettings:
 
     section: ClassVar[str] = "AUDIT"
 
-    enabled: bool = setting(True, FLAG, "Writes the audit log")
+    enabled: bool = setting(True, FLAG, "Writes the audit log", inert=True)
     block_max_s: float = setting(
         1.0,
         duration(high=60.0),
         "How long an audit record may wait to be written",
+        inert=True,
     )
     strict: bool = setting(
-        False, FLAG, "Raises in the application when a record could not be written"
+        False,
+        FLAG,
+        "Raises in the application when a record could not be written",
+        inert=True,
     )

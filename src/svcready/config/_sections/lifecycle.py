@@ -24,11 +24,13 @@ class LifecycleSettings:
         duration(0.0, _HOUR_S),
         "Requests are still accepted this long after readiness began to fail",
         relaxed=0.0,
+        inert=True,
     )
     drain_timeout_s: float = setting(
         15.0,
         duration(0.0, _HOUR_S),
         "How long requests in flight may take to end after that",
+        inert=True,
     )
     flush_timeout_s: float = setting(
         5.0,

@@ -34,6 +34,8 @@ class PolicyField(NamedTuple):
     """How its text is read."""
     help: str
     """One line for the reference table."""
+    default: str
+    """What holds if nobody says anything, as a variable would spell it."""
 
 
 def _parse_rate(raw: object) -> float:
@@ -52,46 +54,59 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
     "mode": PolicyField(
         choice("enforce", "observe", "off"),
         "observe: decide and tell, but leave every call as it is; off: take no part",
+        "enforce",
     ),
     "retry_attempts": PolicyField(
-        integer(1, 100), "Attempts in all, the first included; 1: no retry"
+        integer(1, 100), "Attempts in all, the first included; 1: no retry", "3"
     ),
     "retry_base_s": PolicyField(
-        duration(0.001, 3600.0), "Upper bound of the first wait; doubles every time"
+        duration(0.001, 3600.0),
+        "Upper bound of the first wait; doubles every time",
+        "0.1",
     ),
-    "retry_max_s": PolicyField(duration(0.001, 3600.0), "Upper bound of every wait"),
+    "retry_max_s": PolicyField(
+        duration(0.001, 3600.0), "Upper bound of every wait", "5"
+    ),
     "deadline_s": PolicyField(
-        _UP_TO_A_DAY, "What all attempts and waits together may take; 0: no bound"
+        _UP_TO_A_DAY, "What all attempts and waits together may take; 0: no bound", "0"
     ),
     "breaker_failure_rate": PolicyField(
-        _RATE, "Share of failures in the window that opens the breaker"
+        _RATE, "Share of failures in the window that opens the breaker", "0.5"
     ),
     "breaker_min_calls": PolicyField(
-        _CALLS, "Rates are judged from this many calls in the window"
+        _CALLS, "Rates are judged from this many calls in the window", "20"
     ),
     "breaker_window_s": PolicyField(
-        duration(1.0, 3600.0), "What the breaker's window covers"
+        duration(1.0, 3600.0), "What the breaker's window covers", "30"
     ),
     "breaker_consecutive_failures": PolicyField(
-        integer(0, 1_000_000), "Failures in a row that open the breaker; 0: no rule"
+        integer(0, 1_000_000),
+        "Failures in a row that open the breaker; 0: no rule",
+        "0",
     ),
     "breaker_slow_after_s": PolicyField(
-        _UP_TO_A_DAY, "A call that takes this long is slow; 0: no call is"
+        _UP_TO_A_DAY, "A call that takes this long is slow; 0: no call is", "0"
     ),
     "breaker_slow_rate": PolicyField(
-        _RATE, "Share of slow calls in the window that opens the breaker"
+        _RATE, "Share of slow calls in the window that opens the breaker", "0.8"
     ),
     "breaker_open_s": PolicyField(
-        duration(0.1, 86_400.0), "How long the breaker stays open at first; doubles"
+        duration(0.1, 86_400.0),
+        "How long the breaker stays open at first; doubles",
+        "10",
     ),
     "breaker_open_max_s": PolicyField(
-        duration(0.1, 86_400.0), "The longest that the breaker stays open, plus jitter"
+        duration(0.1, 86_400.0),
+        "The longest that the breaker stays open, plus jitter",
+        "120",
     ),
     "breaker_probes": PolicyField(
-        integer(1, 1000), "Probes in a row that must succeed to close the breaker"
+        integer(1, 1000), "Probes in a row that must succeed to close the breaker", "3"
     ),
     "breaker_probe_lease_s": PolicyField(
-        duration(0.1, 86_400.0), "A probe without an outcome for this long has failed"
+        duration(0.1, 86_400.0),
+        "A probe without an outcome for this long has failed",
+        "10",
     ),
 }
 """The fields of policies, as the table after `SVCREADY_POLICY__<NAME>__`."""

@@ -70,10 +70,12 @@ class XraySettings:
         _ADDRESS,
         "Where the X-Ray daemon or the CloudWatch agent listens",
         standards=(standard("AWS_XRAY_DAEMON_ADDRESS", _ADDRESS),),
+        inert=True,
     )
     tracing_name: str = setting(
         "",
         TEXT,
         "The service's name on X-Ray, if another than everywhere else",
         standards=(standard("AWS_XRAY_TRACING_NAME", TEXT),),
+        inert=True,
     )
