@@ -303,3 +303,17 @@ def test_shutdown_takes_any_duration(timeout: float | str | timedelta) -> None:
     assert current() is None
     with pytest.raises(DeclarationError, match="soon"):
         svcready.shutdown("soon")
+
+
+def test_strict_mode_lets_settings_without_effect_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a later version heeds is reported, and is no reason to refuse a start."""
+    monkeypatch.setenv("SVCREADY_CORE_STRICT", "true")
+    monkeypatch.setenv("SVCREADY_LIFECYCLE_DRAIN_DELAY_S", "3")
+
+    runtime = svcready.init(service="orders", app=FastAPI())
+    runtime.ready()
+
+    (problem,) = runtime.problems()
+    assert "SVCREADY_LIFECYCLE_DRAIN_DELAY_S" in problem

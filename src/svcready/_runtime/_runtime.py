@@ -167,7 +167,11 @@ class Runtime:
             return
 
         self._ready = True
-        problems = self.problems() if self.settings.core.strict else ()
+        problems: tuple[str, ...] = ()
+        if self.settings.core.strict:
+            inert = {str(p) for p in self.settings.problems if p.kind == "inert"}
+            problems = tuple(p for p in self.problems() if p not in inert)
+
         if self.health is not None and not problems:
             self.health.lifecycle.ready()
 

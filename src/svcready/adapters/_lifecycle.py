@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.context import NO_FIELDS, activate, bind, deactivate, new_record
 from svcready._core.guard import report_fault
-from svcready._core.http import METHODS as _METHODS
-from svcready._core.http import OTHER_VALUE as _OTHER_METHOD
-from svcready._core.http import UNMATCHED
+from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready.tracing._errors import type_name
 from svcready.tracing._otel import attach, detach
 
@@ -117,7 +115,7 @@ class Request:
         self.completed = False
         self._path = path
         self._scheme = scheme
-        self.method = method = method if method in _METHODS else _OTHER_METHOD
+        self.method = method = method if method in METHODS else OTHER_VALUE
         request_id = headers.request_id
         if request_id is None or not _valid_id(request_id):
             request_id = getrandbits(128).to_bytes(16, "big").hex()

@@ -72,10 +72,17 @@ def raise_if_any(problems: Iterable[Problem]) -> None:
     """
     Raise all *problems* as one error; what strict mode does with a report.
 
+    A setting without effect is reported and no more: its value is right, and a later
+    version heeds it.
+
     Raises:
         ConfigurationError: There is at least one.
     """
     # What would be used instead is not: an error is raised.
-    lines = tuple(str(problem._replace(used="")) for problem in problems)
+    lines = tuple(
+        str(problem._replace(used=""))
+        for problem in problems
+        if problem.kind != "inert"
+    )
     if lines:
         raise ConfigurationError(lines)
