@@ -127,6 +127,15 @@ def test_importing_the_face_changes_nothing() -> None:
     assert run_clean_json(WATCH, "svcready") == [[], []]
 
 
+def test_declaring_has_no_effect() -> None:
+    """
+    Nor does a module that declares a logger, metrics, a check, policies and a span.
+
+    What it declares is plain data that `init()` binds later.
+    """
+    assert run_clean_json(WATCH, "tests.architecture.declares") == [[], []]
+
+
 @pytest.fixture(scope="module")
 def effects() -> dict[str, object]:
     """Import each file in a process of its own, a few at a time."""

@@ -1,0 +1,34 @@
+"""A module as applications have them: it declares one of each kind at import."""
+
+from __future__ import annotations
+
+import svcready
+
+log = svcready.get_logger(__name__)
+orders = svcready.counter("declares_orders", "Orders accepted", labels=("kind",))
+retail = orders.labels("retail")
+size = svcready.histogram("declares_size", "Size of an order", unit="By")
+checkout = svcready.timer("declares_checkout", "Time to check out")
+
+
+@svcready.health.check("declares-database", critical=True)
+async def database() -> None:
+    """Answer, as a database would."""
+
+
+@svcready.retry("declares-payments", on=ConnectionError)
+@svcready.circuit_breaker("declares-payments")
+async def charge(order: str) -> str:
+    """Charge for an order."""
+    return order
+
+
+@svcready.span("declares-pack")
+def pack(order: str) -> str:
+    """Pack an order."""
+    log.info("packing", order=order)
+    return order
+
+
+retail.inc()
+size.observe(3)
