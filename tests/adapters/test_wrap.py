@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from flask import Flask
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 import svcready
 from svcready.errors import DeclarationError
@@ -54,6 +54,29 @@ def test_an_asgi_framework_keeps_its_routes(harness: Harness, make: Any) -> None
 
     assert b"mine" in own.body
     assert routes_of(harness) == ["/orders/{number}", "/metrics"]
+
+
+def test_routes_that_share_an_endpoint_are_told_apart(harness: Harness) -> None:
+    """By path and method, mounted or not, also where Starlette names no route."""
+    routes = [
+        Route("/both/{number}", mine, methods=["POST"]),
+        Route("/both/{name}", mine),
+        Route("/other", mine),
+    ]
+    app = Starlette(routes=[*routes, Mount("/shop/{id}", routes=routes)])
+    svcready.wrap(app)
+    for path in ("/both/1", "/other", "/shop/7/both/1", "/shop/7/other"):
+        asyncio.run(ask_asgi(app, http_scope(path)))
+
+    asyncio.run(ask_asgi(app, {**http_scope("/both/1"), "method": "POST"}))
+
+    assert routes_of(harness) == [
+        "/both/{name}",
+        "/other",
+        "/shop/{id}/both/{name}",
+        "/shop/{id}/other",
+        "/both/{number}",
+    ]
 
 
 def test_flask_keeps_its_routes(harness: Harness) -> None:

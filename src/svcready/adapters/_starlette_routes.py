@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.routing import Mount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import (
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        MutableMapping,
+        Sequence,
+    )
+    from re import Pattern
 
     from starlette.applications import Starlette
     from starlette.routing import BaseRoute
@@ -26,7 +34,8 @@ class RouteTemplates:
     Starlette and FastAPI leave in the scope which endpoint ran and, mostly, which
     route object; a mount adds the *actual* path below which it matched to the root
     path, so the templates of mounts are looked up in the application's tree. What was
-    found is kept, because routes repeat.
+    found is kept, because routes repeat. An older Starlette names the endpoint alone:
+    where several routes share it, the path tells which one it was.
 
     Args:
         app: The application; its routes may still grow.
@@ -57,7 +66,13 @@ class RouteTemplates:
         if kept is not None:
             return kept[0]
 
-        template = self._resolve(endpoint, route, effective, root[len(base) :])
+        mounted = root[len(base) :]
+        if route is effective is None:
+            shared = _sharing(self._app.routes, endpoint, mounted)
+            if len(shared) > 1:
+                return _taken(shared, scope, root)
+
+        template = self._resolve(endpoint, route, effective, mounted)
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()
 
@@ -194,16 +209,51 @@ def _walk(
 
 def _find(routes: Iterable[BaseRoute], endpoint: object, mounted: str) -> str | None:
     """Return the template of the route that runs *endpoint*."""
-    templates = {
-        template + (_REST if isinstance(route, Mount) else "")
-        for route, template in _walk(routes, "")
-        if endpoint in (_get(route, "endpoint"), _get(route, "app"))
-    }
-    if len(templates) > 1:  # one application mounted at several places
-        prefix = _mount_template(routes, mounted)
-        templates = {text for text in templates if text.startswith(prefix)} or templates
+    return min(_sharing(routes, endpoint, mounted), default=None)
 
-    return min(templates, default=None)
+
+def _sharing(
+    routes: Iterable[BaseRoute], endpoint: object, mounted: str
+) -> dict[str, list[object]]:
+    """Return the routes that run *endpoint*, by template."""
+    sharing: dict[str, list[object]] = {}
+    for route, template in _walk(routes, ""):
+        if endpoint in (_get(route, "endpoint"), _get(route, "app")):
+            whole = template + (_REST if isinstance(route, Mount) else "")
+            sharing.setdefault(whole, []).append(route)
+
+    if len(sharing) > 1:  # one application mounted at several places
+        prefix = _mount_template(routes, mounted)
+        below = {
+            text: found for text, found in sharing.items() if text.startswith(prefix)
+        }
+        return below or sharing
+
+    return sharing
+
+
+def _taken(
+    sharing: Mapping[str, Iterable[object]],
+    scope: Mapping[str, object],
+    root: str,
+) -> str:
+    """Return the template that fits the request's path, and its method if one does."""
+    path: str = scope.get("path") or ""  # type: ignore[assignment]
+    inner = path[len(root) :] if root and path.startswith(root) else path
+    fitting = None
+    for template, routes in sharing.items():
+        for route in routes:
+            regex: Pattern[str] | None = _get(route, "path_regex")  # type: ignore[assignment]
+            if regex is None or regex.match(inner) is None:
+                continue
+
+            methods: Collection[object] | None = _get(route, "methods")  # type: ignore[assignment]
+            if not methods or scope.get("method") in methods:
+                return template
+
+            fitting = fitting or template  # answers 405 unless another has the method
+
+    return fitting or min(sharing)
 
 
 def _mount_template(routes: Iterable[object], mounted: str, depth: int = 0) -> str:
