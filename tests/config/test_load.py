@@ -392,7 +392,6 @@ def test_loading_is_pure() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "SVCREADY_AUDIT_STRICT",
         "SVCREADY_LIFECYCLE_DRAIN_DELAY_S",
         "SVCREADY_LIMIT__ORDERS__BURST",
     ],

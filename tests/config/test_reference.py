@@ -124,7 +124,7 @@ def test_what_is_without_effect_is_marked() -> None:
     inert = {name for name, row in ROWS.items() if row.inert}
 
     assert {row.section for name, row in ROWS.items() if name in inert} == {
-        *("AUDIT", "XRAY", "LIFECYCLE", "LIMIT"),
+        *("XRAY", "LIFECYCLE", "LIMIT"),
     }
     assert "SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S" not in inert
     assert markdown().count("No effect in this version") == len(inert)

@@ -94,7 +94,7 @@ def make_log(
         redactor=redactor or Redactor(),
         span_ids=span_ids,
         stdout_is_terminal=terminal,
-        write=written.append,
+        write=lambda line, _: written.append(line),
     )
     return Log(pillar, written)
 

@@ -110,7 +110,7 @@ def test_lines_come_out_whole_and_in_order(
     channel = Channel("test", outlet, delivery=delivery)
     lines = [b"%05d " % i + b"y" * size + b"\n" for i, size in enumerate((5, 9000, 50))]
     for line in lines:
-        channel.write(line)
+        channel.write(line, 20)
 
     assert channel.flush(10)
     assert pipe.read(sum(map(len, lines))) == b"".join(lines)
@@ -119,7 +119,7 @@ def test_lines_come_out_whole_and_in_order(
 def test_hybrid_is_written_before_the_call_returns(pipe: Pipe, outlet: Outlet) -> None:
     """So that the last line before a kill is out; and no thread was needed."""
     threads = threading.active_count()
-    Channel("test", outlet).write(LINE)
+    Channel("test", outlet).write(LINE, 20)
 
     assert pipe.read_all() == LINE
     assert threading.active_count() == threads
@@ -134,7 +134,7 @@ def test_a_blocked_pipe_never_blocks_the_caller(
     channel = Channel("test", outlet, delivery=delivery)
     lines = [b"%06d\n" % i for i in range(1000)]
     for line in lines:
-        channel.write(line)  # a blocking one would end the test by its timeout
+        channel.write(line, 20)  # a blocking one would end the test by its timeout
 
     assert not channel.flush(0)
     assert pipe.read(size + 7000) == b"f" * size + b"".join(lines)
@@ -150,8 +150,8 @@ def test_what_fits_in_part_is_finished_before_the_next(
     pipe.read(4096)
     channel = Channel("test", outlet)
     long = b"a" * 20_000 + b"\n"
-    channel.write(long)
-    channel.write(b"next\n")
+    channel.write(long, 20)
+    channel.write(b"next\n", 20)
 
     assert pipe.read(size - 4096 + len(long) + 5).lstrip(b"f") == long + b"next\n"
 
@@ -163,7 +163,7 @@ def test_what_waits_is_bounded_and_drops_are_counted(
     size = pipe.fill()
     channel = Channel("test", outlet, max_lines=50)
     for i in range(1000):
-        channel.write(b"%06d\n" % i)
+        channel.write(b"%06d\n" % i, 20)
 
     lost = channel.dropped["queue_full"]
     seen = pipe.read(size + 7 * (1000 - lost))[size:].split()
@@ -180,10 +180,10 @@ def test_the_bound_in_bytes_holds_too(pipe: Pipe, outlet: Outlet) -> None:
     pipe.fill()
     channel = Channel("test", outlet, delivery="async", max_bytes=100_000)
     for _ in range(100):
-        channel.write(b"z" * 9_999 + b"\n")
+        channel.write(b"z" * 9_999 + b"\n", 20)
 
     assert channel.queued_bytes <= 100_000
-    channel.write(b"z" * 200_000 + b"\n")
+    channel.write(b"z" * 200_000 + b"\n", 20)
     assert channel.queued_lines == 1
 
 
@@ -192,11 +192,11 @@ def test_each_channel_has_its_own_quota(pipe: Pipe, outlet: Outlet) -> None:
     pipe.fill()
     quiet = Channel("quiet", outlet, delivery="async")
     loud = Channel("loud", outlet, delivery="async", max_lines=5)
-    quiet.write(b"first\n")
-    loud.write(b"taken with it\n")
+    quiet.write(b"first\n", 20)
+    loud.write(b"taken with it\n", 20)
     for _ in range(1000):
-        quiet.write(b"q\n") if quiet.queued_lines < 3 else None
-        loud.write(b"loud\n")
+        quiet.write(b"q\n", 20) if quiet.queued_lines < 3 else None
+        loud.write(b"loud\n", 20)
 
     assert quiet.dropped == {}
     assert loud.dropped["queue_full"] > 900
@@ -210,13 +210,13 @@ def test_a_reader_that_is_gone_is_counted(
     for delivery in ("hybrid", "sync"):
         channel = Channel(delivery, outlet, delivery=delivery)
         for _ in range(10):
-            channel.write(LINE)
+            channel.write(LINE, 20)
 
         assert channel.dropped == {"closed": 10}
         assert channel.flush(1)
 
     queued = Channel("async", outlet, delivery="async")
-    queued.write(LINE)
+    queued.write(LINE, 20)
     assert queued.flush(10)
     assert queued.dropped == {"closed": 1}
     by_component = {"hybrid": 0, "sync": 0, "async": 0}
@@ -234,7 +234,7 @@ def test_a_closed_descriptor_is_counted() -> None:
     os.close(fd)
     for delivery in ("hybrid", "sync"):
         channel = Channel("test", outlet, delivery=delivery)
-        channel.write(LINE)
+        channel.write(LINE, 20)
         assert channel.dropped == {"closed": 1}
 
 
@@ -242,7 +242,7 @@ def test_a_full_disk_is_counted() -> None:
     """Any other fault of the descriptor is a write error."""
     fd = os.open("/dev/full", os.O_WRONLY)
     channel = Channel("test", Outlet(fd))
-    channel.write(LINE)
+    channel.write(LINE, 20)
     os.close(fd)
 
     assert channel.dropped == {"write_error": 1}
@@ -252,9 +252,9 @@ def test_closing_counts_what_was_not_written(pipe: Pipe, outlet: Outlet) -> None
     """After the deadline nothing is waited for, and nothing is lost in silence."""
     pipe.fill()
     channel = Channel("test", outlet, delivery="async")
-    channel.write(LINE)
+    channel.write(LINE, 20)
     for _ in range(10):
-        channel.write(LINE)
+        channel.write(LINE, 20)
 
     assert not channel.close(0.05)
     assert channel.queued_lines == 0
@@ -267,7 +267,7 @@ def test_files_and_sockets_take_lines_too(
     """A redirected output and one that is a socket."""
     path = tmp_path_factory.mktemp("out") / "log"
     with path.open("wb") as file:
-        Channel("test", Outlet(file.fileno())).write(LINE)
+        Channel("test", Outlet(file.fileno())).write(LINE, 20)
         assert path.read_bytes() == LINE
 
     near, far = socket.socketpair()
@@ -275,7 +275,7 @@ def test_files_and_sockets_take_lines_too(
         channel = Channel(
             "test", Outlet(far.fileno(), NonBlocking(far.fileno(), nowait=nowait))
         )
-        channel.write(LINE)
+        channel.write(LINE, 20)
         assert channel.flush(10)
         assert near.recv(200) == LINE
 
@@ -290,13 +290,13 @@ def test_a_descriptor_that_is_replaced_is_followed(
     path = tmp_path_factory.mktemp("out") / "log"
     outlet = Outlet(pipe.writer)
     channel = Channel("test", outlet)
-    channel.write(LINE)
+    channel.write(LINE, 20)
     with path.open("wb") as file:
         os.dup2(file.fileno(), pipe.writer)
 
-    channel.write(LINE)
+    channel.write(LINE, 20)
     outlet.refresh()
-    channel.write(LINE)
+    channel.write(LINE, 20)
 
     assert pipe.read_all() == LINE
     assert path.read_bytes() == LINE * 2
@@ -305,7 +305,7 @@ def test_a_descriptor_that_is_replaced_is_followed(
 def test_the_shared_descriptors_flags_stay(pipe: Pipe, outlet: Outlet) -> None:
     """Other processes write to the same pipe and expect it to block."""
     pipe.fill()
-    Channel("test", outlet).write(LINE)
+    Channel("test", outlet).write(LINE, 20)
 
     assert os.get_blocking(pipe.writer)
 
@@ -334,16 +334,16 @@ def test_without_new_threads_the_flush_writes(
     size = pipe.fill()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     channel = Channel("test", outlet)
-    channel.write(LINE)
+    channel.write(LINE, 20)
 
     assert not channel.flush(0.01)
     assert pipe.read(size) == b"f" * size
     assert channel.flush(10)
     assert pipe.read_all() == LINE
     pipe.hang_up()
-    channel.write(LINE)
+    channel.write(LINE, 20)
     queued = Channel("queued", outlet, delivery="async")
-    queued.write(LINE)
+    queued.write(LINE, 20)
     assert queued.flush(10)
     assert queued.dropped == {"closed": 1}
 
@@ -355,7 +355,7 @@ def test_threads_do_not_tear_each_others_lines(pipe: Pipe, outlet: Outlet) -> No
 
     def work(letter: bytes) -> None:
         for _ in range(20):
-            channel.write(letter * length + b"\n")
+            channel.write(letter * length + b"\n", 20)
 
     threads = [threading.Thread(target=work, args=(bytes([97 + i]),)) for i in range(8)]
     for thread in threads:
@@ -380,7 +380,7 @@ def test_an_unexpected_fault_is_reported(faults: Faults) -> None:
             pass
 
     channel = Channel("test", Outlet(1, Odd()))  # type: ignore[arg-type]
-    channel.write(LINE)
+    channel.write(LINE, 20)
 
     assert channel.dropped == {"write_error": 1}
     assert isinstance(faults.claim("transport.stdout"), LookupError)

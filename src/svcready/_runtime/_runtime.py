@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from svcready._core.identity import Identity
     from svcready._runtime._ops_port import Port
     from svcready.config import Settings
+    from svcready.logging._stages import Sink
 
 __all__ = ["Runtime"]
 
@@ -41,7 +42,7 @@ class Runtime:
     Args:
         settings: What is in force, and what was wrong with it.
         clock: Read and waited on by every pillar.
-        write: Takes the log lines in place of standard output.
+        write: Takes the log lines and their levels in place of every destination.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Runtime:
         settings: Settings,
         clock: Clock = SYSTEM_CLOCK,
         *,
-        write: Callable[[bytes], None] | None = None,
+        write: Sink | None = None,
     ) -> None:
         self._noted: list[str] = []
         self.notices: tuple[str, ...] = ()

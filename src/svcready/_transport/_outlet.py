@@ -58,7 +58,7 @@ class Outlet:
         self._reset()
         self._attempt.choose()
 
-    def write_or_queue(self, channel: Channel, line: bytes) -> None:
+    def write_or_queue(self, channel: Channel, line: bytes, level: int) -> None:
         """Write *line* at once if nothing waits and nothing blocks, else queue it."""
         try:
             with self._lock:
@@ -70,25 +70,25 @@ class Outlet:
                     self._rest = line[sent:]
                     self._busy = True
                 else:
-                    channel.push(self._queue, line)
+                    channel.push(self._queue, line, level)
         except BlockingIOError:
-            self.queue(channel, line)
+            self.queue(channel, line, level)
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             channel.lose(error)
         else:
             self._wake()
             channel.say()
 
-    def queue(self, channel: Channel, line: bytes) -> None:
+    def queue(self, channel: Channel, line: bytes, level: int) -> None:
         """Leave *line* to the thread."""
         with self._lock:
             self._busy = True
-            channel.push(self._queue, line)
+            channel.push(self._queue, line, level)
 
         self._wake()
         channel.say()
 
-    def write_blocking(self, channel: Channel, line: bytes) -> None:
+    def write_blocking(self, channel: Channel, line: bytes, level: int) -> None:
         """Write *line* now, however long that takes; after what waits already."""
         try:
             with self._lock:
@@ -96,7 +96,7 @@ class Outlet:
                     self._write_all(line)
                     return
 
-                channel.push(self._queue, line)
+                channel.push(self._queue, line, level)
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             channel.lose(error)
         else:

@@ -38,8 +38,8 @@ class Channel:
         max_lines: Most lines that wait; beyond either the oldest are dropped.
     """
 
-    write: Callable[[bytes], None]
-    """Bring a line, which ends in a newline, on its way; never raises."""
+    write: Callable[[bytes, int], None]
+    """Bring a line, which ends in a newline, on its way, by its level; never raises."""
 
     def __init__(
         self,
@@ -84,7 +84,9 @@ class Channel:
 
         return done
 
-    def push(self, queue: deque[tuple[Channel, bytes]], line: bytes) -> None:
+    def push(
+        self, queue: deque[tuple[Channel, bytes]], line: bytes, _level: int
+    ) -> None:
         """Queue *line* and drop our oldest ones beyond the quota; under the lock."""
         queue.append((self, line))
         self.queued_bytes += len(line)
@@ -142,8 +144,10 @@ STDOUT = Outlet(_STDOUT_FD)
 
 _direct = Channel("stdout", STDOUT, delivery="sync")
 
-write = _direct.write
-"""Write one line to standard output now; never raises."""
+
+def write(line: bytes) -> None:
+    """Write one line to standard output now; never raises."""
+    _direct.write(line, 0)
 
 
 def is_terminal() -> bool:

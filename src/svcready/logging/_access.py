@@ -91,7 +91,8 @@ class AccessLog:
             )
             if is_alone(std, handler):
                 handler.write(
-                    handler.lines.request_line(level, request, handler.time_ns())
+                    handler.lines.request_line(level, request, handler.time_ns()),
+                    level,
                 )
             else:
                 self._record(level, request)

@@ -14,7 +14,8 @@ from svcready.logging._text import safe_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from svcready.logging._line import Lines
+    from svcready.logging._line import Lines, Site
+    from svcready.logging._stages import Gate, Sink
 
 __all__ = ["LineHandler", "extras_of", "render_record"]
 
@@ -50,7 +51,7 @@ class LineHandler(logging.Handler):
 
     Args:
         lines: Makes the lines.
-        write: Takes a line; never raises and needs no lock around it.
+        write: Takes a line and its level; needs no lock around it.
         time_ns: Wall time, for lines that come without a record.
         is_server: Tells whether a record is a server's or framework's, whose line
             about an exception that we have written already is dropped.
@@ -60,7 +61,7 @@ class LineHandler(logging.Handler):
     def __init__(
         self,
         lines: Lines,
-        write: Callable[[bytes], None],
+        write: Sink,
         time_ns: Callable[[], int],
         *,
         is_server: Callable[[logging.LogRecord], bool],
@@ -72,6 +73,8 @@ class LineHandler(logging.Handler):
         self.write = write
         self.line = lines.line
         self.time_ns = time_ns
+        self.gate: Gate | None = None
+        """Decides before anything is formatted; None: everything is written."""
         self._is_server = is_server
 
     def createLock(self) -> None:  # noqa: N802 - stdlib's name
@@ -89,8 +92,7 @@ class LineHandler(logging.Handler):
                 if isinstance(passed, logging.LogRecord):  # Python 3.12
                     record = passed
 
-            if not (record.exc_info and self._repeats(record)):
-                self.write(render_record(self.lines, record))
+            self._take(record)
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", error)
 
@@ -98,16 +100,46 @@ class LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record*, unless it repeats what our own line about an error says."""
-        if not (record.exc_info and self._repeats(record)):
-            self.write(render_record(self.lines, record))
+        self._take(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for *record*, for whoever borrows the handler's form."""
         return render_record(self.lines, record).decode()
 
+    def _take(self, record: logging.LogRecord) -> None:
+        if record.exc_info and self._repeats(record):
+            return
+
+        gate = self.gate
+        if gate is None or _passes(gate, record):
+            self.write(render_record(self.lines, record), record.levelno)
+
     def _repeats(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         return error is not None and is_claimed(error) and self._is_server(record)
+
+
+def _passes(gate: Gate, record: logging.LogRecord) -> bool:
+    known = record.__dict__
+    fields = known.get(FIELDS)
+    if isinstance(fields, tuple):  # an access line
+        return True
+
+    args = record.args or ()
+    return gate(
+        _site_of(record),
+        record.name,
+        record.levelno,
+        record.msg,
+        args if isinstance(args, tuple) else (args,),
+        extras_of(record) if fields is None else fields,
+        record.exc_info[1] if record.exc_info else None,
+        int(record.created * 1e9),
+    )
+
+
+def _site_of(record: logging.LogRecord) -> Site:
+    return record.name, record.funcName, record.lineno
 
 
 def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
@@ -134,7 +166,7 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
 
     name = record.name
     return lines.line(
-        (name, record.funcName, record.lineno),
+        _site_of(record),
         name,
         record.levelno,
         message,

@@ -240,16 +240,21 @@ class Logger:
                 frame = _frame(depth)
                 hand_over(std, level, message, args, fields, error, frame, stack_info)
             elif level >= handler.level:
+                frame = sys._getframe(2) if depth == 2 else _frame(depth)  # noqa: SLF001
+                now_ns = handler.time_ns()
+                gate = handler.gate
+                if gate is not None and not gate(
+                    frame, self.name, level, message, args, fields, error, now_ns
+                ):
+                    return
+
                 if type(message) is not str or args:
                     message = handler.lines.text_of(message, args)
 
-                frame = sys._getframe(2) if depth == 2 else _frame(depth)  # noqa: SLF001
-                now_ns = handler.time_ns()
-                handler.write(
-                    handler.line(
-                        frame, self.name, level, message, fields, error, now_ns
-                    )
+                line = handler.line(
+                    frame, self.name, level, message, fields, error, now_ns
                 )
+                handler.write(line, level)
         except Exception as fault:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", fault)
 

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.config._sections.log import LogSettings
     from svcready.logging._line import Identity, Lines
+    from svcready.logging._stages import Sink
     from svcready.logging._values import Redaction
 
 __all__ = ["LogPillar"]
 
 _OURS = "svcready"
+_LINE_BYTES = 16 * 1024
 _LIBRARIES = ("site-packages", "dist-packages")
 
 
@@ -48,7 +50,7 @@ class LogPillar:
         span_ids: Returns the current span's trace and span id in hex; None means
             those of the request's context.
         stdout_is_terminal: Standard output is read by a person.
-        write: Takes each line instead of standard output; never raises.
+        write: Takes each line and its level instead of the destinations.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class LogPillar:
         redactor: Redaction,
         span_ids: Callable[[], tuple[str, str] | None],
         stdout_is_terminal: bool,
-        write: Callable[[bytes], None] | None = None,
+        write: Sink | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -269,7 +271,7 @@ class LogPillar:
             values,
             errors,
             span_ids=span_ids,
-            max_bytes=self._settings.max_line_bytes,
+            max_bytes=self._settings.max_line_bytes or _LINE_BYTES,
             on_cut=self._count_cut,
         )
 

@@ -118,7 +118,7 @@ def running(
     runtime = Runtime(
         load(environ=environ or {}, arguments=wanted, service=service),
         clock,
-        write=written.append,
+        write=lambda line, _: written.append(line),
     )
     runtime.start()
     put_in_force(runtime, pinned=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from svcready.config._kinds import FLAG, duration
+from svcready.config._kinds import FLAG, TEXT, choice, duration, size
+from svcready.config._sections.log import GROUP, RETENTION
 from svcready.config._setting import setting
 
 __all__ = ["AuditSettings"]
@@ -17,16 +18,31 @@ class AuditSettings:
 
     section: ClassVar[str] = "AUDIT"
 
-    enabled: bool = setting(True, FLAG, "Writes the audit log", inert=True)
+    enabled: bool = setting(True, FLAG, "Writes the audit log")
+    destination: str = setting(
+        "stdout",
+        choice("stdout", "file", "cloudwatch"),
+        "Where entries go: standard output, marked log_type audit; a file; a log group "
+        "of their own",
+    )
+    file: str = setting("", TEXT, "The file of the destination file")
+    group: str = setting(
+        "", GROUP, "Log group; by default /svcready/, the service's name and /audit"
+    )
+    retention_days: int = setting(
+        90, RETENTION, "Retention set on the log group; 0 leaves it alone"
+    )
     block_max_s: float = setting(
         1.0,
         duration(high=60.0),
-        "How long an audit record may wait to be written",
-        inert=True,
+        "How long a caller waits for an entry to be written; on an event loop not at "
+        "all",
+    )
+    queue_bytes: int = setting(
+        8 * 1024**2, size(64 * 1024), "Most bytes of entries that wait"
     )
     strict: bool = setting(
         False,
         FLAG,
-        "Raises in the application when a record could not be written",
-        inert=True,
+        "Raises in the application when an entry could not be taken",
     )
