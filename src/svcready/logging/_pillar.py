@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from svcready._core import events, fork
 from svcready._core.guard import report_fault
-from svcready._transport.stdout import Channel
 from svcready.logging import _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._console import ConsoleLines
+from svcready.logging._destinations import Destinations, are_further, longest_line
 from svcready.logging._errors import ErrorTexts, claim
 from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
@@ -23,6 +24,7 @@ from svcready.logging._values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from svcready._core.clock import Clock
     from svcready.config._sections.log import LogSettings
@@ -51,6 +53,7 @@ class LogPillar:
             those of the request's context.
         stdout_is_terminal: Standard output is read by a person.
         write: Takes each line and its level instead of the destinations.
+        quiet: Makes a context in which the delivery's own calls are not traced.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class LogPillar:
         span_ids: Callable[[], tuple[str, str] | None],
         stdout_is_terminal: bool,
         write: Sink | None = None,
+        quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -72,15 +76,13 @@ class LogPillar:
         self._notes: list[str] = []
         self._cut = 0
         self._format = self._chosen_format()
-        self._channel: Channel | None = None
+        self.destinations: Destinations | None = None
+        """Where lines go; None if *write* takes them."""
         if write is None:
-            self._channel = Channel(
-                "logging",
-                delivery=settings.delivery,
-                max_bytes=settings.queue_bytes,
-                max_lines=settings.queue_lines,
+            self.destinations = Destinations(
+                settings, lambda: self._identity, clock=clock, quiet=quiet
             )
-            write = self._channel.write
+            write = self.destinations.write
 
         values = Values(redactor)
         errors = ErrorTexts(redactor.text, settings.stack_max_frames)
@@ -172,16 +174,16 @@ class LogPillar:
         Returns:
             False if something was left after *timeout_s* seconds.
         """
-        return self._channel is None or self._channel.flush(timeout_s)
+        return self.destinations is None or self.destinations.flush(timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
         """Flush for the last time: what is left then is counted as dropped."""
-        return self._channel is None or self._channel.close(timeout_s)
+        return self.destinations is None or self.destinations.close(timeout_s)
 
     @property
     def dropped(self) -> dict[str, int]:
         """How many lines this process dropped for which reason."""
-        return {} if self._channel is None else dict(self._channel.dropped)
+        return {} if self.destinations is None else self.destinations.dropped
 
     @property
     def level(self) -> str:
@@ -210,7 +212,8 @@ class LogPillar:
         return {
             "format": self._format,
             "level": "auto" if self._app_level != self._level else self.level,
-            "delivery": self._settings.delivery if self._channel else "given",
+            "delivery": self._settings.delivery if self.destinations else "given",
+            "destinations": self.destinations.names if self.destinations else [],
             "notes": list(self._notes),
         }
 
@@ -254,7 +257,8 @@ class LogPillar:
         if self._settings.format != "auto":
             return self._settings.format
 
-        return "console" if self._development or self._terminal else "json"
+        for_people = self._development or self._terminal
+        return "console" if for_people and not are_further(self._settings) else "json"
 
     def _make_lines(
         self,
@@ -264,6 +268,7 @@ class LogPillar:
     ) -> Lines:
         if self._format == "console":
             color = self._terminal and self._settings.color
+            color = color and not are_further(self._settings)
             return ConsoleLines(values, errors, span_ids=span_ids, color=color)
 
         return JsonLines(
@@ -271,7 +276,8 @@ class LogPillar:
             values,
             errors,
             span_ids=span_ids,
-            max_bytes=self._settings.max_line_bytes or _LINE_BYTES,
+            max_bytes=self._settings.max_line_bytes
+            or longest_line(self._settings, _LINE_BYTES),
             on_cut=self._count_cut,
         )
 
