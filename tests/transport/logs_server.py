@@ -32,7 +32,7 @@ class LogsServer:
     """
     The service: log groups, their streams, and every rule of PutLogEvents.
 
-    Its clock is the machine's, unless the test sets another.
+    Its clock is the machine's.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,6 @@ class LogsServer:
         self.go_on = threading.Event()
         """Cleared, every call waits for it, as long as the server lives."""
         self.go_on.set()
-        self.now_ms = lambda: time.time_ns() // 1_000_000
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -156,7 +155,10 @@ class LogsServer:
 
         assert "sequenceToken" not in body  # ignored since 2023
         check_events(events)
-        now_ms, times = self.now_ms(), [event["timestamp"] for event in events]
+        now_ms, times = (
+            time.time_ns() // 1_000_000,
+            [event["timestamp"] for event in events],
+        )
         days = self.retention.get(body["logGroupName"])
         old = sum(1 for at in times if at < now_ms - 14 * DAY_MS)
         expired = sum(1 for at in times if days and at < now_ms - days * DAY_MS)

@@ -38,7 +38,6 @@ def account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
@@ -259,7 +258,6 @@ def test_without_credentials_lines_wait(
 def test_without_a_region_lines_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Said by its name, once."""
     monkeypatch.delenv("AWS_REGION")
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
 
     fault = CloudWatchLogs(names).deliver([entry("one")], FOREVER).fault
     assert fault == "NoRegionError"

@@ -84,6 +84,10 @@ def cloudwatch_sink(
         clock: Stamps the lines.
         quiet: Makes a context in which the calls are not traced.
     """
+    # boto3 needs it, and Python refuses to load it once the main thread has ended,
+    # when the lines of a short process are still to be sent.
+    import concurrent.futures.thread  # noqa: F401
+
     destination = CloudWatchLogs(names, retention_days=retention_days, region=region)
     return Sink(
         component, destination, quota=quota, keep=keep, clock=clock, quiet=quiet

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Destinations", "are_further", "longest_line"]
 
 _LARGEST_EVENT = 1024**2 - 26
+_WARNING = 30
+_LAST_LINE_S = 0.1
 # What rsyslog takes unless it is told otherwise (8 KiB), less a header.
 _SYSLOG_BYTES = 8 * 1024 - 256
 _NO_STDOUT = (
@@ -132,22 +134,21 @@ class Destinations:
 
     def flush(self, timeout_s: float) -> bool:
         """Have every place take what waits for it; they share *timeout_s* seconds."""
-        return self._end(timeout_s, [self._channel.flush], "flush")
-
-    def close(self, timeout_s: float) -> bool:
-        """Flush for the last time: what is left then is counted as dropped."""
-        return self._end(timeout_s, [self._channel.close], "close")
-
-    def _end(
-        self, timeout_s: float, steps: list[Callable[[float], bool]], how: str
-    ) -> bool:
         ends_s = time.monotonic() + timeout_s
         for sink in self._sinks.values():
             sink.hurry(timeout_s)
-            steps.append(sink.close if how == "close" else sink.flush)
 
-        # Each is taken its turn, however little time is left.
+        # Each is asked, however little time is left.
+        steps = [self._channel.flush, *(it.flush for it in self._sinks.values())]
         done = [step(max(0.0, ends_s - time.monotonic())) for step in steps]
+        return all(done)
+
+    def close(self, timeout_s: float) -> bool:
+        """Flush for the last time: what is left then is counted as dropped."""
+        ends_s = time.monotonic() + timeout_s
+        self.flush(timeout_s)  # of all, before one ends: they tell of each other
+        done = [sink.close(_LAST_LINE_S) for sink in self._sinks.values()]
+        done.append(self._channel.close(max(0.0, ends_s - time.monotonic())))
         return all(done)
 
     def _add_file(self) -> None:
@@ -210,12 +211,17 @@ class Destinations:
         return group or f"/svcready/{self._identity().service}"
 
 
-def _each(first: list[Sink], then: Sequence[Sink]) -> Sink:
-    sinks = [*first, *then]
-    if len(sinks) == 1:
+def _each(first: list[Sink], queued: Sequence[Sink]) -> Sink:
+    sinks = [*first, *queued]
+    if not queued:
         return sinks[0]
 
+    from svcready._transport._delivering import delivers
+
     def write(line: bytes, level: int, /) -> None:
+        if level < _WARNING and delivers():  # an AWS client's chatter about our calls
+            return
+
         for sink in sinks:
             sink(line, level)
 
