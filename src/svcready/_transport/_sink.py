@@ -114,7 +114,7 @@ class Sink:
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(self.component, error)
 
-        if self._losses.waiting:
+        if self._losses.unsaid:
             self._say()
 
     def put(self, line: bytes, level: int, timeout_s: float) -> bool:
@@ -144,7 +144,7 @@ class Sink:
 
             taken = self._take(line, level, keep=True)
 
-        if self._losses.waiting:
+        if self._losses.unsaid:
             self._say()
 
         return taken
@@ -160,12 +160,9 @@ class Sink:
 
     def flush(self, timeout_s: float) -> bool:
         """
-        Wait until everything that was taken is delivered.
+        Wait until all is delivered; False if something is left, which stays.
 
         Once a destination that fails has failed another three times, no more.
-
-        Returns:
-            False if something is left; it stays.
         """
         if get_ident() == self._ident:
             return False
@@ -209,8 +206,7 @@ class Sink:
         with self._changed:
             self._closed = True
             # What is on its way has not arrived.
-            lost = self._waiting.clear()
-            self._losses.count("deadline", lost)
+            self._losses.count("deadline", lost := self._waiting.clear())
             self._changed.notify_all()
             alone = not self._is_alive()
 
@@ -236,7 +232,9 @@ class Sink:
             return False
 
         lost = self._waiting.push(line, level, self._time_ns() // 1_000_000)
-        self._losses.count("queue_full", lost)
+        if lost:
+            self._losses.count("queue_full", lost)
+
         if self._thread is None:
             self._start()
         elif self._sleeps and (self._due_s is None or self._waiting.makes_a_batch):
