@@ -76,9 +76,7 @@ class Seen:
     """What came out of the pipe, checked as it comes."""
 
     faults: list[str] = field(default_factory=list)
-    next: dict[tuple[int, int], int] = field(
-        default_factory=lambda: defaultdict(int)
-    )
+    next: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
     _rest: bytes = b""
 
     def take(self, data: bytes) -> None:

@@ -322,7 +322,9 @@ class Outlet:
 
         with self.lock:
             self._flight = None
-            self._settle()
+            if not self.pressure:  # else there may be a summary to write
+                self._settle()
+
             self._changed.notify_all()  # there may be room for who waits for it
 
         for channel in {entry[0] for entry in flight.lines}:
