@@ -36,7 +36,8 @@ def work(process, thread):
     head = b"%d %d " % (process, thread)
     for i in range(options["lines"]):
         size = sizes[(i + thread) % len(sizes)]
-        channel.write(head + b"%d %d " % (i, size) + b"%d" % (i % 10) * size + b"\\n", 20)
+        text = b"%d" % (i % 10) * size
+        channel.write(b"%s%d %d %s\\n" % (head, i, size, text), 20)
 
 def run(process):
     threads = [

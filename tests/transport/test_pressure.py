@@ -65,7 +65,7 @@ def flood(channel: Channel, lines: int = 1000) -> None:
 def test_one_summary_when_the_pressure_is_over(
     pipe: Pipe, outlet: Outlet, clock: FakeClock
 ) -> None:
-    """Nothing while it is blocked; then one line, after what waited, with all counts."""
+    """Nothing while it is blocked; then one line after what waited, with counts."""
     summaries = Summaries()
     channel = Channel("test", outlet, max_lines=50, on_recovered=summaries)
     summaries.channel = channel

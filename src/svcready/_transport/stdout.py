@@ -12,6 +12,11 @@ __all__ = ["STDOUT", "Channel", "Recovered", "is_terminal", "notices", "write"]
 
 _STDOUT_FD = 1
 
+_TORN = (
+    "lines over 4096 bytes may be torn by those of other processes: there is no"
+    " directory in which they can meet (SVCREADY_CORE_RUN_DIR)"
+)
+
 _direct = Channel("stdout", STDOUT, delivery="sync")
 
 
@@ -31,10 +36,7 @@ def notices() -> list[str]:
         if not STDOUT.sender.is_torn_by_others():
             return []
 
-    return [
-        "lines over 4096 bytes may be torn by those of other processes: there is no"
-        " directory in which they can meet (SVCREADY_CORE_RUN_DIR)"
-    ]
+    return [_TORN]
 
 
 def is_terminal() -> bool:
