@@ -11,6 +11,7 @@ from svcready._core.identity import resolve_identity
 from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._transport import stdout
+from svcready._transport.workers import find_run_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,6 +120,8 @@ def logging(runtime: Runtime) -> LogPillar | None:
         _insist_on_boto3()
 
     elsewhere = {} if runtime.write is None else {"write": runtime.write}
+    run_dir = settings.core.run_dir
+    stdout.STDOUT.meet_in(lambda: find_run_dir(run_dir, os.environ))
     pillar = LogPillar(
         settings.log,
         identity=runtime.identity,

@@ -6,6 +6,7 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from svcready._transport import stdout
 from svcready._transport.stdout import Channel
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from svcready._core.clock import Clock
+    from svcready._transport._drops import Recovered
     from svcready._transport._sink import Sink as QueuedSink
     from svcready.config._sections.log import LogSettings
     from svcready.logging._line import Identity
@@ -66,6 +68,7 @@ class Destinations:
         identity: Returns who the service is by now.
         clock: Stamps the lines.
         quiet: Makes a context in which the delivery's own calls are not traced.
+        on_recovered: Told when standard output takes lines again after some were lost.
     """
 
     write: Sink
@@ -78,6 +81,7 @@ class Destinations:
         *,
         clock: Clock,
         quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
+        on_recovered: Callable[[Recovered], None] | None = None,
     ) -> None:
         self.problems: list[str] = []
         """What stands against a destination that was asked for."""
@@ -91,6 +95,7 @@ class Destinations:
             delivery=settings.delivery,
             max_bytes=settings.queue_bytes,
             max_lines=settings.queue_lines,
+            on_recovered=on_recovered,
         )
         if settings.file:
             self._add_file()
@@ -122,6 +127,10 @@ class Destinations:
             names.append(f"{name} {self._group()}" if key == "cloudwatch" else name)
 
         return names
+
+    def notices(self) -> list[str]:
+        """Return what is worth knowing of them, and no problem."""
+        return stdout.notices() if self.stdout else []
 
     @property
     def dropped(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
 from svcready.logging._levels import level_name, level_number
 from svcready.logging._line import JsonLines
+from svcready.logging._lost import write_recovered
 from svcready.logging._records import write_error, write_event
 from svcready.logging._servers import ServerLoggers, is_server
 from svcready.logging._values import Values
@@ -80,7 +81,11 @@ class LogPillar:
         """Where lines go; None if *write* takes them."""
         if write is None:
             self.destinations = Destinations(
-                settings, lambda: self._identity, clock=clock, quiet=quiet
+                settings,
+                lambda: self._identity,
+                clock=clock,
+                quiet=quiet,
+                on_recovered=lambda it: write_recovered(self.handler, it),
             )
             write = self.destinations.write
 
@@ -209,12 +214,13 @@ class LogPillar:
 
     def describe(self) -> dict[str, object]:
         """Return what the start line tells of this pillar."""
+        places = self.destinations
         return {
             "format": self._format,
             "level": "auto" if self._app_level != self._level else self.level,
-            "delivery": self._settings.delivery if self.destinations else "given",
-            "destinations": self.destinations.names if self.destinations else [],
-            "notes": list(self._notes),
+            "delivery": self._settings.delivery if places else "given",
+            "destinations": places.names if places else [],
+            "notes": self._notes + (places.notices() if places else []),
         }
 
     def event(self, message: str, level: str | int, /, **fields: object) -> None:
