@@ -203,6 +203,9 @@ class Runtime:
 
     def apply_reloaded(self) -> None:
         """Put the reloadable settings in force after the file has changed."""
+        if self.logging is not None:
+            self.logging.reload(self.settings.log)
+
         if self.resilience is not None:
             self.resilience.reload()
 
