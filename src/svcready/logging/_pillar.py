@@ -197,8 +197,7 @@ class LogPillar:
             ValueError: No level is called so.
         """
         self.thresholds.configure(name, self._settings.levels)
-        if self._started:
-            self.thresholds.apply()
+        self.apply_levels()
 
     def reload(self, settings: LogSettings) -> None:
         """Put the levels in force that the settings have by now."""
@@ -217,6 +216,10 @@ class LogPillar:
         floor = self.thresholds.floor
         self.handler.setLevel(floor if level is None else min(floor, level))
         self.thresholds.allow_below(level)
+        self.apply_levels()
+
+    def apply_levels(self) -> None:
+        """Put in force what `thresholds` were told, while the pillar runs."""
         if self._started:
             self.thresholds.apply()
 

@@ -166,8 +166,31 @@ class Thresholds:
             n for n, it in tuple(loggers.items()) if isinstance(it, logging.Logger)
         }
         names = {_ROOT, *names, *self._rules, *self._temporary}
-        return tuple(
-            self._describe(name) for name in sorted(names) if name.startswith(prefix)
+        return tuple(self.of(name) for name in sorted(names) if name.startswith(prefix))
+
+    def of(self, name: str) -> Threshold:
+        """Return what is known of one logger's level."""
+        effective, _ = self._find(name)
+        temporary = self._temporary.get(name)
+        level: int | None
+        if temporary is not None:
+            level, said_by = temporary.level, "admin"
+        elif name in self._rules:
+            level, said_by = self._rules[name], "levels"
+        elif name == _ROOT:
+            level, said_by = self._base, "level"
+        elif self._written.get(name):
+            level, said_by = self._written[name], "level"
+        else:
+            level = None if name in self._written else self._own_level(name) or None
+            said_by = "own" if level else ""
+
+        return Threshold(
+            name,
+            None if level is None else level_name(level),
+            level_name(effective),
+            said_by,
+            None if temporary is None else temporary.until_ns,
         )
 
     def strangers(self) -> tuple[str, ...]:
@@ -261,30 +284,6 @@ class Thresholds:
             name = name.rpartition(".")[0]
 
         return max(self._written.get(_ROOT) or _level_of(_ROOT), self.floor), _ROOT
-
-    def _describe(self, name: str) -> Threshold:
-        effective, _ = self._find(name)
-        temporary = self._temporary.get(name)
-        level: int | None
-        if temporary is not None:
-            level, said_by = temporary.level, "admin"
-        elif name in self._rules:
-            level, said_by = self._rules[name], "levels"
-        elif name == _ROOT:
-            level, said_by = self._base, "level"
-        elif self._written.get(name):
-            level, said_by = self._written[name], "level"
-        else:
-            level = None if name in self._written else self._own_level(name) or None
-            said_by = "own" if level else ""
-
-        return Threshold(
-            name,
-            None if level is None else level_name(level),
-            level_name(effective),
-            said_by,
-            None if temporary is None else temporary.until_ns,
-        )
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
