@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from svcready._core import events, fork
 from svcready._core.guard import report_fault
-from svcready._transport import stdout
-from svcready._transport.stdout import Channel
 from svcready.logging import _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._console import ConsoleLines
+from svcready.logging._destinations import Destinations, are_further, longest_line
 from svcready.logging._errors import ErrorTexts, claim
 from svcready.logging._flood import FloodGate
 from svcready.logging._handler import LineHandler
@@ -27,6 +27,7 @@ from svcready.logging._values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from svcready._core.clock import Clock
     from svcready.config._sections.log import LogSettings
@@ -54,6 +55,7 @@ class LogPillar:
             those of the request's context.
         stdout_is_terminal: Standard output is read by a person.
         write: Takes each line and its level instead of the destinations.
+        quiet: Makes a context in which the delivery's own calls are not traced.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class LogPillar:
         span_ids: Callable[[], tuple[str, str] | None],
         stdout_is_terminal: bool,
         write: Sink | None = None,
+        quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -75,16 +78,17 @@ class LogPillar:
         self._notes: list[str] = []
         self._cut = 0
         self._format = self._chosen_format()
-        self._channel: Channel | None = None
+        self.destinations: Destinations | None = None
+        """Where lines go; None if *write* takes them."""
         if write is None:
-            self._channel = Channel(
-                "logging",
-                delivery=settings.delivery,
-                max_bytes=settings.queue_bytes,
-                max_lines=settings.queue_lines,
+            self.destinations = Destinations(
+                settings,
+                lambda: self._identity,
+                clock=clock,
+                quiet=quiet,
                 on_recovered=lambda it: write_recovered(self.handler, it),
             )
-            write = self._channel.write
+            write = self.destinations.write
 
         values = Values(redactor)
         errors = ErrorTexts(redactor.text, settings.stack_max_frames)
@@ -184,12 +188,12 @@ class LogPillar:
             False if something was left after *timeout_s* seconds.
         """
         self._flood.flush()
-        return self._channel is None or self._channel.flush(timeout_s)
+        return self.destinations is None or self.destinations.flush(timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
         """Flush for the last time: what is left then is counted as dropped."""
         self._flood.flush()
-        return self._channel is None or self._channel.close(timeout_s)
+        return self.destinations is None or self.destinations.close(timeout_s)
 
     def sweep(self) -> None:
         """Tell of floods that are over; to be called about once a second."""
@@ -198,7 +202,7 @@ class LogPillar:
     @property
     def dropped(self) -> dict[str, int]:
         """How many lines this process dropped for which reason."""
-        return {} if self._channel is None else dict(self._channel.dropped)
+        return {} if self.destinations is None else self.destinations.dropped
 
     @property
     def level(self) -> str:
@@ -248,11 +252,13 @@ class LogPillar:
 
     def describe(self) -> dict[str, object]:
         """Return what the start line tells of this pillar."""
+        places = self.destinations
         return {
             "format": self._format,
             "level": "auto" if self.thresholds.is_auto else self.level,
-            "delivery": self._settings.delivery if self._channel else "given",
-            "notes": self._notes + (stdout.notices() if self._channel else []),
+            "delivery": self._settings.delivery if places else "given",
+            "destinations": places.names if places else [],
+            "notes": self._notes + (places.notices() if places else []),
         }
 
     def event(self, message: str, level: str | int, /, **fields: object) -> None:
@@ -295,7 +301,8 @@ class LogPillar:
         if self._settings.format != "auto":
             return self._settings.format
 
-        return "console" if self._development or self._terminal else "json"
+        for_people = self._development or self._terminal
+        return "console" if for_people and not are_further(self._settings) else "json"
 
     def _make_lines(
         self,
@@ -305,6 +312,7 @@ class LogPillar:
     ) -> Lines:
         if self._format == "console":
             color = self._terminal and self._settings.color
+            color = color and not are_further(self._settings)
             return ConsoleLines(values, errors, span_ids=span_ids, color=color)
 
         return JsonLines(
@@ -312,7 +320,8 @@ class LogPillar:
             values,
             errors,
             span_ids=span_ids,
-            max_bytes=self._settings.max_line_bytes or _LINE_BYTES,
+            max_bytes=self._settings.max_line_bytes
+            or longest_line(self._settings, _LINE_BYTES),
             on_cut=self._count_cut,
         )
 
