@@ -234,7 +234,7 @@ def _replace_values(
 def compile_all(
     patterns: Iterable[str],
 ) -> tuple[tuple[tuple[str, re.Pattern[str]], ...], tuple[str, ...]]:
-    """Return marker and pattern of each that compiles, and what is wrong with others."""
+    """Return marker and pattern of each that compiles, and what is wrong else."""
     compiled = []
     problems = []
     for number, pattern in enumerate(patterns, 1):

@@ -29,6 +29,7 @@ __all__ = ["MAX_DEPTH", "Redaction", "Values"]
 MAX_DEPTH = 6
 """How deep a context is nested at most, itself included, as the redaction has it."""
 
+_AS_THEY_ARE = frozenset({bool, float, type(None)})
 _CUT_DEPTH = "[cut: depth]"
 _CUT_SIZE = "[cut: size]"
 _MAX_NODES = 10_000
@@ -180,8 +181,12 @@ class Values:
         if left[0] < 0:
             return _CUT_SIZE
 
+        kind = type(value)
+        if kind in _AS_THEY_ARE or (kind is str and value.isascii()):  # type: ignore[attr-defined]
+            return value
+
         try:
-            return self._plain_of(value, type(value), depth, left)
+            return self._plain_of(value, kind, depth, left)
         except Exception:  # noqa: BLE001 - the object's own code
             return f"<{kind_name(value)} that can't be read>"
 
@@ -190,9 +195,6 @@ class Values:
     def _plain_of(
         self, value: object, kind: type, depth: int, left: list[int]
     ) -> object:
-        if value is None or kind is bool:
-            return value
-
         if issubclass(kind, str):
             return _clean(str.__str__(value))
 
@@ -232,8 +234,13 @@ class Values:
             if depth < 1:
                 return _CUT_DEPTH
 
-            said = key if issubclass(type(key), str) else safe_repr(key)
-            name = _clean(self.redact_text(str.__str__(said)))
+            if type(key) is str and key.isascii():
+                name = key
+            elif issubclass(type(key), str):
+                name = _clean(str.__str__(key))
+            else:  # the redaction has seen texts only
+                name = _clean(self.redact_text(safe_repr(key)))
+
             while name in made:  # {1: "a", "1": "b"}
                 name += "_"
 
@@ -253,6 +260,9 @@ class Values:
                 return _clean(_bounded(self.redact_text(text)))
 
             return value
+
+        if type(found) is str:
+            return _clean(self.redact_text(found))
 
         shown = self._redact_fields({"value": found})["value"]
         return self._walk(shown, depth, left)
