@@ -45,9 +45,7 @@ def message_text(message: object, args: tuple[object, ...]) -> str:
     """
     # The type is asked, not the value: a lazy object would do its work for it.
     text = (
-        str.__str__(message)  # type: ignore[arg-type]
-        if issubclass(type(message), str)
-        else safe_text(message)
+        str.__str__(message) if issubclass(type(message), str) else safe_text(message)
     )
     if not args:
         return text
