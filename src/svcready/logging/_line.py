@@ -172,19 +172,7 @@ class JsonLines:
         time_ns: int,
         marks: Mapping[str, int] = NO_MARKS,
     ) -> bytes:
-        """
-        Return the JSON line of one event, with its newline.
-
-        Args:
-            site: Where it was logged.
-            logger: The logger's name.
-            level: Its number.
-            message: What was said.
-            fields: The line's own fields.
-            error: Its exception.
-            time_ns: When, in nanoseconds since the epoch.
-            marks: Further members of the line's top: `recorded`, `suppressed`.
-        """
+        """Return the JSON line of one event, with its newline and further *marks*."""
         second, rest_ns = divmod(time_ns, 1_000_000_000)
         cached = self._second
         start = cached[1] if cached[0] == second else self._start(second)
