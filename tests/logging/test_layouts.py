@@ -384,3 +384,26 @@ def test_the_console_has_no_layout() -> None:
     log = make_log(LogSettings(format="console", layout="ecs"))
     assert b"stock low" in say(log)[0]
     assert not say(log)[0].startswith(b"{")
+
+
+def test_every_member_of_the_schema_has_a_place_in_every_layout() -> None:
+    """A member that is added to the schema cannot be forgotten in a layout."""
+    from svcready.logging import schema
+    from svcready.logging._layouts_ecs import NAMES
+    from svcready.logging._layouts_flat import RESERVED
+    from svcready.logging._layouts_otel import ATTRIBUTES, RESOURCE
+
+    properties: Any = schema()["properties"]
+    members = {
+        f"{name}.{inner}" if name in {"source", "http", "error"} else name
+        for name, field in properties.items()
+        for inner in (field.get("properties") or [""])
+    }
+    of_the_record = {"timestamp", "level", "message", "event", "trace_id", "span_id"}
+
+    assert set(NAMES) == members
+    assert (
+        set(ATTRIBUTES) | set(RESOURCE) | of_the_record | {"source.logger", "context"}
+        == members
+    )
+    assert set(properties) | {"log_type"} == RESERVED
