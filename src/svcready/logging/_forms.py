@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from svcready._core import events
 from svcready._transport import stdout
 from svcready.logging._console import ConsoleLines
-from svcready.logging._layouts import LayoutLines
 from svcready.logging._line import JsonLines
 
 if TYPE_CHECKING:
@@ -78,6 +77,8 @@ def make_lines(
     )
     if settings.layout == "standard":
         return lines
+
+    from svcready.logging._layouts import LayoutLines
 
     return LayoutLines(lines, settings.layout, max_bytes=max_bytes, on_cut=count_cut)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +29,7 @@ __all__ = ["MAX_DEPTH", "Redaction", "Values"]
 MAX_DEPTH = 6
 """How deep a context is nested at most, itself included, as the redaction has it."""
 
+_ATOMS = frozenset({str, int, bool, float, type(None)})
 _AS_THEY_ARE = frozenset({bool, float, type(None)})
 _CUT_DEPTH = "[cut: depth]"
 _CUT_SIZE = "[cut: size]"
@@ -122,6 +124,10 @@ class Values:
         return text
 
     def _unsearched(self, fields: Mapping[str, object]) -> bytes:
+        if _ATOMS.issuperset(map(type, fields.values())):
+            with suppress(Exception):  # a lone surrogate, a huge number, an odd key
+                return orjson.dumps(fields)
+
         text = orjson.dumps(_as_dict(self._plain(fields)))
         if b'"[cut: ' in text:
             self._on_cut("depth_cut" if _CUT_DEPTH.encode() in text else "fields_cut")
