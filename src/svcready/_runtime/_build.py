@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from svcready._core.identity import Identity
+    from svcready._runtime._levels import SharedLevels
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
     from svcready.health._pillar import HealthPillar
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "health",
     "identity",
+    "levels",
     "logging",
     "metrics",
     "redactor",
@@ -148,6 +150,16 @@ def _insist_on_boto3() -> None:
     """
     if not installed("boto3"):
         require("boto3", extra="aws", needed_for='settings={"log.cloudwatch": True}')
+
+
+def levels(runtime: Runtime) -> SharedLevels | None:
+    """Make what changes levels at run time; None if there are no logs."""
+    from svcready._runtime._levels import SharedLevels
+
+    if runtime.logging is None:
+        return None
+
+    return SharedLevels(runtime.logging, runtime.group, runtime.clock)
 
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:
