@@ -62,8 +62,10 @@ for owner, name in (
     (sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"),
     (warnings, "showwarning"),
 ):
-    hooks.append((owner, name, lambda *args, before=getattr(owner, name): before(*args)))
-    setattr(owner, name, hooks[-1][2])
+    def hook(*args, before=getattr(owner, name)):
+        before(*args)
+    hooks.append((owner, name, hook))
+    setattr(owner, name, hook)
 
 warnings.warn("careful")
 pillar.close()
