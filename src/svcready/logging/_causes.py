@@ -30,30 +30,30 @@ def next_in_chain(error: BaseException) -> tuple[BaseException | None, str]:
     return None, ""
 
 
-def behind(error: BaseException) -> Iterator[tuple[BaseException, str]]:
+def behind(error: BaseException) -> Iterator[tuple[BaseException, str, int]]:
     """
-    Yield the exceptions behind *error*, each once, with how it is related.
+    Yield the exceptions behind *error*, each once, with relation and distance.
 
     Each is followed by what is behind itself, the chain before the group's members.
     """
     seen = {id(error)}
-    waiting = _next_to(error)
+    waiting = _next_to(error, 1)
     while waiting:
-        found, relation = waiting.pop()
+        found, relation, depth = waiting.pop()
         if id(found) not in seen:
             seen.add(id(found))
-            yield found, relation
-            waiting += _next_to(found)
+            yield found, relation, depth
+            waiting += _next_to(found, depth + 1)
 
 
-def _next_to(error: BaseException) -> list[tuple[BaseException, str]]:
+def _next_to(error: BaseException, depth: int) -> list[tuple[BaseException, str, int]]:
     """Return what is directly behind *error*, the last one first."""
-    following: list[tuple[BaseException, str]] = []
+    following: list[tuple[BaseException, str, int]] = []
     if isinstance(error, BaseExceptionGroup):
-        following = [(member, GROUP) for member in reversed(error.exceptions)]
+        following = [(member, GROUP, depth) for member in reversed(error.exceptions)]
 
     link, relation = next_in_chain(error)
     if link is not None:
-        following.append((link, relation))
+        following.append((link, relation, depth))
 
     return following

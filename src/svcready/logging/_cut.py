@@ -31,7 +31,6 @@ def shorten(line: dict[str, _Json], max_bytes: int) -> bytes:
         stack = str(error.get("stack", ""))
         error["stack"] = ""
         error["message"] = _cut_text(str(error.get("message", "")), max_bytes // 8)
-        _cut_causes(error, max_bytes // 8)
 
     line["message"] = ""
     room = max_bytes - 1 - len(orjson.dumps(line)) - len(',"context":{}')
@@ -46,25 +45,6 @@ def shorten(line: dict[str, _Json], max_bytes: int) -> bytes:
         line["context"] = _cut_fields(context, room)
 
     return orjson.dumps(line) + b"\n"
-
-
-def _cut_causes(error: dict[str, _Json], room: int) -> None:
-    """Keep the first of the causes, as many as fit."""
-    causes = error.pop("causes", None)
-    if not isinstance(causes, list):
-        return
-
-    kept = list(causes)
-    while kept and _size(kept) > room:
-        del kept[len(kept) * 3 // 4 :]
-
-    if kept:
-        error["causes"] = kept
-
-    gone = len(causes) - len(kept)
-    if gone:
-        before = error.get("causes_left_out")
-        error["causes_left_out"] = gone + (before if isinstance(before, int) else 0)
 
 
 def _cut_text(text: str, room: int) -> str:

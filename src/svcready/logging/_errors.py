@@ -47,6 +47,7 @@ class Cause(TypedDict):
     message: str
     fingerprint: str
     relation: str
+    depth: int
 
 
 class ErrorFields(TypedDict):
@@ -57,7 +58,7 @@ class ErrorFields(TypedDict):
     stack: str
     fingerprint: str
     causes: NotRequired[list[Cause]]
-    causes_left_out: NotRequired[int]
+    causes_cut: NotRequired[int]
 
 
 def claim(error: BaseException) -> bool:
@@ -145,12 +146,13 @@ class ErrorTexts:
                     "message": _short(self._redact(safe_text(cause))),
                     "fingerprint": self._fingerprint(cause, prints),
                     "relation": relation,
+                    "depth": depth,
                 }
-                for cause, relation in found[:_MAX_CAUSES]
+                for cause, relation, depth in found[:_MAX_CAUSES]
             ]
 
         if len(found) > _MAX_CAUSES:
-            fields["causes_left_out"] = len(found) - _MAX_CAUSES
+            fields["causes_cut"] = len(found) - _MAX_CAUSES
 
     def _fingerprint(
         self,
