@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready.logging._errors import is_claimed
 from svcready.logging._records import FIELDS, SAID
+from svcready.logging._structlog import WRAPPED, unwrapped
 from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
@@ -153,10 +154,15 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
         return lines.request_line(record.levelno, fields, time_ns)
 
     message = record.msg
+    error = record.exc_info[1] if record.exc_info else None
     if type(message) is str and not record.args:
         pass
     elif isinstance(message, dict):
-        fields, message = _of_dict(message, fields)
+        if known.keys() >= WRAPPED:
+            fields, message, told = unwrapped(message, fields)
+            error = told or error
+        else:
+            fields, message = _of_dict(message, fields)
     else:
         args = record.args or ()
         message = lines.text_of(message, args if isinstance(args, tuple) else (args,))
@@ -171,7 +177,7 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
         record.levelno,
         message,
         fields,
-        record.exc_info[1] if record.exc_info else None,
+        error,
         int(record.created * 1e9),
     )
 
