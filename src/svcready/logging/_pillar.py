@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from svcready._core import events, fork
 from svcready._core.guard import report_fault
 from svcready._transport.stdout import Channel
-from svcready.logging import _logger
+from svcready.logging import _celery, _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._console import ConsoleLines
 from svcready.logging._errors import ErrorTexts, claim
@@ -154,7 +154,7 @@ class LogPillar:
             for name in _logger.names_in_use():
                 logging.getLogger(name).disabled = False
 
-            _connect_celery()
+            _celery.connect()
             notes = self._servers.unify()
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", error)
@@ -323,13 +323,3 @@ def _application_names() -> set[str]:
             names.add(name)
 
     return names - {_OURS, "", "root"}
-
-
-def _connect_celery() -> None:
-    signals = sys.modules.get("celery.signals")
-    if signals is not None:  # whoever answers it tells Celery to leave logging alone
-        signals.setup_logging.connect(_keep_celery_out, weak=False, dispatch_uid=_OURS)
-
-
-def _keep_celery_out(**_: object) -> None:
-    """Do nothing, which is the point."""
