@@ -100,6 +100,7 @@ RUNS = (
         RELOADER_SAYS,
     ),
     Run("fastapi-uvicorn-run", (f"{APPS}fastapi", "{port}"), UVICORN_SAYS),
+    Run("fastapi-uvicorn-run-workers", (f"{APPS}run", "{port}"), WORKERS_SAY),
     Run(
         "fastapi-hypercorn",
         (*HYPERCORN, "--access-logfile", "-", f"{APPS}fastapi:app"),
@@ -267,6 +268,39 @@ def test_a_worker_that_does_not_come_up(tmp_path: Path) -> None:
     assert line["message"] == "Exception in worker process"
     assert line["error"]["message"] == "no database"  # type: ignore[index]
     assert line["service"] == "orders"
+
+
+BARE = """
+def app(environ, respond):
+    respond("200 OK", [("Content-Length", "0")])
+    return []
+"""
+
+
+def test_gunicorns_logger_without_svcready_in_the_service(tmp_path: Path) -> None:
+    """Its access log is as it was asked for, in the schema, and so is its file."""
+    (tmp_path / "bare.py").write_text(BARE)
+    errors = tmp_path / "errors.log"
+    command = [*GUNICORN, "--access-logfile", "-", "--error-logfile", str(errors)]
+    service = Service(
+        [*command, "bare:app"],
+        tmp_path,
+        environ={**GUNICORN_ENV, "OTEL_SERVICE_NAME": "bare"},
+        cwd=tmp_path,
+    )
+    with service:
+        service.get("/orders?password=hunter2")
+        eventually(lambda: "/orders" in service.output, "the access line")
+        service.terminate()
+
+    accesses = read(service.output)
+    assert service.errors == ""
+    (line,) = [line for line in accesses if "/orders" in str(line["message"])]
+    assert line["source"]["logger"] == "gunicorn.access"  # type: ignore[index]
+    assert line["service"] == "bare"
+    assert "hunter2" not in service.output
+    said = {without_numbers(line["message"]) for line in read(errors.read_text())}
+    assert said >= gunicorn(1).keys()
 
 
 CELERY = ["celery", "--quiet", "-A", "tests.servers.apps.celery_app"]

@@ -21,21 +21,21 @@ class Uncolored(logging.Filter):
         return True
 
 
-class WerkzeugRequests(logging.Filter):
+class _WerkzeugRequests(logging.Filter):
     """Drops the request lines of werkzeug's development server."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return " - - [" not in str(record.msg)
 
 
-class DjangoServer(logging.Filter):
+class _DjangoServer(logging.Filter):
     """Drops the request lines of `manage.py runserver`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not hasattr(record, "server_time")
 
 
-class DjangoRefusals(logging.Filter):
+class _DjangoRefusals(logging.Filter):
     """Drops Django's lines about 4xx answers, which say what the access line says."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -44,8 +44,8 @@ class DjangoRefusals(logging.Filter):
 
 
 FILTERS: dict[str, type[logging.Filter]] = {
-    "werkzeug": WerkzeugRequests,
-    "django.server": DjangoServer,
-    "django.request": DjangoRefusals,
+    "werkzeug": _WerkzeugRequests,
+    "django.server": _DjangoServer,
+    "django.request": _DjangoRefusals,
 }
 """By the logger that each is put on while our access lines are written."""
