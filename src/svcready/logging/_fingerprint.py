@@ -22,6 +22,8 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 _MAINS = {"__main__", "__mp_main__"}
 # Python 3.12 runs comprehensions in the frame of the function around them.
 _INLINED = re.compile(r"<(?:listcomp|setcomp|dictcomp)>\.?")
+_MAX_CACHED = 1024
+_types: dict[type[BaseException], str] = {}
 _RENAMED = {"re.error": "re.PatternError"}
 """Types that a newer Python calls otherwise."""
 
@@ -68,6 +70,17 @@ def mark_of(code: CodeType, names: Mapping[str, object]) -> str:
 
 def type_mark(kind: type[BaseException]) -> str:
     """Return what the fingerprint sees of an exception's type."""
+    mark = _types.get(kind)
+    if mark is None:
+        if len(_types) >= _MAX_CACHED:
+            _types.clear()
+
+        mark = _types[kind] = _type_mark(kind)
+
+    return mark
+
+
+def _type_mark(kind: type[BaseException]) -> str:
     module = kind.__module__
     names = vars(sys.modules[module]) if module in sys.modules else {}
     name = f"{_module(module, names)}.{_plain(kind.__qualname__)}"

@@ -163,9 +163,10 @@ class ServerLoggers:
                 logger.disabled = not logger.handlers
 
         for name, kind in FILTERS.items():
-            if name.partition(".")[0] in sys.modules:  # some make their logger late
+            known = logging.Logger.manager.loggerDict  # some make their logger late
+            if name in known or name.partition(".")[0] in sys.modules:
                 logger = logging.getLogger(name)
-                if not any(isinstance(known, kind) for known in logger.filters):
+                if not any(isinstance(there, kind) for there in logger.filters):
                     self._add_filter(logger, kind())
 
     def _take_second_consoles(self, logger: logging.Logger) -> Iterator[str]:
