@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from svcready._core.identity import process_instance, resolve_identity
 from svcready._core.redaction import Redactor, marker
 from svcready._transport import stdout
+from svcready._transport.workers import find_run_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from svcready._core.identity import Identity
+    from svcready._runtime._levels import SharedLevels
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
     from svcready.health._pillar import HealthPillar
@@ -27,6 +29,7 @@ __all__ = [
     "child_identity",
     "health",
     "identity",
+    "levels",
     "logging",
     "metrics",
     "redactor",
@@ -121,6 +124,8 @@ def logging(runtime: Runtime) -> LogPillar | None:
         return None
 
     elsewhere = {} if runtime.write is None else {"write": runtime.write}
+    run_dir = runtime.settings.core.run_dir
+    stdout.STDOUT.meet_in(lambda: find_run_dir(run_dir, os.environ))
     return LogPillar(
         runtime.settings.log,
         identity=runtime.identity,
@@ -131,6 +136,16 @@ def logging(runtime: Runtime) -> LogPillar | None:
         stdout_is_terminal=stdout.is_terminal(),
         **elsewhere,
     )
+
+
+def levels(runtime: Runtime) -> SharedLevels | None:
+    """Make what changes levels at run time; None if there are no logs."""
+    from svcready._runtime._levels import SharedLevels
+
+    if runtime.logging is None:
+        return None
+
+    return SharedLevels(runtime.logging, runtime.group, runtime.clock)
 
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:
