@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from svcready._core.identity import resolve_identity
+from svcready._core.identity import process_instance, resolve_identity
 from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._transport import stdout
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from svcready.tracing._pillar import TracePillar
 
 __all__ = [
+    "child_identity",
     "health",
     "identity",
     "levels",
@@ -55,7 +56,13 @@ def identity(settings: Settings, redactor: Redactor) -> Identity:
         environ=os.environ,
         hostname=socket.gethostname(),
         executable=os.path.basename("".join(sys.argv[:1]) or "python"),  # noqa: PTH119
+        new_id=process_instance,
     )
+
+
+def child_identity(identity: Identity) -> Identity:
+    """Say who a forked child is: another process of the same service."""
+    return identity.in_child(process_instance)
 
 
 def redactor(settings: Settings) -> Redactor:

@@ -345,4 +345,4 @@ class Runtime:
             self._port.forget()
 
         self._port, self._asked_port = None, False
-        self.identify(self.identity.in_child())
+        self.identify(_build.child_identity(self.identity))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from svcready._core.guard import report_fault
 from svcready.logging._errors import is_claimed
 from svcready.logging._records import FIELDS, SAID
+from svcready.logging._structlog import WRAPPED, unwrapped
 from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
@@ -153,10 +154,16 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
         return lines.request_line(record.levelno, fields, time_ns)
 
     message = record.msg
+    error = record.exc_info[1] if record.exc_info else None
     if type(message) is str and not record.args:
         pass
     elif issubclass(type(message), dict):  # `isinstance` asks a lazy object
-        fields, message = _of_dict(cast("dict[object, object]", message), fields)
+        said = cast("dict[object, object]", message)
+        if known.keys() >= WRAPPED:
+            fields, message, told = unwrapped(said, fields)
+            error = told or error
+        else:
+            fields, message = _of_dict(said, fields)
     else:
         args = record.args or ()
         message = lines.text_of(message, args if isinstance(args, tuple) else (args,))
@@ -171,7 +178,7 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
         record.levelno,
         message,
         fields,
-        record.exc_info[1] if record.exc_info else None,
+        error,
         int(record.created * 1e9),
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Logger",
+    "error_of",
     "get_logger",
     "is_alone",
     "names_in_use",
@@ -282,13 +283,14 @@ def _take_special(
     level = fields.get("stacklevel", 1)
     return (
         rest,
-        _error_of(fields.get("exc_info")),
+        error_of(fields.get("exc_info")),
         1 + (level if isinstance(level, int) and level > 0 else 1),
         bool(fields.get("stack_info")),
     )
 
 
-def _error_of(exc_info: object) -> BaseException | None:
+def error_of(exc_info: object) -> BaseException | None:
+    """Return the exception that `exc_info`, in any of stdlib's forms, means."""
     try:
         if isinstance(exc_info, BaseException):
             return exc_info

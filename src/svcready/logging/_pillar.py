@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
-from svcready.logging import _logger
+from svcready.logging import _celery, _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._destinations import Destinations, are_further
 from svcready.logging._errors import ErrorTexts, claim
@@ -174,7 +173,7 @@ class LogPillar:
             for name in _logger.names_in_use():
                 logging.getLogger(name).disabled = False
 
-            _connect_celery()
+            _celery.connect()
             notes = self._servers.unify()
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", error)
@@ -304,13 +303,3 @@ class LogPillar:
 
     def _after_fork(self) -> None:
         self._lines.identify(self._identity)
-
-
-def _connect_celery() -> None:
-    signals = sys.modules.get("celery.signals")
-    if signals is not None:  # whoever answers it tells Celery to leave logging alone
-        signals.setup_logging.connect(_keep_celery_out, weak=False, dispatch_uid=_OURS)
-
-
-def _keep_celery_out(**_: object) -> None:
-    """Do nothing, which is the point."""
