@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
 
-__all__ = ["STDOUT", "Channel", "is_terminal", "write"]
+__all__ = ["STDOUT", "Channel", "columns", "is_stream", "is_terminal", "write"]
 
 _STDOUT_FD = 1
 _REPORT_EVERY_S = 1.0
@@ -157,3 +158,21 @@ def is_terminal() -> bool:
     The descriptor is asked, not `sys.stdout`, which may be closed, replaced or None.
     """
     return os.isatty(_STDOUT_FD)
+
+
+def is_stream() -> bool:
+    """Tell whether standard output is a pipe or socket, as in a container."""
+    try:
+        mode = os.fstat(_STDOUT_FD).st_mode
+    except OSError:  # closed
+        return False
+
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def columns() -> int:
+    """Return the width of the terminal that standard output is; 0 if not known."""
+    try:
+        return os.get_terminal_size(_STDOUT_FD).columns
+    except OSError:  # none, or closed
+        return 0

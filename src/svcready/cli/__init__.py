@@ -32,6 +32,7 @@ COMMANDS = {
         "svcready.cli.config", "show every setting in force and where it was said"
     ),
     "demo": Command("svcready.demo", "run a service and see all of it at work"),
+    "schema": Command("svcready.cli.schema", "print the JSON Schema of a log line"),
 }
 """Every command by its word."""
 

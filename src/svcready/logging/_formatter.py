@@ -9,15 +9,18 @@ import orjson
 from pythonjsonlogger.json import JsonFormatter as BaseJsonFormatter
 
 from svcready._core.redaction import default_redactor
+from svcready.errors import DeclarationError
 from svcready.logging import _logger
 from svcready.logging._errors import ErrorTexts
 from svcready.logging._handler import render_record
+from svcready.logging._layouts import LAYOUTS, LayoutLines, in_layout
 from svcready.logging._line import JsonLines
 from svcready.logging._values import Values
 
 if TYPE_CHECKING:
     import logging
 
+    from svcready.logging._line import Lines
     from svcready.logging._values import Redaction
 
 __all__ = ["JsonFormatter"]
@@ -51,6 +54,8 @@ class JsonFormatter(BaseJsonFormatter):
         version: The service's version while no runtime is up.
         environment: The environment while no runtime is up.
         redactor: Hides secrets; by default the built-in rules do.
+        layout: Names of the line's fields: `standard`, `ecs`, `otel` or `flat`; by
+            default the runtime's, and `standard` while none is up.
         options: python-json-logger's keyword arguments.
     """
 
@@ -61,6 +66,7 @@ class JsonFormatter(BaseJsonFormatter):
         version: str = "",
         environment: str = "production",
         redactor: Redaction | None = None,
+        layout: str | None = None,
         **options: Any,
     ) -> None:
         # dictConfig passes fmt, datefmt and style always; these mean nothing.
@@ -76,6 +82,12 @@ class JsonFormatter(BaseJsonFormatter):
             max_bytes=_MAX_BYTES,
             on_cut=_do_nothing,
         )
+        if layout not in {None, "standard", *LAYOUTS}:
+            msg = f"no layout {layout!r}: one of standard, {', '.join(LAYOUTS)}"
+            raise DeclarationError(msg)
+
+        self._layout = layout
+        self._made: tuple[Lines, Lines] = self._lines, self._in_layout(self._lines)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for *record*, without a newline."""
@@ -85,10 +97,17 @@ class JsonFormatter(BaseJsonFormatter):
 
         running = _logger.running()
         lines = None if running is None else running.lines
-        if not isinstance(lines, JsonLines):
+        if not isinstance(lines, JsonLines | LayoutLines):
             lines = self._lines
 
-        return render_record(lines, record)[:-1].decode()
+        made = self._made
+        if made[0] is not lines:  # a runtime was started, or another
+            self._made = made = lines, self._in_layout(lines)
+
+        return render_record(made[1], record)[:-1].decode()
+
+    def _in_layout(self, lines: Lines) -> Lines:
+        return lines if self._layout is None else in_layout(lines, self._layout)
 
 
 def _dumps(data: object, **_: object) -> str:
@@ -99,5 +118,5 @@ def _no_span() -> tuple[str, str] | None:
     return None
 
 
-def _do_nothing() -> None:
+def _do_nothing(_: str) -> None:
     pass

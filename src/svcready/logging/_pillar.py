@@ -6,18 +6,17 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from svcready._core import events, fork
+from svcready._core import fork
 from svcready._core.guard import report_fault
 from svcready._transport.stdout import Channel
 from svcready.logging import _logger
 from svcready.logging._access import AccessLog
-from svcready.logging._console import ConsoleLines
 from svcready.logging._errors import ErrorTexts, claim
 from svcready.logging._flood import FloodGate
+from svcready.logging._forms import count_cut, form_of, make_lines
 from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
 from svcready.logging._levels import level_number
-from svcready.logging._line import JsonLines
 from svcready.logging._records import write_error, write_event
 from svcready.logging._servers import ServerLoggers, is_server
 from svcready.logging._thresholds import Thresholds
@@ -28,14 +27,13 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready.config._sections.log import LogSettings
-    from svcready.logging._line import Identity, Lines
+    from svcready.logging._line import Identity
     from svcready.logging._stages import Sink
     from svcready.logging._values import Redaction
 
 __all__ = ["LogPillar"]
 
 _OURS = "svcready"
-_LINE_BYTES = 16 * 1024
 
 
 class LogPillar:
@@ -69,10 +67,8 @@ class LogPillar:
         self._settings = settings
         self._identity = identity
         self._development = development
-        self._terminal = stdout_is_terminal
         self._notes: list[str] = []
-        self._cut = 0
-        self._format = self._chosen_format()
+        self._format = form_of(settings, for_people=development or stdout_is_terminal)
         self._channel: Channel | None = None
         if write is None:
             self._channel = Channel(
@@ -83,9 +79,15 @@ class LogPillar:
             )
             write = self._channel.write
 
-        values = Values(redactor)
-        errors = ErrorTexts(redactor.text, settings.stack_max_frames)
-        self._lines = self._make_lines(values, errors, span_ids)
+        self._lines = make_lines(
+            settings,
+            self._format,
+            identity,
+            Values(redactor, count_cut),
+            ErrorTexts(redactor.text, settings.stack_max_frames),
+            span_ids=span_ids,
+            terminal=stdout_is_terminal,
+        )
         self.thresholds = Thresholds(
             settings.level,
             settings.levels,
@@ -288,34 +290,6 @@ class LogPillar:
 
         return self._access
 
-    def _chosen_format(self) -> str:
-        if self._settings.format != "auto":
-            return self._settings.format
-
-        return "console" if self._development or self._terminal else "json"
-
-    def _make_lines(
-        self,
-        values: Values,
-        errors: ErrorTexts,
-        span_ids: Callable[[], tuple[str, str] | None],
-    ) -> Lines:
-        if self._format == "console":
-            color = self._terminal and self._settings.color
-            return ConsoleLines(values, errors, span_ids=span_ids, color=color)
-
-        return JsonLines(
-            self._identity,
-            values,
-            errors,
-            span_ids=span_ids,
-            max_bytes=self._settings.max_line_bytes or _LINE_BYTES,
-            on_cut=self._count_cut,
-        )
-
-    def _count_cut(self) -> None:
-        self._cut += 1
-        events.publish(events.ItemsDropped("logging", "line_cut", 1))
 
     def _after_fork(self) -> None:
         self._lines.identify(self._identity)
