@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from svcready.logging._formatter import JsonFormatter
     from svcready.logging._logger import Logger, get_logger
     from svcready.logging._pillar import LogPillar
+    from svcready.logging._recorded import recorded
     from svcready.logging._schema import schema
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LogPillar",
     "Logger",
     "get_logger",
+    "recorded",
     "schema",
 ]
 
@@ -26,6 +28,7 @@ _PLACES = {
     "LogPillar": "_pillar",
     "Logger": "_logger",
     "get_logger": "_logger",
+    "recorded": "_recorded",
     "schema": "_schema",
 }
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.log import LogSettings
     from svcready.logging._line import Identity
     from svcready.logging._stages import Sink
+    from svcready.logging._suppressed import SuppressedCalls
     from svcready.logging._values import Redaction
 
 __all__ = ["LogPillar"]
@@ -108,6 +109,10 @@ class LogPillar:
         if settings.flood_per_s or settings.flood_errors_per_s:
             self.handler.gate = self._flood.passes
 
+        self._suppressed: SuppressedCalls | None = None
+        if settings.flight_recorder:
+            self._suppressed = _record(settings, self.handler, clock)
+
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
@@ -128,6 +133,9 @@ class LogPillar:
 
         self._process.install()
         self._config.install()
+        if self._suppressed is not None:
+            self._suppressed.install()
+
         self.unify()
         _logger.use(self.handler)
 
@@ -139,6 +147,9 @@ class LogPillar:
         self._started = False
         if _logger.running() is self.handler:
             _logger.use(None)
+
+        if self._suppressed is not None:
+            self._suppressed.remove()
 
         self._config.remove()
         self._process.remove()
@@ -278,6 +289,9 @@ class LogPillar:
         if not claim(error):
             return False
 
+        if self.handler.flights is not None:
+            self.handler.flights.fail()
+
         said = message or f"unhandled exception: {type(error).__name__}"
         write_error(logging.ERROR, said, error, fields)
         return True
@@ -290,9 +304,26 @@ class LogPillar:
 
         return self._access
 
-
     def _after_fork(self) -> None:
         self._lines.identify(self._identity)
+
+
+def _record(
+    settings: LogSettings, handler: LineHandler, clock: Clock
+) -> SuppressedCalls:
+    """Make the flight recorder, which most services don't have."""
+    from svcready.logging._recorder import Flights
+    from svcready.logging._suppressed import SuppressedCalls
+
+    handler.flights = Flights(
+        handler,
+        clock.monotonic,
+        max_lines=settings.flight_recorder,
+        max_bytes=settings.flight_recorder_bytes,
+        on=settings.flight_recorder_on,
+        slow_s=settings.flight_recorder_slow_s,
+    )
+    return SuppressedCalls(handler.flights)
 
 
 def _connect_celery() -> None:
