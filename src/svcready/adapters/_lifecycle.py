@@ -124,8 +124,7 @@ class Request:
         if correlation_id is None or not _valid_id(correlation_id):
             correlation_id = request_id
 
-        self.request_id = request_id
-        self.correlation_id = correlation_id
+        self.request_id, self.correlation_id = request_id, correlation_id
         trace: ServerTrace
         self.trace = trace = plan.tracer.begin(
             method,

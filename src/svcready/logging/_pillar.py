@@ -109,10 +109,7 @@ class LogPillar:
         if settings.flood_per_s or settings.flood_errors_per_s:
             self.handler.gate = self._flood.passes
 
-        self._suppressed: SuppressedCalls | None = None
-        if settings.flight_recorder:
-            self._suppressed = _record(settings, self.handler, clock)
-
+        self._suppressed = _record(settings, self.handler, clock)
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
@@ -310,8 +307,11 @@ class LogPillar:
 
 def _record(
     settings: LogSettings, handler: LineHandler, clock: Clock
-) -> SuppressedCalls:
+) -> SuppressedCalls | None:
     """Make the flight recorder, which most services don't have."""
+    if not settings.flight_recorder:
+        return None
+
     from svcready.logging._recorder import Flights
     from svcready.logging._suppressed import SuppressedCalls
 

@@ -82,6 +82,7 @@ class SuppressedCalls:
             return
 
         self._installed = False
+        self._flights.forget()
         if logging.Logger.isEnabledFor is self._asked:
             _set_answer(self._asked_before)
 
