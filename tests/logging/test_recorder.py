@@ -651,7 +651,7 @@ def test_a_fault_of_ours_is_not_the_applications(
     monkeypatch.setattr(recorder.flights, "keep", broken)
     plain.debug("kept")
     assert isinstance(faults.claim("logging"), LookupError)
-    monkeypatch.setattr(recorder.flights, "max_total", None)
+    monkeypatch.setattr(recorder.flights, "size", None)
     own.debug("kept")
     assert isinstance(faults.claim("logging"), TypeError)
 

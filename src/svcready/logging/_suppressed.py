@@ -227,6 +227,7 @@ def _recording(
     """Make a method of our own loggers that keeps what it would drop."""
     flight_of, handler, append = flights.open.get, flights.handler, Flight.append
     max_lines, max_bytes = flights.max_lines, flights.max_bytes
+    max_total = flights.max_total
     time_ns = handler.time_ns
 
     @wraps(before)
@@ -267,13 +268,9 @@ def _recording(
                 time_ns(), copy_context(), size,
             )  # fmt: skip
             append(flight, entry)
-            flight.size += size
-            flights.size += size
-            if (
-                len(flight) > max_lines
-                or flight.size > max_bytes
-                or flights.size > flights.max_total
-            ):
+            flight.size = mine = flight.size + size
+            flights.size = total = flights.size + size
+            if len(flight) > max_lines or mine > max_bytes or total > max_total:
                 flights.settle(flight)
         except Exception as fault:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", fault)
