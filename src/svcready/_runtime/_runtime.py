@@ -326,6 +326,7 @@ class Runtime:
             self.metrics.close()
 
         if self.logging is not None:
+            self.logging.flush(0.0)  # a flood is told of before the last line
             lost = {"spans": self.tracing.dropped, "lines": self.logging.dropped}
             lost = {what: reasons for what, reasons in lost.items() if reasons}
             if lost or self._ready:  # a master process has nothing to say
