@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
@@ -77,8 +78,7 @@ class Redactor:
         """
         Return *mapping* with its secrets replaced by markers.
 
-        Values are searched to a depth of 6; deeper containers are cut out whole, and
-        so is what lies beyond 20 000 values.
+        Values are searched to a depth of 6; deeper containers are cut out whole.
         Objects of unknown types are left alone: whoever turns them into text passes
         that to `text`.
 
@@ -268,11 +268,11 @@ class Redactor:
 
         # `isinstance` asks the value for its class: a lazy one would do its work.
         if not issubclass(kind, _SEARCHED):
-            fields = getattr(kind, "__dataclass_fields__", None)
-            if fields is None:
-                return value
+            if issubclass(kind, Enum):  # orjson asks for its `value`, which may fail
+                return self._value(stored(value, ["_value_"])["_value_"], depth, left)
 
-            after = self._container(before := stored(value, fields), depth, left)
+            before = stored(value, getattr(kind, "__dataclass_fields__", ()))
+            after = self._container(before, depth, left)
             return value if after is before else after
 
         if isinstance(value, str):

@@ -151,10 +151,10 @@ def _shorten(line: dict[str, Json], max_bytes: int) -> bytes:
     """
     Return *line* as JSON of at most *max_bytes* with its newline.
 
-    The envelope (who, when, where, ids) stays whole. The message gets up to a quarter
-    of the room, the stack up to half, the rest belongs to the context, whose first
-    fields win: a text is cut in its middle, a container or field that doesn't fit is
-    left out, and `context._cut` says how many were.
+    The envelope (who, when, where, ids) stays whole. The message has a quarter of the
+    room for sure and the stack half of the rest, or what the others leave; what remains
+    belongs to the context, whose first fields win: a text is cut in its middle, a
+    container or field that doesn't fit is left out, and `context._cut` says how many.
     """
     message = str(line["message"])
     context = line.pop("context", None)
@@ -168,7 +168,8 @@ def _shorten(line: dict[str, Json], max_bytes: int) -> bytes:
 
     line["message"] = ""
     room = max_bytes - 1 - len(orjson.dumps(line)) - len(',"context":{}')
-    line["message"] = _cut_text(message, room // 4)
+    others = _size(context) + _size(stack)
+    line["message"] = _cut_text(message, max(room // 4, room - others))
     room -= _size(line["message"])
     if isinstance(error, dict):
         share = room if context is None else max(room // 2, room - _size(context))
@@ -241,11 +242,21 @@ def _cut_text(text: str, room: int) -> str:
 def _cut_fields(fields: dict[str, Json], room: int) -> dict[str, Json]:
     kept: dict[str, Json] = {}
     room -= _MARKER_ROOM
+    sizes = [_size(key) + _size(value) + 2 for key, value in fields.items()]
+    fair = room // 4
+    small = sum(size for size in sizes if size <= fair)
+    large = sum(size > fair for size in sizes)
     gone = 0
     for index, (key, value) in enumerate(fields.items()):
         # What is left is shared, so that one long value does not push out the rest.
-        share = max(room // min(4, len(fields) - index), 0)
-        short = _cut_value(value, share - len(key))
+        share = room // min(4, len(fields) - index)
+        if sizes[index] > fair:
+            share = max(share, (room - small) // large)
+            large -= 1
+        else:
+            small -= sizes[index]
+
+        short = _cut_value(value, max(share, 0) - len(key))
         size = _size(key) + _size(short) + 2
         if size > room:
             gone += 1

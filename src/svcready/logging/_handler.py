@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from svcready._core.guard import report_fault
 from svcready.logging._errors import is_claimed
@@ -161,8 +161,8 @@ def render_record(
     message = record.msg
     if type(message) is str and not record.args:
         pass
-    elif isinstance(message, dict):
-        fields, message = _of_dict(message, fields)
+    elif issubclass(type(message), dict):  # `isinstance` asks a lazy object
+        fields, message = _of_dict(cast("dict[object, object]", message), fields)
     else:
         args = record.args or ()
         message = lines.text_of(message, args if isinstance(args, tuple) else (args,))
@@ -187,7 +187,8 @@ def _of_dict(
     message: dict[object, object], fields: Mapping[str, object]
 ) -> tuple[Mapping[str, object], str]:
     named = {
-        key if isinstance(key, str) else safe_text(key): message[key] for key in message
+        str.__str__(key) if issubclass(type(key), str) else safe_text(key): value
+        for key, value in dict.items(message)  # whatever a subclass makes of it
     }
     for key in ("message", "event", "msg"):
         text = named.get(key)

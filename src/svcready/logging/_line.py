@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import orjson
 
 from svcready._core.context import current
-from svcready.logging._cut import SURELY_FEW_BYTES, may_exceed, to_limits
+from svcready.logging._cut import SURELY_FEW_BYTES as _FEW
+from svcready.logging._cut import may_exceed, to_limits
 from svcready.logging._levels import level_name
 from svcready.logging._request import RequestLines, ids_text
 
@@ -172,19 +173,7 @@ class JsonLines:
         time_ns: int,
         marks: Mapping[str, int] = NO_MARKS,
     ) -> bytes:
-        """
-        Return the JSON line of one event, with its newline.
-
-        Args:
-            site: Where it was logged.
-            logger: The logger's name.
-            level: Its number.
-            message: What was said.
-            fields: The line's own fields.
-            error: Its exception.
-            time_ns: When, in nanoseconds since the epoch.
-            marks: Further members of the line's top: `recorded`, `suppressed`.
-        """
+        """Return the JSON line of one event, with its newline and further *marks*."""
         second, rest_ns = divmod(time_ns, 1_000_000_000)
         cached = self._second
         start = cached[1] if cached[0] == second else self._start(second)
@@ -205,18 +194,13 @@ class JsonLines:
             source = self._site(site, logger) if place is None else place[0]
 
         event = head = context = b""
-        end = _END
+        if fields and "event" in fields:
+            event, fields = self._take_event(fields)
+
         if fields:
-            if "event" in fields:
-                event, fields = self._take_event(fields)
+            head, context = _CONTEXT, self._fields(fields)
 
-            if fields:
-                head = _CONTEXT
-                context = self._fields(fields)
-
-        if error is not None or marks:
-            end = self._end(error, marks)
-
+        end = self._end(error, marks) if error is not None or marks else _END
         line = b"".join(
             (
                 start,
@@ -232,14 +216,10 @@ class JsonLines:
                 end,
             )
         )
-        if (
-            len(line) > self.max_bytes
-            or len(context) > SURELY_FEW_BYTES
-            or end is not _END
-        ):
-            return self._checked(line, context)
+        if len(line) <= self.max_bytes and len(context) <= _FEW and end is _END:
+            return line
 
-        return line
+        return self._checked(line, context)
 
     def _start(self, second: int) -> bytes:
         text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
@@ -301,12 +281,13 @@ class JsonLines:
     def _take_event(
         self, fields: Mapping[str, object]
     ) -> tuple[bytes, Mapping[str, object]]:
-        name = fields["event"]
-        if not isinstance(name, str):
+        named = fields["event"]
+        if not issubclass(type(named), str):  # `isinstance` asks a lazy object
             return b"", fields
 
+        name = self._values.redacted(str.__str__(named))[:_MAX_NAME]
         kept = {key: value for key, value in fields.items() if key != "event"}
-        return b',"event":' + self._text(self._values.redacted(name)[:_MAX_NAME]), kept
+        return b',"event":' + self._text(name), kept
 
     def _end(self, error: BaseException | None, marks: Mapping[str, int]) -> bytes:
         marked = b"," + orjson.dumps(marks)[1:-1] if marks else b""

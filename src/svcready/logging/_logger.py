@@ -302,11 +302,14 @@ def take_special(
 
 
 def _error_of(exc_info: object) -> BaseException | None:
-    if isinstance(exc_info, BaseException):
-        return exc_info
+    try:
+        if isinstance(exc_info, BaseException):
+            return exc_info
 
-    if isinstance(exc_info, tuple):
-        error = exc_info[1] if len(exc_info) == 3 else None
-        return error if isinstance(error, BaseException) else None
+        if isinstance(exc_info, tuple):
+            error = exc_info[1] if len(exc_info) == 3 else None
+            return error if isinstance(error, BaseException) else None
 
-    return sys.exc_info()[1] if exc_info else None
+        return sys.exc_info()[1] if exc_info else None
+    except Exception:  # noqa: BLE001 - the code of what is no exception
+        return None

@@ -6,13 +6,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol, cast
 
 from svcready._core.stored import stored
-from svcready.logging._text import kind_name, safe_repr, safe_text
+from svcready.logging._text import kind_name, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-__all__ = ["items_of", "pairs_of", "plain_int", "structure_of", "text_of"]
+__all__ = ["items_of", "pairs_of", "plain_int", "structure_of"]
 
 _MAX_AT_ONCE = 10_000
 _MAX_HEX = 2048
@@ -24,9 +24,11 @@ _AS_STR = {
     ("decimal", "Decimal"),
     ("datetime", "timedelta"),
     ("fractions", "Fraction"),
+    ("uuid", "UUID"),
     ("builtins", "complex"),
     ("django.utils.functional", "__proxy__"),  # a translation, which is a text
 }
+_DATES = {("datetime", "date"), ("datetime", "datetime"), ("datetime", "time")}
 _STR_MODULES = {"pathlib", "pathlib._local", "ipaddress", "zoneinfo"}
 
 
@@ -76,14 +78,6 @@ def plain_int(value: int) -> int | str:
     return text if len(text) <= _MAX_HEX else f"{text[:_MAX_HEX]}…"
 
 
-def text_of(value: object, kind: type) -> str:
-    """Return a text for what has no structure."""
-    if kind.__module__ == "datetime":  # the ends of the calendar, odd zones
-        return safe_text(value)
-
-    return safe_repr(value)
-
-
 def structure_of(value: object, kind: type) -> object:
     """Return containers and texts for what has them; None: only `repr` is left."""
     if issubclass(kind, bytes | bytearray | memoryview):
@@ -92,8 +86,9 @@ def structure_of(value: object, kind: type) -> object:
     if issubclass(kind, BaseException):
         return f"{kind_name(value)}: {safe_text(value)}"
 
-    if (kind.__module__, kind.__name__) in _AS_STR or kind.__module__ in _STR_MODULES:
-        return safe_text(value)
+    text = _text_of(value, kind)
+    if text is not None:
+        return text
 
     fields = getattr(kind, "__dataclass_fields__", None)
     if fields is not None:
@@ -112,5 +107,19 @@ def structure_of(value: object, kind: type) -> object:
         size = array.size
         if type(size) is int and size <= _MAX_ARRAY:
             return array.tolist()
+
+    return None
+
+
+def _text_of(value: object, kind: type) -> str | None:
+    """Return a value's natural text, if it or what it inherits from has one."""
+    for base in kind.__mro__[:-1]:
+        name = base.__module__, base.__name__
+        if name in _DATES:
+            text = type.__getattribute__(base, "isoformat")(value)
+            return cast("str", text)
+
+        if name in _AS_STR or base.__module__ in _STR_MODULES:
+            return safe_text(value)
 
     return None

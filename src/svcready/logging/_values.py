@@ -17,7 +17,6 @@ from svcready.logging._objects import (
     pairs_of,
     plain_int,
     structure_of,
-    text_of,
 )
 from svcready.logging._text import kind_name, message_text, safe_repr
 
@@ -33,6 +32,10 @@ _AS_THEY_ARE = frozenset({bool, float, type(None)})
 _CUT_DEPTH = "[cut: depth]"
 _CUT_SIZE = "[cut: size]"
 _MAX_NODES = 10_000
+_OPTIONS = (
+    orjson.OPT_PASSTHROUGH_DATACLASS  # whose fields may be computed
+    | orjson.OPT_PASSTHROUGH_DATETIME  # whose zone may fail, which ends the process
+)
 _MAX_REPR = 2048
 _MAX_INNOCENT = 2048
 _MAX_INNOCENT_LENGTH = 256
@@ -108,7 +111,7 @@ class Values:
         shown: Mapping[str, object] | None = None
         try:
             shown = self._redact_fields(fields)
-            text = orjson.dumps(shown)
+            text = orjson.dumps(shown, None, _OPTIONS)
         except Exception:  # noqa: BLE001 - what it doesn't know, what values' code raises
             plain = self._hidden(fields) if shown is None else self._plain(shown)
             text = orjson.dumps(_as_dict(plain))
@@ -253,13 +256,7 @@ class Values:
     ) -> object:
         found = structure_of(value, kind)
         if found is None:
-            try:
-                orjson.dumps(value)  # a UUID
-            except Exception:  # noqa: BLE001 - what it doesn't know, or can't write
-                text = text_of(value, kind)
-                return _clean(_bounded(self.redact_text(text)))
-
-            return value
+            return _clean(_bounded(self.redact_text(safe_repr(value))))
 
         if type(found) is str:
             return _clean(self.redact_text(found))
