@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 LINES = 20
 RECORDER: Mapping[str, object] = {"log.flight_recorder": 200}
-WRITTEN: Mapping[str, object] = {
-    "log.level": "DEBUG",
-    "log.allow_debug": True,
-    "log.flood_per_s": 1_000_000_000,  # else most of a loop's lines are held back
-}
+WRITTEN: Mapping[str, object] = {"log.level": "DEBUG", "log.allow_debug": True}
 NAMES: Mapping[str, object] = {
     "log": svcready.get_logger("orders"),
     "std": logging.getLogger("orders"),

@@ -101,14 +101,7 @@ class LogPillar:
             is_server=is_server,
             floor=self.thresholds.floor,
         )
-        self._flood = FloodGate(
-            self.handler,
-            per_s=settings.flood_per_s,
-            errors_per_s=settings.flood_errors_per_s,
-        )
-        if settings.flood_per_s or settings.flood_errors_per_s:
-            self.handler.gate = self._flood.passes
-
+        self._flood = _limit_floods(settings, self.handler)
         self._suppressed = _record(settings, self.handler, clock)
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
@@ -303,6 +296,16 @@ class LogPillar:
 
     def _after_fork(self) -> None:
         self._lines.identify(self._identity)
+
+
+def _limit_floods(settings: LogSettings, handler: LineHandler) -> FloodGate:
+    """Make what holds floods back, in force unless nothing is limited."""
+    per_s, errors_per_s = settings.flood_per_s, settings.flood_errors_per_s
+    flood = FloodGate(handler, per_s=per_s, errors_per_s=errors_per_s)
+    if per_s or errors_per_s:
+        handler.gate = flood.passes
+
+    return flood
 
 
 def _record(
