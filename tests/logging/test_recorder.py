@@ -462,6 +462,22 @@ def test_all_requests_together_are_bounded() -> None:
     recorder.log.pillar.close()
 
 
+def test_requests_without_lines_are_bounded_too() -> None:
+    """Connections that stay open are forgotten, oldest first, and end as any other."""
+    recorder = make_recorder(size=4096)
+    flights = recorder.flights
+    for number in range(10_000):
+        flights.begin(f"{number:016x}")
+        assert flights.size <= 64 * 4096
+
+    assert 0 < len(flights.open) < 1000
+    assert f"{9_999:016x}" in flights.open
+    recorder.end(500, span=f"{0:016x}")
+    flights.close(f"{0:016x}")
+    assert recorder.lines == []
+    recorder.log.pillar.close()
+
+
 def test_late_lines_are_not_kept(recorder: Recorder) -> None:
     """What outlives its request keeps nothing alive, in whichever order it ends."""
     recorder.begin()
@@ -610,6 +626,7 @@ def test_it_leaves_the_process_as_it_found_it() -> None:
     before = logging.Logger.isEnabledFor, svcready.logging.Logger.debug
     recorder = make_recorder()
     recorder.log.pillar.start()
+    own.debug("outside any request")
     assert logging.Logger.isEnabledFor is not before[0]
     recorder.log.pillar.close()
     recorder.log.pillar.close()
