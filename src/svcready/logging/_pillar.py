@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.log import LogSettings
     from svcready.logging._line import Identity
     from svcready.logging._stages import Sink
+    from svcready.logging._suppressed import SuppressedCalls
     from svcready.logging._values import Redaction
 
 __all__ = ["LogPillar"]
@@ -109,14 +110,8 @@ class LogPillar:
             is_server=is_server,
             floor=self.thresholds.floor,
         )
-        self._flood = FloodGate(
-            self.handler,
-            per_s=settings.flood_per_s,
-            errors_per_s=settings.flood_errors_per_s,
-        )
-        if settings.flood_per_s or settings.flood_errors_per_s:
-            self.handler.gate = self._flood.passes
-
+        self._flood = _limit_floods(settings, self.handler)
+        self._suppressed = _record(settings, self.handler, clock)
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
@@ -137,6 +132,9 @@ class LogPillar:
 
         self._process.install()
         self._config.install()
+        if self._suppressed is not None:
+            self._suppressed.install()
+
         self.unify()
         _logger.use(self.handler)
 
@@ -148,6 +146,9 @@ class LogPillar:
         self._started = False
         if _logger.running() is self.handler:
             _logger.use(None)
+
+        if self._suppressed is not None:
+            self._suppressed.remove()
 
         self._config.remove()
         self._process.remove()
@@ -289,6 +290,9 @@ class LogPillar:
         if not claim(error):
             return False
 
+        if self.handler.flights is not None:
+            self.handler.flights.fail()
+
         said = message or f"unhandled exception: {type(error).__name__}"
         write_error(logging.ERROR, said, error, fields)
         return True
@@ -303,3 +307,34 @@ class LogPillar:
 
     def _after_fork(self) -> None:
         self._lines.identify(self._identity)
+
+
+def _limit_floods(settings: LogSettings, handler: LineHandler) -> FloodGate:
+    """Make what holds floods back, in force unless nothing is limited."""
+    per_s, errors_per_s = settings.flood_per_s, settings.flood_errors_per_s
+    flood = FloodGate(handler, per_s=per_s, errors_per_s=errors_per_s)
+    if per_s or errors_per_s:
+        handler.gate = flood.passes
+
+    return flood
+
+
+def _record(
+    settings: LogSettings, handler: LineHandler, clock: Clock
+) -> SuppressedCalls | None:
+    """Make the flight recorder, which most services don't have."""
+    if not settings.flight_recorder:
+        return None
+
+    from svcready.logging._recorder import Flights
+    from svcready.logging._suppressed import SuppressedCalls
+
+    handler.flights = Flights(
+        handler,
+        clock.monotonic,
+        max_lines=settings.flight_recorder,
+        max_bytes=settings.flight_recorder_bytes,
+        on=settings.flight_recorder_on,
+        slow_s=settings.flight_recorder_slow_s,
+    )
+    return SuppressedCalls(handler.flights)
