@@ -114,7 +114,7 @@ class TestKeys:
         )
 
         for name in names:
-            assert any(hint in name for hint in keys_module.HINTS), name
+            assert keys_module.may_name_secret(name), name
 
     def test_caches_are_bounded(self, redactor: Redactor) -> None:
         """Endlessly many names cost bounded memory and stay right."""
@@ -163,7 +163,7 @@ TEXTS = [
     ('{"token":123,"n":1}', '{"token":[redacted:key]"n":1}'),
     (r"{\"password\": \"abc\", \"n\": 1}", r"{\"password\": [redacted:key], \"n\": 1}"),
     ('password="never closed', "password=[redacted:key]"),
-    ("Login(password=Secret('abc d'), n=1)", "Login(password=[redacted:key]), n=1)"),
+    ("Login(password=Secret('abc d'), n=1)", "Login(password=[redacted:key], n=1)"),
     ("secrets=['a', 'b'] n=1", "secrets=[redacted:key] n=1"),
     ("Authorization: Bearer x", "Authorization: [redacted:key]"),
     (
@@ -188,16 +188,16 @@ TEXTS = [
     ),
     ("('password', 'cut o", "('password', [redacted:key]"),
     ("('password', 1234)", "('password', [redacted:key])"),
-    ("/c/Bearer%20abc123DEF456?d", "/c/Bearer%20[redacted:authorization]?d"),
+    ("/c/Bearer%20abc123DEF456?d", "/c/[redacted:authorization]"),
     ("h=Bearer+abc123DEF456&a=b", "h=Bearer+[redacted:authorization]&a=b"),
-    ("x%3DBearer%2520abc123DEF", "x%3DBearer%2520[redacted:authorization]"),
+    ("x%3DBearer%2520abc123DEF", "[redacted:authorization]"),
     (
         f"%20basic%20{base64.b64encode(b'me:pwd1').decode().replace('=', '%3D')}%0A",
-        "%20basic%20[redacted:authorization]%0A",
+        "[redacted:authorization]",
     ),
-    (f"a%20{JWT}%20", "a%20[redacted:jwt]%20"),
-    (f"a%3D{JWT.replace('.', '%2E')}", "a%3D[redacted:jwt]"),
-    (f"a%2F{KEY_ID}%2Feu", "a%2F[redacted:aws-key-id]%2Feu"),
+    (f"a%20{JWT}%20", "[redacted:jwt]"),
+    (f"a%3D{JWT.replace('.', '%2E')}", "[redacted:jwt]"),
+    (f"a%2F{KEY_ID}%2Feu", "[redacted:aws-key-id]"),
 ]
 
 INNOCENT_TEXTS = [
@@ -298,7 +298,7 @@ class TestUrl:
             ("/c?token", "/c?token"),
             (f"/c/{JWT}/d", "/c/[redacted:jwt]/d"),
             ("/c?h=Bearer%20abc123DEF&q=a%20b", "/c?h=REDACTED&q=a%20b"),
-            ("/c/Bearer%20abc123DEF", "/c/Bearer%20[redacted:authorization]"),
+            ("/c/Bearer%20abc123DEF", "/c/[redacted:authorization]"),
             ("/c?api%5Fkey=a&page=2", "/c?api%5Fkey=REDACTED&page=2"),
             (f"/c?x=a%3D{JWT.replace('.', '%2E')}", "/c?x=REDACTED"),
             ("/c?to=https%3A%2F%2Fa.b%2F%3Fpassword%3Dabc", "/c?to=REDACTED"),

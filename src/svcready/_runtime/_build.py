@@ -61,6 +61,7 @@ def redactor(settings: Settings) -> Redactor:
         keys=log.redact_keys,
         safe_keys=log.redact_safe_keys,
         patterns=log.redact_patterns,
+        emails=log.redact_emails,
         enabled=log.redact_enabled,
     )
 
