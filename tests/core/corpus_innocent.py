@@ -47,7 +47,9 @@ def _ids(rng: random.Random) -> list[Innocent]:
                 "traceparent",
                 f"00-{_word(rng, HEX, 32)}-{_word(rng, HEX, 16)}-01",
             ),
-            Innocent("X-Ray id", "xray", f"1-{_word(rng, HEX, 8)}-{_word(rng, HEX, 24)}"),
+            Innocent(
+                "X-Ray id", "xray", f"1-{_word(rng, HEX, 8)}-{_word(rng, HEX, 24)}"
+            ),
             Innocent("customer id", "customer", f"cus_{_word(rng, ALNUM, 14)}"),
             Innocent("payment id", "payment", f"pi_{_word(rng, ALNUM, 24)}"),
             Innocent("short id", "user", f"u-{rng.randrange(10**7)}"),
@@ -123,12 +125,16 @@ def _numbers(rng: random.Random) -> list[Innocent]:
 def _times(rng: random.Random) -> list[Innocent]:
     made = []
     for _ in range(25):
-        at = datetime(2026, 11, 22, tzinfo=UTC) + timedelta(seconds=rng.random() * 10**6)
+        at = datetime(2026, 11, 22, tzinfo=UTC) + timedelta(
+            seconds=rng.random() * 10**6
+        )
         made += [
             Innocent("ISO time", "created_at", at.isoformat()),
             Innocent("HTTP date", "expires", f"{at:%a, %d %b %Y %H:%M:%S} GMT"),
             Innocent("compact time", "batch", f"{at:%Y%m%d%H%M%S%f}"),
-            Innocent("log line", "line", f"{at:%Y-%m-%d %H:%M:%S},123 INFO worker[17]: ok"),
+            Innocent(
+                "log line", "line", f"{at:%Y-%m-%d %H:%M:%S},123 INFO worker[17]: ok"
+            ),
         ]
 
     return made
@@ -148,7 +154,17 @@ NAMES = (
     *("credentials_provider", "is_secret", "num_secrets", "signature_version"),
     *("pin_count", "card_type", "card_last4", "sid_count", "design", "bearer"),
 )
-VALUES = ("retail", "Bearer", "v2", 17, 0.25, "eyes", "b2Zmc2V0OjQw", "n/a", "eu-west-1")
+VALUES = (
+    "retail",
+    "Bearer",
+    "v2",
+    17,
+    0.25,
+    "eyes",
+    "b2Zmc2V0OjQw",
+    "n/a",
+    "eu-west-1",
+)
 
 TEXTS = (
     "order accepted and handed over to the warehouse in Rotterdam",

@@ -106,8 +106,10 @@ def luhn(digits: str) -> str:
     return digits + str(-total % 10)
 
 
-_CARDS = (("4", 16), ("51", 16), ("2223", 16), ("34", 15), ("37", 15), ("6011", 16))
-_CARDS += (("3530", 16), ("36", 14), ("62", 16), ("4", 19), ("5018", 18), ("65", 16))
+_CARDS = (
+    *(("4", 16), ("51", 16), ("2223", 16), ("34", 15), ("37", 15), ("6011", 16)),
+    *(("3530", 16), ("36", 14), ("62", 16), ("4", 19), ("5018", 18), ("65", 16)),
+)
 
 
 def _digits(rng: random.Random) -> str:
@@ -154,7 +156,9 @@ def _signed_url(rng: random.Random) -> Secret:
 def _fragment(rng: random.Random) -> Secret:
     made = word(rng, URLSAFE, 40)
     name = rng.choice(["#access_token", "?api_key", "?auth_token", "#id_token"])
-    return Secret("secret parameter", made, f"https://a.example.com/cb{name}={made}&s=1")
+    return Secret(
+        "secret parameter", made, f"https://a.example.com/cb{name}={made}&s=1"
+    )
 
 
 def _connection(rng: random.Random) -> Secret:
@@ -209,17 +213,23 @@ def _twilio(rng: random.Random) -> Secret:
 def _webhook(rng: random.Random) -> Secret:
     made = f"T{word(rng, ALNUM.upper(), 9)}/B{word(rng, ALNUM.upper(), 9)}/"
     made += word(rng, ALNUM, 24)
-    return Secret("Slack webhook", made, "https://hooks.slack" + f".com/services/{made}")
+    return Secret(
+        "Slack webhook", made, "https://hooks.slack" + f".com/services/{made}"
+    )
 
 
 def _bot(rng: random.Random) -> Secret:
     made = f"{word(rng, '123456789', 9)}:{word(rng, URLSAFE, 35)}"
-    return Secret("Telegram bot", made, f"https://api.telegram.org/bot{made}/sendMessage")
+    return Secret(
+        "Telegram bot", made, f"https://api.telegram.org/bot{made}/sendMessage"
+    )
 
 
-_NAMES = ("password", "db_password", "passwd", "client_secret", "apiKey", "api_key")
-_NAMES += ("X-Api-Key", "access_token", "refreshToken", "private_key", "secret")
-_NAMES += ("X-Auth-Token", "csrf_token", "session_id", "credentials", "PGPASSWORD")
+_NAMES = (
+    *("password", "db_password", "passwd", "client_secret", "apiKey", "api_key"),
+    *("X-Api-Key", "access_token", "refreshToken", "private_key", "secret"),
+    *("X-Auth-Token", "csrf_token", "session_id", "credentials", "PGPASSWORD"),
+)
 _FREE_FORM = ALNUM + "!#$*+-./:;=?@^_~()[]{}|"
 
 
@@ -248,9 +258,11 @@ def _markup(rng: random.Random) -> Secret:
     return Secret("flag, XML element, SQL", made, said.format(made))
 
 
-_MAKERS = (_jwt, _jwe, _bearer, _basic, _key_id, _aws_secret, _private_key, _card)
-_MAKERS += (_grouped_card, _url_password, _signed_url, _fragment, _connection)
-_MAKERS += (_twilio, _webhook, _bot, _named, _cookie, _markup)
+_MAKERS = (
+    *(_jwt, _jwe, _bearer, _basic, _key_id, _aws_secret, _private_key, _card),
+    *(_grouped_card, _url_password, _signed_url, _fragment, _connection),
+    *(_twilio, _webhook, _bot, _named, _cookie, _markup),
+)
 
 
 def secrets() -> list[Secret]:
@@ -284,6 +296,7 @@ CARRIERS: dict[str, Callable[[str], object]] = {
     "headers": lambda text: [("accept", "*/*"), ("x-note", text)],
     "printed headers": lambda text: repr([(b"x-note", text.encode()), (b"a", b"b")]),
     "nested": lambda text: {"request": {"items": [1, {"note": text}]}},
+    "path": lambda text: f"/a/{quote(text)}",
     "bytes": lambda text: f"body: {text}".encode(),
     "library line": lambda text: f'api.example.com:443 "POST /v1 HTTP/1.1" 401 {text}',
 }
@@ -311,6 +324,6 @@ def is_told(secret: Secret, output: str) -> bool:
         output = output.replace("\\\\", "\\").replace("\\n", "\n")
 
     pieces = {value[at : at + 10] for at in range(max(1, len(value) - 9))}
-    pieces |= {quote_plus(piece) for piece in pieces}
+    pieces |= {to(piece) for piece in pieces for to in (quote, quote_plus)}
     pieces |= {quote(quote_plus(piece)) for piece in pieces}
     return any(piece in output for piece in pieces)

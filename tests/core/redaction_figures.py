@@ -80,14 +80,13 @@ def markdown(made: Figures | None = None) -> str:
         found = 1 - len(made.told[form]) / places
         lines.append(f"| {form} | {count} | {places} | {found:.1%} |")
 
-    lines += [
-        f"| **all {len(made.secrets)} forms** | {made.secrets.total()} "
-        f"| {made.places.total()} | {made.recall:.1%} |",
-        "",
-        f"Of {made.innocent} innocent fields, {len(made.masked)} are hidden in error "
-        f"({made.specificity:.2%} are left alone; precision {made.precision:.2%}):",
-        "",
-    ]
+    row = f"| **all {len(made.secrets)} forms** | {made.secrets.total()} "
+    lines.append(f"{row}| {made.places.total()} | {made.recall:.1%} |")
+    hidden = (
+        f"Of {made.innocent} innocent fields, {len(made.masked)} are hidden in error"
+    )
+    shares = f"{made.specificity:.2%} stay, precision {made.precision:.2%}"
+    lines += ["", f"{hidden} ({shares}):", ""]
     kinds = Counter(innocent.kind for innocent in made.masked)
     lines += [f"- {kind}: {count}" for kind, count in kinds.items()]
     return "\n".join(lines) + "\n"

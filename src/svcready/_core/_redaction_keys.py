@@ -77,7 +77,6 @@ def may_name_secret(low: str) -> bool:
         or "srf" in low
         or "otp" in low
         or "connect" in low
-        or "identified" in low  # SQL's `identified by`
     )
 
 
@@ -111,7 +110,9 @@ def names_secret(
     while len(words) > 1 and words[-1].isdigit():  # password2
         words = words[:-1]
 
-    if words[0] in _COUNTS or (words[-1] == "token" and not _TOKENS.isdisjoint(words[-2:-1])):
+    if words[0] in _COUNTS or (
+        words[-1] == "token" and not _TOKENS.isdisjoint(words[-2:-1])
+    ):
         return False
 
     if "_".join(words) in _WHOLE or not _WEAK.isdisjoint(_tails(words)):

@@ -41,10 +41,10 @@ _ITEM_VALUE = re.compile(
     r"|[^\s,()\[\]\"']++)(?=\s*+(?:[)\]]|\Z))",
     re.DOTALL,
 )
-_FLAG = re.compile(r"(?<![\w\-])--([\w\-]++)(?:[\s+]{1,4}|[\"'],\s{0,4}(?=[\"']))(?!-)")
-_ELEMENT = re.compile(
-    r"<(?:[\w.\-]{1,64}:)?([\w.\-]++)(?:\s[^<>]{0,256})?>(?=[^<\s])"
+_FLAG = re.compile(
+    r"(?<![\w\-])--([\w\-]++)(?:[\s+]{1,4}|[\"'],\s{0,4}(?=[\"']))(?!--)"
 )
+_ELEMENT = re.compile(r"<(?:[\w.\-]{1,64}:)?([\w.\-]++)(?:\s[^<>]{0,256})?>(?=[^<\s])")
 _ELEMENT_VALUE = re.compile(r"[^<]++")
 _SQL = re.compile(
     r"\b((?:with|encrypted|set)\s{1,4}password|identified\s{1,4}by)\s{0,4}"
@@ -141,12 +141,15 @@ def _end_of_value(text: str, key: re.Match[str], values: re.Pattern[str]) -> int
     if _NOTHING.match(text, start):
         return start
 
-    marked = text.startswith("[redacted:", start)
-    if not marked and (opened := _OPEN.match(text, start)):
-        return _end_of_bracket(text, opened.end())
-
     found = values.match(text, start)
-    return found.end() if found else start
+    end = found.end() if found else start
+    if not text.startswith("[redacted:", start) and (
+        opened := _OPEN.match(text, start)
+    ):
+        # A password may hold brackets: what goes on behind them belongs to it.
+        return max(end, _end_of_bracket(text, opened.end()))
+
+    return end
 
 
 def _end_of_bracket(text: str, start: int) -> int:

@@ -26,7 +26,9 @@ _TOKENS = {
     r"|xapp-[0-9]-[A-Za-z0-9\-]{16,}+",
     "stripe-key": _FREE + r"[sr]k_(?:live|test|prod)_[A-Za-z0-9]{16,}+"
     r"|whsec_[A-Za-z0-9+/=]{24,}+",
-    "google-key": r"AIza[\w\-]{35}|GOCSPX-[\w\-]{20,}+|" + _FREE + r"ya29\.[\w\-]{20,}+",
+    "google-key": r"AIza[\w\-]{35}|GOCSPX-[\w\-]{20,}+|"
+    + _FREE
+    + r"ya29\.[\w\-]{20,}+",
     "npm-token": _FREE + r"npm_[A-Za-z0-9]{36}",
     "pypi-token": r"pypi-AgE[\w\-]{50,}+",
     "sendgrid-key": _FREE + r"SG\.[\w\-]{16,32}\.[\w\-]{16,64}",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from svcready.tracing._pillar import TracePillar
 
 __all__ = [
+    "harmless",
     "health",
     "identity",
     "logging",
@@ -31,6 +32,7 @@ __all__ = [
     "redactor",
     "resilience",
     "tracing",
+    "warnings",
 ]
 
 
@@ -42,16 +44,35 @@ def identity(settings: Settings, redactor: Redactor) -> Identity:
         for key, value in service.attributes
     }
     return resolve_identity(
-        service=service.name,
-        namespace=service.namespace,
-        version=service.version,
-        environment=service.environment,
-        instance=service.instance,
+        service=redactor.text(service.name),
+        namespace=redactor.text(service.namespace),
+        version=redactor.text(service.version),
+        environment=redactor.text(service.environment),
+        instance=redactor.text(service.instance),
         attributes=attributes,
         environ=os.environ,
         hostname=socket.gethostname(),
         executable=os.path.basename("".join(sys.argv[:1]) or "python"),  # noqa: PTH119
     )
+
+
+_REDACTION_OFF = (
+    "SVCREADY_LOG_REDACT_ENABLED is false: passwords, tokens and card numbers leave "
+    "the process as they are, in logs, traces, metrics and health reports"
+)
+
+
+def warnings(settings: Settings) -> list[str]:
+    """Return what is told with the problems, although somebody asked for it."""
+    return [] if settings.log.redact_enabled else [_REDACTION_OFF]
+
+
+def harmless(settings: Settings) -> set[str]:
+    """Return the problems that strict mode lets pass."""
+    return {
+        _REDACTION_OFF,
+        *(str(problem) for problem in settings.problems if problem.kind == "inert"),
+    }
 
 
 def redactor(settings: Settings) -> Redactor:
@@ -85,6 +106,7 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
         clock=runtime.clock,
         buckets_for=buckets_for,
         config_errors=lambda: len(runtime.problems()),
+        redact=runtime.redactor.text,
     )
 
 
