@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
-from svcready.logging import _logger
+from svcready.logging import _celery, _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._destinations import Destinations, are_further
 from svcready.logging._errors import ErrorTexts, claim
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.log import LogSettings
     from svcready.logging._line import Identity
     from svcready.logging._stages import Sink
+    from svcready.logging._suppressed import SuppressedCalls
     from svcready.logging._values import Redaction
 
 __all__ = ["LogPillar"]
@@ -110,14 +110,8 @@ class LogPillar:
             is_server=is_server,
             floor=self.thresholds.floor,
         )
-        self._flood = FloodGate(
-            self.handler,
-            per_s=settings.flood_per_s,
-            errors_per_s=settings.flood_errors_per_s,
-        )
-        if settings.flood_per_s or settings.flood_errors_per_s:
-            self.handler.gate = self._flood.passes
-
+        self._flood = _limit_floods(settings, self.handler)
+        self._suppressed = _record(settings, self.handler, clock)
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
@@ -138,6 +132,9 @@ class LogPillar:
 
         self._process.install()
         self._config.install()
+        if self._suppressed is not None:
+            self._suppressed.install()
+
         self.unify()
         _logger.use(self.handler)
 
@@ -149,6 +146,9 @@ class LogPillar:
         self._started = False
         if _logger.running() is self.handler:
             _logger.use(None)
+
+        if self._suppressed is not None:
+            self._suppressed.remove()
 
         self._config.remove()
         self._process.remove()
@@ -174,7 +174,7 @@ class LogPillar:
             for name in _logger.names_in_use():
                 logging.getLogger(name).disabled = False
 
-            _connect_celery()
+            _celery.connect()
             notes = self._servers.unify()
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", error)
@@ -290,6 +290,9 @@ class LogPillar:
         if not claim(error):
             return False
 
+        if self.handler.flights is not None:
+            self.handler.flights.fail()
+
         said = message or f"unhandled exception: {type(error).__name__}"
         write_error(logging.ERROR, said, error, fields)
         return True
@@ -306,11 +309,32 @@ class LogPillar:
         self._lines.identify(self._identity)
 
 
-def _connect_celery() -> None:
-    signals = sys.modules.get("celery.signals")
-    if signals is not None:  # whoever answers it tells Celery to leave logging alone
-        signals.setup_logging.connect(_keep_celery_out, weak=False, dispatch_uid=_OURS)
+def _limit_floods(settings: LogSettings, handler: LineHandler) -> FloodGate:
+    """Make what holds floods back, in force unless nothing is limited."""
+    per_s, errors_per_s = settings.flood_per_s, settings.flood_errors_per_s
+    flood = FloodGate(handler, per_s=per_s, errors_per_s=errors_per_s)
+    if per_s or errors_per_s:
+        handler.gate = flood.passes
+
+    return flood
 
 
-def _keep_celery_out(**_: object) -> None:
-    """Do nothing, which is the point."""
+def _record(
+    settings: LogSettings, handler: LineHandler, clock: Clock
+) -> SuppressedCalls | None:
+    """Make the flight recorder, which most services don't have."""
+    if not settings.flight_recorder:
+        return None
+
+    from svcready.logging._recorder import Flights
+    from svcready.logging._suppressed import SuppressedCalls
+
+    handler.flights = Flights(
+        handler,
+        clock.monotonic,
+        max_lines=settings.flight_recorder,
+        max_bytes=settings.flight_recorder_bytes,
+        on=settings.flight_recorder_on,
+        slow_s=settings.flight_recorder_slow_s,
+    )
+    return SuppressedCalls(handler.flights)
