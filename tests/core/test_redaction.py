@@ -417,7 +417,7 @@ class TestFields:
         shown = repr(redactor.fields(fields))
 
         assert ("[redacted:key]" in shown) == (depth == 6)
-        assert ("[redacted:depth]" in shown) == (depth == 7)
+        assert ("[cut: depth]" in shown) == (depth == 7)
 
     def test_cycles(self, redactor: Redactor) -> None:
         """Values that contain themselves, even many times over, end."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "QUERY_SECRETS",
+    "compile_all",
     "marker",
     "replace_authorization",
     "replace_aws_secret",
@@ -228,3 +229,18 @@ def _replace_values(
         start = cut = value.end()
 
     return "".join((*parts, text[cut:])) if parts else text
+
+
+def compile_all(
+    patterns: Iterable[str],
+) -> tuple[tuple[tuple[str, re.Pattern[str]], ...], tuple[str, ...]]:
+    """Return marker and pattern of each that compiles, and what is wrong else."""
+    compiled = []
+    problems = []
+    for number, pattern in enumerate(patterns, 1):
+        try:
+            compiled.append((marker(f"pattern-{number}"), re.compile(pattern)))
+        except (re.error, TypeError, OverflowError, RecursionError) as error:
+            problems.append(f"redaction pattern {number}, {pattern!r}: {error}")
+
+    return tuple(compiled), tuple(problems)

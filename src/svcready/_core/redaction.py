@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from enum import Enum
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 from svcready._core import _redaction_patterns as patterns_
 from svcready._core._redaction_keys import HINTS, key_tokens, names_secret
 from svcready._core._redaction_patterns import marker
+from svcready._core.stored import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Cleared", "Redactor", "default_redactor", "marker"]
 
 _ATOMS = frozenset({int, float, bool, type(None)})
+_FLAGS = frozenset({bool, type(None)})
+_SEARCHED = (str, bytes, bytearray, Mapping, list, tuple, set, frozenset)
 _MAX_DEPTH = 6
 _MAX_ENCODED = 3
 _MAX_NODES = 20_000
@@ -63,7 +66,7 @@ class Redactor:
         self.enabled = enabled
         self._also = tuple(words for key in keys if (words := key_tokens(key)))
         self._safe = frozenset(key_tokens(key) for key in safe_keys)
-        self._patterns, self.problems = _compile(patterns)
+        self._patterns, self.problems = patterns_.compile_all(patterns)
         self.masks_all = enabled and bool(self.problems)
         self._hints = (*HINTS, *(words[-1] for words in self._also))
         # With patterns of the application's own, no text is too short for a secret.
@@ -75,7 +78,7 @@ class Redactor:
         """
         Return *mapping* with its secrets replaced by markers.
 
-        Values are searched to a depth of 6; deeper containers are hidden whole.
+        Values are searched to a depth of 6; deeper containers are cut out whole.
         Objects of unknown types are left alone: whoever turns them into text passes
         that to `text`.
 
@@ -245,7 +248,7 @@ class Redactor:
 
         if isinstance(key, str):
             # None and flags tell nothing, and `password=None` explains much.
-            if self.is_secret_key(key) and not isinstance(value, bool | None):
+            if self.is_secret_key(key) and type(value) not in _FLAGS:
                 return marker("key")
 
             shown = not self.masks_all or type(value) is Cleared
@@ -257,7 +260,20 @@ class Redactor:
     def _value(self, value: object, depth: int, left: list[int]) -> object:
         left[0] -= 1
         if left[0] < 0:
-            return marker("size")
+            return "[cut: size]"
+
+        kind = type(value)
+        if kind in _ATOMS:
+            return value
+
+        # `isinstance` asks the value for its class: a lazy one would do its work.
+        if not issubclass(kind, _SEARCHED):
+            if issubclass(kind, Enum):  # orjson asks for its `value`, which may fail
+                return self._value(stored(value, ["_value_"])["_value_"], depth, left)
+
+            before = stored(value, getattr(kind, "__dataclass_fields__", ()))
+            after = self._container(before, depth, left)
+            return value if after is before else after
 
         if isinstance(value, str):
             # A subclass (an enumeration) keeps its type unless it holds a secret.
@@ -276,22 +292,20 @@ class Redactor:
         if isinstance(value, Mapping | list | tuple | set | frozenset):
             return self._container(value, depth, left)
 
-        fields = getattr(type(value), "__dataclass_fields__", None)
-        if fields is not None:  # the JSON encoder would write them out
-            before = {name: getattr(value, name, None) for name in fields}
-            after = self._container(before, depth, left)
-            return value if after is before else after
-
         return value
 
     def _item(self, item: object, depth: int, left: list[int]) -> object:
         """Return an item of a list; a pair is what headers are a list of."""
-        if isinstance(item, tuple | list) and len(item) == 2:
+        if (
+            issubclass(type(item), tuple | list)
+            and isinstance(item, tuple | list)
+            and len(item) == 2
+        ):
             key, value = item
-            name = key.decode("latin-1") if isinstance(key, bytes) else key
+            name = key.decode("latin-1") if type(key) is bytes else key
             if (
-                isinstance(name, str)
-                and not isinstance(value, bool | None)
+                issubclass(type(name), str)
+                and type(value) not in _FLAGS
                 and self.is_secret_key(name)
             ):
                 return (key, marker("key"))
@@ -309,7 +323,7 @@ class Redactor:
         left: list[int],
     ) -> object:
         if depth >= _MAX_DEPTH:
-            return marker("depth") if value else value
+            return "[cut: depth]" if value else value
 
         if isinstance(value, Mapping):
             return self._mapping(value, depth + 1, left)
@@ -322,20 +336,6 @@ class Redactor:
             return value
 
         return tuple(made) if isinstance(value, tuple) else made
-
-
-def _compile(
-    patterns: Iterable[str],
-) -> tuple[tuple[tuple[str, re.Pattern[str]], ...], tuple[str, ...]]:
-    compiled = []
-    problems = []
-    for number, pattern in enumerate(patterns, 1):
-        try:
-            compiled.append((marker(f"pattern-{number}"), re.compile(pattern)))
-        except (re.error, TypeError, OverflowError, RecursionError) as error:
-            problems.append(f"redaction pattern {number}, {pattern!r}: {error}")
-
-    return tuple(compiled), tuple(problems)
 
 
 _default: Redactor | None = None

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from svcready._core.identity import process_instance, resolve_identity
+from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir
@@ -123,19 +124,39 @@ def logging(runtime: Runtime) -> LogPillar | None:
     if not runtime.settings.log.enabled:
         return None
 
+    settings = runtime.settings
+    if settings.log.cloudwatch and settings.origin("log.cloudwatch").kind == "argument":
+        _insist_on_boto3()
+
     elsewhere = {} if runtime.write is None else {"write": runtime.write}
-    run_dir = runtime.settings.core.run_dir
+    run_dir = settings.core.run_dir
     stdout.STDOUT.meet_in(lambda: find_run_dir(run_dir, os.environ))
-    return LogPillar(
-        runtime.settings.log,
+    pillar = LogPillar(
+        settings.log,
         identity=runtime.identity,
         development=runtime.development,
         clock=runtime.clock,
         redactor=runtime.redactor,
         span_ids=runtime.tracing.span_ids,
         stdout_is_terminal=stdout.is_terminal(),
+        quiet=runtime.tracing.quiet,
         **elsewhere,
     )
+    for problem in pillar.destinations.problems if pillar.destinations else ():
+        runtime.note(problem)
+
+    return pillar
+
+
+def _insist_on_boto3() -> None:
+    """
+    Raise for code that asks for CloudWatch Logs; for an operator it is a report.
+
+    Raises:
+        MissingExtraError: boto3 is not installed.
+    """
+    if not installed("boto3"):
+        require("boto3", extra="aws", needed_for='settings={"log.cloudwatch": True}')
 
 
 def levels(runtime: Runtime) -> SharedLevels | None:

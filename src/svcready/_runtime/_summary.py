@@ -133,8 +133,8 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
     tracing = runtime.tracing.describe()
     logs = runtime.logging
     parts = []
-    if logs is not None:
-        parts.append("logs to stdout")
+    if logs is not None and logs.destinations is not None:
+        parts.append(f"logs to {', '.join(logs.destinations.names)}")
 
     if runtime.metrics is not None and runtime.settings.prometheus.enabled:
         settings = runtime.settings

@@ -124,8 +124,7 @@ class Request:
         if correlation_id is None or not _valid_id(correlation_id):
             correlation_id = request_id
 
-        self.request_id = request_id
-        self.correlation_id = correlation_id
+        self.request_id, self.correlation_id = request_id, correlation_id
         trace: ServerTrace
         self.trace = trace = plan.tracer.begin(
             method,
@@ -156,6 +155,9 @@ class Request:
                 )
             )
         )
+        if plan.flights is not None:
+            plan.flights.begin(trace.span_id)
+
         self._started_s = plan.now()
 
     def describe(self) -> Mapping[str, str | int]:
@@ -197,6 +199,12 @@ class Request:
             if error is not None and isinstance(error, Exception):
                 plan.log_error(error)
 
+            if plan.flights is not None:
+                trace = self.trace
+                plan.flights.end(
+                    trace.span_id, status, duration_s, sampled=trace.sampled
+                )
+
             if plan.access is not None:
                 if route is None:  # what was asked for is in no template
                     bind(path=plan.redact(self._path)[:_LONGEST_PATH])
@@ -218,6 +226,9 @@ class Request:
 
     def close(self) -> None:
         """Put back the context in which the request came."""
+        if self.plan.flights is not None:
+            self.plan.flights.close(self.trace.span_id)
+
         deactivate(self._token)
         detach(self._attached, self.trace.context)
         if self.plan.serving.draining:

@@ -35,6 +35,7 @@ COMMANDS = {
         "svcready.cli.log_config", "print the logging configuration for servers"
     ),
     "demo": Command("svcready.demo", "run a service and see all of it at work"),
+    "schema": Command("svcready.cli.schema", "print the JSON Schema of a log line"),
 }
 """Every command by its word."""
 

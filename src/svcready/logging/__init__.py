@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from svcready.logging._logger import Logger, get_logger
     from svcready.logging._loguru import loguru_sink
     from svcready.logging._pillar import LogPillar
+    from svcready.logging._recorded import recorded
     from svcready.logging._schema import schema
     from svcready.logging._structlog import structlog_processor
 
@@ -24,6 +25,7 @@ __all__ = [
     "get_logger",
     "log_config",
     "loguru_sink",
+    "recorded",
     "schema",
     "structlog_processor",
 ]
@@ -37,6 +39,7 @@ _PLACES = {
     "get_logger": "_logger",
     "log_config": "_log_config",
     "loguru_sink": "_loguru",
+    "recorded": "_recorded",
     "schema": "_schema",
     "structlog_processor": "_structlog",
 }

@@ -11,16 +11,15 @@ from svcready._core.guard import report_fault
 from svcready._core.identity import process_instance, resolve_identity
 from svcready._core.redaction import Redactor
 from svcready.logging._errors import ErrorTexts
-from svcready.logging._line import JsonLines
+from svcready.logging._forms import make_lines
 from svcready.logging._values import Values
 
 if TYPE_CHECKING:
     from svcready.config import Settings
+    from svcready.logging._line import Lines
     from svcready.logging._values import Redaction
 
 __all__ = ["AloneLines"]
-
-_MAX_BYTES = 16 * 1024
 
 
 class AloneLines:
@@ -50,9 +49,9 @@ class AloneLines:
         self._version = version
         self._environment = environment
         self._redactor = redactor
-        self._made: tuple[int, JsonLines] | None = None
+        self._made: tuple[int, Lines] | None = None
 
-    def get(self) -> JsonLines:
+    def get(self) -> Lines:
         """Return what makes the lines of this process."""
         made = self._made
         if made is None or made[0] != os.getpid():
@@ -60,7 +59,7 @@ class AloneLines:
 
         return made[1]
 
-    def _make(self) -> JsonLines:
+    def _make(self) -> Lines:
         settings = self._settings()
         log, service = settings.log, settings.service
         redactor = self._redactor or Redactor(
@@ -80,13 +79,14 @@ class AloneLines:
             executable=os.path.basename("".join(sys.argv[:1]) or "python"),  # noqa: PTH119
             new_id=process_instance,
         )
-        return JsonLines(
+        return make_lines(
+            log,
+            "json",
             identity,
             Values(redactor),
             ErrorTexts(redactor.text, log.stack_max_frames),
             span_ids=_no_span,
-            max_bytes=log.max_line_bytes or _MAX_BYTES,
-            on_cut=_do_nothing,
+            terminal=False,
         )
 
     def _settings(self) -> Settings:
@@ -106,7 +106,3 @@ class AloneLines:
 
 def _no_span() -> tuple[str, str] | None:
     return None
-
-
-def _do_nothing() -> None:
-    pass

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pythonjsonlogger.json import JsonFormatter as BaseJsonFormatter
 
+from svcready.errors import DeclarationError
 from svcready.logging import _logger
 from svcready.logging._alone import AloneLines
 from svcready.logging._handler import render_record
+from svcready.logging._layouts import LAYOUTS, LayoutLines, in_layout
 from svcready.logging._line import JsonLines
 
 if TYPE_CHECKING:
     import logging
 
+    from svcready.logging._line import Lines
     from svcready.logging._values import Redaction
 
 __all__ = ["JsonFormatter"]
@@ -36,6 +39,8 @@ class JsonFormatter(BaseJsonFormatter):
         version: The service's version, likewise.
         environment: Where it runs, likewise.
         redactor: Hides secrets while no runtime is up; by default the settings say how.
+        layout: Names of the line's fields: `standard`, `ecs`, `otel` or `flat`; by
+            default what the settings say.
         options: python-json-logger's keyword arguments.
     """
 
@@ -46,6 +51,7 @@ class JsonFormatter(BaseJsonFormatter):
         version: str | None = None,
         environment: str | None = None,
         redactor: Redaction | None = None,
+        layout: str | None = None,
         **options: Any,
     ) -> None:
         # dictConfig passes fmt, datefmt and style always; these mean nothing.
@@ -58,6 +64,12 @@ class JsonFormatter(BaseJsonFormatter):
             environment=environment,
             redactor=redactor,
         )
+        if layout not in {None, "standard", *LAYOUTS}:
+            msg = f"no layout {layout!r}: one of standard, {', '.join(LAYOUTS)}"
+            raise DeclarationError(msg)
+
+        self._layout = layout
+        self._made: tuple[Lines | None, Lines | None] = (None, None)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line for *record*, without a newline."""
@@ -67,10 +79,18 @@ class JsonFormatter(BaseJsonFormatter):
 
         running = _logger.running()
         lines = None if running is None else running.lines
-        if not isinstance(lines, JsonLines):
+        if not isinstance(lines, JsonLines | LayoutLines):
             lines = self._alone.get()
 
-        return render_record(lines, record)[:-1].decode()
+        kept, made = self._made
+        if made is None or kept is not lines:  # a runtime was started, or another
+            made = self._in_layout(lines)
+            self._made = lines, made
+
+        return render_record(made, record)[:-1].decode()
+
+    def _in_layout(self, lines: Lines) -> Lines:
+        return lines if self._layout is None else in_layout(lines, self._layout)
 
 
 def _dumps(data: object, **_: object) -> str:
