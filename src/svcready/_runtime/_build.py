@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "child_identity",
+    "harmless",
     "health",
     "identity",
     "levels",
@@ -36,6 +37,7 @@ __all__ = [
     "redactor",
     "resilience",
     "tracing",
+    "warnings",
 ]
 
 
@@ -47,11 +49,11 @@ def identity(settings: Settings, redactor: Redactor) -> Identity:
         for key, value in service.attributes
     }
     return resolve_identity(
-        service=service.name,
-        namespace=service.namespace,
-        version=service.version,
-        environment=service.environment,
-        instance=service.instance,
+        service=redactor.text(service.name),
+        namespace=redactor.text(service.namespace),
+        version=redactor.text(service.version),
+        environment=redactor.text(service.environment),
+        instance=redactor.text(service.instance),
         attributes=attributes,
         environ=os.environ,
         hostname=socket.gethostname(),
@@ -65,6 +67,25 @@ def child_identity(identity: Identity) -> Identity:
     return identity.in_child(process_instance)
 
 
+_REDACTION_OFF = (
+    "SVCREADY_LOG_REDACT_ENABLED is false: passwords, tokens and card numbers leave "
+    "the process as they are, in logs, traces, metrics and health reports"
+)
+
+
+def warnings(settings: Settings) -> list[str]:
+    """Return what is told with the problems, although somebody asked for it."""
+    return [] if settings.log.redact_enabled else [_REDACTION_OFF]
+
+
+def harmless(settings: Settings) -> set[str]:
+    """Return the problems that strict mode lets pass."""
+    return {
+        _REDACTION_OFF,
+        *(str(problem) for problem in settings.problems if problem.kind == "inert"),
+    }
+
+
 def redactor(settings: Settings) -> Redactor:
     """Make the one redaction engine that everything leaving the process passes."""
     log = settings.log
@@ -72,6 +93,7 @@ def redactor(settings: Settings) -> Redactor:
         keys=log.redact_keys,
         safe_keys=log.redact_safe_keys,
         patterns=log.redact_patterns,
+        emails=log.redact_emails,
         enabled=log.redact_enabled,
     )
 
@@ -95,6 +117,7 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
         clock=runtime.clock,
         buckets_for=buckets_for,
         config_errors=lambda: len(runtime.problems()),
+        redact=runtime.redactor.text,
     )
 
 

@@ -53,7 +53,7 @@ class Runtime:
         *,
         write: Sink | None = None,
     ) -> None:
-        self._noted: list[str] = []
+        self._noted = _build.warnings(settings)
         self.notices: tuple[str, ...] = ()
         """What is as it is meant to be, but worth knowing."""
         self.settings = settings
@@ -169,7 +169,7 @@ class Runtime:
         self._ready = True
         problems: tuple[str, ...] = ()
         if self.settings.core.strict:
-            inert = {str(p) for p in self.settings.problems if p.kind == "inert"}
+            inert = _build.harmless(self.settings)
             problems = tuple(p for p in self.problems() if p not in inert)
 
         if self.health is not None and not problems:

@@ -96,7 +96,8 @@ def announce(runtime: Runtime) -> None:
 
     terminal = stdout.is_terminal()
     if style == "full" or (style == "auto" and terminal):
-        text = "".join(f"{line}\n" for line in _lines(runtime, problems))
+        redact = runtime.redactor.text
+        text = "".join(f"{redact(line)}\n" for line in _lines(runtime, problems))
         stdout.write(text.encode("utf-8", "backslashreplace"))
         return
 

@@ -30,6 +30,7 @@ CLIENT_CLOSED = 499
 
 _LONGEST_PATH = 256
 _valid_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+=@~-]{0,127}").fullmatch
+_usual_id = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}").fullmatch
 
 
 class Headers:
@@ -117,11 +118,20 @@ class Request:
         self._scheme = scheme
         self.method = method = method if method in METHODS else OTHER_VALUE
         request_id = headers.request_id
-        if request_id is None or not _valid_id(request_id):
+        if request_id is None or not (
+            _usual_id(request_id)
+            or (_valid_id(request_id) and plan.redact(request_id) is request_id)
+        ):
             request_id = getrandbits(128).to_bytes(16, "big").hex()
 
         correlation_id = headers.correlation_id
-        if correlation_id is None or not _valid_id(correlation_id):
+        if correlation_id is None or not (
+            _usual_id(correlation_id)
+            or (
+                _valid_id(correlation_id)
+                and plan.redact(correlation_id) is correlation_id
+            )
+        ):
             correlation_id = request_id
 
         self.request_id, self.correlation_id = request_id, correlation_id
