@@ -366,7 +366,7 @@ def test_every_line_is_written_or_counted(
             site = ("shop", "f", 1)
             logged[message] += 1
             written[message] += gate.passes(
-                site, "shop", level, message, (), {}, None, handler.time_ns()
+                site, "shop", level, message, handler.time_ns()
             )
 
     gate.flush()

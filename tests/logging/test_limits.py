@@ -281,8 +281,9 @@ def test_a_line_that_may_pass_unparsed_is_within_the_limits(
 
 
 WHERE = """
-start()
+pillar = start()
 get_logger("shop").info("m" * 2_000_000)
+pillar.drain(10)
 """
 
 

@@ -11,7 +11,6 @@ from svcready._core import events, fork
 from svcready._core.guard import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import CodeType, FrameType
 
     from svcready.logging._handler import LineHandler
@@ -22,6 +21,8 @@ __all__ = ["FloodGate"]
 
 _SECOND_NS = 1_000_000_000
 _ERROR = 40
+_LOOKS_PER_S = 4
+_EXACT_BELOW = 100
 _MOST_PLACES = 4096
 _MOST_TEMPLATES = 1024
 _LONGEST_SAID = 512
@@ -81,10 +82,11 @@ class FloodGate:
     Holds back what one place says more than so many times a second.
 
     What counts is the message before its arguments are put in, so a function through
-    which a whole program logs is not silenced by one of its callers. Only the lines of
-    a place are counted, and the clock is not looked at, until there are as many as the
-    limit; if they took less than a second, each message is counted from then on. So up
-    to twice the limit can get through at first.
+    which a whole program logs is not silenced by one of its callers. It costs in steps:
+    while the process as a whole says less than the limit, its lines are counted and
+    that is all; beyond, those of each place; and of a place that has reached the
+    limit, those of each message. Each step begins with a count of nothing, so up to
+    twice the limit can get through at first.
 
     When the second is over, one line says how many were held back, at the same place
     and level. Every line is either written or counted there.
@@ -99,11 +101,22 @@ class FloodGate:
         self._handler = handler
         self._limits = (per_s or sys.maxsize, errors_per_s or sys.maxsize)
         self._least = min(self._limits)
+        # Of a small limit there is nothing to save: places are counted at once.
+        self._quota = self._least // _LOOKS_PER_S if self._least >= _EXACT_BELOW else 0
+        self._since_ns = 0
+        self._armed = not self._quota
+        self._calls = 0
         self._places: dict[object, _Place] = {}
         self._lock = threading.Lock()
         self.passes: Gate = self._make_gate()
-        """Tells whether a line is written; what a handler's `gate` is."""
+        """Tells whether a line is written; a handler's `gate`."""
         fork.reset_in_child(self._after_fork)
+
+    def install(self) -> None:
+        """Have the handler ask, unless nothing is limited."""
+        if self._least < sys.maxsize:
+            self._handler.gate = self.passes
+            self._rest(self._handler.time_ns())
 
     def sweep(self) -> None:
         """Summarise what was held back in seconds that are over."""
@@ -127,11 +140,15 @@ class FloodGate:
             logger: str,
             level: int,
             message: object,
-            args: tuple[object, ...],  # noqa: ARG001 - as for the next two, see `Gate`
-            fields: Mapping[str, object],  # noqa: ARG001
-            error: BaseException | None,  # noqa: ARG001
             time_ns: int,
         ) -> bool:
+            if not self._armed:
+                return self._look(time_ns)
+
+            self._calls += 1
+            if not 0 <= time_ns - self._since_ns < _SECOND_NS:
+                self._look_again(time_ns)
+
             key: object
             if type(site) is tuple:  # noqa: SIM108 - the comment below
                 key = site
@@ -154,6 +171,32 @@ class FloodGate:
             return hold(place, site, logger, level, message, time_ns)
 
         return passes
+
+    def _look(self, time_ns: int) -> bool:
+        """Let the last line of a quota pass, and look how long the quota took."""
+        if 0 <= time_ns - self._since_ns < self._quota * _SECOND_NS // self._least:
+            self._calls = 0
+            self._since_ns = time_ns
+            self._armed = True
+        else:
+            self._rest(time_ns)
+
+        return True
+
+    def _look_again(self, time_ns: int) -> None:
+        """Go on counting by place if the second that is over had reason for it."""
+        if self._calls > self._least or not self._quota:
+            self._calls = 0
+            self._since_ns = time_ns
+        else:
+            self._rest(time_ns)
+
+    def _rest(self, time_ns: int) -> None:
+        """Leave the process alone until it has said another quota of lines."""
+        self._armed = not self._quota
+        self._since_ns = time_ns
+        self._handler.left = self._quota
+        self._forget()
 
     def _enter(
         self,
@@ -260,6 +303,7 @@ class FloodGate:
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
+        self._armed = not self._quota
         self._places.clear()  # the parent tells what it held back
 
 

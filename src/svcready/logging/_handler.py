@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +16,7 @@ from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import FrameType
 
     from svcready.logging._line import Lines, Site
     from svcready.logging._recorder import Flights
@@ -76,8 +78,10 @@ class LineHandler(logging.Handler):
         self.write = write
         self.line = lines.line
         self.time_ns = time_ns
-        self.gate: Gate | None = None
-        """Decides before anything is formatted; None: everything is written."""
+        self.left = sys.maxsize
+        """How many lines may pass before `gate` is asked, in this and in its hands."""
+        self.gate: Gate = _let_pass
+        """Decides before anything is formatted, once `left` is below nothing."""
         self.flights: Flights | None = None
         """Keeps each request's suppressed lines; None: the flight recorder is off."""
         self._is_server = is_server
@@ -115,8 +119,8 @@ class LineHandler(logging.Handler):
         if record.exc_info and self._repeats(record):
             return
 
-        gate = self.gate
-        if gate is None or _passes(gate, record):
+        self.left = left = self.left - 1
+        if left >= 0 or _passes(self.gate, record):
             self.write(render_record(self.lines, record), record.levelno)
 
     def _repeats(self, record: logging.LogRecord) -> bool:
@@ -124,21 +128,22 @@ class LineHandler(logging.Handler):
         return error is not None and is_claimed(error) and self._is_server(record)
 
 
+def _let_pass(
+    site: Site | FrameType, logger: str, level: int, message: object, time_ns: int
+) -> bool:
+    del site, logger, level, message, time_ns
+    return True
+
+
 def _passes(gate: Gate, record: logging.LogRecord) -> bool:
-    known = record.__dict__
-    fields = known.get(FIELDS)
-    if isinstance(fields, tuple):  # an access line
+    if isinstance(record.__dict__.get(FIELDS), tuple):  # an access line
         return True
 
-    args = record.args or ()
     return gate(
         _site_of(record),
         record.name,
         record.levelno,
         record.msg,
-        args if isinstance(args, tuple) else (args,),
-        extras_of(record) if fields is None else fields,
-        record.exc_info[1] if record.exc_info else None,
         int(record.created * 1e9),
     )
 

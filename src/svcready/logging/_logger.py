@@ -256,9 +256,9 @@ class Logger:
             elif level >= handler.level:
                 frame = sys._getframe(2) if depth == 2 else _frame(depth)  # noqa: SLF001
                 now_ns = handler.time_ns()
-                gate = handler.gate
-                if gate is not None and not gate(
-                    frame, self.name, level, message, args, fields, error, now_ns
+                handler.left = left = handler.left - 1
+                if left < 0 and not handler.gate(
+                    frame, self.name, level, message, now_ns
                 ):
                     return
 

@@ -312,9 +312,7 @@ def _limit_floods(settings: LogSettings, handler: LineHandler) -> FloodGate:
     """Make what holds floods back, in force unless nothing is limited."""
     per_s, errors_per_s = settings.flood_per_s, settings.flood_errors_per_s
     flood = FloodGate(handler, per_s=per_s, errors_per_s=errors_per_s)
-    if per_s or errors_per_s:
-        handler.gate = flood.passes
-
+    flood.install()
     return flood
 
 

@@ -274,11 +274,11 @@ class Flights:
 
         name = std.name
         site = name, function, _line_of(code, at)
-        gate = self.handler.gate
-        if gate is not None:
-            now_ns = self.handler.time_ns()  # a flood is told by when lines come out
-            if not gate(site, name, level, message, args, fields, error, now_ns):
-                return
+        handler = self.handler
+        handler.left = left = handler.left - 1
+        # A flood is told by when lines come out.
+        if left < 0 and not handler.gate(site, name, level, message, handler.time_ns()):
+            return
 
         # In the context of then: its ids, span and bound fields are the line's.
         line = context.run(self._render, std, site, fields, entry)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import FrameType
 
     from svcready.logging._line import Site
@@ -22,9 +21,6 @@ class Gate(Protocol):
         logger: str,
         level: int,
         message: object,
-        args: tuple[object, ...],
-        fields: Mapping[str, object],
-        error: BaseException | None,
         time_ns: int,
     ) -> bool:
         """
@@ -35,9 +31,6 @@ class Gate(Protocol):
             logger: The logger's name.
             level: Its number.
             message: What was said, before its arguments are put in.
-            args: The arguments.
-            fields: The line's own fields.
-            error: Its exception.
             time_ns: When, in nanoseconds since the epoch.
         """
         ...
