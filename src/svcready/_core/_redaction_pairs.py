@@ -153,7 +153,7 @@ def _end_of_value(text: str, key: re.Match[str], values: re.Pattern[str]) -> int
 
 
 def _end_of_bracket(text: str, start: int) -> int:
-    """Return where the bracket that opens before *start* closes, else the text's end."""
+    """Return where the bracket before *start* closes, else the text's end."""
     quoted = _FIRST_TEXT.match(text, start) is not None
     depth = 1
     for place, sign in _signs(text, start, quoted=quoted):
