@@ -113,6 +113,22 @@ LOGGING_ROWS = (
         ),
     ),
     Row(
+        Budget.LOG_LINE,
+        "Redaction of that line, over the same without",
+        "log line",
+        (Limit("svcready", 1.4, "svcready plain"),),
+        Item.LOG_LINE,
+        ("svcready", "svcready plain"),
+    ),
+    Row(
+        Budget.LOG_LINE,
+        "Redaction of a line with a message of 1 KiB, over the same without",
+        "log line of 1 KiB",
+        (Limit("svcready", 7.0, "svcready plain"),),
+        Item.LOG_LINE,
+        ("svcready", "svcready plain"),
+    ),
+    Row(
         Budget.STDLIB_LINE,
         "Log line through an unchanged stdlib logger with `extra=`",
         "log line",

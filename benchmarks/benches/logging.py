@@ -35,6 +35,28 @@ LOG_LINE = Bench(
     ),
 )
 
+LONG_LINE = Bench(
+    "log line of 1 KiB",
+    Group.LOGGING,
+    (
+        Subject(
+            "svcready",
+            "logs:ours_long",
+            "redaction on, a message of 1 KiB",
+            ours=True,
+            logs=True,
+        ),
+        Subject(
+            "svcready plain",
+            "logs:ours_long",
+            "redaction off",
+            {"settings": {"log.redact_enabled": False}},
+            ours=True,
+            logs=True,
+        ),
+    ),
+)
+
 EXCEPTION = Bench(
     "exception line",
     Group.LOGGING,
@@ -84,6 +106,7 @@ KEPT = Bench(
 
 BENCHES = (
     LOG_LINE,
+    LONG_LINE,
     EXCEPTION,
     DISABLED,
     KEPT,

@@ -26,6 +26,12 @@ IDS = {
 FIELDS = 'order_id=4711, kind="retail", items=3, total=42.5, paid=True'
 EXTRA = f"extra=dict({FIELDS})"
 
+LONG_TEXT = (
+    "shipment 4711 was handed over to the carrier, state=sent, items=3, took 12.5 ms; "
+    * 13
+)[:1024]
+"""A message as services write them, with signs and numbers that redaction looks at."""
+
 
 def floor() -> Workload:
     """A dictionary, orjson and one write: what no logger can undercut."""
@@ -163,6 +169,16 @@ def ours(settings: Mapping[str, object] = {}) -> Workload:
     log = svcready.get_logger("orders")
     statement = f'log.info("order accepted", {FIELDS})'
     return InRequest(statement, {"log": log}, sampled=1.0, settings=settings)
+
+
+def ours_long(settings: Mapping[str, object] = {}) -> Workload:
+    """Svcready's own logger, a message of 1 KiB."""
+    import svcready
+    from benchmarks.subjects.ours import InRequest
+
+    names = {"log": svcready.get_logger("orders"), "text": LONG_TEXT}
+    statement = 'log.info("%s", text)'
+    return InRequest(statement, names, sampled=1.0, settings=settings)
 
 
 def ours_stdlib() -> Workload:

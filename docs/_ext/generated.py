@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from api_reference import api_markdown
 from sphinx.util.docutils import SphinxDirective
-from tables import log_fields_markdown, log_layouts_markdown, metrics_markdown
+from tables import (
+    log_fields_markdown,
+    log_layouts_markdown,
+    metrics_markdown,
+    redaction_figures_markdown,
+)
 
 from svcready.config import reference_markdown
 
@@ -22,6 +27,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "log-fields": lambda _: log_fields_markdown(),
     "log-layouts": lambda _: log_layouts_markdown(),
     "metric-names": lambda _: metrics_markdown(),
+    "redaction-figures": lambda _: redaction_figures_markdown(),
     "settings": lambda _: reference_markdown(),
 }
 """What each directive stands for, given the words behind its name."""

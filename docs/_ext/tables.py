@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from svcready.logging import _layouts_ecs as ecs
@@ -14,7 +16,14 @@ if TYPE_CHECKING:
 
     from svcready.metrics._model import Family
 
-__all__ = ["log_fields_markdown", "log_layouts_markdown", "metrics_markdown"]
+__all__ = [
+    "log_fields_markdown",
+    "log_layouts_markdown",
+    "metrics_markdown",
+    "redaction_figures_markdown",
+]
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 _ORDER = ("http.", "svcready_", "process.", "cpython.", "python", "target")
 
@@ -68,6 +77,16 @@ def metrics_markdown() -> str:
     return _table(
         ("On Prometheus", "Kind", "Labels", "What it is"), [_metric(f) for f in ours]
     )
+
+
+def redaction_figures_markdown() -> str:
+    """Return what redaction finds of the tests' corpus, measured on the spot."""
+    if str(_ROOT) not in sys.path:
+        sys.path.append(str(_ROOT))
+
+    from tests.core.redaction_figures import markdown
+
+    return markdown()
 
 
 def _metric(family: Family) -> tuple[str, ...]:

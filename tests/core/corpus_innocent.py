@@ -69,7 +69,9 @@ def _hashes(rng: random.Random) -> list[Innocent]:
             Innocent("ETag", "etag", f'W/"{_word(rng, HEX, 32)}"'),
             Innocent("MD5", "checksum", _word(rng, HEX, 32)),
             Innocent(
-                "image", "image", f"registry.example.com/shop/orders@sha256:{_word(rng, HEX, 64)}"
+                "image",
+                "image",
+                f"registry.example.com/shop/orders@sha256:{_word(rng, HEX, 64)}",
             ),
             Innocent(
                 "base64 image",
@@ -77,7 +79,7 @@ def _hashes(rng: random.Random) -> list[Innocent]:
                 "data:image/png;base64," + base64.b64encode(rng.randbytes(90)).decode(),
             ),
             Innocent("base64", "payload", base64.b64encode(rng.randbytes(60)).decode()),
-        ]  # fmt: skip
+        ]
 
     return made
 
@@ -108,16 +110,22 @@ def _numbers(rng: random.Random) -> list[Innocent]:
             Innocent(
                 "IBAN in groups",
                 "iban",
-                " ".join(["DE89", *(_word(rng, string.digits, 4) for _ in "1234"), "00"]),
+                " ".join(
+                    ["DE89", *(_word(rng, string.digits, 4) for _ in "1234"), "00"]
+                ),
             ),
             Innocent("phone", "phone", f"+49 151 {rng.randrange(10**8):08d}"),
             Innocent("phone", "phone", f"+31{rng.randrange(10**9):09d}"),
             Innocent("price", "total", round(rng.random() * 1000, 2)),
             Innocent("ratio", "ratio", rng.random()),
             Innocent("bytes", "size_bytes", rng.randrange(10**10)),
-            Innocent("amounts", "note", f"{rng.randrange(10**4)} of {order % 10**6} EUR"),
-            Innocent("coordinates", "at", f"{rng.random() * 90:.15f},{rng.random():.15f}"),
-        ]  # fmt: skip
+            Innocent(
+                "amounts", "note", f"{rng.randrange(10**4)} of {order % 10**6} EUR"
+            ),
+            Innocent(
+                "coordinates", "at", f"{rng.random() * 90:.15f},{rng.random():.15f}"
+            ),
+        ]
 
     return made
 
@@ -176,19 +184,18 @@ TEXTS = (
     'WWW-Authenticate: Bearer realm="shop", error="invalid_request"',
     "basic information is missing",
     "Basic Research Group",
-    "SELECT id, name FROM users WHERE email = %s AND state IN ('open', 'sent') LIMIT 50",
+    "SELECT id, name FROM users WHERE email = %s AND state IN ('open', 'sent')",
     "INSERT INTO tokens_used (model, prompt_tokens) VALUES (%(model)s, %(n)s)",
     "UPDATE sessions SET seen_at = now() WHERE id = $1",
     "CREATE INDEX CONCURRENTLY ix_orders_author ON orders (author)",
     "arn:aws:iam::123456789012:role/orders-in-eu-west-1",
     "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-AbCdEf",
-    "arn:aws:lambda:eu-west-1:123456789012:function:ResizeThumbnailsOfTheShopsFrontPage",
+    "arn:aws:lambda:eu-west-1:123456789012:function:ResizeThumbnailsOfTheFrontPage",
     "s3://aws-logs-123456789012-eu-west-1/AWSLogs/2026/11/22/",
     "secret/orders/in/the/vault/at/the/path/of/nothing/much",
     "mounting /var/run/secrets/kubernetes.io/serviceaccount/token",
     "reading config from /etc/keys/README and /opt/passenger/compass",
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/131.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36",
     "python-httpx/0.28.1",
     "https://shop.example.com/orders?page=2&sort=-created_at&token_type=bearer#top",
     "https://shop.example.com:8443/users/me@example.com/orders",
@@ -198,8 +205,7 @@ TEXTS = (
     "ip-10-0-17-42.eu-west-1.compute.internal",
     "postgres://db.example.com:5432/orders?sslmode=require",
     "redis://cache:6379/0",
-    'Traceback (most recent call last):\n  File "/app/pay.py", line 12, in pay\n'
-    "    charge(order)\nTimeoutError: no answer in 5 s\n",
+    'Traceback:\n  File "/app/pay.py", line 12, in pay\n    charge()\nTimeoutError\n',
     "KeyError: 'price'",
     "ValueError: invalid literal for int() with base 10: 'x'",
     "{'order': 7, 'state': 'open', 'author': 'c-17'}",
@@ -219,7 +225,7 @@ TEXTS = (
     "hf_transfer is not installed",
     "npm_config_registry is set",
     "glibc-2.39, openssl-3.0.13",
-    "-----BEGIN CERTIFICATE-----\nMIIDdzCCAl+gAwIBAgIEAgAAuTANBgkq\n-----END CERTIFICATE-----",
+    "-----BEGIN CERTIFICATE-----\nMIIDdzCCAl+gAwIBAgIEAg\n-----END CERTIFICATE-----",
     "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----",
     "eyJ is how they start",
     "columns ('password', 'name', 'age')",
@@ -234,13 +240,13 @@ TEXTS = (
     "grant_type=authorization_code scope=orders:read",
     "user me@example.com signed in",
     "feature flag new-checkout is on for 12 % of sessions",
-)  # fmt: skip
+)
 KNOWN = (
     ("prose with a colon behind a secret's name", "Invalid token: unexpected end"),
     ("prose with a colon behind a secret's name", "password: must not be empty"),
     ("source line in a stack", "    client = Client(token=config.token, n=1)"),
 )
-"""What is hidden although it is innocent: it can't be told from a secret by its look."""
+"""What is hidden although it is innocent, because a secret looks the same."""
 
 
 def innocents() -> list[Innocent]:

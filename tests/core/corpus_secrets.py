@@ -175,10 +175,20 @@ def _connection(rng: random.Random) -> Secret:
 
 _TOKENS: tuple[tuple[str, str, Callable[[random.Random], str]], ...] = (
     ("GitHub token", "gh", lambda r: f"{r.choice('posur')}_{word(r, ALNUM, 36)}"),
-    ("GitHub token", "git", lambda r: f"hub_pat_{word(r, ALNUM, 22)}_{word(r, ALNUM, 59)}"),
+    (
+        "GitHub token",
+        "git",
+        lambda r: f"hub_pat_{word(r, ALNUM, 22)}_{word(r, ALNUM, 59)}",
+    ),
     ("GitLab token", "gl", lambda r: f"pat-{word(r, URLSAFE, 20)}"),
-    ("Slack token", "xo", lambda r: f"x{r.choice('abpr')}-{word(r, string.digits, 11)}"
-     f"-{word(r, string.digits, 12)}-{word(r, ALNUM, 24)}"),
+    (
+        "Slack token",
+        "xo",
+        lambda r: (
+            f"x{r.choice('abpr')}-{word(r, string.digits, 11)}"
+            f"-{word(r, string.digits, 12)}-{word(r, ALNUM, 24)}"
+        ),
+    ),
     ("Stripe key", "sk_", lambda r: f"live_{word(r, ALNUM, 24)}"),
     ("Stripe key", "rk_", lambda r: f"live_{word(r, ALNUM, 99)}"),
     ("Google key", "AI", lambda r: f"za{word(r, URLSAFE, 35)}"),
@@ -196,7 +206,7 @@ _TOKENS: tuple[tuple[str, str, Callable[[random.Random], str]], ...] = (
     ("Grafana token", "gl", lambda r: f"sa_{word(r, ALNUM, 32)}_{word(r, HEX, 8)}"),
     ("Azure client secret", "a1B", lambda r: f"8Q~{word(r, ALNUM + '_-', 34)}"),
     ("Mailgun key", "ke", lambda r: f"y-{word(r, HEX, 32)}"),
-)  # fmt: skip
+)
 
 
 def _token(rng: random.Random) -> Iterator[Secret]:

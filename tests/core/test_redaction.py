@@ -202,8 +202,14 @@ TEXTS = [
 
 TEXTS += [
     ("f(auth=Creds('a', key='b'), n=1)", "f(auth=[redacted:key], n=1)"),
-    ('{"credentials": {"a": "x}y", "b": [1]}, "n": 1}', '{"credentials": [redacted:key], "n": 1}'),
-    (r'{\"secret\": \"a\\\"b c\", \"n\": 1}', r'{\"secret\": [redacted:key], \"n\": 1}'),
+    (
+        '{"credentials": {"a": "x}y", "b": [1]}, "n": 1}',
+        '{"credentials": [redacted:key], "n": 1}',
+    ),
+    (
+        r"{\"secret\": \"a\\\"b c\", \"n\": 1}",
+        r"{\"secret\": [redacted:key], \"n\": 1}",
+    ),
     ("password=it's{a b", "password=[redacted:key] b"),
     ("user[password]=abc&n=1", "user[password]=[redacted:key]&n=1"),
     ("os.environ['DB_PASSWORD'] = 'a'", "os.environ['DB_PASSWORD'] = [redacted:key]"),
@@ -219,13 +225,16 @@ TEXTS += [
     ("amex 3782 822463 10005 ok", "amex [redacted:card] ok"),
     ("visa 4222222222222", "visa [redacted:card]"),
     ("?n=4111+1111+1111+1111&a=b", "?n=[redacted:card]&a=b"),
-    (f"x: {'Ab/9' * 16}\n{PEM[58:]}", "x: [redacted:private-key]\n-----END RSA PRIVATE KEY-----"),
+    (
+        f"x: {'Ab/9' * 16}\n{PEM[58:]}",
+        "x: [redacted:private-key]\n-----END RSA PRIVATE KEY-----",
+    ),
     (PEM.replace("\n", "\\n"), "[redacted:private-key]"),
     (
         "Authorization: AWS4-HMAC-SHA256 Credential=a/b, Signature=c",
         "Authorization: [redacted:key]",
     ),
-]  # fmt: skip
+]
 
 INNOCENT_TEXTS = [
     *("", "retail", "order accepted", "/orders/{id}", "https://a.b/c?q=1#x", "a=b c:d"),

@@ -66,7 +66,7 @@ def test_log_lines() -> None:
             harness._written.clear()
             with svcready.bound(**named(secret), bound=secret.text):
                 log.info("got %s", secret.text)
-                log.info("got " + secret.text, n=1)
+                log.info(f"got {secret.text}", n=1)  # noqa: G004 - as many do
                 log.warning("x", order=7, **named(secret))
                 log.info("x", who=_Login(secret.text), deep={"a": [named(secret)]})
                 log.info("x", event_dict={"event": "e", "kw": named(secret)})
@@ -197,8 +197,9 @@ def test_start_line_and_problems(capfd: pytest.CaptureFixture[str]) -> None:
 
     def starts() -> Iterator[tuple[Secret, str]]:
         for secret in CORPUS[::16]:
+            password = quote(secret.value, safe="")
             environ = {
-                "SVCREADY_OTLP_ENDPOINT": f"http://u:{quote(secret.value, safe='')}@127.0.0.1:9",
+                "SVCREADY_OTLP_ENDPOINT": f"http://u:{password}@127.0.0.1:9",
                 "SVCREADY_LOG_LEVEL": secret.text,
                 "SVCREADY_HEALTH_LOOP": secret.text,
                 "SVCREADY_SERVICE_VERSION": secret.text,

@@ -1,9 +1,10 @@
-"""Secrets that only arithmetic tells from other text: card numbers; e-mail addresses."""
+"""Secrets that look like other numbers or words: cards and e-mail addresses."""
 
 from __future__ import annotations
 
 import re
 
+from svcready._core._redaction_later import Later
 from svcready._core._redaction_pairs import marker
 
 __all__ = ["LEAST_CARD", "is_card", "may_have_card", "replace_cards", "replace_emails"]
@@ -19,15 +20,16 @@ What every fourth character of a card number looks like, wherever the first of t
 three digits, with at most one of the signs that stand between groups. To search these
 alone costs a fourth.
 """
+_SEP = r"[ +\-]"
 _MAY = re.compile(
-    r"[2-6][0-9]{3}(?:[0-9]{9}|[ +\-][0-9]{4}[ +\-][0-9]{4}|[ +\-][0-9]{6}[ +\-][0-9]{4}"
-    r"|[0-9]{2}[ +\-][0-9]{13})"
+    rf"[2-6][0-9]{{3}}(?:[0-9]{{9}}|{_SEP}[0-9]{{4}}{_SEP}[0-9]{{4}}"
+    rf"|{_SEP}[0-9]{{6}}{_SEP}[0-9]{{4}}|[0-9]{{2}}{_SEP}[0-9]{{13}})"
 )
-_DIGITS = re.compile(
+_DIGITS = Later(
     r"(?:(?<![0-9A-Za-z.])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
     r"[0-9](?:[ +\-]?[0-9]){12,}+"
 )
-_BEFORE_IBAN = re.compile(r"[A-Z]{2}[0-9]{2} ?\Z")
+_BEFORE_IBAN = Later(r"[A-Z]{2}[0-9]{2} ?\Z")
 _GROUPS = (
     *((4, 4, 4, 4, 3), (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (6, 13)),
     *((4, 4, 4, 4, 2), (4, 4, 4, 4, 1)),
@@ -46,7 +48,7 @@ _ISSUERS = (
 )
 """First digits, from and to, and how many there are in all (ISO/IEC 7812)."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-_EMAIL = re.compile(
+_EMAIL = Later(
     r"(?<![\w.+\-])[\w.+\-]++(?:@|%40)[A-Za-z0-9\-]++(?:\.[A-Za-z0-9\-]++)++"
 )
 
@@ -79,12 +81,12 @@ def replace_cards(text: str, *, short: bool) -> str:
     def hide(match: re.Match[str]) -> str:
         start, end = match.span()
         before = text[max(0, start - 5) : start]
-        if _BEFORE_IBAN.search(before):
+        if _BEFORE_IBAN.pattern.search(before):
             return match[0]
 
         return _hide(match[0], before[-1:], text[end : end + 2], short=short)
 
-    return _DIGITS.sub(hide, text)
+    return _DIGITS.pattern.sub(hide, text)
 
 
 def _hide(run: str, before: str, after: str, *, short: bool) -> str:
@@ -138,4 +140,4 @@ def _luhn(digits: str) -> bool:
 
 def replace_emails(text: str) -> str:
     """Hide e-mail addresses."""
-    return _EMAIL.sub(marker("email"), text)
+    return _EMAIL.pattern.sub(marker("email"), text)

@@ -11,6 +11,7 @@ import re
 from binascii import a2b_base64
 from urllib.parse import unquote
 
+from svcready._core._redaction_later import Later
 from svcready._core._redaction_pairs import marker
 
 __all__ = [
@@ -35,38 +36,38 @@ QUERY_SECRETS = frozenset(
 
 # Nothing of the kind before it, or `%20`, or a printed line's end.
 _FREE = r"(?:(?<![\w\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
-_JWT = re.compile(
+_JWT = Later(
     _FREE + r"eyJ[A-Za-z0-9_\-]{4,}+(?:\.|%2[Ee])(?:[A-Za-z0-9_\-]{4,}+|(?=\.))"
     r"(?:(?:\.|%2[Ee])[A-Za-z0-9_\-]*){0,3}"
 )
-_SCHEME = re.compile(
+_SCHEME = Later(
     _FREE + r"(bearer|basic)(\s{1,4}|(?:%(?:25){0,2}20|\+){1,4})"
     r"((?:[A-Za-z0-9\-._~+/]|%2[BDEF]|%5F|%7E)++(?:=|%3D)*+)",
     re.IGNORECASE,
 )
-_KEY_ID = re.compile(
+_KEY_ID = Later(
     r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])"
 )
-_BLOB = re.compile(
+_BLOB = Later(
     r"(?:(?<![A-Za-z0-9/+])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
     r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
 )
 _BLOB_NEAR = 64
-_USER_INFO = re.compile(
+_USER_INFO = Later(
     r"://(?:[^\s/?#\"'<>\\]*@"
     # A password in which `/`, `?` and `#` are not encoded, but no port and path.
     r"|[^\s:/?#@\"'<>\\\[]{1,256}:(?![0-9]{1,5}(?:[/?#]|\Z))[^\s@\"'<>\\]{1,256}@)"
 )
-_QUERY = re.compile(
+_QUERY = Later(
     r"((?:[?&;#]|\\u0026)"
     rf"(?:{'|'.join(sorted(QUERY_SECRETS, reverse=True))})=)[^&\s\"'#<>\\]+",
     re.IGNORECASE,
 )
-_COOKIE = re.compile(r"\bcookie(\s{0,4}:\s{0,4})(?=[^\s\"'])[^\r\n\"]+", re.IGNORECASE)
+_COOKIE = Later(r"\bcookie(\s{0,4}:\s{0,4})(?=[^\s\"'])[^\r\n\"]+", re.IGNORECASE)
 _OF_PRIVATE_KEY = r"(?: |\+|%20)[A-Z0-9 +%]{0,40}PRIVATE(?: |\+|%20)KEY"
-_BEGIN = re.compile("-----BEGIN" + _OF_PRIVATE_KEY)
-_END = re.compile("-----END" + _OF_PRIVATE_KEY)
+_BEGIN = Later("-----BEGIN" + _OF_PRIVATE_KEY)
+_END = Later("-----END" + _OF_PRIVATE_KEY)
 _BODY = "".join(map(chr, (*range(48, 58), *range(65, 91), *range(97, 123))))
 _BODY += "+/=\\% \t\r\n"
 _LEAST_BODY = 32
@@ -78,12 +79,12 @@ _HIDDEN_PRIVATE_KEY = marker("private-key")
 
 def replace_jwt(text: str) -> str:
     """Hide JSON web tokens, signed or encrypted (RFC 7519)."""
-    return _JWT.sub(marker("jwt"), text)
+    return _JWT.pattern.sub(marker("jwt"), text)
 
 
 def replace_authorization(text: str) -> str:
     """Hide the credentials of the schemes Bearer (RFC 6750) and Basic (RFC 7617)."""
-    return _SCHEME.sub(_hide_scheme, text)
+    return _SCHEME.pattern.sub(_hide_scheme, text)
 
 
 def _hide_scheme(match: re.Match[str]) -> str:
@@ -113,7 +114,7 @@ def _looks_random(word: str) -> bool:
 
 def replace_key_id(text: str) -> str:
     """Hide AWS access key ids, long-lived and temporary."""
-    return _KEY_ID.sub(marker("aws-key-id"), text)
+    return _KEY_ID.pattern.sub(marker("aws-key-id"), text)
 
 
 def replace_aws_secret(text: str) -> str:
@@ -129,29 +130,29 @@ def replace_aws_secret(text: str) -> str:
         near = "aws" in before or "secret" in before
         return marker("aws-secret") if near else blob
 
-    return _BLOB.sub(hide, text)
+    return _BLOB.pattern.sub(hide, text)
 
 
 def replace_user_info(text: str, hidden: str = marker("user-info")) -> str:
     """Hide the user and password of URLs (RFC 3986, section 3.2.1)."""
-    return _USER_INFO.sub(f"://{hidden}@", text)
+    return _USER_INFO.pattern.sub(f"://{hidden}@", text)
 
 
 def replace_query(text: str, hidden: str = marker("query")) -> str:
     """Hide the signatures of pre-signed URLs."""
-    return _QUERY.sub(rf"\g<1>{hidden}", text)
+    return _QUERY.pattern.sub(rf"\g<1>{hidden}", text)
 
 
 def replace_cookie(text: str) -> str:
     """Hide whole `Cookie` and `Set-Cookie` header lines (RFC 6265)."""
-    return _COOKIE.sub(r"Cookie\1" + marker("key"), text)
+    return _COOKIE.pattern.sub(r"Cookie\1" + marker("key"), text)
 
 
 def replace_private_key(text: str) -> str:
     """Hide private keys' PEM blocks (RFC 7468), whole or with either end cut off."""
     parts: list[str] = []
     start = 0
-    while match := _BEGIN.search(text, start):
+    while match := _BEGIN.pattern.search(text, start):
         parts += (text[start : match.start()], _HIDDEN_PRIVATE_KEY)
         end = text.find("-----END", match.end())
         close = -1 if end < 0 else text.find("-----", end + len("-----END"))
@@ -167,7 +168,7 @@ def _without_headless(text: str) -> str:
     """Hide the key before an end that has no beginning."""
     parts: list[str] = []
     start = 0
-    for match in _END.finditer(text):
+    for match in _END.pattern.finditer(text):
         before = text[start : match.start()]
         kept = before.rstrip(_BODY)
         if len(before) - len(kept) >= _LEAST_BODY:

@@ -10,6 +10,7 @@ from svcready._core import _redaction_numbers as numbers
 from svcready._core import _redaction_patterns as patterns_
 from svcready._core import _redaction_vendors as vendors
 from svcready._core._redaction_keys import may_name_secret, names_secret
+from svcready._core._redaction_later import Later
 from svcready._core._redaction_pairs import marker, replace_named
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ _MAX_ENCODED = 3
 _MAX_SEARCHED = 64 * 1024
 """What patterns of the application's own search; only ours are known to be linear."""
 _MAX_STRADDLING = 1024
-_MARKER = re.compile(r"\[redacted:[\w\-]+\]")
+_MARKER = Later(r"\[redacted:[\w\-]+\]")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}").search
-_PERCENT_ENCODED = re.compile(
+_PERCENT_ENCODED = Later(
     r"(?<![^\s&=?#\"'<>\\/])[^\s&=?#\"'<>\\/%]*+%[0-9A-Fa-f]{2}[^\s&\"'<>\\]*+"
 )
 
@@ -80,7 +81,7 @@ class Texts:
 
         text = value
         if "%" in text and not decoded and _PERCENT(text):
-            text = _PERCENT_ENCODED.sub(self._encoded, text)
+            text = _PERCENT_ENCODED.pattern.sub(self._encoded, text)
 
         low = text.lower()
         mixed = low != text
@@ -138,7 +139,7 @@ class Texts:
         if not mark:
             head, sharp, fragment = head.partition("#")
 
-        head = _PERCENT_ENCODED.sub(self._encoded, head)
+        head = _PERCENT_ENCODED.pattern.sub(self._encoded, head)
         query = "&".join([self._parameter(pair) for pair in query.split("&")])
         fragment = "&".join([self._parameter(pair) for pair in fragment.split("&")])
         value = f"{head}{mark}{query}{sharp}{fragment}"
@@ -201,7 +202,7 @@ class Texts:
 
             shown = self.text(said, decoded=True)
             if shown is not said:
-                found = _MARKER.search(shown)
+                found = _MARKER.pattern.search(shown)
                 return found[0] if found else match[0]
 
         return match[0]

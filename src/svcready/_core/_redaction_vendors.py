@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from svcready._core._redaction_later import Later
 from svcready._core._redaction_pairs import marker
 
 __all__ = [
@@ -62,14 +63,14 @@ find_dotted = re.compile(
     r"\.(?<=[Gsbr9ep]\.)(?<=SG\.|vs\.|vb\.|vr\.|29\.|xe\.|xp\.)" + _RUN
 ).search
 find_tilde = re.compile(r"~(?<=[0-9]Q~)[\w.~\-]{16}").search
-_LINKS = re.compile(
+_LINKS = Later(
     r"(hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/)[\w/+\-]{16,}+"
     r"|(discord(?:app)?\.com/api/(?:v[0-9]{1,2}/)?webhooks/[0-9]{1,20}/)[\w\-]{30,}+"
     r"|(\.webhook\.office\.com/webhookb2/)[\w@\-]{30,}+(?:/[\w\-]++)*+"
     r"|(/bot)[0-9]{6,12}:[\w\-]{30,}+",
     re.IGNORECASE,
 )
-_TWILIO = re.compile(r"(?<![A-Za-z0-9])SK[0-9a-f]{32}(?![A-Za-z0-9])")
+_TWILIO = Later(r"(?<![A-Za-z0-9])SK[0-9a-f]{32}(?![A-Za-z0-9])")
 
 
 def has_vendor_token(text: str) -> bool:
@@ -90,12 +91,14 @@ def replace_vendors(text: str) -> str:
 def replace_links(text: str) -> str:
     """Hide what makes the URL of a webhook or a bot a secret."""
     hidden = marker("webhook")
-    return _LINKS.sub(lambda m: f"{next(filter(None, m.groups()))}{hidden}", text)
+    return _LINKS.pattern.sub(
+        lambda m: f"{next(filter(None, m.groups()))}{hidden}", text
+    )
 
 
 def replace_twilio(text: str) -> str:
     """Hide Twilio's API keys, which look like any id: for texts that name Twilio."""
-    return _TWILIO.sub(marker("twilio-key"), text)
+    return _TWILIO.pattern.sub(marker("twilio-key"), text)
 
 
 def _hide(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The walk through containers in search of secrets: bounded, and never changing them."""
+"""The walk through containers in search of secrets: bounded, changing nothing."""
 
 from __future__ import annotations
 

@@ -93,23 +93,26 @@ class Redactor(Texts):
             for value in mapping.values():
                 kind = type(value)
                 if kind is str:
-                    size = len(value)  # type: ignore[arg-type]
+                    text: str = value  # type: ignore[assignment]
+                    size = len(text)
                     if (
                         (
                             size >= short
-                            and not (size == _UUID_SIZE and short and _is_uuid(value))  # type: ignore[arg-type]
+                            and not (size == _UUID_SIZE and short and _is_uuid(text))
                         )
-                        or "=" in value  # type: ignore[operator]
-                        or ":" in value  # type: ignore[operator]
-                        or " " in value  # type: ignore[operator]
-                        or (short > size >= _SHORTEST_CARD and _is_numeric(value))  # type: ignore[arg-type]
-                    ) and self.text(value) is not value:  # type: ignore[arg-type]
+                        or "=" in text
+                        or ":" in text
+                        or " " in text
+                        or (short > size >= _SHORTEST_CARD and _is_numeric(text))
+                    ) and self.text(text) is not text:
                         break
                 elif kind is int:
-                    if value > 9_999_999_999_999 and has_card(value):  # type: ignore[arg-type, operator]
+                    whole: int = value  # type: ignore[assignment]
+                    if whole > 9_999_999_999_999 and has_card(whole):
                         break
                 elif kind is float:
-                    if value > 9e12 and has_card(value):  # type: ignore[arg-type, operator]
+                    part: float = value  # type: ignore[assignment]
+                    if part > 9e12 and has_card(part):
                         break
                 elif kind is not bool and value is not None:
                     break
