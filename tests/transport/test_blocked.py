@@ -97,7 +97,7 @@ grown = process.memory_info().rss - before
 say(blocked=blocked, grown=grown)
 assert runtime.logging.flush(50)
 dropped = {}
-channel = runtime.logging.destinations._channel
+channel = runtime.logging.destinations.channel
 for (reason, level), lines in channel.dropped_by_level.items():
     dropped["%s %d" % (reason, level)] = lines
 
