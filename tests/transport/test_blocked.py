@@ -18,7 +18,8 @@ import svcready
 from svcready._runtime import current
 
 blocked_s, threads = float(sys.argv[1]), int(sys.argv[2])
-svcready.init(service="orders", settings={"core.start_summary": "off"})
+settings = {"core.start_summary": "off", "log.flood_per_s": 0}
+svcready.init(service="orders", settings=settings)
 runtime = current()
 log = svcready.get_logger("shop")
 process = psutil.Process()
@@ -158,12 +159,12 @@ def check_blocked(delivery: str, blocked_s: float) -> None:
             "SVCREADY_LOG_ALLOW_DEBUG": "true",
         },
     ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stderr is not None
+        reader = Reader(process.stdout.fileno())
+        reader.start()
         try:
-            assert process.stdout is not None
-            assert process.stdin is not None
-            assert process.stderr is not None
-            reader = Reader(process.stdout.fileno())
-            reader.start()
             free = json.loads(process.stderr.readline())["free"]
             reader.may_read.clear()
             time.sleep(0.1)  # its last look at the pipe
@@ -175,7 +176,9 @@ def check_blocked(delivery: str, blocked_s: float) -> None:
             lines = [json.loads(line) for line in reader.lines()]
             assert process.wait(50) == 0, process.stderr.read()
         finally:
+            reader.may_read.set()
             process.kill()
+            reader.join(60)
 
     blocked = said["blocked"]
     shop = [line for line in lines if line["source"]["logger"] == "shop"]

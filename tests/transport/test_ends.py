@@ -20,7 +20,8 @@ START = """
 import os, signal, sys, threading
 import svcready
 from svcready._runtime import current
-svcready.init(service="orders", settings={"core.start_summary": "off"})
+settings = {"core.start_summary": "off", "log.flood_per_s": 0}
+svcready.init(service="orders", settings=settings)
 runtime = current()
 log = svcready.get_logger("shop")
 

@@ -256,6 +256,7 @@ def test_sockets_have_turns_too(tmp_path: Path) -> None:
     channel = Channel("test", outlet)
     line = b"x" * 20_000 + b"\n"
     channel.write(line, 20)
+    assert outlet._thread is None  # it is out when write returns
     channel.write(b"next\n", 20)
     got = b""
     while len(got) < len(line) + 5:

@@ -24,6 +24,7 @@ _ROOM_WAIT_S = 1.0
 _GRACE_S = 0.01
 _YIELD_S = 0.005
 _MOST_BYTES = 256 * 1024
+_SOCKET_BYTES = 32 * 1024  # what Linux puts into one buffer of a stream socket
 
 
 class Turn:
@@ -165,6 +166,10 @@ class Turn:
 
         has_room = None if self._room is None else self._room.has(size)
         if has_room:
+            return True
+
+        if self._room is None and size <= _SOCKET_BYTES:
+            self._mark(_STATE, _BEGUN)
             return True
 
         had_for_s = self._monotonic() - self._taken_s
