@@ -375,3 +375,32 @@ def test_every_line_is_written_or_counted(
     for message, times in logged.items():
         if times <= 3:
             assert written[message] == times
+
+
+def test_a_process_that_says_little_is_not_counted_by_place() -> None:
+    """Of a limit of 1000 the first quarter costs nothing; twice the limit may pass."""
+    clock = FakeClock()
+    log = started(clock, flood_per_s=1000, flood_errors_per_s=1000)
+    places = log.pillar._flood._places  # noqa: SLF001 - what it costs is the claim
+    for _ in range(40):
+        of_svcready("calm")
+        clock.advance(0.01)
+
+    assert not places
+
+    for _ in range(5000):
+        of_svcready("again")
+
+    assert places
+    clock.advance(2.0)
+    for _ in range(300):
+        clock.advance(0.01)
+        of_svcready("calm")
+
+    assert not places
+    log.pillar.close()
+    counted = accounted(log.lines)
+    written = sum("suppressed" not in line for line in log.lines)
+
+    assert counted == {"calm": 340, "again": 5000}
+    assert 1000 <= written - 340 <= 2000

@@ -181,40 +181,14 @@ def test_what_is_known_of_a_logger() -> None:
     assert root == ("root", "INFO", "INFO", "level", None)
 
 
-def test_records_below_the_threshold_reach_the_handler_if_wanted() -> None:
-    """A recorder sees them, and what is written stays: quiet loggers stay quiet."""
-    logging.getLogger("lib.own").setLevel(ERROR)
-    logging.getLogger("lib.chatty").setLevel(INFO)
-    log = started(("lib.db", "WARN"))
-    thresholds = log.pillar.thresholds
-    log.pillar.allow_below(DEBUG)
-    names = ("lib", "lib.chatty", "lib.db", "lib.own")
-
-    assert [logging.getLogger(it).isEnabledFor(DEBUG) for it in names] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert [thresholds.threshold(it) for it in names] == [INFO, INFO, WARN, ERROR]
-    assert log.pillar.handler.level == DEBUG
-    assert thresholds.threshold("lib.new") == INFO
-
-    log.pillar.allow_below(None)
-    assert [logging.getLogger(it).isEnabledFor(DEBUG) for it in names] == [False] * 4
-    assert log.pillar.handler.level == INFO
-    log.pillar.close()
-    assert logging.getLogger("lib.chatty").level == INFO
-
-
 def test_a_threshold_is_never_below_what_is_allowed() -> None:
     """Code that sets DEBUG in production writes from INFO on."""
     logging.getLogger("lib.own").setLevel(DEBUG)
     log = started()
-    found = log.pillar.thresholds.threshold("lib.own")
+    found = log.pillar.thresholds.of("lib.own").effective
     log.pillar.close()
 
-    assert found == INFO
+    assert found == "INFO"
 
 
 def test_names_that_nobody_uses_are_told_from_others() -> None:

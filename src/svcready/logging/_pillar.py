@@ -69,9 +69,7 @@ class LogPillar:
         write: Sink | None = None,
         quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        self._settings = settings
-        self._identity = identity
-        self._development = development
+        self._settings, self._identity = settings, identity
         self._notes: list[str] = []
         further = are_further(settings)
         for_people = (development or stdout_is_terminal) and not further
@@ -229,20 +227,6 @@ class LogPillar:
         """Put the levels in force that the settings have by now."""
         self._settings = settings
         self.set_level(settings.level)
-
-    def allow_below(self, level: int | None) -> None:
-        """
-        Let records from *level* on reach the gate; what is written stays the same.
-
-        The gate must turn those below `thresholds.threshold` of their logger away.
-
-        Args:
-            level: The lowest level that is wanted; None ends it.
-        """
-        floor = self.thresholds.floor
-        self.handler.setLevel(floor if level is None else min(floor, level))
-        self.thresholds.allow_below(level)
-        self.apply_levels()
 
     def apply_levels(self) -> None:
         """Put in force what `thresholds` were told, while the pillar runs."""

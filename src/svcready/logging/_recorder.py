@@ -262,7 +262,7 @@ class Flights:
         self.handler.write(line, logging.INFO)
 
     def _write_entry(self, entry: Entry) -> None:
-        logger, code, at, level, message, args, fields, error, _, context, _ = entry
+        logger, code, at, level, message, _, fields, _, _, context, _ = entry
         if isinstance(logger, Logger):
             std, function = logger.std, code.co_qualname
             fields = {**logger.fields, **fields}

@@ -19,7 +19,6 @@ __all__ = ["Temporary", "Threshold", "Thresholds", "is_application"]
 _OURS = "svcready"
 _ROOT = "root"
 _LIBRARIES = ("site-packages", "dist-packages")
-_MAX_CACHED = 4096
 
 
 class Temporary(NamedTuple):
@@ -69,11 +68,9 @@ class Thresholds:
         """No line below this level is written, whatever its logger's level."""
         self._rules: dict[str, int] = {}
         self._temporary: dict[str, Temporary] = {}
-        self._below: int | None = None
         self._written: dict[str, int] = {}
         self._before: dict[str, int] = {}
         self._set_by_us: dict[str, int] = {}
-        self._known: dict[str, int] = {}
         self._created: set[str] = set()
         self._lock = threading.RLock()
         self.configure(level, levels)
@@ -99,29 +96,6 @@ class Thresholds:
         """The operators' temporary levels in force."""
         return self._temporary
 
-    def allow_below(self, level: int | None) -> None:
-        """
-        Let records from *level* on reach the handler, and write no more than before.
-
-        Whoever asks for it puts a gate on the handler that turns those below
-        `threshold` away. Loggers that are quieter than the rest stay so.
-
-        Args:
-            level: The lowest level that is wanted; None ends it.
-        """
-        self._below = level
-
-    def threshold(self, logger: str) -> int:
-        """Return the level from which lines of *logger* are written; cheap."""
-        known = self._known.get(logger)
-        if known is None:
-            if len(self._known) >= _MAX_CACHED:
-                self._known = {}
-
-            known = self._known[logger] = self._find(logger)[0]
-
-        return known
-
     @property
     def level(self) -> str:
         """The lowest level that is written, by the schema's name."""
@@ -135,20 +109,17 @@ class Thresholds:
     @property
     def watches(self) -> bool:
         """Whether somebody can undo what is in force, so that `apply` is due often."""
-        return bool(self._rules or self._temporary or self._below is not None)
+        return bool(self._rules or self._temporary)
 
     def apply(self) -> None:
         """Put in force what is wanted where it is not; cheap if it is."""
         with self._lock:
-            self._written = written = self._wanted()
-            wanted = written if self._below is None else self._lowered(written)
+            self._written = wanted = self._wanted()
             for name, level in wanted.items():
                 self._set(name, level)
 
             for name in tuple(self._before.keys() - wanted.keys()):
                 self._put_back(name)
-
-            self._known = {}
 
     def restore(self) -> None:
         """Give every logger the level that it had."""
@@ -157,7 +128,6 @@ class Thresholds:
                 self._put_back(name)
 
             self._written = {}
-            self._known = {}
 
     def describe(self, prefix: str = "") -> tuple[Threshold, ...]:
         """Return what is known of every logger whose name begins so, by name."""
@@ -232,17 +202,6 @@ class Thresholds:
                 self._created.add(name)
 
         return wanted | said
-
-    def _lowered(self, written: Mapping[str, int]) -> dict[str, int]:
-        most = written[_ROOT]
-        below = self._below or 0
-        lowered = dict(written)
-        for name in (*_loggers(), _ROOT):
-            level = written.get(name, self._own_level(name))
-            if level and below < level <= most:
-                lowered[name] = below
-
-        return lowered
 
     def _own_level(self, name: str) -> int:
         """Return the level that code gave a logger, whatever we made of it."""
