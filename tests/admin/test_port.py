@@ -30,6 +30,10 @@ class Surface:
         self.asked = threading.Semaphore(0)
         self.goes_on = threading.Event()
 
+    def takes_body(self, method: str, path: str) -> bool:
+        """Read no bodies."""
+        return False
+
     def answer(self, request: OpsRequest) -> OpsResponse:
         """Answer, if need be late."""
         if request.path == "/slow":

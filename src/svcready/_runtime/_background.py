@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core.guard import guard
 from svcready._core.metadata import look_up
 from svcready.config import reload, watch_file
 
@@ -11,10 +12,24 @@ if TYPE_CHECKING:
     from svcready._core.worker import Job, Worker
     from svcready._runtime._runtime import Runtime
 
-__all__ = ["schedule"]
+__all__ = ["meet", "schedule"]
 
 _LOOK_UP_DEADLINE_S = 2.0
 _JITTER = 0.1
+_LOOK_AROUND_S = 1.0
+_meeting = guard("group")
+
+
+def meet(runtime: Runtime) -> None:
+    """Join the other processes of the service, and do as they were told."""
+    with _meeting:
+        runtime.group.join()
+        if runtime.group.is_cut_off:
+            runtime.notice(
+                "there is no directory in which the service's processes can meet, so "
+                "each stands alone: set SVCREADY_CORE_RUN_DIR to one that only this "
+                "user can write to"
+            )
 
 
 def schedule(runtime: Runtime, worker: Worker) -> None:
@@ -32,6 +47,12 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
         once[0].cancel()
         _ask_platform(runtime)
 
+    def look_around() -> None:
+        runtime.group.poll()
+        if runtime.levels is not None:
+            runtime.levels.tick()
+
+    worker.every(_LOOK_AROUND_S, look_around, name="group")
     once.append(worker.every(3600.0, ask_platform, name="identity", first_s=0.0))
     if core.config_file and core.config_reload_s:
         changed = watch_file(core.config_file)

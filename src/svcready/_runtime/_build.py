@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from svcready._core.identity import Identity
+    from svcready._runtime._levels import SharedLevels
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
     from svcready.health._pillar import HealthPillar
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "health",
     "identity",
+    "levels",
     "logging",
     "metrics",
     "redactor",
@@ -124,6 +126,16 @@ def logging(runtime: Runtime) -> LogPillar | None:
         stdout_is_terminal=stdout.is_terminal(),
         **elsewhere,
     )
+
+
+def levels(runtime: Runtime) -> SharedLevels | None:
+    """Make what changes levels at run time; None if there are no logs."""
+    from svcready._runtime._levels import SharedLevels
+
+    if runtime.logging is None:
+        return None
+
+    return SharedLevels(runtime.logging, runtime.group, runtime.clock)
 
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:

@@ -16,6 +16,7 @@ from svcready._runtime import _background, _build, _exit, _summary
 from svcready._runtime._adapters import find_adapter
 from svcready._runtime._cells import renew_plans
 from svcready._runtime._ops_port import open_port
+from svcready._transport.group import Group
 from svcready.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class Runtime:
         self.identity = _build.identity(settings, self.redactor)
         self.metrics = _build.metrics(self)
         self.tracing = _build.tracing(self)
+        self.group = Group(self.identity.service, settings.core.run_dir, clock=clock)
         self.logging = _build.logging(self)
+        self.levels = _build.levels(self)
         self.resilience = _build.resilience(self)
         self.health = _build.health(self)
         self.draining = False
@@ -89,13 +92,8 @@ class Runtime:
             return
 
         fork.install()
-        for pillar in (
-            self.logging,
-            self.metrics,
-            self.tracing,
-            self.resilience,
-            self.health,
-        ):
+        first = (self.logging, self.metrics, self.tracing)
+        for pillar in (*first, self.resilience, self.health):
             if pillar is not None:
                 pillar.start()
 
@@ -128,6 +126,7 @@ class Runtime:
     def wake(self) -> None:
         """Start what must run in this process; a forked child starts here."""
         if self.settings.core.enabled and not self._closed:
+            _background.meet(self)
             self._worker.wake()
             if self.health is not None:
                 self.health.wake()
@@ -203,11 +202,12 @@ class Runtime:
 
     def apply_reloaded(self) -> None:
         """Put the reloadable settings in force after the file has changed."""
-        if self.resilience is not None:
-            self.resilience.reload()
+        if self.logging is not None:
+            self.logging.reload(self.settings.log)
 
-        if self.health is not None:
-            self.health.reload()
+        for pillar in (self.resilience, self.health):
+            if pillar is not None:
+                pillar.reload()
 
         renew_plans()
 
@@ -311,6 +311,7 @@ class Runtime:
 
         _exit.unwatch(self)
         self._worker.stop(0.0)
+        self.group.leave()
         if self._port is not None:
             self._port.close()
 

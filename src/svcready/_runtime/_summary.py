@@ -83,6 +83,9 @@ def announce(runtime: Runtime) -> None:
     if not runtime.speaks:
         return
 
+    for word in () if runtime.levels is None else runtime.levels.misspelt():
+        runtime.notice(word)
+
     facts = collect(runtime)
     problems = runtime.problems()
     if style == "off":

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["find_run_dir", "is_first_of_group"]
+__all__ = ["find_run_dir", "is_alive", "is_first_of_group", "parent_of", "start_of"]
 
 _STALE_AFTER_S = 7 * 86400.0
 _OWNER_ONLY = 0o700
+_ENDED = "ZXx"
 
 
 def find_run_dir(configured: str, environ: Mapping[str, str]) -> Path | None:
@@ -56,11 +57,11 @@ def is_first_of_group(run_dir: Path | None) -> bool:
     Args:
         run_dir: Where the processes meet; without one every process is the first.
     """
-    if run_dir is None or not _is_supervised():
+    parent = parent_of()
+    if run_dir is None or parent is None:
         return True
 
-    parent = os.getppid()
-    mark = run_dir / f"started-{parent}-{_start_of(parent)}"
+    mark = run_dir / f"started-{parent[0]}-{parent[1]}"
     try:
         os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
@@ -70,6 +71,51 @@ def is_first_of_group(run_dir: Path | None) -> bool:
 
     _sweep(run_dir)
     return True
+
+
+def parent_of() -> tuple[int, str] | None:
+    """Return process id and start of this process's supervisor, if it has one."""
+    if not _is_supervised():
+        return None
+
+    parent = os.getppid()
+    return parent, start_of(parent)
+
+
+def start_of(pid: int) -> str:
+    """Return when *pid* started, so that a number used again is another process."""
+    return _about(pid)[1]
+
+
+def is_alive(pid: int, start: str) -> bool:
+    """Tell whether the process *pid* that started at *start* still runs."""
+    state, started = _about(pid)
+    if state:
+        return started == start and state not in _ENDED
+
+    if os.path.exists("/proc/self/stat"):  # noqa: PTH110 - there is /proc, but no such
+        return False
+
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+    return True
+
+
+def _about(pid: int) -> tuple[str, str]:
+    """Return the state and the start of *pid*; empty and `0` if it cannot be known."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return "", "0"
+
+    # proc(5): fields 3 and 22; the command before may hold spaces and parentheses.
+    fields = text.rpartition(")")[2].split()
+    return fields[0], fields[19]
 
 
 def _is_usable(path: Path) -> bool:
@@ -89,17 +135,6 @@ def _is_supervised() -> bool:
     spawned = multiprocessing is not None and multiprocessing.parent_process()
     under_gunicorn = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
     return bool(spawned) or under_gunicorn
-
-
-def _start_of(pid: int) -> str:
-    """Return when *pid* started, so that a number used again is another group."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text("utf-8")
-    except OSError:
-        return "0"
-
-    # proc(5): field 22; the command before it may hold spaces and parentheses.
-    return text.rpartition(")")[2].split()[19]
 
 
 def _sweep(run_dir: Path) -> None:

@@ -14,7 +14,7 @@ from svcready.adapters._asgi_http import HttpExchange
 from svcready.adapters._asgi_messages import header_reader
 from svcready.adapters._asgi_websocket import WebsocketExchange
 from svcready.adapters._plan import build_plan, take_plan
-from svcready.admin import OpsRequest
+from svcready.admin import MOST_BODY_BYTES, OpsRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,7 +92,7 @@ class ASGIWrapper:
         below = path[len(base) :] if base and path.startswith(base) else path
         is_http = kind == "http"
         if is_http and below in plan.ops.routes and not self._is_own_path(below):
-            await _answer_operator(plan, below, scope, send)
+            await _answer_operator(plan, below, scope, receive, send)
             return
 
         scope.update(self._marks)
@@ -171,7 +171,7 @@ def wrap(
 
 
 async def _answer_operator(
-    plan: RequestPlan, path: str, scope: Scope, send: Send
+    plan: RequestPlan, path: str, scope: Scope, receive: Receive, send: Send
 ) -> None:
     method: str = scope["method"]  # type: ignore[assignment]
     query: bytes = scope.get("query_string") or b""  # type: ignore[assignment]
@@ -182,6 +182,7 @@ async def _answer_operator(
         query.decode("latin-1") if query else "",
         header_reader(scope),
         client[0] if client else None,
+        await _read_body(receive) if plan.ops.takes_body(method, path) else b"",
     )
     if path in plan.ops.slow:
         response = await _on_own_thread(plan.ops.answer, request)
@@ -195,6 +196,22 @@ async def _answer_operator(
     )
     body = b"" if method == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body})
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return a request's body; None if it is too long, empty if the client left."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b""
+
+        body += message.get("body") or b""  # type: ignore[operator]
+        if len(body) > MOST_BODY_BYTES:
+            return None
+
+        if not message.get("more_body", False):
+            return body
 
 
 async def _on_own_thread(
@@ -213,7 +230,7 @@ async def _on_own_thread(
         with suppress(RuntimeError):  # the loop may be closed
             loop.call_soon_threadsafe(settle, response)
 
-    threading.Thread(target=run, name="svcready-scrape", daemon=True).start()
+    threading.Thread(target=run, name="svcready-operator", daemon=True).start()
     return await answered
 
 

@@ -9,7 +9,7 @@ from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import REQUEST, Body, Exchange
-from svcready.admin import OpsRequest
+from svcready.admin import MOST_BODY_BYTES, OpsRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["WSGIWrapper", "wrap"]
 
 _COMPLETE = (list, tuple)
+_BARE = ("CONTENT_TYPE", "CONTENT_LENGTH")
+_LONGEST_LENGTH = 18
 _PHRASES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -125,7 +127,8 @@ def _answer_operator(
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     def header(name: str) -> str | None:
-        value: str | None = environ.get("HTTP_" + name.upper().replace("-", "_"))
+        key = name.upper().replace("-", "_")
+        value: str | None = environ.get(key if key in _BARE else f"HTTP_{key}")
         return value
 
     method = environ["REQUEST_METHOD"]
@@ -136,6 +139,7 @@ def _answer_operator(
             environ.get("QUERY_STRING", ""),
             header,
             environ.get("REMOTE_ADDR"),
+            _read_body(environ) if plan.ops.takes_body(method, path) else b"",
         )
     )
     start_response(
@@ -143,3 +147,16 @@ def _answer_operator(
         [*response.headers, ("content-length", str(len(response.body)))],
     )
     return [b"" if method == "HEAD" else response.body]
+
+
+def _read_body(environ: WSGIEnvironment) -> bytes | None:
+    """Return a request's body; None if it is too long, empty if it has no length."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not (length.isdecimal() and length.isascii()):
+        return b""
+
+    if len(length) > _LONGEST_LENGTH or int(length) > MOST_BODY_BYTES:
+        return None
+
+    body: bytes = environ["wsgi.input"].read(int(length))
+    return body

@@ -70,14 +70,22 @@ class TokenGate:
         if not self._configured:
             return Admission.HIDDEN
 
+        return Admission.ADMITTED if any(self._matches(header)) else Admission.REFUSED
+
+    def who(self, header: Callable[[str], str | None]) -> str:
+        """Return who an admitted request comes from, for the audit: never a token."""
+        matches = self._matches(header)
+        return f"token {matches.index(True) + 1}" if any(matches) else "local"
+
+    def _matches(self, header: Callable[[str], str | None]) -> list[bool]:
+        """Tell of every token whether a request bears it."""
         offered = header("Authorization") or ""
         if offered[: len(_SCHEME)].lower() != _SCHEME:
-            return Admission.REFUSED
+            return []
 
         token = offered[len(_SCHEME) :].strip().encode("utf-8", "surrogateescape")
         # Every token is compared, so that the time tells nothing of which matched.
-        matches = [hmac.compare_digest(token, known) for known in self._tokens]
-        return Admission.ADMITTED if any(matches) else Admission.REFUSED
+        return [hmac.compare_digest(token, known) for known in self._tokens]
 
 
 def _is_loopback(peer: str | None, header: Callable[[str], str | None]) -> bool:

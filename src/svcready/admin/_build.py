@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.admin._access import TokenGate
+from svcready.admin._loggers import LoggersRoute
 from svcready.admin._port import OpsPort
 from svcready.admin._surface import OpsSurface
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from svcready._runtime import Runtime
+    from svcready.admin._exchange import Audit
 
 __all__ = ["build_surface", "open_port"]
 
 
-def build_surface(runtime: Runtime, *, own_port: bool = False) -> OpsSurface:
+def build_surface(
+    runtime: Runtime, *, own_port: bool = False, audit: Audit | None = None
+) -> OpsSurface:
     """
     Make the surface over what *runtime* has switched on.
 
@@ -22,20 +28,62 @@ def build_surface(runtime: Runtime, *, own_port: bool = False) -> OpsSurface:
         runtime: Gives settings and pillars.
         own_port: The surface is for the operator's own port. While there is one, the
             application serves the probes only.
+        audit: Takes down what operators change; by default a line of the log does.
     """
     settings = runtime.settings
     tokens = settings.admin.tokens
+    gate = TokenGate(
+        tokens, configured=bool(tokens), open_to_loopback=runtime.development
+    )
     return OpsSurface(
         health=runtime.health,
         metrics=runtime.metrics if settings.prometheus.enabled else None,
-        gate=TokenGate(
-            tokens, configured=bool(tokens), open_to_loopback=runtime.development
-        ),
+        gate=gate,
         admin=settings.admin.enabled,
         details=settings.health.details,
+        loggers=_loggers(runtime, gate, audit),
         prefix=settings.http.path_prefix,
         probes_only=bool(settings.admin.port) and not own_port,
     )
+
+
+def _loggers(
+    runtime: Runtime, gate: TokenGate, audit: Audit | None
+) -> LoggersRoute | None:
+    if runtime.levels is None:
+        return None
+
+    return LoggersRoute(
+        runtime.levels,
+        origin_of=lambda field: runtime.settings.origin(f"log.{field}").kind,
+        actor_of=lambda request: gate.who(request.header),
+        audit=audit or _log_of(runtime),
+    )
+
+
+def _log_of(runtime: Runtime) -> Audit:
+    """Return what writes a line about each change."""
+
+    def record(
+        action: str,
+        resource: str,
+        actor: str,
+        outcome: str,
+        /,
+        *,
+        changes: Mapping[str, object] | None = None,
+        **details: object,
+    ) -> None:
+        if runtime.logging is not None:
+            fields = {"resource": resource, "actor": actor, "outcome": outcome}
+            if changes:
+                fields["changes"] = dict(changes)  # type: ignore[assignment]
+
+            said = f"{action} on {resource}: {outcome}"
+            event = f"svcready.{action}"
+            runtime.logging.event(said, "WARN", event=event, **fields, **details)
+
+    return record
 
 
 def open_port(runtime: Runtime) -> OpsPort:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import report_fault
-from svcready.admin._surface import OpsRequest
+from svcready.admin._exchange import MOST_BODY_BYTES, OpsRequest
 
 if TYPE_CHECKING:
     from svcready._core.clock import Clock
@@ -23,6 +23,7 @@ __all__ = ["OpsPort"]
 _IDLE_S = 10.0
 _MOST_CONNECTIONS = 16
 _MAKING_ROOM_S = 0.25
+_LONGEST_LENGTH = 18
 
 
 class OpsPort:
@@ -191,25 +192,43 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._answer()
 
+    def do_DELETE(self) -> None:
+        """Answer a DELETE, as a POST."""
+        self.do_POST()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Keep probes out of the log."""
         del format, args
 
+    def _read_body(self) -> bytes | None:
+        """Return the body; None if it is too long, empty if it is not as announced."""
+        length = self.headers.get("content-length", "")
+        if not (length.isdecimal() and length.isascii()):
+            return b""
+
+        if len(length) > _LONGEST_LENGTH or int(length) > MOST_BODY_BYTES:
+            return None
+
+        body = self.rfile.read(int(length))
+        return body if len(body) == int(length) else b""
+
     def _answer(self) -> None:
-        self.server.answers(self.request)
-        # A body is not read, so what follows on the connection could be part of it.
+        # What follows on the connection could be part of a body that was not read.
         if "content-length" in self.headers or "transfer-encoding" in self.headers:
             self.close_connection = True
 
         parts = urlsplit(self.path)
-        request = OpsRequest(
-            self.command,
-            parts.path,
-            parts.query,
-            self.headers.get,
-            str(self.client_address[0]),
-        )
         try:
+            takes_body = self.surface.takes_body(self.command, parts.path)
+            request = OpsRequest(
+                self.command,
+                parts.path,
+                parts.query,
+                self.headers.get,
+                str(self.client_address[0]),
+                self._read_body() if takes_body else b"",
+            )
+            self.server.answers(self.request)
             if parts.path in self.surface.routes:
                 status, headers, body = self.surface.answer(request)
             else:

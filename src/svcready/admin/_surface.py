@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.admin._access import Admission
+from svcready.admin._exchange import (
+    CHANGING,
+    NO_STORE,
+    READING,
+    TEXT,
+    OpsRequest,
+    OpsResponse,
+    problem,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.admin._access import TokenGate
+    from svcready.admin._loggers import LoggersRoute
     from svcready.health._pillar import HealthPillar
     from svcready.metrics._pillar import MetricsPillar
 
 __all__ = ["OpsRequest", "OpsResponse", "OpsSurface"]
 
-_JSON = ("content-type", "application/health+json")
-_TEXT = ("content-type", "text/plain; charset=utf-8")
-_NO_STORE = ("cache-control", "no-store")
-_READING = ("GET", "HEAD")
-
-
-class OpsRequest(NamedTuple):
-    """A request to the operator's surface, as any framework can give it."""
-
-    method: str
-    path: str
-    query: str
-    header: Callable[[str], str | None]
-    """Returns a request header's value, by its name in any case."""
-    peer: str | None
-    """The address of the connection's other end."""
-
-
-class OpsResponse(NamedTuple):
-    """An answer of the operator's surface."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    """Names in lower case; without `content-length`, which the adapter adds."""
-    body: bytes
+_HEALTH = ("content-type", "application/health+json")
 
 
 class OpsSurface:
@@ -54,6 +40,7 @@ class OpsSurface:
         gate: Says who may see `/admin`.
         admin: Whether `/admin` is served at all.
         details: Who sees the deep report: `authorised`, `never` or `always`.
+        loggers: Lists and changes levels; None where there are no logs.
         prefix: Put before every path.
         probes_only: Whether metrics and admin live on another port.
     """
@@ -66,6 +53,7 @@ class OpsSurface:
         gate: TokenGate,
         admin: bool,
         details: str,
+        loggers: LoggersRoute | None = None,
         prefix: str = "",
         probes_only: bool = False,
     ) -> None:
@@ -86,6 +74,13 @@ class OpsSurface:
         if health is not None and admin and details != "never" and not probes_only:
             routes[f"{prefix}/admin/health"] = self._guarded(self._report)
 
+        self._methods: dict[str, tuple[str, ...]] = {}
+        if loggers is not None and admin and not probes_only:
+            path = f"{prefix}/admin/loggers"
+            routes[path] = self._guarded(loggers)
+            self._methods[path] = loggers.methods
+            slow.add(path)  # a change waits for the other workers
+
         self.routes: Mapping[str, Callable[[OpsRequest], OpsResponse]] = (
             MappingProxyType(routes)
         )
@@ -99,18 +94,23 @@ class OpsSurface:
 
     def answer(self, request: OpsRequest) -> OpsResponse:
         """Answer a request whose path is one of `routes`."""
-        if request.method not in _READING:
-            return OpsResponse(405, (("allow", "GET, HEAD"), _TEXT), b"")
+        methods = self._methods.get(request.path, READING)
+        if request.method not in methods:
+            return OpsResponse(405, (("allow", ", ".join(methods)), TEXT), b"")
 
         try:
             return self.routes[request.path](request)
         except Exception as error:  # noqa: BLE001 - a probe gets an answer
             report_fault("admin", error)
-            return OpsResponse(500, (_TEXT, _NO_STORE), b"internal error\n")
+            return OpsResponse(500, (TEXT, NO_STORE), b"internal error\n")
+
+    def takes_body(self, method: str, path: str) -> bool:
+        """Tell whether the adapter is to read the body of such a request."""
+        return method == "POST" and method in self._methods.get(path, ())
 
     def _probe(self, kind: str) -> Callable[[OpsRequest], OpsResponse]:
         probe = self._health.probe  # type: ignore[union-attr]
-        headers = (_JSON, _NO_STORE)
+        headers = (_HEALTH, NO_STORE)
         last: tuple[object, OpsResponse] = (None, OpsResponse(503, headers, b""))
 
         def answer(_: OpsRequest) -> OpsResponse:
@@ -134,7 +134,7 @@ class OpsSurface:
         assert self._health is not None
         status, _body = self._health.probe("readiness")
         body = orjson.dumps(self._health.report(details=True), default=str)
-        return OpsResponse(status, (_JSON, _NO_STORE), body)
+        return OpsResponse(status, (_HEALTH, NO_STORE), body)
 
     def _scrape(self, request: OpsRequest) -> OpsResponse:
         from urllib.parse import parse_qs
@@ -158,12 +158,36 @@ class OpsSurface:
         def answer_if_admitted(request: OpsRequest) -> OpsResponse:
             admission = gate.judge(request.header, request.peer)
             if admission is Admission.ADMITTED:
-                return answer(request)
+                return _refuse_change(request) or answer(request)
 
             if admission is Admission.HIDDEN:
-                return OpsResponse(404, (_TEXT, _NO_STORE), b"not found\n")
+                return OpsResponse(404, (TEXT, NO_STORE), b"not found\n")
 
             challenge = ("www-authenticate", 'Bearer realm="admin"')
-            return OpsResponse(401, (challenge, _TEXT, _NO_STORE), b"unauthorised\n")
+            return OpsResponse(401, (challenge, TEXT, NO_STORE), b"unauthorised\n")
 
         return answer_if_admitted
+
+
+def _refuse_change(request: OpsRequest) -> OpsResponse | None:
+    """Refuse what a page in an operator's browser could send without asking."""
+    if request.method not in CHANGING:
+        return None
+
+    # What a form can send is no JSON, and anything else needs a preflight request,
+    # which nobody answers; the origin is looked at for browsers with a hole in that.
+    origin = request.header("Origin")
+    if origin is not None and origin.partition("://")[2] != request.header("Host"):
+        return problem(403, "Another origin", "Send it from no browser")
+
+    if request.method != "POST":
+        return None
+
+    kind = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return problem(415, "Not JSON", "Send Content-Type: application/json")
+
+    if request.body is None:
+        return problem(413, "Too long", "A change is no longer than 64 KiB")
+
+    return None

@@ -157,12 +157,18 @@ def load_inputs(
 
 def _refused(reader: Reader) -> Iterator[Problem]:
     """Find values that others do not let take effect."""
-    origin = reader.origins["log.level"]
-    allowed = reader.relaxed or reader.values["log.allow_debug"]
-    if reader.values["log.level"] == "DEBUG" and not allowed:
-        without = f"in production without {PREFIX}LOG_ALLOW_DEBUG=true"
-        name = str(origin) if origin.kind == "argument" else origin.where
-        yield Problem("refused", name, "'DEBUG'", without, used="INFO is in force")
+    if reader.relaxed or reader.values["log.allow_debug"]:
+        return
+
+    without = f"in production without {PREFIX}LOG_ALLOW_DEBUG=true"
+    levels: tuple[tuple[str, str], ...] = reader.values["log.levels"]  # type: ignore[assignment]
+    said = [("log.level", reader.values["log.level"], "'DEBUG'")]
+    said += [("log.levels", level, f"'{name}={level}'") for name, level in levels]
+    for key, level, value in said:
+        if level == "DEBUG":
+            origin = reader.origins[key]
+            name = str(origin) if origin.kind == "argument" else origin.where
+            yield Problem("refused", name, value, without, used="INFO is in force")
 
 
 def _inert(reader: Reader, layers: tuple[Layer, ...]) -> Iterator[Problem]:

@@ -15,10 +15,11 @@ from svcready.logging._console import ConsoleLines
 from svcready.logging._errors import ErrorTexts, claim
 from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
-from svcready.logging._levels import level_name, level_number
+from svcready.logging._levels import level_number
 from svcready.logging._line import JsonLines
 from svcready.logging._records import write_error, write_event
 from svcready.logging._servers import ServerLoggers, is_server
+from svcready.logging._thresholds import Thresholds
 from svcready.logging._values import Values
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ __all__ = ["LogPillar"]
 
 _OURS = "svcready"
 _LINE_BYTES = 16 * 1024
-_LIBRARIES = ("site-packages", "dist-packages")
 
 
 class LogPillar:
@@ -85,20 +85,22 @@ class LogPillar:
         values = Values(redactor)
         errors = ErrorTexts(redactor.text, settings.stack_max_frames)
         self._lines = self._make_lines(values, errors, span_ids)
-        self._debug_allowed = development or settings.allow_debug
+        self.thresholds = Thresholds(
+            settings.level,
+            settings.levels,
+            debug_allowed=development or settings.allow_debug,
+        )
         self.handler = LineHandler(
             self._lines,
             write,
             clock.time_ns,
             is_server=is_server,
-            floor=0 if self._debug_allowed else logging.INFO,
+            floor=self.thresholds.floor,
         )
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
         self._access = AccessLog(self.handler)
-        self._level, self._app_level = self._levels(settings.level)
-        self._before: dict[str, int] = {}
         self._started = False
         fork.reset_in_child(self._after_fork)
 
@@ -131,10 +133,7 @@ class LogPillar:
         self._process.remove()
         self._servers.restore()
         logging.getLogger().removeHandler(self.handler)
-        for name, level in self._before.items():
-            logging.getLogger(None if name == "root" else name).setLevel(level)
-
-        self._before.clear()
+        self.thresholds.restore()
 
     def unify(self) -> None:
         """
@@ -150,7 +149,7 @@ class LogPillar:
             if self.handler not in root.handlers:
                 root.addHandler(self.handler)
 
-            self._apply_levels()
+            self.thresholds.apply()
             for name in _logger.names_in_use():
                 logging.getLogger(name).disabled = False
 
@@ -186,7 +185,7 @@ class LogPillar:
     @property
     def level(self) -> str:
         """The lowest level that is written, by the schema's name."""
-        return level_name(self._level)
+        return self.thresholds.level
 
     def set_level(self, name: str) -> None:
         """
@@ -197,8 +196,32 @@ class LogPillar:
         Raises:
             ValueError: No level is called so.
         """
-        self._level, self._app_level = self._levels(name)
-        self._apply_levels()
+        self.thresholds.configure(name, self._settings.levels)
+        self.apply_levels()
+
+    def reload(self, settings: LogSettings) -> None:
+        """Put the levels in force that the settings have by now."""
+        self._settings = settings
+        self.set_level(settings.level)
+
+    def allow_below(self, level: int | None) -> None:
+        """
+        Let records from *level* on reach the gate; what is written stays the same.
+
+        The gate must turn those below `thresholds.threshold` of their logger away.
+
+        Args:
+            level: The lowest level that is wanted; None ends it.
+        """
+        floor = self.thresholds.floor
+        self.handler.setLevel(floor if level is None else min(floor, level))
+        self.thresholds.allow_below(level)
+        self.apply_levels()
+
+    def apply_levels(self) -> None:
+        """Put in force what `thresholds` were told, while the pillar runs."""
+        if self._started:
+            self.thresholds.apply()
 
     def identify(self, identity: Identity | None = None) -> None:
         """Put what is known now of the service's identity on further lines."""
@@ -209,7 +232,7 @@ class LogPillar:
         """Return what the start line tells of this pillar."""
         return {
             "format": self._format,
-            "level": "auto" if self._app_level != self._level else self.level,
+            "level": "auto" if self.thresholds.is_auto else self.level,
             "delivery": self._settings.delivery if self._channel else "given",
             "notes": list(self._notes),
         }
@@ -279,50 +302,8 @@ class LogPillar:
         self._cut += 1
         events.publish(events.ItemsDropped("logging", "line_cut", 1))
 
-    def _levels(self, name: str) -> tuple[int, int]:
-        """Return the level of all loggers and that of the application's own."""
-        if name == "auto":
-            return logging.INFO, logging.DEBUG if self._debug_allowed else logging.INFO
-
-        number = level_number(name)
-        if number < logging.INFO and not self._debug_allowed:
-            self._notes.append(
-                "DEBUG is refused in production without SVCREADY_LOG_ALLOW_DEBUG=true;"
-                " the level is INFO"
-            )
-            number = logging.INFO
-
-        return number, number
-
-    def _apply_levels(self) -> None:
-        self._set_level(logging.getLogger(), self._level)
-        if self._app_level != self._level:
-            for name in _application_names():
-                logger = logging.getLogger(name)
-                if logger.level == logging.NOTSET or name in self._before:
-                    self._set_level(logger, self._app_level)
-
-    def _set_level(self, logger: logging.Logger, level: int) -> None:
-        if logger.level != level:
-            self._before.setdefault(logger.name, logger.level)
-            logger.setLevel(level)
-
     def _after_fork(self) -> None:
         self._lines.identify(self._identity)
-
-
-def _application_names() -> set[str]:
-    """Return the top-level packages that are neither Python's nor installed."""
-    names = {name.partition(".")[0] for name in _logger.names_in_use()}
-    for name, module in tuple(sys.modules.items()):
-        if "." in name or name in sys.stdlib_module_names:
-            continue
-
-        file = getattr(module, "__file__", None)
-        if file and not any(part in file for part in _LIBRARIES):
-            names.add(name)
-
-    return names - {_OURS, "", "root"}
 
 
 def _connect_celery() -> None:

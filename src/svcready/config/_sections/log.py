@@ -154,6 +154,7 @@ class LogSettings:
         "INFO for all others",
         relaxed="auto",
         standards=(standard("LOG_LEVEL", _LEVEL),),
+        reloadable=True,
     )
     allow_debug: bool = setting(
         False,
@@ -164,6 +165,7 @@ class LogSettings:
         (),
         _LEVELS_OF,
         "Levels of single loggers and those below them, httpx=WARN,orders.db=DEBUG",
+        reloadable=True,
     )
     format: str = setting(
         "auto",

@@ -1,0 +1,171 @@
+"""The path `/admin/loggers`: who logs from which level, and another one for a while."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from svcready._runtime._levels import LevelRefusedError
+from svcready.admin._exchange import answer_json, problem
+from svcready.config._kinds import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready._runtime._levels import LevelChange, SharedLevels
+    from svcready.admin._exchange import Audit, OpsRequest, OpsResponse
+    from svcready.logging._thresholds import Threshold
+
+__all__ = ["LoggersRoute"]
+
+_TTL = duration(1.0, 86_400.0)
+_DEFAULT_TTL_S = 600.0
+_LONGEST_NAME = 256
+_ACTION = "log.level.change"
+_MEMBERS = ("logger", "level", "ttl")
+_LEVELS = ("DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL")
+
+
+class LoggersRoute:
+    """
+    Lists the loggers and changes their levels, for an operator who was admitted.
+
+    GET lists those whose name begins with the query's `name`. POST takes
+    `{"logger": ..., "level": ..., "ttl": ...}`; the level null, or DELETE with the
+    query's `name`, falls back now.
+
+    Args:
+        levels: What is changed.
+        origin_of: Tells where the setting `level` or `levels` was said.
+        actor_of: Tells who asks.
+        audit: Takes down every change, and every one that was refused.
+    """
+
+    methods = ("GET", "HEAD", "POST", "DELETE")
+
+    def __init__(
+        self,
+        levels: SharedLevels,
+        *,
+        origin_of: Callable[[str], str],
+        actor_of: Callable[[OpsRequest], str],
+        audit: Audit,
+    ) -> None:
+        self._levels = levels
+        self._origin_of = origin_of
+        self._actor_of = actor_of
+        self._audit = audit
+
+    def __call__(self, request: OpsRequest) -> OpsResponse:
+        """Answer *request*."""
+        if request.method == "POST":
+            return self._post(request)
+
+        name = "".join(parse_qs(request.query).get("name", ())[:1])
+        if request.method == "DELETE":
+            return self._change(request, name, None, _DEFAULT_TTL_S)
+
+        found = self._levels.describe(name)
+        return answer_json(200, {"loggers": [self._shown(each) for each in found]})
+
+    def _post(self, request: OpsRequest) -> OpsResponse:
+        import orjson
+
+        try:
+            said = orjson.loads(request.body or b"")
+        except ValueError:
+            return problem(
+                400, "Not JSON", 'Send {"logger": "orders", "level": "DEBUG"}'
+            )
+
+        if not isinstance(said, dict) or not said.keys() <= set(_MEMBERS):
+            return problem(400, "Not a change", f"Members are {', '.join(_MEMBERS)}")
+
+        name, level = said.get("logger"), said.get("level", "")
+        if level is not None and (
+            not isinstance(level, str) or level.strip().upper() not in _LEVELS
+        ):
+            return problem(400, "No such level", f"Use {', '.join(_LEVELS)} or null")
+
+        try:
+            raw = said.get("ttl", _DEFAULT_TTL_S)
+            ttl_s = _TTL.parse(raw) if isinstance(raw, str | int | float) else 0.0
+        except (TypeError, ValueError):
+            ttl_s = 0.0
+
+        if not ttl_s or isinstance(raw, bool):
+            return problem(400, "No such ttl", f"Use {_TTL.allowed}")
+
+        return self._change(request, name, level, ttl_s)
+
+    def _change(
+        self, request: OpsRequest, name: object, level: str | None, ttl_s: float
+    ) -> OpsResponse:
+        if not isinstance(name, str) or not _is_name(name):
+            said = f"1 to {_LONGEST_NAME} printable characters; root is the root's"
+            return problem(400, "No such logger", said)
+
+        actor, resource = self._actor_of(request), f"logger/{name}"
+        refused: tuple[int, str, str, str]
+        try:
+            change = self._levels.change(name, level, ttl_s)
+        except LevelRefusedError as refusal:
+            refused = 409, "Refused", "denied", str(refusal)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            refused = 503, "The workers cannot be told", "failure", reason
+        else:
+            self._tell(change, resource, actor)
+            return answer_json(200, _told(change))
+
+        status, title, outcome, reason = refused
+        self._audit(_ACTION, resource, actor, outcome, level=level, reason=reason)
+        return problem(status, title, reason)
+
+    def _tell(self, change: LevelChange, resource: str, actor: str) -> None:
+        self._audit(
+            _ACTION,
+            resource,
+            actor,
+            "success",
+            changes={
+                "level": [change.before.effective, change.after.effective],
+                "until": [_time(change.before.until_ns), _time(change.after.until_ns)],
+            },
+            workers=change.workers._asdict(),
+        )
+
+    def _shown(self, found: Threshold) -> dict[str, object]:
+        said_by: str | None = found.said_by or None
+        if said_by in {"level", "levels"}:
+            said_by = self._origin_of(said_by)
+
+        return {
+            "logger": found.logger,
+            "level": found.level,
+            "effective": found.effective,
+            "set_by": said_by,
+            "until": _time(found.until_ns),
+        }
+
+
+def _told(change: LevelChange) -> dict[str, object]:
+    return {
+        "logger": change.after.logger,
+        "level": change.after.effective,
+        "until": _time(change.after.until_ns),
+        "workers": change.workers._asdict(),
+    }
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
+
+
+def _time(time_ns: int | None) -> str | None:
+    if time_ns is None:
+        return None
+
+    text = datetime.fromtimestamp(time_ns // 10**9, UTC).isoformat()
+    return text.replace("+00:00", "Z")
