@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from svcready.config import load
 from svcready.logging._audit_verify import KeyNeededError, Verifier
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 

@@ -79,9 +79,7 @@ def make_entry(
         DeclarationError: The code says it wrongly.
     """
     if not isinstance(action, str) or not _ACTION.fullmatch(action):
-        raise _refusal(
-            "action", action, "1 to 128 of the characters A-Z a-z 0-9 _ . : / -"
-        )
+        raise _refusal("action", action, "1 to 128 of A-Z a-z 0-9 _ . : / -")
 
     if action.startswith(_OURS) and not ours:
         raise _refusal("action", action, f"a name that does not begin with {_OURS}")
@@ -90,9 +88,7 @@ def make_entry(
         raise _refusal("outcome", outcome, f"one of {', '.join(OUTCOMES)}")
 
     if not isinstance(changes, Mapping) and changes is not None:
-        raise _refusal(
-            "changes", type(changes), "a mapping of fields to what they were"
-        )
+        raise _refusal("changes", type(changes), "a mapping of fields")
 
     record = current()
     trace_id, span_id = span_ids() or (None, None)
@@ -124,9 +120,7 @@ def _identified(name: str, given: object) -> Mapping[str, object]:
 
     if not isinstance(given, Mapping) or not given:
         shown = given if given is None or given == {} else type(given)
-        raise _refusal(
-            name, shown, "a text, or a mapping with type, id and what else is known"
-        )
+        raise _refusal(name, shown, "a text or a mapping with type, id and the like")
 
     return given
 
@@ -135,7 +129,7 @@ def _change(field: str, pair: object) -> Mapping[str, object]:
     if isinstance(pair, Mapping) and set(pair) in _SIDES:
         return pair
 
-    if isinstance(pair, tuple) and len(pair) == 2:
+    if isinstance(pair, tuple | list) and len(pair) == 2:
         return {"from": pair[0], "to": pair[1]}
 
     raise _refusal(
@@ -145,10 +139,9 @@ def _change(field: str, pair: object) -> Mapping[str, object]:
     )
 
 
-def _refuse(name: str, given: object, allowed: str) -> None:
-    shown = (
-        f"of type {given.__name__}" if isinstance(given, type) else f"{given!r:.200}"
-    )
+def _refusal(name: str, given: object, allowed: str) -> DeclarationError:
+    kind = isinstance(given, type)
+    shown = f"of type {given.__name__}" if kind else f"{given!r:.200}"
     return DeclarationError(f"{name} {shown} is not allowed: use {allowed}")
 
 
