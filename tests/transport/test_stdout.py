@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from svcready._core import events
 from svcready._transport._nonblocking import NonBlocking
 from svcready._transport._outlet import Outlet
 from svcready._transport.stdout import Channel
+from tests.transport.pipes import Pipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,58 +22,6 @@ if TYPE_CHECKING:
     from tests.conftest import Faults
 
 LINE = b"x" * 99 + b"\n"
-
-
-class Pipe:
-    """A pipe whose reader reads when the test says so."""
-
-    def __init__(self) -> None:
-        self.reader, self.writer = os.pipe()
-
-    def fill(self) -> int:
-        """Write until nothing more fits; return how much that was."""
-        os.set_blocking(self.writer, False)
-        size = 0
-        try:
-            while True:
-                size += os.write(self.writer, b"f" * 4096)
-        except BlockingIOError:
-            os.set_blocking(self.writer, True)
-            return size
-
-    def read(self, size: int) -> bytes:
-        """Read exactly *size* bytes, which must come."""
-        parts = []
-        while size:
-            assert select.select([self.reader], [], [], 20)[0], f"{size} bytes missing"
-            part = os.read(self.reader, min(size, 65536))
-            parts.append(part)
-            size -= len(part)
-
-        return b"".join(parts)
-
-    def read_all(self) -> bytes:
-        """Read what is there."""
-        parts = []
-        while select.select([self.reader], [], [], 0)[0]:
-            part = os.read(self.reader, 65536)
-            if not part:
-                break
-
-            parts.append(part)
-
-        return b"".join(parts)
-
-    def hang_up(self) -> None:
-        """Close the reader's end."""
-        if self.reader >= 0:
-            os.close(self.reader)
-            self.reader = -1
-
-    def close(self) -> None:
-        """Close both ends."""
-        self.hang_up()
-        os.close(self.writer)
 
 
 @pytest.fixture
@@ -315,7 +263,7 @@ def test_someone_elses_nonblocking_flag_loses_nothing(pipe: Pipe) -> None:
     size = pipe.fill()
     os.set_blocking(pipe.writer, False)
     channel = Channel("test", Outlet(pipe.writer), delivery="sync")
-    thread = threading.Thread(target=channel.write, args=(LINE,))
+    thread = threading.Thread(target=channel.write, args=(LINE, 20))
     thread.start()
     assert pipe.read(size + len(LINE)).endswith(LINE)
     thread.join()
@@ -372,14 +320,11 @@ def test_threads_do_not_tear_each_others_lines(pipe: Pipe, outlet: Outlet) -> No
 def test_an_unexpected_fault_is_reported(faults: Faults) -> None:
     """A fault of ours is counted, and the line as dropped."""
 
-    class Odd:
-        def write(self, data: bytes) -> int:
+    class Odd(NonBlocking):
+        def look(self) -> None:
             raise LookupError
 
-        def choose(self) -> None:
-            pass
-
-    channel = Channel("test", Outlet(1, Odd()))  # type: ignore[arg-type]
+    channel = Channel("test", Outlet(1, Odd(1)))
     channel.write(LINE, 20)
 
     assert channel.dropped == {"write_error": 1}
@@ -403,12 +348,12 @@ threading.Thread(target=hold, daemon=True).start()
 held.wait(20)
 pid = os.fork()
 if pid == 0:
-    channel.write(b"child\\n")
+    channel.write(b"child\\n", 20)
     os._exit(0)
 
 done.set()
 status = os.waitpid(pid, 0)[1]
-channel.write(b"parent %d\\n" % status)
+channel.write(b"parent %d\\n" % status, 20)
 """
 
 
@@ -427,7 +372,7 @@ def test_a_child_writes_though_the_lock_was_held_at_the_fork() -> None:
 KILLED = """
 import os, signal
 from svcready._transport.stdout import Channel
-Channel("test").write(b"last words\\n")
+Channel("test").write(b"last words\\n", 20)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NonBlocking"]
+__all__ = ["ATOMIC_BYTES", "NonBlocking"]
+
+ATOMIC_BYTES = 4096
+"""What goes into a pipe in one piece or not at all (PIPE_BUF on Linux)."""
 
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE}
@@ -33,9 +37,19 @@ class NonBlocking:
         nowait: False leaves out the question to the kernel, as older ones do.
     """
 
-    __slots__ = ("_fd", "_nowait", "_own_fd", "write")
+    __slots__ = (
+        "_fd",
+        "_nowait",
+        "_own_fd",
+        "is_pipe",
+        "is_shared",
+        "looked",
+        "never",
+        "whole_bytes",
+        "write",
+    )
 
-    write: Callable[[bytes], int]
+    write: Callable[[bytes | memoryview], int]
     """
     Write what fits and return how many bytes that was.
 
@@ -46,25 +60,52 @@ class NonBlocking:
         self._fd = fd
         self._own_fd: int | None = None
         self._nowait = nowait and _NOWAIT != 0
-        self.write = self._first_write
+        self._unchosen()
 
     def choose(self) -> None:
         """Look at the descriptor again at the next write; it may be another now."""
         own_fd, self._own_fd = self._own_fd, None
-        self.write = self._first_write
+        self._unchosen()
         if own_fd is not None:
             os.close(own_fd)
 
-    def _first_write(self, data: bytes) -> int:
+    def look(self) -> None:
+        """
+        Look at the descriptor now.
+
+        Raises:
+            OSError: It is closed.
+        """
         self.write = self._chosen()
+        self.looked = True
+
+    def _unchosen(self) -> None:
+        self.write = self._first_write
+        self.looked = False
+        self.whole_bytes = 0
+        """Longest data of which one write takes all or nothing."""
+        self.is_pipe = False
+        self.is_shared = False
+        """Longer data than `ATOMIC_BYTES` may be torn by other processes'."""
+        self.never = False
+        """Nothing can be written without waiting."""
+
+    def _first_write(self, data: bytes | memoryview) -> int:
+        self.look()
         return self.write(data)
 
-    def _chosen(self) -> Callable[[bytes], int]:
+    def _chosen(self) -> Callable[[bytes | memoryview], int]:
         fd = self._fd
         mode = os.fstat(fd).st_mode
-        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        self.is_pipe = stat.S_ISFIFO(mode)
+        self.is_shared = self.is_pipe or stat.S_ISSOCK(mode)
+        if not self.is_shared:
+            if not os.isatty(fd):
+                self.whole_bytes = sys.maxsize
+
             return partial(os.write, fd)
 
+        self.whole_bytes = ATOMIC_BYTES if self.is_pipe else 0
         if self._nowait:
             return self._write_at_once
 
@@ -73,11 +114,12 @@ class NonBlocking:
                 f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
             )
         except OSError:  # a socket, another user's pipe, no /proc
+            self.never = True
             return self._never_write
 
         return partial(os.write, self._own_fd)
 
-    def _write_at_once(self, data: bytes) -> int:
+    def _write_at_once(self, data: bytes | memoryview) -> int:
         try:
             return os.pwritev(self._fd, (data,), -1, _NOWAIT)
         except BlockingIOError:
@@ -91,5 +133,5 @@ class NonBlocking:
         return self._first_write(data)
 
     @staticmethod
-    def _never_write(_data: bytes) -> int:
+    def _never_write(_data: bytes | memoryview) -> int:
         raise BlockingIOError
