@@ -9,7 +9,14 @@ from svcready._core.guard import report_fault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ItemsDropped", "publish", "subscribe"]
+__all__ = [
+    "DestinationFailed",
+    "DestinationNoted",
+    "DestinationRecovered",
+    "ItemsDropped",
+    "publish",
+    "subscribe",
+]
 
 E = TypeVar("E")
 
@@ -23,6 +30,37 @@ class ItemsDropped(NamedTuple):
     """A fixed word: `queue_full`, `rejected`, `deadline`, `too_large`, ..."""
     items: int
     """How many items."""
+
+
+class DestinationFailed(NamedTuple):
+    """Lines could not be delivered; told once until they can be again."""
+
+    component: str
+    """Whose lines: `logging.file`, `audit.cloudwatch`, ..."""
+    destination: str
+    """Where they were to go, for people."""
+    reason: str
+    """Why they did not, in a few words."""
+
+
+class DestinationRecovered(NamedTuple):
+    """Lines can be delivered again."""
+
+    component: str
+    destination: str
+    failed_s: float
+    """How long they could not, in seconds."""
+    lost: int
+    """How many were given up meanwhile."""
+
+
+class DestinationNoted(NamedTuple):
+    """Something about a destination is amiss, though lines are delivered."""
+
+    component: str
+    destination: str
+    notice: str
+    """What, in one sentence."""
 
 
 _hooks: dict[type, tuple[Callable[[object], None], ...]] = {}
