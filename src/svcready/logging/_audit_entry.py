@@ -140,8 +140,10 @@ def _change(field: str, pair: object) -> Mapping[str, object]:
 
 
 def _refusal(name: str, given: object, allowed: str) -> DeclarationError:
-    kind = isinstance(given, type)
-    shown = f"of type {given.__name__}" if kind else f"{given!r:.200}"
+    shown = f"{given!r:.200}"
+    if isinstance(given, type):
+        shown = f"of type {given.__name__}"
+
     return DeclarationError(f"{name} {shown} is not allowed: use {allowed}")
 
 
