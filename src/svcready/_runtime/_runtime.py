@@ -67,6 +67,7 @@ class Runtime:
         self.group = Group(self.identity.service, settings.core.run_dir, clock=clock)
         self.logging = _build.logging(self)
         self.levels = _build.levels(self)
+        self.audit = _build.audit(self)
         self.resilience = _build.resilience(self)
         self.health = _build.health(self)
         self.draining = False
@@ -88,6 +89,7 @@ class Runtime:
 
     def start(self) -> None:
         """Start the pillars, in the order in which they need each other."""
+        self.audit.start()
         if not self.settings.core.enabled:
             return
 
@@ -99,8 +101,8 @@ class Runtime:
 
         self._disconnect = _wiring.connect(self)
         if self.health is not None:
-            tell = partial(_summary.configuration, self)
-            self.health.add_info("configuration", tell)
+            self.health.add_info("configuration", partial(_summary.configuration, self))
+            self.health.add_info("audit", self.audit.report)
 
         _background.schedule(self, self._worker)
         _exit.watch(self)
@@ -193,12 +195,9 @@ class Runtime:
     def identify(self, identity: Identity) -> None:
         """Put what is known by now of the service's identity on all signals."""
         self.identity = identity
-        self.tracing.identify(identity)
-        if self.metrics is not None:
-            self.metrics.identify(identity)
-
-        if self.logging is not None:
-            self.logging.identify(identity)
+        for pillar in (self.tracing, self.metrics, self.logging, self.audit):
+            if pillar is not None:
+                pillar.identify(identity)
 
     def apply_reloaded(self) -> None:
         """Put the reloadable settings in force after the file has changed."""
@@ -237,6 +236,7 @@ class Runtime:
             if not self.draining:
                 self.drain()
 
+            self.audit.end_chain(self._flush_left_s)
             self._flush_at_end(self._flush_left_s)
 
     def problems(self) -> tuple[str, ...]:
@@ -281,6 +281,7 @@ class Runtime:
         # Real time, whatever the injected clock says: a server waits for us.
         ends_s = time.monotonic() + timeout_s
         sent = self.tracing.flush(timeout_s)
+        sent &= self.audit.flush(max(_LAST_LINE_S, ends_s - time.monotonic()))
         if self.logging is not None:
             sent &= self.logging.flush(max(_LAST_LINE_S, ends_s - time.monotonic()))
 
@@ -325,8 +326,10 @@ class Runtime:
         if self.metrics is not None:
             self.metrics.close()
 
+        self.audit.close(max(_LAST_LINE_S, left_s()))
         if self.logging is not None:
             lost = {"spans": self.tracing.dropped, "lines": self.logging.dropped}
+            lost["entries"] = self.audit.dropped
             lost = {what: reasons for what, reasons in lost.items() if reasons}
             if lost or self._ready:  # a master process has nothing to say
                 level, event = "WARNING" if lost else "INFO", "svcready.stopped"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["announce", "collect", "configuration"]
 
-_PILLARS = ("logging", "metrics", "tracing", "health", "resilience")
+_PILLARS = ("logging", "audit", "metrics", "tracing", "health", "resilience")
 
 
 def collect(runtime: Runtime) -> dict[str, object]:

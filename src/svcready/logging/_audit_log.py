@@ -90,7 +90,8 @@ class AuditLog:
         max_bytes: int,
         destination: str = "",
     ) -> None:
-        self._target = target
+        self.target = target
+        """Takes the lines."""
         self._destination = destination or settings.destination
         self._block_max_s = settings.block_max_s
         self.strict = settings.strict
@@ -103,8 +104,9 @@ class AuditLog:
         self._algorithm = ALGORITHMS[bool(settings.key)]
         self._chain = Chain(_key_of(settings))
         self._queue = AuditQueue(self._bring_out, self._cut_off, settings.queue_bytes)
-        self.repeats = Repeats(self.record, clock.monotonic)
-        """Counts entries that are the same and many."""
+        self._repeats = Repeats(self.record, clock.monotonic)
+        self.repeat = self._repeats.record
+        """Record as `record` does what may come very often: then it is counted."""
         self._forget()
         self.identify(identity)
         fork.reset_in_child(self._after_fork)
@@ -157,15 +159,16 @@ class AuditLog:
     def record(
         self,
         action: str,
-        resource: Mapping[str, object],
-        actor: Mapping[str, object],
+        resource: str | Mapping[str, object],
+        actor: str | Mapping[str, object],
         outcome: str,
         details: Mapping[str, object],
+        changes: Mapping[str, object] | None = None,
     ) -> None:
-        """Record what the library itself decided; never raises."""
+        """Record what the library itself decided or did; only declarations raise."""
         self.take(
             make_entry(
-                *(action, resource, actor, outcome, None, details),
+                *(action, resource, actor, outcome, changes, details),
                 time_ns=self.time_ns(),
                 span_ids=self.span_ids,
             )
@@ -181,7 +184,7 @@ class AuditLog:
 
     def sweep(self) -> None:
         """Write what was counted instead of being repeated, and say what was lost."""
-        self.repeats.sweep()
+        self._repeats.sweep()
         self._say()
 
     def end_chain(self, timeout_s: float) -> None:
@@ -191,14 +194,14 @@ class AuditLog:
         Args:
             timeout_s: How long that may take.
         """
-        self.repeats.sweep(now=True)
+        self._repeats.sweep(now=True)
         self._hand_over(Item(None, self.time_ns()), min(timeout_s, self._limit_s()))
 
     def flush(self, timeout_s: float) -> bool:
         """Wait for what was taken; False if some was left after *timeout_s* s."""
         ends_s = time.monotonic() + timeout_s
         done = self._queue.flush(timeout_s)
-        done &= self._target.flush(max(0.0, ends_s - time.monotonic()))
+        done &= self.target.flush(max(0.0, ends_s - time.monotonic()))
         self._say()
         return done
 
@@ -208,14 +211,14 @@ class AuditLog:
         _audit_state.leave(self)
         self.end_chain(timeout_s)
         self._queue.flush(max(0.0, ends_s - time.monotonic()))
-        self._target.close(max(0.0, ends_s - time.monotonic()))
+        self.target.close(max(0.0, ends_s - time.monotonic()))
         self._say(now=True)
 
     @property
     def dropped(self) -> dict[str, int]:
         """How many entries this process lost for which reason."""
         lost = dict(self._refused)
-        for reason, entries in self._target.dropped.items():
+        for reason, entries in self.target.dropped.items():
             lost[reason] = lost.get(reason, 0) + entries
 
         return lost
@@ -255,7 +258,7 @@ class AuditLog:
         head = _START + self._texts.timestamp(item.time_ns) + self._static
         lost = self._untold
         line, link = self._chain.link(head, members, lost=lost)
-        taken = self._target.put(line, _LEVEL, timeout_s)
+        taken = self.target.put(line, _LEVEL, timeout_s)
         with self._lock:
             self._untold += -lost if taken else 1
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from svcready.logging._audit_entry import Entry
 
-__all__ = ["Recorder", "leave", "record", "switch_off", "use"]
+__all__ = ["Recorder", "leave", "record", "use"]
 
 _MOST_KEPT = 1000
 _MOST_BYTES = 8 * 1024**2
@@ -57,7 +57,6 @@ class _Kept:
 
 
 _running: Recorder | None = None
-_is_off = False
 _kept = _Kept()
 _lock = threading.RLock()
 _watched = False
@@ -74,9 +73,9 @@ fork.reset_in_child(_reset)
 
 def use(recorder: Recorder) -> None:
     """Send entries to *recorder*, those first that were kept for it."""
-    global _running, _is_off, _kept
+    global _running, _kept  # noqa: PLW0603 - the one recorder of the process
     with _lock:
-        _running, _is_off = recorder, False
+        _running = recorder
         kept, _kept = _kept, _Kept()
 
     if kept.lost:
@@ -92,13 +91,6 @@ def leave(recorder: Recorder) -> None:
     with _lock:
         if _running is recorder:
             _running = None
-
-
-def switch_off() -> None:
-    """Judge what is recorded and forget it, because the audit log is switched off."""
-    global _running, _is_off, _kept
-    with _lock:
-        _running, _is_off, _kept = None, True, _Kept()
 
 
 def record(
@@ -122,7 +114,7 @@ def record(
     said = (action, resource, actor, outcome, changes, details)
     if recorder is None:
         entry = make_entry(*said, time_ns=time.time_ns())
-        recorder = None if _is_off else _keep(entry)
+        recorder = _keep(entry)
     else:
         span_ids = recorder.span_ids
         entry = make_entry(*said, time_ns=recorder.time_ns(), span_ids=span_ids)
