@@ -79,9 +79,7 @@ class Runtime:
         """Whether this process says for its group what is on; None: not yet asked."""
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
-        self._ready = False
-        self._lifespan = False
-        self._closed = False
+        self._ready = self._lifespan = self._closed = False
         self._port: Port | None = None
         self._asked_port = False
         self._flush_left_s = settings.lifecycle.flush_timeout_s
@@ -89,8 +87,8 @@ class Runtime:
 
     def start(self) -> None:
         """Start the pillars, in the order in which they need each other."""
-        self.audit.start()
         if not self.settings.core.enabled:
+            self.audit.start()
             return
 
         fork.install()
@@ -100,6 +98,7 @@ class Runtime:
                 pillar.start()
 
         self._disconnect = _wiring.connect(self)
+        self.audit.start()
         if self.health is not None:
             self.health.add_info("configuration", partial(_summary.configuration, self))
             self.health.add_info("audit", self.audit.report)

@@ -134,8 +134,11 @@ class AuditQueue:
                     self._leader = get_ident()
                     return True
 
+                if self._leader == get_ident():  # beneath us: we interrupted it
+                    item.deadline_s = 0.0
+
                 left_s = item.deadline_s - time.monotonic()
-                if left_s <= 0 or self._leader == get_ident():
+                if left_s <= 0:
                     return False  # the leader comes to it, for nobody waits any more
 
                 self._changed.wait(left_s)
