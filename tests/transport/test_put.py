@@ -43,13 +43,12 @@ def test_an_event_loop_hands_over_without_waiting(pipe: Pipe, outlet: Outlet) ->
     """With no time to wait a line is accepted as long as the quota has room."""
     size = pipe.fill()
     channel = Channel("audit", outlet, keep=True, max_bytes=350, max_lines=100)
-    taken = [channel.put(LINE, logging.INFO, 0) for _ in range(100)]
+    taken = [i for i in range(100) if channel.put(b"%099d\n" % i, logging.INFO, 0)]
 
-    accepted = sum(taken)
-    assert taken == [True] * accepted + [False] * (100 - accepted)
-    assert accepted >= 3
-    assert channel.dropped == {"queue_full": 100 - accepted}
-    assert pipe.read(size + accepted * 100)[size:] == LINE * accepted
+    assert 3 <= len(taken) < 100
+    assert channel.dropped == {"queue_full": 100 - len(taken)}
+    lines = pipe.read(size + len(taken) * 100)[size:].split()
+    assert [int(line) for line in lines] == taken
 
 
 def test_what_is_kept_is_never_given_up_for_others(pipe: Pipe, outlet: Outlet) -> None:
@@ -57,7 +56,7 @@ def test_what_is_kept_is_never_given_up_for_others(pipe: Pipe, outlet: Outlet) -
     size = pipe.fill()
     audit = Channel("audit", outlet, keep=True, max_lines=10)
     logs = Channel("logging", outlet, max_lines=10)
-    kept = [audit.put(b"a%05d\n" % i, logging.INFO, 0) for i in range(50)]
+    kept = [i for i in range(50) if audit.put(b"a%05d\n" % i, logging.INFO, 0)]
     for _ in range(1000):
         logs.write(b"l%05d\n" % 0, logging.ERROR)
         audit.write(b"b%05d\n" % 0, logging.ERROR)
@@ -65,9 +64,9 @@ def test_what_is_kept_is_never_given_up_for_others(pipe: Pipe, outlet: Outlet) -
     written = 2050 - audit.dropped["queue_full"] - logs.dropped["queue_full"]
     lines = pipe.read(size + 7 * written)[size:].split()
     assert [line for line in lines if line.startswith(b"a")] == [
-        b"a%05d" % i for i in range(sum(kept))
+        b"a%05d" % i for i in kept
     ]
-    assert sum(kept) >= 10
+    assert len(kept) >= 10
 
 
 def test_a_patient_caller_waits_until_it_is_written(pipe: Pipe, outlet: Outlet) -> None:

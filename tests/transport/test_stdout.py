@@ -340,7 +340,7 @@ channel = Channel("test")
 held, done = threading.Event(), threading.Event()
 
 def hold():
-    with STDOUT._lock:
+    with STDOUT.lock:
         held.set()
         done.wait(20)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from svcready._core.identity import resolve_identity
 from svcready._core.redaction import Redactor, marker
 from svcready._transport import stdout
+from svcready._transport.workers import find_run_dir
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,6 +124,8 @@ def logging(runtime: Runtime) -> LogPillar | None:
         return None
 
     elsewhere = {} if runtime.write is None else {"write": runtime.write}
+    run_dir = runtime.settings.core.run_dir
+    stdout.STDOUT.meet_in(lambda: find_run_dir(run_dir, os.environ))
     return LogPillar(
         runtime.settings.log,
         identity=runtime.identity,

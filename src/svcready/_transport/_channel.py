@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from svcready._transport._drops import Recovered
+    from svcready._transport._flight import Flight
     from svcready._transport._outlet import Outlet
 
 __all__ = ["Channel"]
@@ -151,6 +152,15 @@ class Channel:
         """Tell whether *line* can wait with nothing given up for it."""
         return self.backlog.fits(len(line))
 
+    def give_up(self, flight: Flight | None) -> None:
+        """Count what waits or is being written as dropped; under the lock."""
+        for level, lines in self.backlog.levels().items():
+            self.count("deadline", level, lines)
+
+        self.backlog.clear()
+        for level in flight.give_up(self) if flight is not None else ():
+            self.count("deadline", level)
+
     def is_relaxed(self) -> bool:
         """Tell whether less than half of the quota is used."""
         return (
@@ -161,7 +171,7 @@ class Channel:
     def count(self, reason: str, level: int, lines: int = 1) -> None:
         """Count lines as dropped; under the lock."""
         self.drops.count(reason, level, lines)
-        self._outlet.has_dropped(self)
+        self._outlet.pressure.press(self)
 
     def count_refused(self, error: Exception, level: int) -> None:
         """Count a line that the descriptor refused; under the lock."""
@@ -179,9 +189,10 @@ class Channel:
         if not self.drops.unsaid:
             return
 
-        unsaid = self._outlet.locked(partial(self.drops.take_unsaid, now=now))
-        if unsaid:
-            self.drops.publish(unsaid)
+        with self._outlet.lock:
+            unsaid = self.drops.take_unsaid(now=now)
+
+        self.drops.publish(unsaid)
 
     def tell(self, recovered: Recovered) -> None:
         """Tell that lines were lost and are taken again; under no lock."""

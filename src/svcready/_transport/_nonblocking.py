@@ -21,6 +21,32 @@ _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE}
 
 
+class _OwnDescription:
+    """
+    A pipe opened a second time, not blocking; closed when nobody uses it any more.
+
+    Args:
+        fd: The pipe.
+    """
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = os.open(
+            f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write what fits."""
+        return os.write(self._fd, data)
+
+    def __del__(self) -> None:
+        try:
+            os.close(self._fd)
+        except AttributeError:  # it could not be opened
+            pass
+
+
 class NonBlocking:
     """
     Writes to *fd* without blocking, in the best way that *fd* allows.
@@ -40,7 +66,6 @@ class NonBlocking:
     __slots__ = (
         "_fd",
         "_nowait",
-        "_own_fd",
         "is_pipe",
         "is_shared",
         "looked",
@@ -58,16 +83,12 @@ class NonBlocking:
 
     def __init__(self, fd: int, *, nowait: bool = True) -> None:
         self._fd = fd
-        self._own_fd: int | None = None
         self._nowait = nowait and _NOWAIT != 0
         self._unchosen()
 
     def choose(self) -> None:
         """Look at the descriptor again at the next write; it may be another now."""
-        own_fd, self._own_fd = self._own_fd, None
         self._unchosen()
-        if own_fd is not None:
-            os.close(own_fd)
 
     def look(self) -> None:
         """
@@ -110,14 +131,10 @@ class NonBlocking:
             return self._write_at_once
 
         try:
-            self._own_fd = os.open(
-                f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            )
+            return _OwnDescription(fd).write
         except OSError:  # a socket, another user's pipe, no /proc
             self.never = True
             return self._never_write
-
-        return partial(os.write, self._own_fd)
 
     def _write_at_once(self, data: bytes | memoryview) -> int:
         try:

@@ -43,6 +43,22 @@ class Sender:
         self.turn.close()
         self._pause_s = 0.0
 
+    def look(self) -> None:
+        """
+        Look at the descriptor, unless that was done.
+
+        Raises:
+            OSError: It is closed.
+        """
+        attempt = self.attempt
+        if not attempt.looked:
+            attempt.look()
+            self.turn.join(is_pipe=attempt.is_pipe, is_shared=attempt.is_shared)
+
+    def is_torn_by_others(self) -> bool:
+        """Tell whether our processes' lines may stand within a long one."""
+        return self.attempt.is_shared and self.turn.is_lonely()
+
     def batch_bytes(self) -> int:
         """Return how much may be written together."""
         return ATOMIC_BYTES if self.attempt.is_shared else 16 * ATOMIC_BYTES
@@ -60,10 +76,7 @@ class Sender:
             OSError: The descriptor refused.
         """
         attempt = self.attempt
-        if not attempt.looked:
-            attempt.look()
-            self.turn.join(is_pipe=attempt.is_pipe, is_shared=attempt.is_shared)
-
+        self.look()
         if attempt.is_shared and not flight.sent:
             self._ask(flight)
 
@@ -79,7 +92,7 @@ class Sender:
 
     def wait(self, most_s: float) -> None:
         """Wait until trying again may help, but at most *most_s* seconds."""
-        if self._pause_s or not hasattr(select, "poll"):
+        if self._pause_s or self.attempt.never or not hasattr(select, "poll"):
             time.sleep(min(self._pause_s or _LONGEST_WAIT_S, most_s))
         else:
             poll = select.poll()

@@ -121,8 +121,8 @@ class Turn:
             os.close(lock_fd)
 
     def is_lonely(self) -> bool:
-        """Tell whether nothing keeps others' short lines out of our long ones."""
-        return self._page is None
+        """Tell whether there was no place to meet the others."""
+        return self._page is None and self.find_run_dir is not _nowhere
 
     def take(self) -> bool:
         """Take the turn, if nobody has it."""

@@ -8,9 +8,14 @@ from svcready._transport._channel import Channel
 from svcready._transport._drops import Recovered
 from svcready._transport._outlet import STDOUT
 
-__all__ = ["STDOUT", "Channel", "Recovered", "is_terminal", "write"]
+__all__ = ["STDOUT", "Channel", "Recovered", "is_terminal", "notices", "write"]
 
 _STDOUT_FD = 1
+
+_TORN = (
+    "lines over 4096 bytes may be torn by those of other processes: there is no"
+    " directory in which they can meet (SVCREADY_CORE_RUN_DIR)"
+)
 
 _direct = Channel("stdout", STDOUT, delivery="sync")
 
@@ -18,6 +23,20 @@ _direct = Channel("stdout", STDOUT, delivery="sync")
 def write(line: bytes) -> None:
     """Write one line to standard output now; never raises."""
     _direct.write(line, 0)
+
+
+def notices() -> list[str]:
+    """Return what is worth knowing of standard output, and no problem."""
+    with STDOUT.lock:
+        try:
+            STDOUT.sender.look()
+        except OSError:  # closed: each line tells of it
+            return []
+
+        if not STDOUT.sender.is_torn_by_others():
+            return []
+
+    return [_TORN]
 
 
 def is_terminal() -> bool:

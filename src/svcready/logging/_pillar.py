@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core import events, fork
 from svcready._core.guard import report_fault
+from svcready._transport import stdout
 from svcready._transport.stdout import Channel
 from svcready.logging import _logger
 from svcready.logging._access import AccessLog
@@ -17,6 +18,7 @@ from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
 from svcready.logging._levels import level_number
 from svcready.logging._line import JsonLines
+from svcready.logging._lost import write_recovered
 from svcready.logging._records import write_error, write_event
 from svcready.logging._servers import ServerLoggers, is_server
 from svcready.logging._thresholds import Thresholds
@@ -79,6 +81,7 @@ class LogPillar:
                 delivery=settings.delivery,
                 max_bytes=settings.queue_bytes,
                 max_lines=settings.queue_lines,
+                on_recovered=lambda it: write_recovered(self.handler, it),
             )
             write = self._channel.write
 
@@ -234,7 +237,7 @@ class LogPillar:
             "format": self._format,
             "level": "auto" if self.thresholds.is_auto else self.level,
             "delivery": self._settings.delivery if self._channel else "given",
-            "notes": list(self._notes),
+            "notes": self._notes + (stdout.notices() if self._channel else []),
         }
 
     def event(self, message: str, level: str | int, /, **fields: object) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "FIELDS",
     "SAID",
     "hand_over",
+    "make_event",
     "write_error",
     "write_event",
 ]
@@ -67,12 +68,23 @@ def hand_over(
 
 def write_event(level: int, message: str, fields: dict[str, object]) -> None:
     """Log on the logger `svcready` what the library itself has to say."""
+    record = make_event(level, message, fields)
+    if record is not None:
+        logging.getLogger(record.name).handle(record)
+
+
+def make_event(
+    level: int, message: str, fields: dict[str, object]
+) -> logging.LogRecord | None:
+    """Return the record of what the library has to say; None below its level."""
     std = logging.getLogger("svcready")
-    if std.isEnabledFor(level):
-        # No function and no line: where in the library it is said helps nobody.
-        record = std.makeRecord(std.name, level, "", 0, message, (), None)
-        record.__dict__[FIELDS] = fields
-        std.handle(record)
+    if not std.isEnabledFor(level):
+        return None
+
+    # No function and no line: where in the library it is said helps nobody.
+    record = std.makeRecord(std.name, level, "", 0, message, (), None)
+    record.__dict__[FIELDS] = fields
+    return record
 
 
 def write_error(
