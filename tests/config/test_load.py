@@ -418,3 +418,15 @@ def test_debug_in_production_is_reported() -> None:
         raise_if_any([problem])
 
     assert "in force" not in str(caught.value)
+
+
+def test_debug_of_single_loggers_in_production_is_reported() -> None:
+    """Each of them once, wherever it was said."""
+    environ = {"SVCREADY_LOG_LEVELS": "httpx=WARN,orders.db=debug"}
+    (problem,) = load(environ=environ).problems
+
+    assert str(problem) == (
+        "SVCREADY_LOG_LEVELS='orders.db=DEBUG' is refused in production without "
+        "SVCREADY_LOG_ALLOW_DEBUG=true; INFO is in force"
+    )
+    assert load(environ={**environ, "SVCREADY_LOG_ALLOW_DEBUG": "1"}).problems == ()

@@ -40,6 +40,19 @@ def test_a_reloadable_setting_changes() -> None:
     assert after.problems == ()
 
 
+def test_levels_change_unless_a_variable_says_them() -> None:
+    """Both the general level and those of single loggers."""
+    file = File("[default.log]\n")
+    before = started_with(file, SVCREADY_LOG_LEVEL="ERROR")
+    file.text = '[default.log]\nlevel = "WARN"\nlevels = "httpx=WARN"'
+    after = reload(before)
+
+    assert after.changed_from(before) == ("log.levels",)
+    assert after.log.levels == (("httpx", "WARN"),)
+    assert after.log.level == "ERROR"
+    assert after.pinned == ("log.level",)
+
+
 def test_nothing_changed_is_equal() -> None:
     """Reading the same file again gives equal settings and origins."""
     before = started_with(File("[default.http]\ntrusted_hops = 2"))

@@ -263,6 +263,10 @@ class Service:
         self._find_workers()
         return sorted(self._connections)
 
+    def forget_workers(self) -> None:
+        """Look anew for the processes that serve; one of them was ended."""
+        self._close_connections()
+
     def on_worker(self, pid: int, path: str) -> Answer:
         """Ask one worker."""
         self._find_workers()

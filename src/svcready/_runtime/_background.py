@@ -53,6 +53,9 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
         if runtime.levels is not None:
             runtime.levels.tick()
 
+        if runtime.logging is not None:
+            runtime.logging.sweep()
+
     worker.every(_LOOK_AROUND_S, look_around, name="group")
     worker.every(_AUDIT_SWEEP_S, runtime.audit.sweep, name="audit")
     once.append(worker.every(3600.0, ask_platform, name="identity", first_s=0.0))

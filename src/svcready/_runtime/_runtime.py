@@ -327,6 +327,7 @@ class Runtime:
 
         self.audit.close(max(_LAST_LINE_S, left_s()))
         if self.logging is not None:
+            self.logging.flush(0.0)  # a flood is told of before the last line
             lost = {"spans": self.tracing.dropped, "lines": self.logging.dropped}
             lost["entries"] = self.audit.dropped
             lost = {what: reasons for what, reasons in lost.items() if reasons}

@@ -33,6 +33,7 @@ _FORMAT = 1
 _OWNER_ONLY = 0o700
 _MOST_BYTES = 64 * 1024
 _MOST_TRIES = 100
+_KEPT = 16
 _MEMBERS, _TOPICS = "members", "topics"
 _topic = re.compile(r"[a-z0-9_.-]{1,64}").fullmatch
 
@@ -81,7 +82,8 @@ def post(
     Post what *change* makes of the newest value of *topic*.
 
     Editions are numbered, and a number is taken by whoever links its file first, so
-    that of two who post at once neither overwrites the other.
+    that of two who post at once neither overwrites the other. Some old ones are kept,
+    or a slow poster could take a number that was taken and removed.
 
     Returns:
         The edition and its value.
@@ -107,8 +109,13 @@ def post(
         finally:
             draft.unlink(missing_ok=True)
 
-        for old in _editions_of(path, topic):
-            if old < edition:
+        known = _editions_of(path, topic)
+        if max(known, default=edition) >= edition + _KEPT:  # it was, long ago
+            target.unlink(missing_ok=True)
+            continue
+
+        for old in known:
+            if old <= edition - _KEPT:
                 (path / _TOPICS / f"{topic}.{old}").unlink(missing_ok=True)
 
         return edition, value

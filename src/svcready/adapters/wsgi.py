@@ -9,7 +9,7 @@ from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import REQUEST, Body, Exchange
-from svcready.admin import MOST_BODY_BYTES, OpsRequest
+from svcready.admin import MOST_BODY_BYTES, MOST_TAKEN_BYTES, OpsRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -155,8 +155,7 @@ def _read_body(environ: WSGIEnvironment) -> bytes | None:
     if not (length.isdecimal() and length.isascii()):
         return b""
 
-    if len(length) > _LONGEST_LENGTH or int(length) > MOST_BODY_BYTES:
-        return None
-
-    body: bytes = environ["wsgi.input"].read(int(length))
-    return body
+    size = int(length) if len(length) <= _LONGEST_LENGTH else MOST_TAKEN_BYTES
+    # Too much is taken as well, within limits, so that the connection can go on.
+    body: bytes = environ["wsgi.input"].read(min(size, MOST_TAKEN_BYTES))
+    return body if size <= MOST_BODY_BYTES else None

@@ -11,6 +11,7 @@ __all__ = [
     "CHANGING",
     "JSON",
     "MOST_BODY_BYTES",
+    "MOST_TAKEN_BYTES",
     "NO_STORE",
     "READING",
     "TEXT",
@@ -24,7 +25,10 @@ __all__ = [
 READING = ("GET", "HEAD")
 CHANGING = ("POST", "DELETE")
 MOST_BODY_BYTES = 64 * 1024
-"""How much of a request's body an adapter reads for an operator's path."""
+"""The longest body of a request for an operator's path."""
+
+MOST_TAKEN_BYTES = 1024**2
+"""How much of a longer one is taken off the connection, which then goes on."""
 
 TEXT = ("content-type", "text/plain; charset=utf-8")
 JSON = ("content-type", "application/json")

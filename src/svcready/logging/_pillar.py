@@ -14,6 +14,7 @@ from svcready.logging import _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._console import ConsoleLines
 from svcready.logging._errors import ErrorTexts, claim
+from svcready.logging._flood import FloodGate
 from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
 from svcready.logging._levels import level_number
@@ -100,6 +101,14 @@ class LogPillar:
             is_server=is_server,
             floor=self.thresholds.floor,
         )
+        self._flood = FloodGate(
+            self.handler,
+            per_s=settings.flood_per_s,
+            errors_per_s=settings.flood_errors_per_s,
+        )
+        if settings.flood_per_s or settings.flood_errors_per_s:
+            self.handler.gate = self._flood.passes
+
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
@@ -174,11 +183,17 @@ class LogPillar:
         Returns:
             False if something was left after *timeout_s* seconds.
         """
+        self._flood.flush()
         return self._channel is None or self._channel.flush(timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
         """Flush for the last time: what is left then is counted as dropped."""
+        self._flood.flush()
         return self._channel is None or self._channel.close(timeout_s)
+
+    def sweep(self) -> None:
+        """Tell of floods that are over; to be called about once a second."""
+        self._flood.sweep()
 
     @property
     def dropped(self) -> dict[str, int]:

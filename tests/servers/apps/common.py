@@ -36,6 +36,7 @@ def instrument_clients() -> None:
 def who() -> dict[str, object]:
     """Say which process this is; slowly, so that the next one asks another."""
     time.sleep(0.01)
+    log.debug("asked who", pid=os.getpid())
     return {"pid": os.getpid()}
 
 

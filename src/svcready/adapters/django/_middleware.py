@@ -18,7 +18,7 @@ from svcready._runtime import PlanCell
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
 from svcready.adapters._wsgi_messages import response_headers
-from svcready.admin import MOST_BODY_BYTES, OpsRequest
+from svcready.admin import MOST_BODY_BYTES, MOST_TAKEN_BYTES, OpsRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -125,7 +125,7 @@ def _answer_operator(plan: RequestPlan, request: HttpRequest) -> HttpResponse:
     method = request.method or "GET"
     body: bytes | None = b""
     if plan.ops.takes_body(method, request.path_info):
-        read: bytes = request.read(MOST_BODY_BYTES + 1)  # as far as it is long
+        read: bytes = request.read(MOST_TAKEN_BYTES)  # as far as it is long
         body = read if len(read) <= MOST_BODY_BYTES else None
 
     answer = plan.ops.answer(
