@@ -214,7 +214,7 @@ os.close(2)
 def test_a_flood_of_ordinary_lines_costs_no_entry() -> None:
     """Ordinary lines are dropped at a full pipe; entries have room of their own."""
     code = """
-runtime = init(log__queue_lines=100, audit__block_max_s=0)
+runtime = init(log__queue_lines=100, log__flood_per_s=0, audit__block_max_s=0)
 log = get_logger("flood")
 fill_stdout()
 for number in range(5000):

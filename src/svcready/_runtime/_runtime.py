@@ -235,7 +235,6 @@ class Runtime:
             if not self.draining:
                 self.drain()
 
-            self.audit.end_chain(self._flush_left_s)
             self._flush_at_end(self._flush_left_s)
 
     def problems(self) -> tuple[str, ...]:
@@ -289,7 +288,9 @@ class Runtime:
     def _flush_at_end(self, limit_s: float) -> None:
         """Flush within what is left of the one budget that all last moments share."""
         ends_s = time.monotonic() + self._flush_left_s
-        self.flush(min(limit_s, self._flush_left_s))
+        limit_s = min(limit_s, self._flush_left_s)
+        self.audit.end_chain(limit_s)
+        self.flush(limit_s)
         self._flush_left_s = max(0.0, ends_s - time.monotonic())
 
     def close(self, timeout_s: float | None = None) -> None:
