@@ -189,13 +189,19 @@ class AuditLog:
 
     def end_chain(self, timeout_s: float) -> None:
         """
-        Close the chain, if it has begun; what comes later begins another.
+        Flush, and close the chain if it has begun; what comes later begins another.
 
         Args:
-            timeout_s: How long that may take.
+            timeout_s: How long that may take, on an event loop as well: nothing else
+                is to be done there any more.
         """
+        ends_s = time.monotonic() + timeout_s
         self._repeats.sweep(now=True)
-        self._hand_over(Item(None, self.time_ns()), min(timeout_s, self._limit_s()))
+        if self._chain.at.sequence:  # what waits may leave no room for one more
+            self.flush(timeout_s)
+
+        left_s = max(0.0, ends_s - time.monotonic())
+        self._hand_over(Item(None, self.time_ns()), left_s)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait for what was taken; False if some was left after *timeout_s* s."""
@@ -210,7 +216,6 @@ class AuditLog:
         ends_s = time.monotonic() + timeout_s
         _audit_state.leave(self)
         self.end_chain(timeout_s)
-        self._queue.flush(max(0.0, ends_s - time.monotonic()))
         self.target.close(max(0.0, ends_s - time.monotonic()))
         self._say(now=True)
 
