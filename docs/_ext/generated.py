@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from api_reference import api_markdown
 from sphinx.util.docutils import SphinxDirective
-from tables import log_fields_markdown, metrics_markdown
+from tables import audit_fields_markdown, log_fields_markdown, metrics_markdown
 
 from svcready.config import reference_markdown
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAKERS: dict[str, Callable[[str], str]] = {
     "api": api_markdown,
+    "audit-fields": lambda _: audit_fields_markdown(),
     "log-fields": lambda _: log_fields_markdown(),
     "metric-names": lambda _: metrics_markdown(),
     "settings": lambda _: reference_markdown(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from svcready.logging import schema
+from svcready.logging import audit, schema
 from svcready.testing import running
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from svcready.metrics._model import Family
 
-__all__ = ["log_fields_markdown", "metrics_markdown"]
+__all__ = ["audit_fields_markdown", "log_fields_markdown", "metrics_markdown"]
 
 _ORDER = ("http.", "svcready_", "process.", "cpython.", "python", "target")
 
@@ -22,6 +22,15 @@ def log_fields_markdown() -> str:
     rows = [
         (f"`{name}`" + ("" if required else "?"), kind, text)
         for name, kind, text, required in _fields(schema(), "")
+    ]
+    return _table(("Field", "Value", "What it is"), rows)
+
+
+def audit_fields_markdown() -> str:
+    """Return the fields of an entry of the audit log as a table, from its schema."""
+    rows = [
+        (f"`{name}`" + ("" if required else "?"), kind, text)
+        for name, kind, text, required in _fields(audit.schema(), "")
     ]
     return _table(("Field", "Value", "What it is"), rows)
 
@@ -72,7 +81,7 @@ def _kind(field: Mapping[str, object]) -> str:
         return " ".join(f"`{word}`" for word in cast("list[str]", field["enum"]))
 
     pattern = cast("str", field.get("pattern", ""))
-    forms = {"^[0-9a-f]{32}$": "32 hex digits", "^[0-9a-f]{16}$": "16 hex digits"}
+    forms = {f"^[0-9a-f]{{{n}}}$": f"{n} hex digits" for n in (16, 32, 64)}
     return forms.get(pattern, cast("str", field.get("type", "")))
 
 
