@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -99,10 +98,7 @@ class Runtime:
 
         self._disconnect = _wiring.connect(self)
         self.audit.start()
-        if self.health is not None:
-            self.health.add_info("configuration", partial(_summary.configuration, self))
-            self.health.add_info("audit", self.audit.report)
-
+        _summary.inform(self)
         _background.schedule(self, self._worker)
         _exit.watch(self)
 
@@ -289,8 +285,9 @@ class Runtime:
         """Flush within what is left of the one budget that all last moments share."""
         ends_s = time.monotonic() + self._flush_left_s
         limit_s = min(limit_s, self._flush_left_s)
-        self.audit.end_chain(limit_s)
+        begun_s = time.monotonic()
         self.flush(limit_s)
+        self.audit.end_chain(max(_LAST_LINE_S, begun_s + limit_s - time.monotonic()))
         self._flush_left_s = max(0.0, ends_s - time.monotonic())
 
     def close(self, timeout_s: float | None = None) -> None:
