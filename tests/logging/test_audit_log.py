@@ -16,6 +16,7 @@ from svcready.logging import audit
 from svcready.logging._audit_log import runs_event_loop
 from svcready.logging._audit_queue import AuditQueue, Item
 from svcready.testing import FakeClock
+from tests.conftest import Faults
 from tests.logging.audit_support import Lines, make_audit, verified
 from tests.logging.support import Listener
 
@@ -284,6 +285,29 @@ def test_an_interrupt_costs_the_entry_and_no_number() -> None:
     assert made.dropped == {"interrupted": 1}
     assert [p.kind for p in verified(lines.data).problems] == ["lost"]
     assert lines.entries[2]["parent"]["chain"] == lines.entries[0]["chain"]
+
+
+def test_a_target_that_fails_reaches_nobody(faults: Faults) -> None:
+    """A fault of ours behind the queue is reported and counted once."""
+
+    class Faulty(Lines):
+        def put(self, line: bytes, level: int, timeout_s: float) -> bool:
+            """Fail the first time."""
+            if not self.calls:
+                self.calls.append("failed")
+                raise LookupError
+
+            return super().put(line, level, timeout_s)
+
+    made, lines = make_audit(target=Faulty())
+    made.start()
+    record(1)
+    record(2)
+    made.close(1.0)
+
+    assert isinstance(faults.claim("audit"), LookupError)
+    assert made.dropped == {"interrupted": 1}
+    assert lines.entries[0]["lost"] == 1
 
 
 def test_a_signal_handler_may_record_while_its_thread_writes() -> None:

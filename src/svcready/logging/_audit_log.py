@@ -142,14 +142,15 @@ class AuditLog:
 
     def take(self, entry: Entry) -> bool:
         """Take *entry* to its destination; False if that failed, and it was said."""
+        item: Item | None = None
+        taken = False
         try:
             item = Item(self._texts.members(entry), entry.time_ns)
+            taken = self._hand_over(item, self._limit_s())
         except Exception as error:  # noqa: BLE001 - counted, and raised only if strict
             report_fault("audit", error)
-            self.lose("internal_error", 1)
-            taken = False
-        else:
-            taken = self._hand_over(item, self._limit_s())
+            if item is None:  # else the queue has counted it
+                self.lose("internal_error", 1)
 
         if not taken:
             self._say()
@@ -315,5 +316,8 @@ def _key_of(settings: AuditSettings) -> bytes:
 
 def runs_event_loop() -> bool:
     """Tell whether an asyncio event loop runs in this thread."""
-    loops = sys.modules.get("asyncio.events")  # not imported: then none runs
-    return loops is not None and loops._get_running_loop() is not None  # noqa: SLF001 - asyncio's own way to ask without an exception
+    # Not imported yet: then none runs. It is asyncio's own way to ask, which raises
+    # nothing; it may be missing while another thread imports asyncio.
+    loops = sys.modules.get("asyncio.events")
+    ask = getattr(loops, "_get_running_loop", None)
+    return ask is not None and ask() is not None
