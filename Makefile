@@ -38,7 +38,7 @@ format: setup ## let ruff put right what it can
 	$(BIN)/ruff format
 
 test: setup ## every test, with the coverage gate
-	$(BIN)/python -m pytest -m "not packaging" $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
+	$(BIN)/python -m pytest -m "not packaging and not soak" $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
 
 bench: ## the benchmarks, in an environment of their own
 	@$(FIND_PYTHON); "$$python" benchmarks/run.py $(ARGS)

@@ -33,6 +33,7 @@ class Budget(StrEnum):
     STDLIB_LINE = "Log line through an unchanged stdlib logger with `extra=`"
     EXCEPTION_LINE = "Exception line, 10–21 frames"  # noqa: RUF001 - the budgets' own dash
     DISABLED_LEVEL = "Disabled level"
+    KEPT_LINES = "Lines that the flight recorder keeps and throws away"
     COUNTER = "Counter, kept child"
     COUNTER_LABELS = "Counter with label look-up (3)"
     HISTOGRAM = "Histogram, kept child (buckets **and** sketch)"

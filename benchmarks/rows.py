@@ -136,6 +136,33 @@ LOGGING_ROWS = (
         Item.LOG_LINE,
         ("svcready", "stdlib", "structlog"),
     ),
+    Row(
+        Budget.DISABLED_LEVEL,
+        "Disabled level, the flight recorder on, outside requests",
+        "disabled level",
+        _against("recorder on", "stdlib", 1.5),
+        Item.LOG_LINE,
+        ("recorder on", "stdlib", "recorder on, library's"),
+    ),
+    *(
+        Row(
+            Budget.KEPT_LINES,
+            f"20 lines {what} kept and thrown away, added over a request",
+            "kept lines",
+            (
+                Limit(kept, 1 / 4, written, "no lines"),
+                Limit(kept, 1 / 2, "MemoryHandler", "no lines"),
+            ),
+            Item.LOG_LINE,
+            (kept, written, "MemoryHandler", "no lines"),
+            over="no lines",
+        )
+        for what, kept, written in (
+            ("of 5 fields", "svcready", "written"),
+            ("with an argument", "plain", "written plain"),
+            ("of stdlib's with `extra=`", "stdlib", "written stdlib"),
+        )
+    ),
 )
 
 METRICS_ROWS = (

@@ -17,6 +17,7 @@ extensions = [
     "generated",
     "markdown_twins",
     "myst_parser",
+    "published_schemas",
     "sphinx_copybutton",
     "sphinx_design",
 ]

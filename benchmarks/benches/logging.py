@@ -52,6 +52,33 @@ DISABLED = Bench(
         Subject("svcready", "logs:ours_disabled", "svcready.get_logger", ours=True),
         Subject("stdlib", "logs:stdlib_disabled", "logging.getLogger"),
         Subject("structlog", "logs:structlog_disabled", "filtering bound logger"),
+        Subject(
+            "recorder on",
+            "recorder:disabled_outside",
+            "svcready.get_logger with the flight recorder, outside requests",
+            ours=True,
+        ),
+        Subject(
+            "recorder on, library's",
+            "recorder:disabled_library",
+            "logging.getLogger in a recorded request, a level that is not kept",
+            ours=True,
+        ),
+    ),
+)
+
+KEPT = Bench(
+    "kept lines",
+    Group.LOGGING,
+    (
+        Subject("svcready", "recorder:kept", "20 lines of 5 fields", ours=True),
+        Subject("plain", "recorder:kept_plain", "20 lines, one argument", ours=True),
+        Subject("stdlib", "recorder:kept_stdlib", "20 lines, extra=", ours=True),
+        Subject("written", "recorder:written", "level DEBUG", ours=True, logs=True),
+        Subject("written plain", "recorder:written_plain", "", ours=True, logs=True),
+        Subject("written stdlib", "recorder:written_stdlib", "", ours=True, logs=True),
+        Subject("MemoryHandler", "recorder:memory_handler", "extra=, cleared"),
+        Subject("no lines", "recorder:nothing", "the request alone", ours=True),
     ),
 )
 
@@ -59,4 +86,5 @@ BENCHES = (
     LOG_LINE,
     EXCEPTION,
     DISABLED,
+    KEPT,
 )

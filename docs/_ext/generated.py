@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from api_reference import api_markdown
 from sphinx.util.docutils import SphinxDirective
-from tables import audit_fields_markdown, log_fields_markdown, metrics_markdown
+from tables import (
+    audit_fields_markdown,
+    log_fields_markdown,
+    log_layouts_markdown,
+    metrics_markdown,
+)
 
 from svcready.config import reference_markdown
 
@@ -21,6 +26,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "api": api_markdown,
     "audit-fields": lambda _: audit_fields_markdown(),
     "log-fields": lambda _: log_fields_markdown(),
+    "log-layouts": lambda _: log_layouts_markdown(),
     "metric-names": lambda _: metrics_markdown(),
     "settings": lambda _: reference_markdown(),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from svcready.logging import _layouts_ecs as ecs
+from svcready.logging import _layouts_otel as otel
 from svcready.logging import audit, schema
 from svcready.testing import running
 
@@ -12,7 +14,12 @@ if TYPE_CHECKING:
 
     from svcready.metrics._model import Family
 
-__all__ = ["audit_fields_markdown", "log_fields_markdown", "metrics_markdown"]
+__all__ = [
+    "audit_fields_markdown",
+    "log_fields_markdown",
+    "log_layouts_markdown",
+    "metrics_markdown",
+]
 
 _ORDER = ("http.", "svcready_", "process.", "cpython.", "python", "target")
 
@@ -33,6 +40,33 @@ def audit_fields_markdown() -> str:
         for name, kind, text, required in _fields(audit.schema(), "")
     ]
     return _table(("Field", "Value", "What it is"), rows)
+
+
+def log_layouts_markdown() -> str:
+    """Return where each member of a line stands in each layout, from their tables."""
+    record = {
+        "timestamp": "`timeUnixNano`",
+        "level": "`severityText`, `severityNumber`",
+        "message": "`body`",
+        "event": "`eventName`",
+        "trace_id": "`traceId`",
+        "span_id": "`spanId`",
+        "source.logger": "`scope.name`",
+        "context": "attributes of the same names",
+    }
+    resource = {name: f"resource `{key}`" for name, key in otel.RESOURCE.items()}
+    attributes = {name: f"`{key}`" for name, key in otel.ATTRIBUTES.items()}
+    names = record | resource | attributes
+    rows = [
+        (
+            f"`{name}`",
+            f"`{path}`",
+            names[name],
+            "at the top" if name == "context" else f"`{name}`",
+        )
+        for name, path in ecs.NAMES.items()
+    ]
+    return _table(("standard", "ecs", "otel", "flat"), rows)
 
 
 def metrics_markdown() -> str:
@@ -71,6 +105,8 @@ def _fields(node: Mapping[str, object], prefix: str) -> Iterator[tuple[str, ...]
         text = cast("str", field.get("description", ""))
         yield f"{prefix}{name}", _kind(field), text, must
         yield from _fields(field, f"{prefix}{name}.")
+        items = cast("dict[str, object]", field.get("items", {}))
+        yield from _fields(items, f"{prefix}{name}[].")
 
 
 def _kind(field: Mapping[str, object]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, subscribe
 from svcready.health._events import CheckChanged, CheckRan, LifecycleChanged
+from svcready.logging._outages import log_destinations
 from svcready.metrics._events import FamilyShadowed, SeriesCapped
 from svcready.metrics._model import Family, Number
 from svcready.resilience import (
@@ -70,6 +71,7 @@ def connect(pillars: Pillars) -> Callable[[], None]:
         undo += _log_resilience(pillars.logging, pillars.clock.monotonic)
         undo += _log_health(pillars.logging)
         undo += _log_metrics(pillars.logging)
+        undo += log_destinations(pillars.logging.event)
 
     undo += _mark_spans(pillars.tracing)
     if pillars.health is not None and pillars.resilience is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 import svcready
 from svcready._runtime import Runtime
 from svcready._runtime._background import _reload
+from svcready._transport import group
 from svcready.admin import OpsRequest, OpsResponse, build_surface
+from svcready.admin._port import OpsPort
 from svcready.testing import FakeClock, running
 
 if TYPE_CHECKING:
@@ -478,3 +481,51 @@ def test_a_misspelt_logger_is_told_at_the_start() -> None:
             "SVCREADY_LOG_LEVELS names the logger 'shop.ordrs', which nobody has asked "
             "for; did you mean 'shop.orders'?"
         )
+
+
+@pytest.mark.parametrize(
+    ("length", "body", "status"),
+    [
+        ("{size}", b'{"logger": "shop", "level": "WARN"}', 200),
+        ("9" * 30, b"", 413),
+        ("70000", b"", 413),
+        ("-1", b"", 400),
+        (None, b"", 400),
+    ],
+)
+def test_the_operators_port_reads_bodies(
+    harness: Harness, length: str | None, body: bytes, status: int
+) -> None:
+    """As long as they say they are, up to the limit, and then the connection ends."""
+    port = OpsPort(build_surface(harness.runtime), "127.0.0.1", 0)
+    lines = [
+        "POST /admin/loggers HTTP/1.1",
+        "Host: x",
+        "Authorization: Bearer s3cret",
+        "Content-Type: application/json",
+    ]
+    if length is not None:
+        lines.append(f"Content-Length: {length.format(size=len(body))}")
+
+    try:
+        with socket.create_connection(("127.0.0.1", port.port), timeout=20) as line:
+            line.sendall("\r\n".join((*lines, "", "")).encode() + body)
+            answer = b"".join(iter(lambda: line.recv(65536), b""))
+    finally:
+        port.close()
+
+    assert answer.split(b" ")[1] == str(status).encode()
+
+
+def test_a_worker_that_is_cut_off_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a directory to meet in, a level counts for one worker, which is told."""
+    monkeypatch.setattr(group, "parent_of", lambda: (1, "1"))
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    environ = {**ALLOWED, "SVCREADY_CORE_RUN_DIR": str(blocked / "run")}
+    with running(environ=environ) as harness:
+        harness.runtime.wake()
+
+        assert "SVCREADY_CORE_RUN_DIR" in str(harness.runtime.notices)

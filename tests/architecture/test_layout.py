@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "django": ("svcready.adapters.django",),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),
+    "gunicorn": ("svcready.logging._gunicorn",),
+    "loguru": ("svcready.logging._loguru",),
     "starlette": (
         "svcready.adapters._starlette_routes",
         "svcready.adapters.fastapi",
@@ -31,6 +33,7 @@ MAY_IMPORT = {
     "prometheus_client": ("svcready.demo", "svcready.metrics", "svcready.testing"),
     "psutil": ("svcready.metrics",),
     "pythonjsonlogger": ("svcready.logging",),
+    "structlog": ("svcready.logging._structlog",),
 }
 """Who may import which library, type-only imports included."""
 

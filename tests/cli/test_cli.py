@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging.config
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from svcready import cli
 from svcready.cli import COMMANDS, Command, main
 from svcready.cli._style import style_for
 from svcready.errors import DeclarationError
+from svcready.logging import log_config
 
 
 class Terminal(io.StringIO):
@@ -50,7 +52,20 @@ def test_the_usage_lists_the_commands(
 ) -> None:
     """Without a command it is an error, on request it is not."""
     assert main(words) == code
-    assert "config  show every setting in force" in capsys.readouterr().out
+    usage = capsys.readouterr().out
+    assert re.search(r"^  config +show every setting in force", usage, re.MULTILINE)
+
+
+def test_the_logging_configuration_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What `svcready log-config` prints is what `dictConfig` takes."""
+    assert main(["log-config"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+
+    logging.config.DictConfigurator(printed)
+    assert printed == log_config()
+    assert printed["formatters"]["svcready"]["()"] == "svcready.logging.JsonFormatter"
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from svcready._core.identity import Identity, parse_attributes, resolve_identity
 from svcready._core.surroundings import platform_of, read_small_file
+from tests.architecture.house import run_clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,6 +214,28 @@ def test_a_forked_child_is_another_instance() -> None:
     assert (free.instance, free.host_instance) == ("child", "box")
     assert fixed.instance == "mine"
     assert who({}).in_child().instance != who({}).in_child().instance
+
+
+INSTANCES = """
+import json, os
+from svcready._core.identity import process_instance
+mine = process_instance()
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.write(writer, process_instance().encode())
+    os._exit(0)
+
+os.wait()
+print(json.dumps([mine, process_instance(), os.read(reader, 36).decode()]))
+"""
+
+
+def test_a_process_has_one_instance_of_its_own() -> None:
+    """Whoever asks in it gets the same, and a forked child another."""
+    first, second, childs = json.loads(run_clean(INSTANCES))
+
+    assert first == second != childs
+    assert len(first) == len(childs) == 36
 
 
 def test_ids_are_unique_by_default() -> None:

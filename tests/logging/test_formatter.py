@@ -5,9 +5,11 @@ import json
 import logging
 import logging.config
 
+import pytest
 from pythonjsonlogger.json import JsonFormatter as Base
 
 from svcready.logging import JsonFormatter, get_logger
+from tests.architecture.house import run_clean
 from tests.logging.support import Log, read
 
 
@@ -65,7 +67,79 @@ def test_dict_config_can_name_it() -> None:
 
     first, second = read(stream.getvalue().encode())
     assert first["context"] == second["context"] == {"n": 1}
-    assert (first["service"], second["service"]) == ("orders", "unknown_service")
+    assert first["service"] == "orders"
+    assert second["service"].startswith("unknown_service:")
+
+
+ALONE = """
+import json, logging, os, sys
+from svcready._core import fork
+from svcready.logging import JsonFormatter
+
+record = logging.LogRecord("x", 20, "", 0, "pan=411", (), None)
+
+def who(formatter):
+    line = json.loads(formatter.format(record))
+    return [line.get(key) for key in ("service", "version", "environment")], line
+
+theirs = JsonFormatter(service="code", version="1", environment="staging")
+ours = JsonFormatter()
+(named, line), (plain, other) = who(theirs), who(ours)
+fork.install()
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.write(writer, who(ours)[1]["instance"].encode())
+    os._exit(0)
+
+os.wait()
+child = os.read(reader, 100).decode()
+print(json.dumps([named, plain, line["message"], line["instance"] == other["instance"],
+                  child != line["instance"]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ["code", "1", "staging"]),
+        (
+            {
+                "SVCREADY_SERVICE_NAME": "orders",
+                "SVCREADY_SERVICE_VERSION": "2",
+                "SVCREADY_SERVICE_ENVIRONMENT": "test",
+            },
+            ["orders", "2", "test"],
+        ),
+        (
+            {
+                "OTEL_SERVICE_NAME": "orders",
+                "OTEL_RESOURCE_ATTRIBUTES": (
+                    "service.version=2,deployment.environment.name=test"
+                ),
+            },
+            ["orders", "2", "test"],
+        ),
+    ],
+    ids=["none", "ours", "standard"],
+)
+def test_without_a_runtime_the_environment_says_whose_lines_they_are(
+    variables: dict[str, str], expected: list[str]
+) -> None:
+    """As `init()` would: variables before arguments, one instance per process."""
+    env = {"SVCREADY_LOG_REDACT_KEYS": "pan", **variables}
+    printed = run_clean(ALONE, env=env)
+
+    named, plain, message, same, other_in_child = json.loads(printed)
+    assert named == expected
+    if variables:
+        assert plain == expected
+    else:
+        assert plain[0].startswith("unknown_service:")
+        assert plain[1:] == [None, "production"]
+
+    assert message == "pan=[redacted:key]"
+    assert same
+    assert other_in_child
 
 
 def test_secrets_are_hidden_without_a_runtime() -> None:

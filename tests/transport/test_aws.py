@@ -92,6 +92,17 @@ def test_a_secret_and_a_key_of_one() -> None:
     assert resolve(f"secretsmanager:{arn}#token") == "part"
 
 
+def test_the_region_is_the_one_that_all_sdks_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """AWS_REGION, which botocore ignores, and above it what is given."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+    assert make_client("ssm", timeout_s=1).meta.region_name == "eu-west-1"
+    made = make_client("ssm", region="us-east-2", timeout_s=1)
+    assert made.meta.region_name == "us-east-2"
+
+
 def test_an_arn_names_its_own_region() -> None:
     """A secret of another region is asked for there."""
     regions = []

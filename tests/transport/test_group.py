@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,11 @@ def peers(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], Peer]:
         return peer
 
     return start
+
+
+def keep(value: object, _: object) -> object:
+    """Post *value*, whatever was there."""
+    return value
 
 
 def test_a_process_alone_writes_no_file(tmp_path: Path) -> None:
@@ -383,3 +389,65 @@ def test_a_directory_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     path.symlink_to(elsewhere)
     with pytest.raises(PermissionError):
         _mailbox.make(path)
+
+
+@pytest.mark.usefixtures("supervised")
+def test_a_slow_poster_overwrites_nobody(tmp_path: Path) -> None:
+    """One that was stopped while others posted makes its change of what they said."""
+    ours = Group("orders", str(tmp_path))
+    ours.post("t", 0)
+    (path,) = tmp_path.glob("group-*")
+    calls: list[object] = []
+
+    def change(value: object) -> object:
+        calls.append(value)
+        if len(calls) == 1:
+            for number in range(1, 40):
+                _mailbox.post(path, "t", partial(keep, number))
+
+        return f"after {value}"
+
+    ours.update("t", change)
+
+    assert calls == [0, 39]
+    assert ours.read("t") == "after 39"
+    assert len(list((path / "topics").iterdir())) <= 17
+
+
+@pytest.mark.usefixtures("supervised")
+def test_a_topic_that_nobody_can_read_is_as_good_as_none(tmp_path: Path) -> None:
+    """Posting goes on above it."""
+    ours = Group("orders", str(tmp_path))
+    ours.join()
+    (path,) = tmp_path.glob("group-*")
+    (path / "topics" / "t.1").write_text("[]")
+    (path / "members" / "1-1").write_text('{"format": 1, "value": 7}')
+
+    assert ours.read("t") is None
+    assert _mailbox.editions(path, (1, "1")) == {}
+    assert _mailbox.editions(path, (1, "2")) == {}
+
+
+def test_who_runs_and_who_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By number and start; a number that is used again is another process."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    start = workers.start_of(ended.pid)
+    monkeypatch.setattr(workers, "_ENDED", "ZXxRSD")
+    assert not workers.is_alive(*SUPERVISOR)
+    monkeypatch.undo()
+    ended.wait()
+
+    assert workers.is_alive(*SUPERVISOR)
+    assert not workers.is_alive(SUPERVISOR[0], "1")
+    assert not workers.is_alive(ended.pid, start)
+
+
+def test_where_there_is_no_proc_the_kernel_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The start is unknown there, and a process that runs counts as alive."""
+    monkeypatch.setattr(workers, "_about", lambda _: ("", "0"))
+    monkeypatch.setattr(os.path, "exists", lambda _: False)
+
+    assert workers.is_alive(os.getpid(), "0")
+    assert not workers.is_alive(2**22 + 1, "0")

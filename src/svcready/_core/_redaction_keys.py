@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["HINTS", "key_tokens", "names_secret"]
+__all__ = ["key_tokens", "may_name_secret", "names_secret"]
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
 _MAX_NAME = 256
@@ -32,11 +32,13 @@ _WEAK = _words(
     " sessid csrf xsrf csrftoken xsrftoken cvv cvc otp totp accesstokens"
     " refreshtokens authtokens admintokens apitokens bearertokens sharedkey"
     " accountkey dbpass userpass smtppass redispass adminpass rootpass pgpass"
-    " mysqlpass setcookie hmackey storagekey cookies"
+    " mysqlpass mailpass emailpass ftppass ldappass rabbitpass sshpass vpnpass wifipass"
+    " setcookie hmackey storagekey cookies basicauth otpcode totpcode authcode"
+    " subscriptionkey functionskey"
 )
 _WHOLE = frozenset({"pass", "auth", "key_material", "session", "connect_sid"})
 _ENDINGS = (
-    *("password", "passwd", "passphrase", "secret", "credential", "credentials"),
+    *("password", "passwd", "pwd", "passphrase", "secret", "credential", "credentials"),
     *("token", "cookie", "apikey", "privatekey", "secretkey", "accesskey"),
 )
 _PROPERTIES = _words(
@@ -48,12 +50,34 @@ _PROPERTIES = _words(
     " seconds set size source state status strength ttl type updated uri url used"
     " valid validation verified version"
 )
-_COUNTS = _words("avg has is max min n num number sum total")
-# Every name of the sets above contains one of these, so text without any has no pair.
-HINTS = (
-    *("pass", "pwd", "secret", "token", "key", "auth", "cookie", "credential"),
-    *("sess", "jwt", "csrf", "xsrf", "cvv", "cvc", "otp", "connect"),
+# What a page, a text or a lease is told by is no secret.
+_TOKENS = _words(
+    "bos cancellation change client continuation cursor delta eos fencing first"
+    " idempotency last mask next pad page pagination prev previous request resume skip"
+    " special start starting stop sync unexpected unk"
 )
+_COUNTS = _words("avg has is max min n num number sum total")
+
+
+def may_name_secret(low: str) -> bool:
+    """
+    Tell whether *low*, in lower case, may have a secret's name in it.
+
+    Every name of the sets above contains one of these; those that share letters stand
+    behind them, because most texts have none.
+    """
+    return (
+        ("k" in low and ("key" in low or "token" in low or "cookie" in low))
+        or ("ss" in low and ("pass" in low or "sess" in low))
+        or ("cre" in low and ("secret" in low or "credential" in low))
+        or "auth" in low
+        or "pwd" in low
+        or ("v" in low and ("cvv" in low or "cvc" in low))
+        or ("j" in low and "jwt" in low)
+        or "srf" in low
+        or "otp" in low
+        or "connect" in low
+    )
 
 
 def key_tokens(name: str) -> tuple[str, ...]:
@@ -86,7 +110,9 @@ def names_secret(
     while len(words) > 1 and words[-1].isdigit():  # password2
         words = words[:-1]
 
-    if words[0] in _COUNTS:
+    if words[0] in _COUNTS or (
+        words[-1] == "token" and not _TOKENS.isdisjoint(words[-2:-1])
+    ):
         return False
 
     if "_".join(words) in _WHOLE or not _WEAK.isdisjoint(_tails(words)):

@@ -8,24 +8,18 @@ start where the character before cannot belong to them, and are taken possessive
 from __future__ import annotations
 
 import re
-from binascii import Error as Base64Error
 from binascii import a2b_base64
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from svcready._core._redaction_pairs import marker
 
 __all__ = [
     "QUERY_SECRETS",
-    "marker",
     "replace_authorization",
     "replace_aws_secret",
     "replace_cookie",
-    "replace_items",
     "replace_jwt",
     "replace_key_id",
-    "replace_pairs",
     "replace_private_key",
     "replace_query",
     "replace_user_info",
@@ -39,9 +33,10 @@ QUERY_SECRETS = frozenset(
     }
 )
 
-_FREE = r"(?:(?<![\w\-])|(?<=%[0-9A-Fa-f]{2}))"  # nothing of the kind before, or `%20`
+# Nothing of the kind before it, or `%20`, or a printed line's end.
+_FREE = r"(?:(?<![\w\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
 _JWT = re.compile(
-    _FREE + r"eyJ[A-Za-z0-9_\-]{4,}+(?:\.|%2[Ee])[A-Za-z0-9_\-]{4,}+"
+    _FREE + r"eyJ[A-Za-z0-9_\-]{4,}+(?:\.|%2[Ee])(?:[A-Za-z0-9_\-]{4,}+|(?=\.))"
     r"(?:(?:\.|%2[Ee])[A-Za-z0-9_\-]*){0,3}"
 )
 _SCHEME = re.compile(
@@ -50,48 +45,35 @@ _SCHEME = re.compile(
     re.IGNORECASE,
 )
 _KEY_ID = re.compile(
-    r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))"
+    r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])"
 )
-_BLOB = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
+_BLOB = re.compile(
+    r"(?:(?<![A-Za-z0-9/+])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
+    r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
+)
 _BLOB_NEAR = 64
-_USER_INFO = re.compile(r"://[^\s/?#\"'<>\\]*@")
+_USER_INFO = re.compile(
+    r"://(?:[^\s/?#\"'<>\\]*@"
+    # A password in which `/`, `?` and `#` are not encoded, but no port and path.
+    r"|[^\s:/?#@\"'<>\\\[]{1,256}:(?![0-9]{1,5}(?:[/?#]|\Z))[^\s@\"'<>\\]{1,256}@)"
+)
 _QUERY = re.compile(
-    r"([?&](?:" + "|".join(sorted(QUERY_SECRETS, reverse=True)) + r")=)[^&\s\"'#<>]+",
+    r"((?:[?&;#]|\\u0026)"
+    rf"(?:{'|'.join(sorted(QUERY_SECRETS, reverse=True))})=)[^&\s\"'#<>\\]+",
     re.IGNORECASE,
 )
 _COOKIE = re.compile(r"\bcookie(\s{0,4}:\s{0,4})(?=[^\s\"'])[^\r\n\"]+", re.IGNORECASE)
-_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY")
-_KEY_AND_SIGN = re.compile(
-    r"(?<![\w.\-])([\w.\-]++)(?:\[\])?\\{0,8}+[\"']?\s*+(?::=|=>|[:=])\s*+"
-)
-_VALUE = re.compile(
-    r"\\++[\"'][^\"'\\]*+(?:\\++[\"'])?"  # quoted inside a quoted text
-    r"|(?:[A-Za-z_][\w.]{0,64}\(\s{0,4})?[bBuUrR]?"
-    r"(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?)"  # "a b", b'a b', Secret('a b')
-    r"|\[[^\]]*+\]?"
-    r"|digest\s[^\r\n]++"
-    r"|(?:(?:bearer|basic|token|negotiate|apikey)\s+)?[^\s&\"']++",
-    re.IGNORECASE | re.DOTALL,
-)
-_ITEM_KEY = re.compile(
-    r"[(\[]\s*+[bBuU]?\\{0,8}+[\"']([\w.\-]++)\\{0,8}+[\"']\s*+,\s*+"
-)
-_ITEM_VALUE = re.compile(
-    r"(?:\\++[\"'][^\"'\\]*+(?:\\++[\"'])?"
-    r"|[bBuUrR]?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?)"
-    r"|[^\s,()\[\]\"']++)(?=\s*+(?:[)\]]|\Z))",
-    re.DOTALL,
-)
-
-
-def marker(rule: str) -> str:
-    """Return what stands in a secret's place: it names the rule, not the secret."""
-    return f"[redacted:{rule}]"
-
+_OF_PRIVATE_KEY = r"(?: |\+|%20)[A-Z0-9 +%]{0,40}PRIVATE(?: |\+|%20)KEY"
+_BEGIN = re.compile("-----BEGIN" + _OF_PRIVATE_KEY)
+_END = re.compile("-----END" + _OF_PRIVATE_KEY)
+_BODY = "".join(map(chr, (*range(48, 58), *range(65, 91), *range(97, 123))))
+_BODY += "+/=\\% \t\r\n"
+_LEAST_BODY = 32
+_DIGIT = re.compile(r"[0-9]")
 
 _HIDDEN_AUTHORIZATION = r"\1\2" + marker("authorization")
-_KEY = marker("key")
+_HIDDEN_PRIVATE_KEY = marker("private-key")
 
 
 def replace_jwt(text: str) -> str:
@@ -113,16 +95,19 @@ def _looks_basic(word: str) -> bool:
     # "basic information" is none: its letters don't decode to `user:password`.
     word = unquote(word)
     try:
-        return b":" in a2b_base64(word + "=" * (-len(word) % 4))
-    except Base64Error:
+        said = a2b_base64(word + "=" * (-len(word) % 4)).decode()
+    except ValueError:
         return False
+
+    return ":" in said and said.isprintable()
 
 
 def _looks_random(word: str) -> bool:
-    # "Bearer authentication" is none.
-    word = word.rstrip(".")
+    # "Bearer authentication", "bearer token-based" and "Bearer realm=" are none.
+    word = word.rstrip(".=")
     return len(word) >= 6 and (
-        not word.isalpha() or not (word.islower() or word.isupper() or word.istitle())
+        _DIGIT.search(word) is not None
+        or not (word.islower() or word.isupper() or word.istitle())
     )
 
 
@@ -136,7 +121,8 @@ def replace_aws_secret(text: str) -> str:
 
     def hide(match: re.Match[str]) -> str:
         blob = match[0]
-        if blob.islower() or blob.isupper() or blob.isdigit():  # SHA-1 in hex
+        # A digest in hex has one case, a path hardly a digit and both cases.
+        if blob.islower() or blob.isupper() or not ("+" in blob or _DIGIT.search(blob)):
             return blob
 
         before = text[max(0, match.start() - _BLOB_NEAR) : match.start()].lower()
@@ -162,69 +148,32 @@ def replace_cookie(text: str) -> str:
 
 
 def replace_private_key(text: str) -> str:
-    """Hide PEM blocks of private keys (RFC 7468), cut ones to the end of the text."""
+    """Hide private keys' PEM blocks (RFC 7468), whole or with either end cut off."""
     parts: list[str] = []
     start = 0
     while match := _BEGIN.search(text, start):
-        parts += (text[start : match.start()], marker("private-key"))
+        parts += (text[start : match.start()], _HIDDEN_PRIVATE_KEY)
         end = text.find("-----END", match.end())
         close = -1 if end < 0 else text.find("-----", end + len("-----END"))
         if close < 0:
-            return "".join(parts)
+            return _without_headless("".join(parts))
 
         start = close + len("-----")
 
-    return "".join((*parts, text[start:])) if parts else text
+    return _without_headless("".join((*parts, text[start:])))
 
 
-def replace_pairs(
-    text: str, is_secret: Callable[[str], bool], hidden: str = _KEY
-) -> str:
-    """
-    Hide the values of pairs (`password=x`, `"token": "x"`) whose key is secret.
-
-    Args:
-        text: What to search.
-        is_secret: Tells whether a key's value must not be shown.
-        hidden: What to write in its place.
-    """
-    return _replace_values(text, _KEY_AND_SIGN, _VALUE, is_secret, hidden)
-
-
-def replace_items(text: str, is_secret: Callable[[str], bool]) -> str:
-    """
-    Hide the second of two items (`('token', 'x')`) whose first is a secret's key.
-
-    So headers look that are printed as the list of pairs that they are.
-
-    Args:
-        text: What to search.
-        is_secret: Tells whether a key's value must not be shown.
-    """
-    return _replace_values(text, _ITEM_KEY, _ITEM_VALUE, is_secret, _KEY)
-
-
-def _replace_values(
-    text: str,
-    keys: re.Pattern[str],
-    values: re.Pattern[str],
-    is_secret: Callable[[str], bool],
-    hidden: str,
-) -> str:
+def _without_headless(text: str) -> str:
+    """Hide the key before an end that has no beginning."""
     parts: list[str] = []
     start = 0
-    cut = 0
-    search = keys.search
-    while match := search(text, start):
+    for match in _END.finditer(text):
+        before = text[start : match.start()]
+        kept = before.rstrip(_BODY)
+        if len(before) - len(kept) >= _LEAST_BODY:
+            before = f"{kept}{' ' if kept else ''}{_HIDDEN_PRIVATE_KEY}\n"
+
+        parts += (before, match[0])
         start = match.end()
-        if not is_secret(match[1]):
-            continue
 
-        value = values.match(text, start)
-        if value is None or value[0].startswith("[redacted:"):
-            continue
-
-        parts += (text[cut:start], hidden)
-        start = cut = value.end()
-
-    return "".join((*parts, text[cut:])) if parts else text
+    return "".join((*parts, text[start:])) if parts else text

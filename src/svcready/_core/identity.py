@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from svcready._core.surroundings import AttributeValue
 
-__all__ = ["Identity", "parse_attributes", "resolve_identity"]
+__all__ = ["Identity", "parse_attributes", "process_instance", "resolve_identity"]
 
 _MOST_ATTRIBUTES = 128
 _UNKNOWN = "unknown_service"
@@ -36,6 +36,8 @@ _FIELDS = frozenset(
         "deployment.environment.name",
     }
 )
+
+_process = 0, ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +199,15 @@ def resolve_identity(
         service_is_guess=not service,
         instance_is_fixed=bool(instance),
     )
+
+
+def process_instance() -> str:
+    """Return this process's id: whoever asks, before `init()` or after, gets one."""
+    global _process  # noqa: PLW0603 - there is one process
+    if _process[0] != os.getpid():
+        _process = os.getpid(), _new_id()
+
+    return _process[1]
 
 
 def _new_id() -> str:

@@ -7,7 +7,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from svcready._core.identity import resolve_identity
+from svcready._core.identity import process_instance, resolve_identity
+from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "audit",
+    "child_identity",
+    "harmless",
     "health",
     "identity",
     "levels",
@@ -37,6 +40,7 @@ __all__ = [
     "redactor",
     "resilience",
     "tracing",
+    "warnings",
 ]
 
 
@@ -52,16 +56,41 @@ def identity(settings: Settings, redactor: Redactor) -> Identity:
         for key, value in service.attributes
     }
     return resolve_identity(
-        service=service.name,
-        namespace=service.namespace,
-        version=service.version,
-        environment=service.environment,
-        instance=service.instance,
+        service=redactor.text(service.name),
+        namespace=redactor.text(service.namespace),
+        version=redactor.text(service.version),
+        environment=redactor.text(service.environment),
+        instance=redactor.text(service.instance),
         attributes=attributes,
         environ=os.environ,
         hostname=socket.gethostname(),
         executable=os.path.basename("".join(sys.argv[:1]) or "python"),  # noqa: PTH119
+        new_id=process_instance,
     )
+
+
+def child_identity(identity: Identity) -> Identity:
+    """Say who a forked child is: another process of the same service."""
+    return identity.in_child(process_instance)
+
+
+_REDACTION_OFF = (
+    "SVCREADY_LOG_REDACT_ENABLED is false: passwords, tokens and card numbers leave "
+    "the process as they are, in logs, traces, metrics and health reports"
+)
+
+
+def warnings(settings: Settings) -> list[str]:
+    """Return what is told with the problems, although somebody asked for it."""
+    return [] if settings.log.redact_enabled else [_REDACTION_OFF]
+
+
+def harmless(settings: Settings) -> set[str]:
+    """Return the problems that strict mode lets pass."""
+    return {
+        _REDACTION_OFF,
+        *(str(problem) for problem in settings.problems if problem.kind == "inert"),
+    }
 
 
 def redactor(settings: Settings) -> Redactor:
@@ -71,6 +100,7 @@ def redactor(settings: Settings) -> Redactor:
         keys=log.redact_keys,
         safe_keys=log.redact_safe_keys,
         patterns=log.redact_patterns,
+        emails=log.redact_emails,
         enabled=log.redact_enabled,
     )
 
@@ -94,6 +124,7 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
         clock=runtime.clock,
         buckets_for=buckets_for,
         config_errors=lambda: len(runtime.problems()),
+        redact=runtime.redactor.text,
     )
 
 
@@ -123,19 +154,39 @@ def logging(runtime: Runtime) -> LogPillar | None:
     if not runtime.settings.log.enabled:
         return None
 
+    settings = runtime.settings
+    if settings.log.cloudwatch and settings.origin("log.cloudwatch").kind == "argument":
+        _insist_on_boto3()
+
     elsewhere = {} if runtime.write is None else {"write": runtime.write}
-    run_dir = runtime.settings.core.run_dir
+    run_dir = settings.core.run_dir
     stdout.STDOUT.meet_in(lambda: find_run_dir(run_dir, os.environ))
-    return LogPillar(
-        runtime.settings.log,
+    pillar = LogPillar(
+        settings.log,
         identity=runtime.identity,
         development=runtime.development,
         clock=runtime.clock,
         redactor=runtime.redactor,
         span_ids=runtime.tracing.span_ids,
         stdout_is_terminal=stdout.is_terminal(),
+        quiet=runtime.tracing.quiet,
         **elsewhere,
     )
+    for problem in pillar.destinations.problems if pillar.destinations else ():
+        runtime.note(problem)
+
+    return pillar
+
+
+def _insist_on_boto3() -> None:
+    """
+    Raise for code that asks for CloudWatch Logs; for an operator it is a report.
+
+    Raises:
+        MissingExtraError: boto3 is not installed.
+    """
+    if not installed("boto3"):
+        require("boto3", extra="aws", needed_for='settings={"log.cloudwatch": True}')
 
 
 def audit(runtime: Runtime) -> AuditLog | AuditOff:

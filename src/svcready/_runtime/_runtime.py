@@ -52,7 +52,7 @@ class Runtime:
         *,
         write: Sink | None = None,
     ) -> None:
-        self._noted: list[str] = []
+        self._noted = _build.warnings(settings)
         self.notices: tuple[str, ...] = ()
         """What is as it is meant to be, but worth knowing."""
         self.settings = settings
@@ -166,7 +166,7 @@ class Runtime:
         self._ready = True
         problems: tuple[str, ...] = ()
         if self.settings.core.strict:
-            inert = {str(p) for p in self.settings.problems if p.kind == "inert"}
+            inert = _build.harmless(self.settings)
             problems = tuple(p for p in self.problems() if p not in inert)
 
         if self.health is not None and not problems:
@@ -345,4 +345,4 @@ class Runtime:
             self._port.forget()
 
         self._port, self._asked_port = None, False
-        self.identify(self.identity.in_child())
+        self.identify(_build.child_identity(self.identity))

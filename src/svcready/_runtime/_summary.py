@@ -104,7 +104,8 @@ def announce(runtime: Runtime) -> None:
 
     terminal = stdout.is_terminal()
     if style == "full" or (style == "auto" and terminal):
-        text = "".join(f"{line}\n" for line in _lines(runtime, problems))
+        redact = runtime.redactor.text
+        text = "".join(f"{redact(line)}\n" for line in _lines(runtime, problems))
         stdout.write(text.encode("utf-8", "backslashreplace"))
         return
 
@@ -141,8 +142,8 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
     tracing = runtime.tracing.describe()
     logs = runtime.logging
     parts = []
-    if logs is not None:
-        parts.append("logs to stdout")
+    if logs is not None and logs.destinations is not None:
+        parts.append(f"logs to {', '.join(logs.destinations.names)}")
 
     if runtime.metrics is not None and runtime.settings.prometheus.enabled:
         settings = runtime.settings

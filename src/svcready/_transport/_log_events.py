@@ -44,7 +44,7 @@ class Call(NamedTuple):
 def group_name(text: str) -> str:
     """Return *text* as the name of a log group: what is not allowed becomes `-`."""
     name = _NOT_IN_GROUPS.sub("-", text)[:_NAME_LENGTH] or "-"
-    return f"-{name[1:]}" if name.startswith("aws/") else name
+    return f"-{name}"[:_NAME_LENGTH] if name.startswith("aws/") else name
 
 
 def stream_name(text: str) -> str:

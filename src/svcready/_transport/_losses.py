@@ -21,12 +21,13 @@ class Losses:
         component: Whose lines they are.
     """
 
-    __slots__ = ("_component", "_said_s", "_unsaid", "by_reason")
+    __slots__ = ("_component", "_said_s", "by_reason", "unsaid")
 
     def __init__(self, component: str) -> None:
         self._component = component
         self._said_s = float("-inf")
-        self._unsaid: dict[str, int] = {}
+        self.unsaid: dict[str, int] = {}
+        """How many are still to be published."""
         self.by_reason: dict[str, int] = {}
         """How many since the process began."""
 
@@ -35,24 +36,19 @@ class Losses:
         """How many for whichever reason."""
         return sum(self.by_reason.values())
 
-    @property
-    def waiting(self) -> bool:
-        """Whether something is to be published."""
-        return bool(self._unsaid)
-
     def count(self, reason: str, lines: int) -> None:
         """Count *lines* that were given up, which may be none."""
         if lines:
             self.by_reason[reason] = self.by_reason.get(reason, 0) + lines
-            self._unsaid[reason] = self._unsaid.get(reason, 0) + lines
+            self.unsaid[reason] = self.unsaid.get(reason, 0) + lines
 
     def take(self, *, now: bool) -> list[events.ItemsDropped]:
         """Return what is to be published: at most once a second unless *now*."""
         now_s = time.monotonic()
-        if not self._unsaid or not (now or now_s - self._said_s >= _REPORT_EVERY_S):
+        if not self.unsaid or not (now or now_s - self._said_s >= _REPORT_EVERY_S):
             return []
 
         self._said_s = now_s
-        unsaid, self._unsaid = self._unsaid, {}
+        unsaid, self.unsaid = self.unsaid, {}
         of = self._component
         return [events.ItemsDropped(of, why, lines) for why, lines in unsaid.items()]

@@ -33,6 +33,7 @@ _FORMAT = 1
 _OWNER_ONLY = 0o700
 _MOST_BYTES = 64 * 1024
 _MOST_TRIES = 100
+_MOST_READS = 3
 _KEPT = 16
 _MEMBERS, _TOPICS = "members", "topics"
 _topic = re.compile(r"[a-z0-9_.-]{1,64}").fullmatch
@@ -125,7 +126,7 @@ def post(
 
 def newest(path: Path, topic: str) -> tuple[int, object] | None:
     """Return the newest edition of *topic* and its value; None if there is none."""
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MOST_READS):  # one may be removed between listing and reading
         known = sorted(_editions_of(path, topic), reverse=True)
         if not known:
             return None

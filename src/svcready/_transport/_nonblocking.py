@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
 from functools import partial
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ATOMIC_BYTES", "NonBlocking"]
 
-ATOMIC_BYTES = 4096
-"""What goes into a pipe in one piece or not at all (PIPE_BUF on Linux)."""
+ATOMIC_BYTES: int = getattr(select, "PIPE_BUF", 512)
+"""What goes into a pipe in one piece or not at all: 4 096 bytes on Linux."""
 
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE}
@@ -132,7 +133,7 @@ class NonBlocking:
 
         try:
             return _OwnDescription(fd).write
-        except OSError:  # a socket, another user's pipe, no /proc
+        except (OSError, AttributeError):  # a socket, another user's pipe, no /proc
             self.never = True
             return self._never_write
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from svcready._core import events, fork
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready._core.guard import report_fault
+from svcready._core.guard import guard, report_fault
+from svcready._transport._delivering import delivering
 from svcready._transport._destination import Outcome, Quota
 from svcready._transport._losses import Losses
 from svcready._transport._outage import Outage
@@ -68,7 +69,7 @@ class Sink:
         self.component = component
         self.destination = destination
         self.aside: Callable[[bytes, int], None] | None = None
-        """Takes what the delivery itself logs from WARNING on, as nobody else may."""
+        """Takes what else nobody would see, from WARNING on: the delivery's own."""
         self._quota = quota
         self._keep = keep
         self._time_ns = clock.time_ns
@@ -100,12 +101,12 @@ class Sink:
 
     def __call__(self, line: bytes, level: int, /) -> None:
         """Take *line*, which ends in a newline; never raises and never waits."""
-        if get_ident() == self._ident:
-            if level >= _WARNING and self.aside is not None:
-                self.aside(line, level)
+        own = get_ident() == self._ident
+        if (own or self._closed) and level >= _WARNING and self.aside is not None:
+            self.aside(line, level)
 
-            if not self._tells:
-                return
+        if own and not self._tells:
+            return
 
         try:
             with self._lock:
@@ -113,7 +114,7 @@ class Sink:
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(self.component, error)
 
-        if self._losses.waiting:
+        if self._losses.unsaid:
             self._say()
 
     def put(self, line: bytes, level: int, timeout_s: float) -> bool:
@@ -126,9 +127,8 @@ class Sink:
             timeout_s: How long to wait, in seconds; 0 not at all.
 
         Returns:
-            True if it was taken, which with `keep` means that only a deadline at the
-            end or the destination itself can still refuse it. False if it was not,
-            which is counted as dropped.
+            True if it was taken, and then with `keep` only a deadline at the end or
+            the destination can still refuse it; False is counted as dropped.
         """
         if get_ident() == self._ident:
             return False
@@ -144,7 +144,7 @@ class Sink:
 
             taken = self._take(line, level, keep=True)
 
-        if self._losses.waiting:
+        if self._losses.unsaid:
             self._say()
 
         return taken
@@ -160,13 +160,9 @@ class Sink:
 
     def flush(self, timeout_s: float) -> bool:
         """
-        Wait until everything that was taken is delivered.
+        Wait until all is delivered; False if something is left, which stays.
 
-        It is not waited for any more once a destination that fails has failed
-        another three times.
-
-        Returns:
-            False if something is left; it stays.
+        Once a destination that fails has failed another three times, no more.
         """
         if get_ident() == self._ident:
             return False
@@ -210,11 +206,15 @@ class Sink:
         with self._changed:
             self._closed = True
             # What is on its way has not arrived.
-            self._losses.count("deadline", self._waiting.clear())
+            self._losses.count("deadline", lost := self._waiting.clear())
             self._changed.notify_all()
             alone = not self._is_alive()
 
         self._say(now=True)
+        if lost:
+            of, reason = self.destination.name, f"{lost} lines are lost at the end"
+            events.publish(events.DestinationFailed(self.component, of, reason))
+
         if alone:
             self._close_destination()
 
@@ -232,7 +232,9 @@ class Sink:
             return False
 
         lost = self._waiting.push(line, level, self._time_ns() // 1_000_000)
-        self._losses.count("queue_full", lost)
+        if lost:
+            self._losses.count("queue_full", lost)
+
         if self._thread is None:
             self._start()
         elif self._sleeps and (self._due_s is None or self._waiting.makes_a_batch):
@@ -300,7 +302,7 @@ class Sink:
     def _deliver(self, batch: list[Entry], deadline_s: float) -> None:
         self._ident = get_ident()
         try:
-            with self._quiet():
+            with delivering(), self._quiet():
                 outcome = self.destination.deliver(batch, deadline_s)
         except Exception as error:  # noqa: BLE001 - the same lines would fail again
             report_fault(self.component, error)
@@ -335,10 +337,8 @@ class Sink:
             return news
 
     def _close_destination(self) -> None:
-        try:
+        with guard(self.component):
             self.destination.close()
-        except Exception as error:  # noqa: BLE001 - telemetry never raises
-            report_fault(self.component, error)
 
     def _say(self, *, now: bool = False) -> None:
         with self._lock:

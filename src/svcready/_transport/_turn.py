@@ -97,7 +97,7 @@ class Turn:
         if not is_shared:
             return
 
-        if is_pipe:
+        if is_pipe and hasattr(os, "sysconf"):
             self._room = Room(self._fd)
 
         if self._page is None:
@@ -207,7 +207,7 @@ class Turn:
                     f"/proc/self/fd/{self._fd}",
                     os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC,
                 )
-            except OSError:  # a socket, another user's pipe, no /proc, no reader
+            except (OSError, AttributeError):  # a socket, another's pipe, no reader
                 if self._page is not None:
                     self._lock_fd = os.dup(self._page.fd)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,10 +32,11 @@ def make_client(service: str, *, region: str = "", timeout_s: float) -> BaseClie
     Make a client of an AWS service, from a session of its own.
 
     Retries are botocore's own; credentials, endpoints and, unless it is given, the
-    region come from where botocore always looks for them.
+    region come from where botocore always looks for them, and the region from
+    AWS_REGION, which all other SDKs read and it does not.
 
     Args:
-        service: `ssm`, `secretsmanager`, `cloudwatch`, ...
+        service: `ssm`, `secretsmanager`, `cloudwatch`, `logs`, ...
         region: Overrides the region of the environment and the profile.
         timeout_s: For each piece that is read of an answer, in seconds; who must not
             wait longer than that for the whole asks on a thread of its own.
@@ -44,6 +46,7 @@ def make_client(service: str, *, region: str = "", timeout_s: float) -> BaseClie
     """
     boto3 = require("boto3.session", extra="aws", needed_for=f"AWS {service}")
     config = require("botocore.config", extra="aws", needed_for=f"AWS {service}")
+    region = region or os.environ.get("AWS_REGION", "")
     made: BaseClient = boto3.Session(region_name=region or None).client(
         service,
         config=config.Config(

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, cast
 
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready._core.optional import installed, require
+from svcready._core.optional import installed
 from svcready._transport._destination import Outcome, Quota
 from svcready._transport._log_events import (
     calls_for,
@@ -84,6 +84,10 @@ def cloudwatch_sink(
         clock: Stamps the lines.
         quiet: Makes a context in which the calls are not traced.
     """
+    # boto3 needs it, and Python refuses to load it once the main thread has ended,
+    # when the lines of a short process are still to be sent.
+    import concurrent.futures.thread  # noqa: F401
+
     destination = CloudWatchLogs(names, retention_days=retention_days, region=region)
     return Sink(
         component, destination, quota=quota, keep=keep, clock=clock, quiet=quiet
@@ -131,16 +135,6 @@ class CloudWatchLogs:
 
     def deliver(self, batch: list[Entry], deadline_s: float) -> Outcome:
         """Send *batch*, in as many calls as its size and times take."""
-        exceptions, parsers = (
-            require(f"botocore.{it}", extra="aws", needed_for=self.name)
-            for it in ("exceptions", "parsers")
-        )
-        outages = (
-            exceptions.BotoCoreError,
-            exceptions.ClientError,
-            parsers.ResponseParserError,  # a proxy's answer
-            OSError,
-        )
         calls, too_large = calls_for(batch)
         lost = Counter(too_large=too_large)
         notice = ""
@@ -150,17 +144,17 @@ class CloudWatchLogs:
             while calls:
                 try:
                     self._send(client, group, stream, calls[0], lost)
-                except (exceptions.ClientError, exceptions.ParamValidationError) as bad:
-                    if not _is_refused(bad):
+                except Exception as error:
+                    if not _is_refused(error):
                         raise
 
                     lost["rejected"] += len(calls[0].entries)
-                    notice = f"{_said(bad)}; such lines are given up"
+                    notice = f"{_said(error)}; such lines are given up"
 
                 del calls[0]
 
             notice = self._retain(client, group) or notice
-        except outages as error:
+        except Exception as error:  # noqa: BLE001 - a client's may be of any kind
             left = [entry for call in calls for entry in call.entries]
             fault = _said(error)
         else:
@@ -270,7 +264,7 @@ def _code(error: Exception) -> str:
 
 
 def _is_refused(error: Exception) -> bool:
-    return _code(error) in _REFUSALS or not hasattr(error, "response")
+    return _code(error) in _REFUSALS or type(error).__name__ == "ParamValidationError"
 
 
 def _said(error: Exception) -> str:

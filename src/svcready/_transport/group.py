@@ -70,7 +70,6 @@ class Group:
         self._followers: dict[str, Callable[[object], None]] = {}
         self._seen_ns = -1
         self._register_at_s = 0.0
-        self._lock = threading.Lock()
         self._taking = threading.RLock()
         self.has_place: bool | None = None
         """Whether there is a directory to meet in; None until it was looked for."""
@@ -91,10 +90,9 @@ class Group:
         if self._me is not None:
             return
 
-        with self._lock:
-            if self.has_place is None:
-                self._path = self._find_path()
-                self.has_place = self._path is not None
+        if self.has_place is None:
+            self._path = self._find_path()
+            self.has_place = self._path is not None
 
         path = self._path
         if path is None or (self._is_alone() and not path.exists()):
@@ -157,11 +155,12 @@ class Group:
         self.join()
         path = self._path
         if self._me is None or path is None:
-            edition, value = self._alone.get(topic, (0, None))
-            value = change(value)
-            self._alone[topic] = (edition + 1, value)
-            self._take(topic, edition + 1, value)
-            return edition + 1
+            with self._taking:  # as an edition's number does it among processes
+                edition, value = self._alone.get(topic, (0, None))
+                value = change(value)
+                self._alone[topic] = (edition + 1, value)
+                self._take(topic, edition + 1, value)
+                return edition + 1
 
         edition, value = _mailbox.post(path, topic, change)
         self._take(topic, edition, value)
@@ -297,7 +296,6 @@ class Group:
 
     def _after_fork(self) -> None:
         # A child of a member is a member of the same group, once it joins.
-        self._lock = threading.Lock()
         self._taking = threading.RLock()
         self._forked = True
         self._me = None

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from svcready._transport._channel import Channel
 from svcready._transport._drops import Recovered
 from svcready._transport._outlet import STDOUT
 
-__all__ = ["STDOUT", "Channel", "Recovered", "is_terminal", "notices", "write"]
+__all__ = [
+    "STDOUT",
+    "Channel",
+    "Recovered",
+    "columns",
+    "is_stream",
+    "is_terminal",
+    "notices",
+    "write",
+]
 
 _STDOUT_FD = 1
 
@@ -46,3 +56,21 @@ def is_terminal() -> bool:
     The descriptor is asked, not `sys.stdout`, which may be closed, replaced or None.
     """
     return os.isatty(_STDOUT_FD)
+
+
+def is_stream() -> bool:
+    """Tell whether standard output is a pipe or socket, as in a container."""
+    try:
+        mode = os.fstat(_STDOUT_FD).st_mode
+    except OSError:  # closed
+        return False
+
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def columns() -> int:
+    """Return the width of the terminal that standard output is; 0 if not known."""
+    try:
+        return os.get_terminal_size(_STDOUT_FD).columns
+    except OSError:  # none, or closed
+        return 0

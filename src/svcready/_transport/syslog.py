@@ -96,14 +96,14 @@ class Syslog:
 
     Over TCP a message ends with a newline (RFC 6587, section 3.4.2), which every
     server reads, and newlines inside are written `#012`. A connection is given up
-    when the server has closed it, or takes nothing for five seconds, and the batch
+    when the server has closed it, or does not take a batch in time, and the batch
     goes out again on the next one: lines may come twice, not never, as far as TCP
     without acknowledgements can tell.
 
     Args:
         target: `/dev/log`, `udp://host:514` or `tcp://host:514`.
         service: Returns the name that is put on each line.
-        timeout_s: For connecting, and for each piece that is sent, in seconds.
+        timeout_s: For connecting, and for each batch or datagram, in seconds.
     """
 
     batch_bytes = 64 * 1024

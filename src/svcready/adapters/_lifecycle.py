@@ -30,6 +30,7 @@ CLIENT_CLOSED = 499
 
 _LONGEST_PATH = 256
 _valid_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+=@~-]{0,127}").fullmatch
+_usual_id = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}").fullmatch
 
 
 class Headers:
@@ -117,15 +118,23 @@ class Request:
         self._scheme = scheme
         self.method = method = method if method in METHODS else OTHER_VALUE
         request_id = headers.request_id
-        if request_id is None or not _valid_id(request_id):
+        if request_id is None or not (
+            _usual_id(request_id)
+            or (_valid_id(request_id) and plan.redact(request_id) is request_id)
+        ):
             request_id = getrandbits(128).to_bytes(16, "big").hex()
 
         correlation_id = headers.correlation_id
-        if correlation_id is None or not _valid_id(correlation_id):
+        if correlation_id is None or not (
+            _usual_id(correlation_id)
+            or (
+                _valid_id(correlation_id)
+                and plan.redact(correlation_id) is correlation_id
+            )
+        ):
             correlation_id = request_id
 
-        self.request_id = request_id
-        self.correlation_id = correlation_id
+        self.request_id, self.correlation_id = request_id, correlation_id
         trace: ServerTrace
         self.trace = trace = plan.tracer.begin(
             method,
@@ -156,6 +165,9 @@ class Request:
                 )
             )
         )
+        if plan.flights is not None:
+            plan.flights.begin(trace.span_id)
+
         self._started_s = plan.now()
 
     def describe(self) -> Mapping[str, str | int]:
@@ -197,6 +209,12 @@ class Request:
             if error is not None and isinstance(error, Exception):
                 plan.log_error(error)
 
+            if plan.flights is not None:
+                trace = self.trace
+                plan.flights.end(
+                    trace.span_id, status, duration_s, sampled=trace.sampled
+                )
+
             if plan.access is not None:
                 if route is None:  # what was asked for is in no template
                     bind(path=plan.redact(self._path)[:_LONGEST_PATH])
@@ -218,6 +236,9 @@ class Request:
 
     def close(self) -> None:
         """Put back the context in which the request came."""
+        if self.plan.flights is not None:
+            self.plan.flights.close(self.trace.span_id)
+
         deactivate(self._token)
         detach(self._attached, self.trace.context)
         if self.plan.serving.draining:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from svcready._runtime import PlanCell, Runtime, Serving
     from svcready.admin import OpsSurface
     from svcready.logging import AccessLog
+    from svcready.logging._recorder import Flights
     from svcready.metrics._http import HttpMetrics, Level, Recorder
     from svcready.tracing._server import ServerTracer
 
@@ -45,6 +46,7 @@ class RequestPlan:
         now: A monotonic clock, in seconds.
         tracer: Begins server spans.
         access: Writes access lines; None if they are switched off.
+        flights: Keeps each request's suppressed lines; None if none are kept.
         log_error: Writes the one line of an error that no handler caught.
         metrics: Gives the kept children of the HTTP metrics; None if switched off.
         ops: Answers the operator's paths.
@@ -60,6 +62,7 @@ class RequestPlan:
     __slots__ = (
         "_hops",
         "access",
+        "flights",
         "levels",
         "log_error",
         "metrics",
@@ -85,6 +88,7 @@ class RequestPlan:
         now: Callable[[], float],
         tracer: ServerTracer,
         access: AccessLog | None,
+        flights: Flights | None,
         log_error: Callable[[BaseException], object],
         metrics: HttpMetrics | None,
         ops: OpsSurface,
@@ -99,6 +103,7 @@ class RequestPlan:
         self.now = now
         self.tracer = tracer
         self.access = access
+        self.flights = flights
         self.log_error = log_error
         self.metrics = metrics
         self.ops = ops
@@ -233,6 +238,7 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         now=runtime.clock.monotonic,
         tracer=runtime.tracing.server,
         access=logs.access_log() if logs is not None and http.access_log else None,
+        flights=None if logs is None else logs.handler.flights,
         log_error=_log_nothing if logs is None else logs.log_exception,
         metrics=None if runtime.metrics is None else runtime.metrics.http,
         ops=ops,

@@ -34,7 +34,11 @@ COMMANDS = {
     "config": Command(
         "svcready.cli.config", "show every setting in force and where it was said"
     ),
+    "log-config": Command(
+        "svcready.cli.log_config", "print the logging configuration for servers"
+    ),
     "demo": Command("svcready.demo", "run a service and see all of it at work"),
+    "schema": Command("svcready.cli.schema", "print the JSON Schema of a log line"),
 }
 """Every command by its word."""
 

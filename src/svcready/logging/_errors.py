@@ -1,47 +1,64 @@
-"""Exceptions as the schema has them: type, message, stack text, fingerprint."""
+"""Exceptions as the schema has them: type, message, stack, fingerprint, causes."""
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
-from hashlib import blake2s
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from svcready.logging._causes import CONTEXT, behind, next_in_chain
+from svcready.logging._fingerprint import (
+    digest,
+    is_library,
+    is_python,
+    mark_of,
+    type_mark,
+)
+from svcready.logging._stack_text import (
+    HEADER,
+    JOINTS,
+    Frame,
+    join_frames,
+    last_lines,
+    name_of,
+)
 from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType, TracebackType
+    from types import TracebackType
 
-__all__ = ["ErrorTexts", "Frame", "claim", "is_claimed"]
+__all__ = ["Cause", "ErrorFields", "ErrorTexts", "Frame", "claim", "is_claimed"]
 
-_CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
-_CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
-_HEADER = "Traceback (most recent call last):\n"
-_SHOWN_REPEATS = 3
 _MAX_CACHED = 4096
 _MAX_CHAIN = 32
-_STDLIB = os.__file__.rpartition(os.sep)[0] + os.sep
-_OURS = __file__.rsplit(os.sep, 2)[0] + os.sep
-_LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-_SUGGESTS = (NameError, AttributeError, ImportError, SyntaxError)
+_MAX_CAUSES = 16
+_MAX_COUNTED = 1000
+_MAX_CAUSE_TEXT = 160
+_MAX_MARKED = 64
 _CLAIM = "_svcready_claimed"
 
 
-class Frame(NamedTuple):
-    """One frame of a traceback at one instruction."""
+class Cause(TypedDict):
+    """One exception behind another."""
 
-    text: str
-    """What `traceback` prints for it."""
-    place: tuple[str, int | None, str]
-    """File, line, function: equal ones in a row are printed three times only."""
-    own: bool
-    """It is the application's own code."""
-    mark: str
-    """What the fingerprint sees: no line, no directory."""
-    code: CodeType
-    """Kept, so that its id means this code for as long as the frame is cached."""
+    type: str
+    message: str
+    fingerprint: str
+    relation: str
+    depth: int
+
+
+class ErrorFields(TypedDict):
+    """The schema's object for an exception."""
+
+    type: str
+    message: str
+    stack: str
+    fingerprint: str
+    causes: NotRequired[list[Cause]]
+    causes_cut: NotRequired[int]
 
 
 def claim(error: BaseException) -> bool:
@@ -85,7 +102,7 @@ class ErrorTexts:
 
     def fields(
         self, error: BaseException, trace: TracebackType | None = None
-    ) -> dict[str, str]:
+    ) -> ErrorFields:
         """
         Return the schema's object for *error*.
 
@@ -93,14 +110,22 @@ class ErrorTexts:
             error: The exception.
             trace: Its traceback, if not the one it carries.
         """
-        kind = _name_of(type(error))
         frames = self._walk(trace or error.__traceback__)
-        return {
-            "type": kind,
+        prints: dict[int, str] = {}
+        fields: ErrorFields = {
+            "type": name_of(type(error)),
             "message": self._redact(safe_text(error)),
             "stack": self._stack(error, frames),
-            "fingerprint": _fingerprint(kind, frames),
+            "fingerprint": self._fingerprint(error, prints, frames),
         }
+        if (
+            error.__cause__ is not None
+            or error.__context__ is not None
+            or isinstance(error, BaseExceptionGroup)
+        ):
+            self._add_causes(fields, error, prints)
+
+        return fields
 
     def frames(self, error: BaseException) -> list[Frame]:
         """Return the frames of *error*'s traceback, outermost first."""
@@ -108,7 +133,57 @@ class ErrorTexts:
 
     def last_lines(self, error: BaseException) -> str:
         """Return the line or lines after the frames, which name the error."""
-        return self._redact(_last_lines(error))
+        return self._redact(last_lines(error))
+
+    def _add_causes(
+        self, fields: ErrorFields, error: BaseException, prints: dict[int, str]
+    ) -> None:
+        found = list(islice(behind(error), _MAX_COUNTED))
+        if found:
+            fields["causes"] = [
+                {
+                    "type": name_of(type(cause)),
+                    "message": _short(self._redact(safe_text(cause))),
+                    "fingerprint": self._fingerprint(cause, prints),
+                    "relation": relation,
+                    "depth": depth,
+                }
+                for cause, relation, depth in found[:_MAX_CAUSES]
+            ]
+
+        if len(found) > _MAX_CAUSES:
+            fields["causes_cut"] = len(found) - _MAX_CAUSES
+
+    def _fingerprint(
+        self,
+        error: BaseException,
+        prints: dict[int, str],
+        frames: list[Frame] | None = None,
+        depth: int = _MAX_CHAIN,
+    ) -> str:
+        """
+        Return the fingerprint of *error*.
+
+        What it was raised `from` and the members of its group count, since whoever
+        wraps all failures in one type would have them all be one; what merely was being
+        handled does not, since that is often an accident.
+        """
+        known = prints.get(id(error))
+        if known is not None or not depth:
+            return known or ""
+
+        prints[id(error)] = ""  # whoever comes back here goes in a circle
+        inner = [] if error.__cause__ is None else [error.__cause__]
+        beneath = [self._fingerprint(it, prints, depth=depth - 1) for it in inner]
+        if isinstance(error, BaseExceptionGroup):
+            members = error.exceptions[:_MAX_MARKED]
+            marks = {self._fingerprint(it, prints, depth=depth - 1) for it in members}
+            beneath += sorted(marks)
+
+        walked = self._walk(error.__traceback__) if frames is None else frames
+        found = digest(type_mark(type(error)), _marks(walked), beneath)
+        prints[id(error)] = found
+        return found
 
     def _walk(self, trace: TracebackType | None) -> list[Frame]:
         cached = self._frames
@@ -125,16 +200,14 @@ class ErrorTexts:
         code = trace.tb_frame.f_code
         summary = traceback.extract_tb(trace, limit=1)
         file = code.co_filename
-        own = not (
-            file.startswith((_STDLIB, _OURS, "<frozen"))
-            or any(part in file for part in _LIBRARIES)
-        )
-        module = trace.tb_frame.f_globals.get("__name__", "")
+        names = trace.tb_frame.f_globals
+        python = is_python(file)
         frame = Frame(
             self._redact("".join(summary.format())),
             (file, trace.tb_lineno, code.co_name),
-            own,
-            f"{module}:{code.co_qualname}",
+            not (python or is_library(file, str(names.get("__name__")))),
+            python,
+            mark_of(code, names),
             code,
         )
         if len(self._frames) >= _MAX_CACHED:
@@ -165,8 +238,11 @@ class ErrorTexts:
 
             chain.append(current)
             seen.add(id(current))
-            current, joint = _next_in_chain(current, seen)
-            joints.append(joint)
+            current, relation = next_in_chain(current)
+            if current is not None and id(current) in seen:
+                current, relation = _around(chain[-1], seen)
+
+            joints.append(JOINTS.get(relation, ""))
 
         if hasattr(sys, "tracebacklimit"):
             return self._by_traceback(error)
@@ -182,109 +258,36 @@ class ErrorTexts:
         try:
             return self._redact("".join(traceback.format_exception(error)))
         except Exception:  # noqa: BLE001 - the exceptions' own code
-            return self._redact(_last_lines(error))
+            return self._redact(last_lines(error))
 
     def _one(self, error: BaseException, frames: list[Frame]) -> str:
-        last = self._redact(_last_lines(error))
+        last = self._redact(last_lines(error))
         if not frames:
             return last
 
-        return f"{_HEADER}{self._join(frames)}{last}"
-
-    def _join(self, frames: list[Frame]) -> str:
-        cut = len(frames) - self._max_frames
-        if cut > 0:
-            head = self._max_frames // 2
-            tail = frames[head + cut :]
-            return (
-                f"{_collapse(frames[:head])}  [{cut} frames left out]\n"
-                f"{_collapse(tail)}"
-            )
-
-        return _collapse(frames)
+        return f"{HEADER}{join_frames(frames, self._max_frames)}{last}"
 
 
-def _collapse(frames: list[Frame]) -> str:
-    parts = []
-    last: object = None
-    count = 0
-    for frame in frames:
-        if frame[1] != last:
-            if count > _SHOWN_REPEATS:
-                parts.append(_repeated(count))
-
-            last = frame[1]
-            count = 0
-
-        count += 1
-        if count <= _SHOWN_REPEATS:
-            parts.append(frame[0])
-
-    if count > _SHOWN_REPEATS:
-        parts.append(_repeated(count))
-
-    return "".join(parts)
-
-
-def _repeated(count: int) -> str:
-    more = count - _SHOWN_REPEATS
-    return f"  [Previous line repeated {more} more time{'s' if more > 1 else ''}]\n"
-
-
-def _next_in_chain(
-    error: BaseException, seen: set[int]
-) -> tuple[BaseException | None, str]:
-    cause = error.__cause__
-    if cause is not None and id(cause) not in seen:
-        return cause, _CAUSE
-
+def _around(error: BaseException, seen: set[int]) -> tuple[BaseException | None, str]:
+    """Return the context, as `traceback` does where the cause was shown already."""
     context = error.__context__
-    if (
-        context is not None
-        and not error.__suppress_context__
-        and id(context) not in seen
+    if error.__suppress_context__ or context is None or id(context) in seen:
+        return None, ""
+
+    return context, CONTEXT
+
+
+def _marks(frames: list[Frame]) -> list[str]:
+    """Return the marks of the application's frames, else of others'."""
+    for chosen in (
+        [frame.mark for frame in frames if frame.own],
+        [frame.mark for frame in frames if not frame.python],
     ):
-        return context, _CONTEXT
+        if chosen:
+            return chosen
 
-    return None, ""
-
-
-def _name_of(kind: type[BaseException]) -> str:
-    module = kind.__module__
-    if module in {"builtins", "__main__"}:
-        return kind.__qualname__
-
-    return f"{module if isinstance(module, str) else '<unknown>'}.{kind.__qualname__}"
+    return [frame.mark for frame in frames]
 
 
-def _last_lines(error: BaseException) -> str:
-    if isinstance(error, _SUGGESTS):  # may end in "Did you mean: ..."
-        try:
-            only = traceback.TracebackException(
-                type(error), error, error.__traceback__, limit=0, compact=True
-            )
-            return "".join(only.format_exception_only())
-        except Exception:  # noqa: BLE001, S110 - a broken one is said plainly
-            pass
-
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - as traceback says it
-        text = "<exception str() failed>"
-
-    name = _name_of(type(error))
-    line = f"{name}: {text}\n" if text else f"{name}\n"
-    notes = getattr(error, "__notes__", None)
-    if isinstance(notes, list | tuple):
-        line += "".join(f"{safe_text(note)}\n" for note in notes)
-
-    return line
-
-
-def _fingerprint(kind: str, frames: list[Frame]) -> str:
-    marks = [frame.mark for frame in frames if frame.own]
-    if not marks:
-        marks = [frame.mark for frame in frames]
-
-    seen = "\n".join((kind, *dict.fromkeys(marks)))
-    return blake2s(seen.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_CAUSE_TEXT else f"{text[: _MAX_CAUSE_TEXT - 1]}…"

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from svcready._core.guard import report_fault
 from svcready.logging._errors import is_claimed
+from svcready.logging._line import NO_MARKS
 from svcready.logging._records import FIELDS, SAID
+from svcready.logging._structlog import WRAPPED, unwrapped
 from svcready.logging._text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.logging._line import Lines, Site
+    from svcready.logging._recorder import Flights
     from svcready.logging._stages import Gate, Sink
 
 __all__ = ["LineHandler", "extras_of", "render_record"]
@@ -75,6 +78,8 @@ class LineHandler(logging.Handler):
         self.time_ns = time_ns
         self.gate: Gate | None = None
         """Decides before anything is formatted; None: everything is written."""
+        self.flights: Flights | None = None
+        """Keeps each request's suppressed lines; None: the flight recorder is off."""
         self._is_server = is_server
 
     def createLock(self) -> None:  # noqa: N802 - stdlib's name
@@ -142,8 +147,10 @@ def _site_of(record: logging.LogRecord) -> Site:
     return record.name, record.funcName, record.lineno
 
 
-def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
-    """Return the line for *record*, with its newline."""
+def render_record(
+    lines: Lines, record: logging.LogRecord, marks: Mapping[str, int] = NO_MARKS
+) -> bytes:
+    """Return the line for *record*, with its newline; *marks* as `Lines` has them."""
     known = record.__dict__
     fields = known.get(FIELDS)
     if fields is None:
@@ -153,10 +160,16 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
         return lines.request_line(record.levelno, fields, time_ns)
 
     message = record.msg
+    error = record.exc_info[1] if record.exc_info else None
     if type(message) is str and not record.args:
         pass
-    elif isinstance(message, dict):
-        fields, message = _of_dict(message, fields)
+    elif issubclass(type(message), dict):  # `isinstance` asks a lazy object
+        said = cast("dict[object, object]", message)
+        if known.keys() >= WRAPPED:
+            fields, message, told = unwrapped(said, fields)
+            error = told or error
+        else:
+            fields, message = _of_dict(said, fields)
     else:
         args = record.args or ()
         message = lines.text_of(message, args if isinstance(args, tuple) else (args,))
@@ -171,8 +184,9 @@ def render_record(lines: Lines, record: logging.LogRecord) -> bytes:
         record.levelno,
         message,
         fields,
-        record.exc_info[1] if record.exc_info else None,
+        error,
         int(record.created * 1e9),
+        marks,
     )
 
 
@@ -180,7 +194,8 @@ def _of_dict(
     message: dict[object, object], fields: Mapping[str, object]
 ) -> tuple[Mapping[str, object], str]:
     named = {
-        key if isinstance(key, str) else safe_text(key): message[key] for key in message
+        str.__str__(key) if issubclass(type(key), str) else safe_text(key): value
+        for key, value in dict.items(message)  # whatever a subclass makes of it
     }
     for key in ("message", "event", "msg"):
         text = named.get(key)

@@ -9,8 +9,10 @@ import warnings
 from typing import TYPE_CHECKING, TextIO
 
 from svcready._core.guard import report_fault
+from svcready.logging._asyncio_records import AsyncioDetails
 from svcready.logging._errors import claim
 from svcready.logging._records import write_error
+from svcready.logging._text import safe_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,17 +20,21 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigHooks", "ProcessHooks"]
 
+_EXITS = (KeyboardInterrupt, SystemExit)
+
 
 class ProcessHooks:
     """
     Brings warnings and uncaught exceptions into the log, once.
 
     A hook that somebody else set before is called as well; Python's own is not,
-    because it would print the same a second time.
+    because it would print the same a second time. Interrupts and exits are left to
+    Python, in threads as well, and so is an exception that we failed to write.
     """
 
     def __init__(self) -> None:
         self._installed = False
+        self._asyncio = AsyncioDetails()
 
     def install(self) -> None:
         """Put the hooks in place."""
@@ -39,13 +45,21 @@ class ProcessHooks:
         self._show_before = warnings.showwarning
         self._except_before = sys.excepthook
         self._thread_before = threading.excepthook
+        self._unraisable_before = sys.unraisablehook
         # Bound once: each access of a method makes another object.
         self._show = self._on_warning
         self._except = self._on_exception
         self._thread = self._on_thread_exception
+        self._unraisable = self._on_unraisable
+        # Whoever asks stdlib to capture warnings after us, as Celery does, would put
+        # its hook, which logs a text of many lines, in the place of ours.
+        logging.captureWarnings(True)
+        self._captured = warnings.showwarning is not self._show_before
         warnings.showwarning = self._show
         sys.excepthook = self._except
         threading.excepthook = self._thread
+        sys.unraisablehook = self._unraisable
+        logging.getLogger("asyncio").addFilter(self._asyncio)
 
     def remove(self) -> None:
         """Put back what was there, unless somebody came after us."""
@@ -53,7 +67,11 @@ class ProcessHooks:
             return
 
         self._installed = False
+        logging.getLogger("asyncio").removeFilter(self._asyncio)
         if warnings.showwarning is self._show:
+            if self._captured:
+                logging.captureWarnings(False)
+
             warnings.showwarning = self._show_before
 
         if sys.excepthook is self._except:
@@ -61,6 +79,9 @@ class ProcessHooks:
 
         if threading.excepthook is self._thread:
             threading.excepthook = self._thread_before
+
+        if sys.unraisablehook is self._unraisable:
+            sys.unraisablehook = self._unraisable_before
 
     def _on_warning(
         self,
@@ -93,28 +114,48 @@ class ProcessHooks:
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", error)
 
+        if not _is_pythons(self._show_before):
+            self._show_before(message, category, filename, lineno, file, line)
+
     def _on_exception(
         self,
         kind: type[BaseException],
         error: BaseException,
         trace: TracebackType | None,
     ) -> None:
-        if self._installed and issubclass(kind, Exception):
-            _say(logging.CRITICAL, "uncaught exception", error)
-            if self._except_before is sys.__excepthook__:
-                return
+        if (
+            self._installed
+            and not isinstance(error, _EXITS)
+            and _say(logging.CRITICAL, "uncaught exception", error)
+            and self._except_before is sys.__excepthook__
+        ):
+            return
 
         self._except_before(kind, error, trace)
 
     def _on_thread_exception(self, args: threading.ExceptHookArgs, /) -> None:
         error = args.exc_value
-        if self._installed and isinstance(error, Exception):
+        if self._installed and error is not None and not isinstance(error, _EXITS):
             name = args.thread.name if args.thread else "unknown"
-            _say(logging.ERROR, f"uncaught exception in thread {name}", error)
-            if self._thread_before is threading.__excepthook__:
+            said = _say(logging.ERROR, f"uncaught exception in thread {name}", error)
+            if said and self._thread_before is threading.__excepthook__:
                 return
 
         self._thread_before(args)
+
+    def _on_unraisable(self, args: sys.UnraisableHookArgs, /) -> None:
+        error = args.exc_value
+        if self._installed and error is not None and not isinstance(error, _EXITS):
+            where: dict[str, object] = {}
+            if args.object is not None:
+                where["object"] = _name_of(args.object)
+
+            message = args.err_msg or "exception ignored"
+            said = _say(logging.ERROR, message, error, where)
+            if said and self._unraisable_before is sys.__unraisablehook__:
+                return
+
+        self._unraisable_before(args)
 
 
 class ConfigHooks:
@@ -208,9 +249,33 @@ def _disabled() -> frozenset[str]:
     )
 
 
-def _say(level: int, message: str, error: BaseException) -> None:
+def _is_pythons(hook: object) -> bool:
+    """Tell whether *hook* is one that Python itself shows warnings by."""
+    module = getattr(hook, "__module__", "")
+    return module in {"warnings", "_py_warnings", "logging"}
+
+
+def _name_of(thing: object) -> str:
+    """Return what a function is called, which its repr has no address in."""
+    name = getattr(thing, "__qualname__", None)
+    if not isinstance(name, str):
+        return safe_repr(thing)
+
+    return f"{getattr(thing, '__module__', '')}.{name}"
+
+
+def _say(
+    level: int,
+    message: str,
+    error: BaseException,
+    fields: dict[str, object] | None = None,
+) -> bool:
+    """Write the line about *error* unless there is one; False if that failed."""
     try:
         if claim(error):
-            write_error(level, message, error, {})
+            write_error(level, message, error, fields or {})
     except Exception as fault:  # noqa: BLE001 - telemetry never raises
         report_fault("logging", fault)
+        return False
+
+    return True

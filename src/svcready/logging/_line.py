@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import orjson
 
 from svcready._core.context import current
-from svcready.logging import _cut
+from svcready.logging._cut import SURELY_FEW_BYTES as _FEW
+from svcready.logging._cut import may_exceed, to_limits
 from svcready.logging._levels import level_name
 from svcready.logging._request import RequestLines, ids_text
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from svcready.logging._request import Request
     from svcready.logging._values import Values
 
-__all__ = ["Identity", "JsonLines", "Lines", "Site"]
+__all__ = ["NO_MARKS", "Identity", "JsonLines", "Lines", "Site"]
+
+NO_MARKS: Mapping[str, int] = {}
+"""A line has no members but the usual ones."""
 
 _MAX_CACHED = 4096
 _MAX_NAME = 256
@@ -31,6 +35,7 @@ _HEAD = tuple(
 )
 _TOP_LEVEL = 50
 _CONTEXT = b',"context":'
+_END = b"}\n"
 
 
 class Identity(Protocol):
@@ -73,8 +78,9 @@ class Lines(Protocol):
         fields: Mapping[str, object],
         error: BaseException | None,
         time_ns: int,
+        marks: Mapping[str, int] = NO_MARKS,
     ) -> bytes:
-        """Return the line, with its newline."""
+        """Return the line, with its newline; *marks* are further members of its top."""
         ...
 
     def request_line(self, level: int, request: Request, time_ns: int) -> bytes:
@@ -106,7 +112,7 @@ class JsonLines:
         span_ids: Returns the current span's trace and span id in hex, or None to take
             those of the request's context.
         max_bytes: The longest line; longer ones are cut.
-        on_cut: Called for each line that was cut.
+        on_cut: Called with a word for each kind of cut that a line had.
     """
 
     request_line: Callable[[int, Request, int], bytes]
@@ -120,7 +126,7 @@ class JsonLines:
         *,
         span_ids: Callable[[], tuple[str, str] | None],
         max_bytes: int,
-        on_cut: Callable[[], None],
+        on_cut: Callable[[str], None],
     ) -> None:
         self._values = values
         self.text_of = values.message
@@ -129,10 +135,10 @@ class JsonLines:
         self._fields = values.fields
         self._errors = errors
         self._span_ids = span_ids
-        self._max_bytes = max_bytes
-        self._on_cut = on_cut
+        self.max_bytes = max_bytes
+        self.on_cut = on_cut
         self._requests = RequestLines(
-            values, errors, span_ids, self._shortened, max_bytes
+            values, errors, span_ids, self._within_limits, max_bytes
         )
         self.request_line = self._requests.line
         self._static = b""
@@ -165,8 +171,9 @@ class JsonLines:
         fields: Mapping[str, object],
         error: BaseException | None,
         time_ns: int,
+        marks: Mapping[str, int] = NO_MARKS,
     ) -> bytes:
-        """Return the JSON line of one event, with its newline."""
+        """Return the JSON line of one event, with its newline and further *marks*."""
         second, rest_ns = divmod(time_ns, 1_000_000_000)
         cached = self._second
         start = cached[1] if cached[0] == second else self._start(second)
@@ -186,10 +193,14 @@ class JsonLines:
             place = self._sites.get((logger, id(site.f_code), site.f_lasti))
             source = self._site(site, logger) if place is None else place[0]
 
-        event = b""
+        event = head = context = b""
         if fields and "event" in fields:
             event, fields = self._take_event(fields)
 
+        if fields:
+            head, context = _CONTEXT, self._fields(fields)
+
+        end = self._end(error, marks) if error is not None or marks else _END
         line = b"".join(
             (
                 start,
@@ -200,13 +211,15 @@ class JsonLines:
                 self._static,
                 ids[2],
                 source,
-                _CONTEXT if fields else b"",
-                self._fields(fields) if fields else b"",
-                self.error(error) if error is not None else b"",
-                b"}\n",
+                head,
+                context,
+                end,
             )
         )
-        return self._shortened(line) if len(line) > self._max_bytes else line
+        if len(line) <= self.max_bytes and len(context) <= _FEW and end is _END:
+            return line
+
+        return self._checked(line, context)
 
     def _start(self, second: int) -> bytes:
         text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
@@ -268,16 +281,35 @@ class JsonLines:
     def _take_event(
         self, fields: Mapping[str, object]
     ) -> tuple[bytes, Mapping[str, object]]:
-        name = fields["event"]
-        if not isinstance(name, str):
+        named = fields["event"]
+        if not issubclass(type(named), str):  # `isinstance` asks a lazy object
             return b"", fields
 
+        name = self._values.redacted(str.__str__(named))[:_MAX_NAME]
         kept = {key: value for key, value in fields.items() if key != "event"}
-        return b',"event":' + self._text(name[:_MAX_NAME]), kept
+        return b',"event":' + self._text(name), kept
 
-    def _shortened(self, line: bytes) -> bytes:
-        self._on_cut()
-        return _cut.shorten(orjson.loads(line), self._max_bytes)
+    def _end(self, error: BaseException | None, marks: Mapping[str, int]) -> bytes:
+        marked = b"," + orjson.dumps(marks)[1:-1] if marks else b""
+        return marked + (b"" if error is None else self.error(error)) + _END
+
+    def _checked(self, line: bytes, context: bytes) -> bytes:
+        """Return *line*, cut if it is too long or may have too many fields."""
+        # All but the context is short of commas, save for the error's texts.
+        if len(line) > self.max_bytes or may_exceed(context, line):
+            return self._within_limits(line)
+
+        return line
+
+    def _within_limits(self, line: bytes) -> bytes:
+        made, reasons = to_limits(orjson.loads(line), self.max_bytes)
+        if not reasons:
+            return line
+
+        for reason in reasons:
+            self.on_cut(reason)
+
+        return made
 
 
 def _clamp(level: int) -> int:

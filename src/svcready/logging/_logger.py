@@ -17,15 +17,19 @@ if TYPE_CHECKING:
     from svcready.logging._handler import LineHandler
 
 __all__ = [
+    "SPECIAL",
     "Logger",
+    "error_of",
     "get_logger",
     "is_alone",
     "names_in_use",
     "running",
+    "take_special",
     "use",
 ]
 
-_SPECIAL = frozenset({"exc_info", "extra", "stack_info", "stacklevel"})
+SPECIAL = frozenset({"exc_info", "extra", "stack_info", "stacklevel"})
+"""The keyword arguments that mean what they mean in stdlib."""
 
 _handler: LineHandler | None = None
 _names: set[str] = set()
@@ -112,6 +116,16 @@ class Logger:
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self.name, dict(self._fields))
+
+    @property
+    def std(self) -> logging.Logger:
+        """The stdlib logger of its name."""
+        return self._std
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What was bound to it."""
+        return self._fields
 
     def bind(self, /, **fields: object) -> Logger:
         """Return a logger that puts *fields* on each of its lines."""
@@ -214,8 +228,8 @@ class Logger:
             depth = 2
             handler = _handler
             alone = handler is not None and not std.filters
-            if fields and not _SPECIAL.isdisjoint(fields):
-                fields, error, depth, stack_info = _take_special(fields)
+            if fields and not SPECIAL.isdisjoint(fields):
+                fields, error, depth, stack_info = take_special(fields)
                 alone = alone and not stack_info
             else:
                 stack_info = False
@@ -270,11 +284,11 @@ def _frame(depth: int) -> FrameType:
         return sys._getframe(3)  # noqa: SLF001 - who called us
 
 
-def _take_special(
+def take_special(
     fields: dict[str, object],
 ) -> tuple[dict[str, object], BaseException | None, int, bool]:
     """Take stdlib's own keyword arguments out of *fields*."""
-    rest = {name: fields[name] for name in fields if name not in _SPECIAL}
+    rest = {name: fields[name] for name in fields if name not in SPECIAL}
     extra = fields.get("extra")
     if isinstance(extra, dict):
         rest = {**extra, **rest}
@@ -282,18 +296,22 @@ def _take_special(
     level = fields.get("stacklevel", 1)
     return (
         rest,
-        _error_of(fields.get("exc_info")),
+        error_of(fields.get("exc_info")),
         1 + (level if isinstance(level, int) and level > 0 else 1),
         bool(fields.get("stack_info")),
     )
 
 
-def _error_of(exc_info: object) -> BaseException | None:
-    if isinstance(exc_info, BaseException):
-        return exc_info
+def error_of(exc_info: object) -> BaseException | None:
+    """Return the exception that `exc_info`, in any of stdlib's forms, means."""
+    try:
+        if isinstance(exc_info, BaseException):
+            return exc_info
 
-    if isinstance(exc_info, tuple):
-        error = exc_info[1] if len(exc_info) == 3 else None
-        return error if isinstance(error, BaseException) else None
+        if isinstance(exc_info, tuple):
+            error = exc_info[1] if len(exc_info) == 3 else None
+            return error if isinstance(error, BaseException) else None
 
-    return sys.exc_info()[1] if exc_info else None
+        return sys.exc_info()[1] if exc_info else None
+    except Exception:  # noqa: BLE001 - the code of what is no exception
+        return None

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from svcready._core import events, fork
+from svcready._core import fork
 from svcready._core.guard import report_fault
-from svcready._transport import stdout
-from svcready._transport.stdout import Channel
-from svcready.logging import _logger
+from svcready.logging import _celery, _logger
 from svcready.logging._access import AccessLog
-from svcready.logging._console import ConsoleLines
+from svcready.logging._destinations import Destinations, are_further
 from svcready.logging._errors import ErrorTexts, claim
 from svcready.logging._flood import FloodGate
+from svcready.logging._forms import count_cut, form_of, make_lines
 from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
 from svcready.logging._levels import level_number
-from svcready.logging._line import JsonLines
 from svcready.logging._lost import write_recovered
 from svcready.logging._records import write_error, write_event
 from svcready.logging._servers import ServerLoggers, is_server
@@ -27,17 +25,18 @@ from svcready.logging._values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from svcready._core.clock import Clock
     from svcready.config._sections.log import LogSettings
-    from svcready.logging._line import Identity, Lines
+    from svcready.logging._line import Identity
     from svcready.logging._stages import Sink
+    from svcready.logging._suppressed import SuppressedCalls
     from svcready.logging._values import Redaction
 
 __all__ = ["LogPillar"]
 
 _OURS = "svcready"
-_LINE_BYTES = 16 * 1024
 
 
 class LogPillar:
@@ -54,6 +53,7 @@ class LogPillar:
             those of the request's context.
         stdout_is_terminal: Standard output is read by a person.
         write: Takes each line and its level instead of the destinations.
+        quiet: Makes a context in which the delivery's own calls are not traced.
     """
 
     def __init__(
@@ -67,28 +67,37 @@ class LogPillar:
         span_ids: Callable[[], tuple[str, str] | None],
         stdout_is_terminal: bool,
         write: Sink | None = None,
+        quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._settings = settings
         self._identity = identity
         self._development = development
-        self._terminal = stdout_is_terminal
         self._notes: list[str] = []
-        self._cut = 0
-        self._format = self._chosen_format()
-        self._channel: Channel | None = None
+        for_people = development or stdout_is_terminal
+        self._format = form_of(
+            settings, for_people=for_people and not are_further(settings)
+        )
+        self.destinations: Destinations | None = None
+        """Where lines go; None if *write* takes them."""
         if write is None:
-            self._channel = Channel(
-                "logging",
-                delivery=settings.delivery,
-                max_bytes=settings.queue_bytes,
-                max_lines=settings.queue_lines,
+            self.destinations = Destinations(
+                settings,
+                lambda: self._identity,
+                clock=clock,
+                quiet=quiet,
                 on_recovered=lambda it: write_recovered(self.handler, it),
             )
-            write = self._channel.write
+            write = self.destinations.write
 
-        values = Values(redactor)
-        errors = ErrorTexts(redactor.text, settings.stack_max_frames)
-        self._lines = self._make_lines(values, errors, span_ids)
+        self._lines = make_lines(
+            settings,
+            self._format,
+            identity,
+            Values(redactor, count_cut),
+            ErrorTexts(redactor.text, settings.stack_max_frames),
+            span_ids=span_ids,
+            terminal=stdout_is_terminal and not are_further(settings),
+        )
         self.thresholds = Thresholds(
             settings.level,
             settings.levels,
@@ -101,14 +110,8 @@ class LogPillar:
             is_server=is_server,
             floor=self.thresholds.floor,
         )
-        self._flood = FloodGate(
-            self.handler,
-            per_s=settings.flood_per_s,
-            errors_per_s=settings.flood_errors_per_s,
-        )
-        if settings.flood_per_s or settings.flood_errors_per_s:
-            self.handler.gate = self._flood.passes
-
+        self._flood = _limit_floods(settings, self.handler)
+        self._suppressed = _record(settings, self.handler, clock)
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
@@ -129,6 +132,9 @@ class LogPillar:
 
         self._process.install()
         self._config.install()
+        if self._suppressed is not None:
+            self._suppressed.install()
+
         self.unify()
         _logger.use(self.handler)
 
@@ -140,6 +146,9 @@ class LogPillar:
         self._started = False
         if _logger.running() is self.handler:
             _logger.use(None)
+
+        if self._suppressed is not None:
+            self._suppressed.remove()
 
         self._config.remove()
         self._process.remove()
@@ -165,7 +174,7 @@ class LogPillar:
             for name in _logger.names_in_use():
                 logging.getLogger(name).disabled = False
 
-            _connect_celery()
+            _celery.connect()
             notes = self._servers.unify()
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("logging", error)
@@ -184,12 +193,12 @@ class LogPillar:
             False if something was left after *timeout_s* seconds.
         """
         self._flood.flush()
-        return self._channel is None or self._channel.flush(timeout_s)
+        return self.destinations is None or self.destinations.flush(timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
         """Flush for the last time: what is left then is counted as dropped."""
         self._flood.flush()
-        return self._channel is None or self._channel.close(timeout_s)
+        return self.destinations is None or self.destinations.close(timeout_s)
 
     def sweep(self) -> None:
         """Tell of floods that are over; to be called about once a second."""
@@ -198,7 +207,7 @@ class LogPillar:
     @property
     def dropped(self) -> dict[str, int]:
         """How many lines this process dropped for which reason."""
-        return {} if self._channel is None else dict(self._channel.dropped)
+        return {} if self.destinations is None else self.destinations.dropped
 
     @property
     def level(self) -> str:
@@ -248,11 +257,13 @@ class LogPillar:
 
     def describe(self) -> dict[str, object]:
         """Return what the start line tells of this pillar."""
+        places = self.destinations
         return {
             "format": self._format,
             "level": "auto" if self.thresholds.is_auto else self.level,
-            "delivery": self._settings.delivery if self._channel else "given",
-            "notes": self._notes + (stdout.notices() if self._channel else []),
+            "delivery": self._settings.delivery if places else "given",
+            "destinations": places.names if places else [],
+            "notes": self._notes + (places.notices() if places else []),
         }
 
     def event(self, message: str, level: str | int, /, **fields: object) -> None:
@@ -279,6 +290,9 @@ class LogPillar:
         if not claim(error):
             return False
 
+        if self.handler.flights is not None:
+            self.handler.flights.fail()
+
         said = message or f"unhandled exception: {type(error).__name__}"
         write_error(logging.ERROR, said, error, fields)
         return True
@@ -291,44 +305,36 @@ class LogPillar:
 
         return self._access
 
-    def _chosen_format(self) -> str:
-        if self._settings.format != "auto":
-            return self._settings.format
-
-        return "console" if self._development or self._terminal else "json"
-
-    def _make_lines(
-        self,
-        values: Values,
-        errors: ErrorTexts,
-        span_ids: Callable[[], tuple[str, str] | None],
-    ) -> Lines:
-        if self._format == "console":
-            color = self._terminal and self._settings.color
-            return ConsoleLines(values, errors, span_ids=span_ids, color=color)
-
-        return JsonLines(
-            self._identity,
-            values,
-            errors,
-            span_ids=span_ids,
-            max_bytes=self._settings.max_line_bytes or _LINE_BYTES,
-            on_cut=self._count_cut,
-        )
-
-    def _count_cut(self) -> None:
-        self._cut += 1
-        events.publish(events.ItemsDropped("logging", "line_cut", 1))
-
     def _after_fork(self) -> None:
         self._lines.identify(self._identity)
 
 
-def _connect_celery() -> None:
-    signals = sys.modules.get("celery.signals")
-    if signals is not None:  # whoever answers it tells Celery to leave logging alone
-        signals.setup_logging.connect(_keep_celery_out, weak=False, dispatch_uid=_OURS)
+def _limit_floods(settings: LogSettings, handler: LineHandler) -> FloodGate:
+    """Make what holds floods back, in force unless nothing is limited."""
+    per_s, errors_per_s = settings.flood_per_s, settings.flood_errors_per_s
+    flood = FloodGate(handler, per_s=per_s, errors_per_s=errors_per_s)
+    if per_s or errors_per_s:
+        handler.gate = flood.passes
+
+    return flood
 
 
-def _keep_celery_out(**_: object) -> None:
-    """Do nothing, which is the point."""
+def _record(
+    settings: LogSettings, handler: LineHandler, clock: Clock
+) -> SuppressedCalls | None:
+    """Make the flight recorder, which most services don't have."""
+    if not settings.flight_recorder:
+        return None
+
+    from svcready.logging._recorder import Flights
+    from svcready.logging._suppressed import SuppressedCalls
+
+    handler.flights = Flights(
+        handler,
+        clock.monotonic,
+        max_lines=settings.flight_recorder,
+        max_bytes=settings.flight_recorder_bytes,
+        on=settings.flight_recorder_on,
+        slow_s=settings.flight_recorder_slow_s,
+    )
+    return SuppressedCalls(handler.flights)

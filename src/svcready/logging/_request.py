@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 
 from svcready._core.context import current
+from svcready.logging._cut import SURELY_FEW_BYTES, may_exceed
 from svcready.logging._levels import level_name
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _MAX_NAME = 1024
 _MAX_CLIENT = 256
 _MAX_IDS = 256
 _SOURCE = ',"source":{"logger":"svcready.access"}'
+_END = "}\n"
 _MILLIS = tuple(f"{ms:03d}" for ms in range(1000))
 
 
@@ -48,7 +50,7 @@ class RequestLines:
         errors: Renders exceptions.
         span_ids: Returns the current span's trace and span id, for a request whose
             own are not known.
-        shortened: Cuts a line that is too long.
+        within_limits: Cuts a line that is too long or has too many fields.
         max_bytes: The longest line.
     """
 
@@ -57,13 +59,13 @@ class RequestLines:
         values: Values,
         errors: ErrorTexts,
         span_ids: Callable[[], tuple[str, str] | None],
-        shortened: Callable[[bytes], bytes],
+        within_limits: Callable[[bytes], bytes],
         max_bytes: int,
     ) -> None:
         self._values = values
         self._errors = errors
         self._span_ids = span_ids
-        self._shortened = shortened
+        self._within_limits = within_limits
         self._max_bytes = max_bytes
         self._second = (0, "")
         self._known: dict[tuple[int, str, str, int], tuple[str, str]] = {}
@@ -108,7 +110,7 @@ class RequestLines:
             sizes = f',"request_bytes":{size}{sizes}'
 
         client = self._clients.get(client) or self._render_client(client)
-        end = "}\n"
+        end = _END
         if fields or error is not None:
             end = self._end(fields, error)
 
@@ -118,7 +120,14 @@ class RequestLines:
             f"{start}{_MILLIS[rest_ns // 1_000_000]}{head}{self.static}{ids}"
             f"{http}{millis}.{_MILLIS[rest_us]}{sizes}{client}{end}"
         ).encode()
-        return self._shortened(line) if len(line) > self._max_bytes else line
+        if len(line) > self._max_bytes or (
+            end is not _END
+            and len(end) > SURELY_FEW_BYTES
+            and may_exceed(end.encode(), line)
+        ):
+            return self._within_limits(line)
+
+        return line
 
     def _start(self, second: int) -> str:
         text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
@@ -143,7 +152,9 @@ class RequestLines:
         """Return the last of `http` and its brace; most clients come again."""
         made = "}"
         if client:
-            made = f',"client":{self._text(client[:_MAX_CLIENT])}}}'
+            made = (
+                f',"client":{self._text(self._values.redacted(client)[:_MAX_CLIENT])}}}'
+            )
 
         if len(self._clients) >= _MAX_CACHED:
             self._clients.clear()
@@ -156,7 +167,8 @@ class RequestLines:
     ) -> tuple[str, str]:
         """Return level and message, and the start of the member `http`."""
         known = (level, method, route, status)
-        method, route = method[:_MAX_NAME], route[:_MAX_NAME]
+        redacted = self._values.redacted  # before it is cut
+        method, route = redacted(method)[:_MAX_NAME], redacted(route)[:_MAX_NAME]
         message = self._text(f"{method} {route} {status}")
         http = (
             f'{_SOURCE},"http":{{"method":{self._text(method)},'

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.guard import report_fault
 from svcready.logging._records import SAID
+from svcready.logging._server_filters import FILTERS, Uncolored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ _WATCHED = ("uvicorn", "uvicorn.error", "gunicorn.error", "hypercorn.error")
 _FRAMEWORKS = ("flask", "starlette", "fastapi", "asyncio")
 _KNOWN_MODULES = tuple(f"{name}." for name in (*_SERVERS, "flask"))
 _KNOWN_AND_QUIET = {("django.utils.log", "AdminEmailHandler")}
+_OUR_FORMATTER = "svcready.logging._formatter"
 _FAMILIES = frozenset({*_SERVERS, *_FRAMEWORKS})
 
 
@@ -124,6 +126,11 @@ class ServerLoggers:
                 if not any(isinstance(known, _Guard) for known in logger.filters):
                     self._add_filter(logger, _Guard(self, logger))
 
+        if "werkzeug" in sys.modules:
+            logger = logging.getLogger("werkzeug")
+            if not any(isinstance(known, Uncolored) for known in logger.filters):
+                self._add_filter(logger, Uncolored())
+
     def _add_filter(self, logger: logging.Logger, made: logging.Filter) -> None:
         logger.addFilter(made)
         self._filtered.append((logger, made))
@@ -155,12 +162,12 @@ class ServerLoggers:
                 logger.propagate = False
                 logger.disabled = not logger.handlers
 
-        for name, kind in _FILTERS.items():
-            logger = logging.Logger.manager.loggerDict.get(name)
-            if isinstance(logger, logging.Logger) and not any(
-                isinstance(known, kind) for known in logger.filters
-            ):
-                self._add_filter(logger, kind())
+        for name, kind in FILTERS.items():
+            known = logging.Logger.manager.loggerDict  # some make their logger late
+            if name in known or name.partition(".")[0] in sys.modules:
+                logger = logging.getLogger(name)
+                if not any(isinstance(there, kind) for there in logger.filters):
+                    self._add_filter(logger, kind())
 
     def _take_second_consoles(self, logger: logging.Logger) -> Iterator[str]:
         """Take the application's own printing handlers, which would say all twice."""
@@ -170,6 +177,9 @@ class ServerLoggers:
                 logger.removeHandler(handler)
                 if not _reaches_root(logger):
                     self._stand_in(logger, handler)
+
+                if type(handler.formatter).__module__ == _OUR_FORMATTER:
+                    continue  # what it printed before us was ours already
 
                 yield (
                     f"StreamHandler on logger {logger.name!r} prints what is printed "
@@ -268,35 +278,6 @@ class _StandIn(logging.Handler):
         setattr(record, SAID, True)
         shown = passed if isinstance(passed, logging.LogRecord) else record
         return bool(ours.handle(shown))
-
-
-class _WerkzeugRequests(logging.Filter):
-    """Drops the request lines of werkzeug's development server."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return " - - [" not in str(record.msg)
-
-
-class _DjangoServer(logging.Filter):
-    """Drops the request lines of `manage.py runserver`."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not hasattr(record, "server_time")
-
-
-class _DjangoRefusals(logging.Filter):
-    """Drops Django's lines about 4xx answers, which say what the access line says."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        status = getattr(record, "status_code", 500)
-        return bool(record.exc_info) or not 400 <= status < 500
-
-
-_FILTERS: dict[str, type[logging.Filter]] = {
-    "werkzeug": _WerkzeugRequests,
-    "django.server": _DjangoServer,
-    "django.request": _DjangoRefusals,
-}
 
 
 def _loggers() -> Iterator[logging.Logger]:

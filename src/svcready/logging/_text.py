@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["message_text", "safe_repr", "safe_text"]
+__all__ = ["kind_name", "message_text", "safe_repr", "safe_text"]
 
-_MAX_REPR = 2048
+_MAX_REPR = 1024 * 1024
+_NAME = type.__dict__["__name__"]
+
+
+def kind_name(value: object) -> str:
+    """Return the name of the value's type, whatever its metaclass says."""
+    name: str = _NAME.__get__(type(value))
+    return name
 
 
 def safe_text(value: object) -> str:
     """Return `str(value)`, or words that say that it failed."""
     try:
-        return str(value)
+        return str.__str__(str(value))  # a subclass may come back
     except Exception:  # noqa: BLE001 - the object's own code
-        return f"<{type(value).__name__} that str() fails on>"
+        return f"<{kind_name(value)} that str() fails on>"
 
 
 def safe_repr(value: object) -> str:
-    """Return `repr(value)`, bounded, or words that say that it failed."""
+    """
+    Return `repr(value)`, or words that say that it failed.
+
+    It is as long as it is, up to 1 MiB: to be cut once its secrets are hidden.
+    """
     try:
-        text = repr(value)
+        return str.__str__(repr(value))[:_MAX_REPR]
     except Exception:  # noqa: BLE001 - the object's own code
-        return f"<{type(value).__name__} that repr() fails on>"
-
-    if len(text) > _MAX_REPR:
-        return f"{text[:_MAX_REPR]}… ({len(text)} characters)"
-
-    return text
+        return f"<{kind_name(value)} that repr() fails on>"
 
 
 def message_text(message: object, args: tuple[object, ...]) -> str:
@@ -37,14 +43,19 @@ def message_text(message: object, args: tuple[object, ...]) -> str:
     Arguments that don't fit are put behind the message, which a reader understands
     better than nothing.
     """
-    text = str.__str__(message) if isinstance(message, str) else safe_text(message)
+    # The type is asked, not the value: a lazy object would do its work for it.
+    text = (
+        str.__str__(message) if issubclass(type(message), str) else safe_text(message)
+    )
     if not args:
         return text
 
     try:
-        if len(args) == 1 and isinstance(args[0], Mapping) and args[0]:
-            return text % args[0]
+        only = args[0]
+        if len(args) == 1 and issubclass(type(only), Mapping) and only:
+            return str.__str__(text % only)
 
-        return text % args
+        return str.__str__(text % args)
     except Exception:  # noqa: BLE001 - the arguments' own code, or a wrong template
-        return f"{text} {safe_repr(args)}"
+        said = ", ".join(safe_repr(arg) for arg in args)
+        return f"{text} ({said}{',' if len(args) == 1 else ''})"

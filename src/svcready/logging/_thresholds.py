@@ -14,7 +14,7 @@ from svcready.logging._levels import level_name, level_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Temporary", "Threshold", "Thresholds"]
+__all__ = ["Temporary", "Threshold", "Thresholds", "is_application"]
 
 _OURS = "svcready"
 _ROOT = "root"
@@ -327,15 +327,17 @@ def _is_used(name: str, created: set[str]) -> bool:
     )
 
 
+def is_application(name: str) -> bool:
+    """Tell whether a top-level module is neither Python's nor installed."""
+    if "." in name or name in sys.stdlib_module_names:
+        return False
+
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    return file != "" and not any(part in file for part in _LIBRARIES)
+
+
 def _application_names() -> set[str]:
     """Return the top-level packages that are neither Python's nor installed."""
     names = {name.partition(".")[0] for name in _logger.names_in_use()}
-    for name, module in tuple(sys.modules.items()):
-        if "." in name or name in sys.stdlib_module_names:
-            continue
-
-        file = getattr(module, "__file__", None)
-        if file and not any(part in file for part in _LIBRARIES):
-            names.add(name)
-
+    names.update(filter(is_application, tuple(sys.modules)))
     return names - {_OURS, "", _ROOT}

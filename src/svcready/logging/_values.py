@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
 from svcready._core.guard import report_fault
-from svcready.logging._text import message_text, safe_repr, safe_text
+from svcready._core.stored import stored
+from svcready.logging._objects import (
+    items_of,
+    pairs_of,
+    plain_int,
+    structure_of,
+)
+from svcready.logging._text import kind_name, message_text, safe_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-T = TypeVar("T")
+__all__ = ["MAX_DEPTH", "Redaction", "Values"]
 
-__all__ = ["Redaction", "Values"]
+MAX_DEPTH = 6
+"""How deep a context is nested at most, itself included, as the redaction has it."""
 
-_MAX_DEPTH = 16
+_ATOMS = frozenset({str, int, bool, float, type(None)})
+_AS_THEY_ARE = frozenset({bool, float, type(None)})
+_CUT_DEPTH = "[cut: depth]"
+_CUT_SIZE = "[cut: size]"
 _MAX_NODES = 10_000
-_MAX_HEX = 2048
-_MAX_ARRAY = 256
+_OPTIONS = (
+    orjson.OPT_PASSTHROUGH_DATACLASS  # whose fields may be computed
+    | orjson.OPT_PASSTHROUGH_DATETIME  # whose zone may fail, which ends the process
+)
+_MAX_REPR = 2048
 _MAX_INNOCENT = 2048
 _MAX_INNOCENT_LENGTH = 256
-_LARGEST_INT = 2**64 - 1
-_SMALLEST_INT = -(2**63)
-_AS_STR = {
-    ("decimal", "Decimal"),
-    ("datetime", "timedelta"),
-    ("fractions", "Fraction"),
-    ("builtins", "complex"),
-}
-_STR_MODULES = {"pathlib", "pathlib._local", "ipaddress", "zoneinfo"}
 
 
 class Redaction(Protocol):
     """What hides secrets; the engine in the core, or the one that a test passes."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is hidden at all."""
+        ...
 
     @property
     def masks_all(self) -> bool:
@@ -45,7 +57,7 @@ class Redaction(Protocol):
         ...
 
     def fields(self, mapping: Mapping[str, object], /) -> Mapping[str, object]:
-        """Return *mapping*, or one like it with secrets replaced."""
+        """Return *mapping*, or one like it with secrets replaced and no deeper."""
         ...
 
     def text(self, value: str, /) -> str:
@@ -57,14 +69,28 @@ class Values:
     """
     Turns fields and texts into JSON; secrets are hidden on the way.
 
+    No value makes it fail, none is asked for more than what it holds and its `repr`,
+    and the JSON is never nested deeper than the schema allows.
+
     Args:
         redaction: Hides secrets.
+        on_cut: Called with a word for what was cut.
     """
 
-    __slots__ = ("_default", "_redact_fields", "innocent", "message", "redact_text")
+    __slots__ = (
+        "_on_cut",
+        "_redact_fields",
+        "fields",
+        "innocent",
+        "message",
+        "redact_text",
+    )
 
     innocent: dict[str, bytes]
     """Texts without secrets that are often said, as JSON; `text` fills it."""
+
+    fields: Callable[[Mapping[str, object]], bytes]
+    """Return fields as a JSON object without secrets."""
 
     message: Callable[[object, tuple[object, ...]], str]
     """Put its arguments into a message, unless every value is to be hidden."""
@@ -72,19 +98,41 @@ class Values:
     redact_text: Callable[[str], str]
     """Hide the secrets of a text."""
 
-    def __init__(self, redaction: Redaction) -> None:
+    def __init__(
+        self, redaction: Redaction, on_cut: Callable[[str], None] | None = None
+    ) -> None:
         self._redact_fields = redaction.fields
+        self._on_cut = on_cut or _do_nothing
         self.redact_text = redaction.text
         self.message = message_text if not redaction.masks_all else _hidden_arguments
-        self._default = self._of_unknown
+        # The redaction that walks through all of it also stops where it is too deep.
+        self.fields = self._searched if redaction.enabled else self._unsearched
         self.innocent: dict[str, bytes] = {}
 
-    def fields(self, fields: Mapping[str, object]) -> bytes:
-        """Return *fields* as a JSON object without secrets."""
+    def _searched(self, fields: Mapping[str, object]) -> bytes:
+        shown: Mapping[str, object] | None = None
         try:
-            return orjson.dumps(self._redact_fields(fields), self._default)
-        except Exception:  # noqa: BLE001 - what the values' own code raises
-            return orjson.dumps(self.plain_fields(fields))
+            shown = self._redact_fields(fields)
+            text = orjson.dumps(shown, None, _OPTIONS)
+        except Exception:  # noqa: BLE001 - what it doesn't know, what values' code raises
+            plain = self._hidden(fields) if shown is None else self._plain(shown)
+            text = orjson.dumps(_as_dict(plain))
+
+        if shown is not fields and b'"[cut: ' in text:
+            self._on_cut("depth_cut" if _CUT_DEPTH.encode() in text else "fields_cut")
+
+        return text
+
+    def _unsearched(self, fields: Mapping[str, object]) -> bytes:
+        if _ATOMS.issuperset(map(type, fields.values())):
+            with suppress(Exception):  # a lone surrogate, a huge number, an odd key
+                return orjson.dumps(fields)
+
+        text = orjson.dumps(_as_dict(self._plain(fields)))
+        if b'"[cut: ' in text:
+            self._on_cut("depth_cut" if _CUT_DEPTH.encode() in text else "fields_cut")
+
+        return text
 
     def text(self, text: str) -> bytes:
         """Return *text* as a JSON string without secrets."""
@@ -122,74 +170,109 @@ class Values:
         try:
             return orjson.dumps(plain)
         except Exception:  # noqa: BLE001 - lone surrogates
-            return orjson.dumps(self._plain(plain, _MAX_DEPTH, [_MAX_NODES]))
+            return orjson.dumps(self._plain(plain))
 
-    def plain_fields(self, fields: Mapping[str, object]) -> dict[str, object]:
-        """Return *fields* without secrets and of JSON's own types only, bounded."""
+    def _hidden(self, fields: Mapping[str, object]) -> object:
+        """Return plain *fields* without secrets where redacting them failed."""
         try:
-            plain = self._plain(self._redact_fields(fields), _MAX_DEPTH, [_MAX_NODES])
-        except Exception:  # noqa: BLE001 - a value that nobody can look into
-            try:
-                bounded = self._plain(fields, _MAX_DEPTH, [_MAX_NODES])
-                hidden = self._redact_fields(_as_dict(bounded))
-                plain = self._plain(hidden, _MAX_DEPTH, [_MAX_NODES])
-            except Exception as error:  # noqa: BLE001 - rather nothing than a secret
-                report_fault("logging.redaction", error)
-                plain = {"fields": "[redaction failed]"}
+            bounded = _as_dict(self._plain(fields))  # a value nobody can look into
+            return self._plain(self._redact_fields(bounded))
+        except Exception as error:  # noqa: BLE001 - rather nothing than a secret
+            report_fault("logging.redaction", error)
+            return {"fields": "[redaction failed]"}
 
-        return _as_dict(plain)
+    def _plain(self, value: object) -> object:
+        return self._walk(value, MAX_DEPTH, [_MAX_NODES])
 
-    def _of_unknown(self, value: object) -> object:
-        """Return what stands for *value*, which orjson doesn't know."""
-        found = _structure(value)
-        if found is None:
-            return _clean(self.redact_text(safe_repr(value)))
-
-        return self._redact_fields({"value": found})["value"]
-
-    def _plain(self, value: object, depth: int, left: list[int]) -> object:
+    def _walk(self, value: object, depth: int, left: list[int]) -> object:
+        """Return *value* of JSON's own types only, bounded."""
         left[0] -= 1
-        if left[0] < 0 or depth < 0:
-            return "[cut]"
+        if left[0] < 0:
+            return _CUT_SIZE
 
-        try:
-            return self._plain_of(value, depth, left)
-        except Exception:  # noqa: BLE001 - the object's own code
-            return f"<{type(value).__name__} that can't be read>"
-
-    def _plain_of(self, value: object, depth: int, left: list[int]) -> object:
-        if value is None or isinstance(value, bool):
+        kind = type(value)
+        if kind in _AS_THEY_ARE or (kind is str and value.isascii()):  # type: ignore[attr-defined]
             return value
 
-        if isinstance(value, str):
+        try:
+            return self._plain_of(value, kind, depth, left)
+        except Exception:  # noqa: BLE001 - the object's own code
+            return f"<{kind_name(value)} that can't be read>"
+
+    # Types are asked, never values: `isinstance` looks at `value.__class__`, for which
+    # a lazy object does its work; and what a subclass overrides is not called.
+    def _plain_of(
+        self, value: object, kind: type, depth: int, left: list[int]
+    ) -> object:
+        if issubclass(kind, str):
             return _clean(str.__str__(value))
 
-        if isinstance(value, int):
-            return _plain_int(value)
+        if issubclass(kind, int):
+            return plain_int(int.__index__(value))  # type: ignore[arg-type]
 
-        if isinstance(value, float):
-            return float(value)  # NaN and the infinities become null
+        if issubclass(kind, float):
+            return float.__float__(value)  # type: ignore[arg-type] # NaN becomes null
 
-        if isinstance(value, Mapping):
-            return {
-                _clean(self.redact_text(key if isinstance(key, str) else _key(key))): (
-                    self._plain(item, depth - 1, left)
-                )
-                for key, item in _first(value.items(), left)
-            }
+        if issubclass(kind, enum.Enum):
+            return self._walk(stored(value, ("_value_",))["_value_"], depth, left)
 
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return self._plain(_structure(value), depth, left)
+        if issubclass(kind, Mapping):
+            return self._plain_pairs(pairs_of(value, kind, left[0]), depth, left)
 
-        if isinstance(value, list | tuple | AbstractSet):
-            return [self._plain(item, depth - 1, left) for item in _first(value, left)]
+        if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+            named = zip(tuple(kind._fields), items_of(value, kind), strict=False)
+            return self._plain_pairs(named, depth, left)
 
-        try:
-            orjson.dumps(value)  # dates, UUIDs, enumerations
-        except Exception:  # noqa: BLE001 - what it doesn't know, or can't write
-            return self._plain(self._of_unknown(value), depth - 1, left)
+        if issubclass(kind, list | tuple | AbstractSet):
+            items = items_of(value, kind)
+            if depth < 1:
+                return _CUT_DEPTH if any(True for _ in items) else []
 
-        return value
+            return [
+                self._walk(it, depth - 1, left)
+                for it in islice(items, max(0, left[0] + 1))
+            ]
+
+        return self._plain_object(value, kind, depth, left)
+
+    def _plain_pairs(
+        self, pairs: Iterable[tuple[object, object]], depth: int, left: list[int]
+    ) -> object:
+        made: dict[str, object] = {}
+        for key, item in pairs:
+            if depth < 1:
+                return _CUT_DEPTH
+
+            if type(key) is str and key.isascii():
+                name = key
+            elif issubclass(type(key), str):
+                name = _clean(str.__str__(key))
+            else:  # the redaction has seen texts only
+                name = _clean(self.redact_text(safe_repr(key)))
+
+            while name in made:  # {1: "a", "1": "b"}
+                name += "_"
+
+            made[name] = self._walk(item, depth - 1, left)
+
+        return made
+
+    def _plain_object(
+        self, value: object, kind: type, depth: int, left: list[int]
+    ) -> object:
+        found = structure_of(value, kind)
+        if found is None:
+            return _clean(_bounded(self.redact_text(safe_repr(value))))
+
+        if type(found) is str:
+            return _clean(self.redact_text(found))
+
+        shown = self._redact_fields({"value": found})["value"]
+        return self._walk(shown, depth, left)
+
+
+def _do_nothing(_: str) -> None:
+    pass
 
 
 def _hidden_arguments(message: object, args: tuple[object, ...]) -> str:
@@ -197,16 +280,8 @@ def _hidden_arguments(message: object, args: tuple[object, ...]) -> str:
     return f"{text} [arguments hidden]" if args else text
 
 
-def _first(items: Iterable[T], left: list[int]) -> list[T]:
-    return list(islice(items, max(0, left[0] + 1)))
-
-
 def _as_dict(plain: object) -> dict[str, object]:
     return plain if isinstance(plain, dict) else {"fields": plain}
-
-
-def _key(key: object) -> str:
-    return safe_repr(key)
 
 
 def _clean(text: str) -> str:
@@ -214,51 +289,8 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _plain_int(value: int) -> object:
-    if _SMALLEST_INT <= value <= _LARGEST_INT:
-        return int(value)
+def _bounded(text: str) -> str:
+    if len(text) > _MAX_REPR:
+        return f"{text[:_MAX_REPR]}… ({len(text)} characters)"
 
-    return safe_repr(int(value)) if value.bit_length() < 4096 else hex(value)[:_MAX_HEX]
-
-
-def _structure(value: object) -> object:
-    """Return containers and texts for what has them; None: only `repr` is left."""
-    kind = type(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-
-    if isinstance(value, tuple):
-        named = getattr(kind, "_fields", None)
-        return dict(zip(named, value, strict=False)) if named else list(value)
-
-    if isinstance(value, AbstractSet):
-        return list(value)
-
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).decode("utf-8", "backslashreplace")
-
-    if isinstance(value, BaseException):
-        return f"{kind.__name__}: {safe_text(value)}"
-
-    if (kind.__module__, kind.__name__) in _AS_STR or kind.__module__ in _STR_MODULES:
-        return str(value)
-
-    return _fields_of(value, kind)
-
-
-def _fields_of(value: object, kind: type) -> object:
-    if hasattr(kind, "__pydantic_fields__"):
-        return {k: v for k, v in vars(value).items() if not k.startswith("_")}
-
-    attributes = getattr(kind, "__attrs_attrs__", None)
-    if attributes is not None:
-        return {a.name: getattr(value, a.name, None) for a in attributes}
-
-    if (
-        hasattr(kind, "dtype")  # numpy and its like
-        and hasattr(kind, "tolist")
-        and getattr(value, "size", 1) <= _MAX_ARRAY
-    ):
-        return value.tolist()  # type: ignore[attr-defined]
-
-    return None
+    return text

@@ -84,6 +84,7 @@ class Instrument(Generic[C]):
         "_max_label",
         "_max_series",
         "_own_cap",
+        "_redact",
         "spec",
     )
 
@@ -92,6 +93,7 @@ class Instrument(Generic[C]):
         self._make = make
         self._max_series = _MAX_SERIES
         self._own_cap = False
+        self._redact: Callable[[str], str] = str
         self._max_label = _MAX_LABEL
         # Only ever tried, never waited for: it lets one thread tell of the cap.
         self._cap_told = threading.Lock()
@@ -141,9 +143,12 @@ class Instrument(Generic[C]):
         self._own_cap = True
         self._max_series = max_series
 
-    def limit(self, max_series: int, max_label: int) -> None:
-        """Take the configured caps, of series and of a label value's characters."""
+    def limit(
+        self, max_series: int, max_label: int, redact: Callable[[str], str] = str
+    ) -> None:
+        """Take the caps, of series and of a label's characters, and what redacts it."""
         self._max_label = max_label
+        self._redact = redact
         if not self._own_cap:
             self._max_series = max_series
 
@@ -187,7 +192,8 @@ class Instrument(Generic[C]):
             raise self._mismatch(values)
 
         longest = self._max_label
-        return tuple([label_text(value, longest) for value in values])
+        redact = self._redact  # before the cut, and once: a known value is no secret
+        return tuple([label_text(value, longest, redact) for value in values])
 
     def _mismatch(self, given: tuple[object, ...]) -> DeclarationError:
         spec = self.spec

@@ -12,7 +12,7 @@ from svcready.errors import DeclarationError
 from svcready.metrics._units import unit_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "base_name",
@@ -170,16 +170,21 @@ def sample_names(kind: str, family: str) -> tuple[str, ...]:
     return (family, *(family + suffix for suffix in suffixes))
 
 
-def label_text(value: object, longest: int) -> str:
+def label_text(value: object, longest: int, redact: Callable[[str], str] = str) -> str:
     """
     Return a label's value as text of at most *longest* characters.
 
     A `str` that is also an enum counts as its text, so that it finds the same child
     as the plain string to which it is equal.
+
+    Args:
+        value: Anything.
+        longest: Characters beyond are cut off.
+        redact: Hides secrets, before the cut.
     """
     kind = type(value)
     if kind is int:
-        return str(value)[:longest]
+        return redact(str(value))[:longest]
 
     if kind is str:
         text: str = value  # type: ignore[assignment]  # mypy knows isinstance only
@@ -188,6 +193,7 @@ def label_text(value: object, longest: int) -> str:
     else:
         text = str(value)
 
+    text = redact(text)
     if text.isascii() and len(text) <= longest:
         return text
 

@@ -52,6 +52,7 @@ class MetricsPillar:
         clock: Times timers, and tells when a reading is old.
         buckets_for: Returns the configured buckets of a metric, or None.
         config_errors: Returns how many settings are wrong.
+        redact: Hides the secrets in label values.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class MetricsPillar:
         clock: Clock,
         buckets_for: Callable[[str], tuple[float, ...] | None],
         config_errors: Callable[[], int],
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._settings = settings
         self._prometheus = prometheus
         self._clock = clock
         self._buckets_for = buckets_for
+        self._redact = redact
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
         self._started = False
@@ -158,7 +161,7 @@ class MetricsPillar:
     def _bind(self, metric: Metric) -> None:
         try:
             settings = self._settings
-            metric.limit(settings.max_series, settings.max_label_length)
+            metric.limit(settings.max_series, settings.max_label_length, self._redact)
             if isinstance(metric, Timer):
                 metric.use_clock(self._clock.monotonic)
 

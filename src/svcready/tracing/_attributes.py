@@ -69,6 +69,10 @@ class Attributes:
 
         return cleaned
 
+    def is_clean(self, given: Mapping[str, object]) -> bool:
+        """Tell whether *given* has nothing to redact."""
+        return self._redactor.fields(given) is given
+
     def text(self, text: str) -> str:
         """Return *text* redacted and cut."""
         return self._redactor.text(text)[: self._text_chars]

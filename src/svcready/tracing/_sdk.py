@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 SCOPE = "svcready"
-"""The scope of our own spans, whose attributes are redacted when they are set."""
+"""The scope of our own spans, whose attributes we redact when we set them."""
 
 FORCED_TRACE_ID: ContextVar[int] = ContextVar("svcready-forced-trace-id", default=0)
 """The trace id of a span without a parent, where a caller sent one (X-Ray)."""
@@ -109,7 +109,7 @@ class _Ids(RandomIdGenerator):
 
 class SpanSink(SpanProcessor):
     """
-    Takes finished spans: masks what is not ours, then hands over.
+    Takes finished spans: masks what we did not set, then hands over.
 
     Args:
         attributes: Redacts and cuts.
@@ -135,7 +135,8 @@ class SpanSink(SpanProcessor):
 
         try:
             scope = span.instrumentation_scope
-            if scope is None or scope.name != SCOPE:
+            ours = scope is not None and scope.name == SCOPE
+            if not ours or not self._is_clean(span):
                 span = self._masked(span)
 
             for take in self._takers:
@@ -146,6 +147,17 @@ class SpanSink(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Send what is queued; False if spans are left."""
         return self._flush(timeout_millis / 1000.0)
+
+    def _is_clean(self, span: ReadableSpan) -> bool:
+        # We redact what we set, but anybody can set more by OpenTelemetry's API.
+        clean = self._attributes.is_clean
+        return clean(
+            {
+                **(span.attributes or {}),
+                "span.name": span.name,
+                "span.status": span.status.description,
+            }
+        ) and all(clean({**(event.attributes or {})}) for event in span.events)
 
     def _masked(self, span: ReadableSpan) -> ReadableSpan:
         return ReadableSpan(

@@ -52,6 +52,7 @@ async def order_async(_: HttpRequest, order_id: int) -> JsonResponse:
 
 
 def boom(_: HttpRequest, mark: str) -> JsonResponse:
+    log.debug("about to fail with %s", mark)
     raise RuntimeError(mark)
 
 

@@ -54,6 +54,7 @@ def blocking(order_id: int) -> dict[str, int]:
 
 @app.get("/boom/{mark}")
 async def boom(mark: str) -> None:
+    log.debug("about to fail with %s", mark)
     raise RuntimeError(mark)
 
 

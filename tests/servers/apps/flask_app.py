@@ -46,6 +46,7 @@ def order(order_id: int) -> dict[str, int]:
 
 @app.get("/boom/<mark>")
 def boom(mark: str) -> str:
+    log.debug("about to fail with %s", mark)
     raise RuntimeError(mark)
 
 

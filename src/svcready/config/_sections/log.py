@@ -193,12 +193,14 @@ class LogSettings:
     queue_bytes: int = setting(
         8 * 1024**2,
         size(64 * 1024),
-        "Most bytes of lines that wait while stdout is blocked; the oldest are dropped",
+        "Most bytes of lines that wait while stdout is blocked; beyond it the lowest "
+        "level is dropped first",
     )
     queue_lines: int = setting(
         10_000,
         integer(10),
-        "Most lines that wait while stdout is blocked; the oldest are dropped",
+        "Most lines that wait while stdout is blocked; beyond it the lowest level is "
+        "dropped first",
     )
     max_line_bytes: int = setting(
         0,
