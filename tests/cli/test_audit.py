@@ -13,6 +13,7 @@ import pytest
 
 from svcready.cli import main
 from svcready.config._sections.audit import AuditSettings
+from svcready.logging import audit
 from tests.logging.audit_support import make_audit
 
 if TYPE_CHECKING:
@@ -159,6 +160,12 @@ def test_what_cannot_be_judged(
 
     assert main(["audit", "verify", str(path)]) == 2
     assert capsys.readouterr().err.startswith("svcready audit: ")
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`svcready schema audit` prints what the package publishes."""
+    assert main(["schema", "audit"]) == 0
+    assert json.loads(capsys.readouterr().out) == audit.schema()
 
 
 def test_usage() -> None:
