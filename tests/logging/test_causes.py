@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._core.redaction import Redactor
+from svcready.config._sections.log import LogSettings
 from svcready.logging import get_logger
 from svcready.logging._errors import ErrorFields, ErrorTexts
+from tests.logging.support import make_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.logging.support import Log
 
 
 def fields(raiser: Callable[[], object]) -> ErrorFields:
@@ -179,8 +179,10 @@ def test_the_fingerprint_of_a_group_is_of_the_kinds_in_it() -> None:
     assert group(KeyError) != same
 
 
-def test_a_line_has_them_and_a_long_one_keeps_the_first(log: Log) -> None:
+def test_a_line_has_them_and_a_long_one_keeps_the_first() -> None:
     """Also when the line must be cut it obeys the schema and says what is missing."""
+    log = make_log(LogSettings(max_line_bytes=16 * 1024))
+    log.pillar.start()
     bare = get_logger("x")
     try:
         wrap(fail)
@@ -195,6 +197,7 @@ def test_a_line_has_them_and_a_long_one_keeps_the_first(log: Log) -> None:
     except ExceptionGroup:
         bare.exception("long", rest="x" * 20_000)
 
+    log.pillar.close()
     error = log.last["error"]
     assert len(log.written[-1]) <= 16 * 1024
     assert len(error["causes"]) + error["causes_cut"] == 20

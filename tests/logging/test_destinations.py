@@ -87,7 +87,7 @@ def test_standard_output_alone_costs_nothing_more() -> None:
     """Without another destination a line goes to the channel, by no further call."""
     made = destinations(LogSettings())
 
-    assert made.write is made._channel.write
+    assert made.write is made.channel.write
     assert made.names == ["stdout"]
     assert made.problems == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import Counter
@@ -330,12 +331,13 @@ class _Handler:
 
     def line(self, *parts: object) -> bytes:
         """Return a line."""
-        return f'{{"message":"{parts[3]}"}}\n'.encode()
+        *_, marks = parts
+        return json.dumps([parts[3], marks]).encode()
 
     def write(self, line: bytes, level: int) -> None:
         """Take a summary apart."""
-        message, count = line.decode().rstrip("}\n").split('","suppressed":')
-        self.suppressed[message.partition(':"')[2]] += int(count)
+        message, marks = json.loads(line)
+        self.suppressed[message] += marks["suppressed"]
 
 
 STEPS = st.lists(

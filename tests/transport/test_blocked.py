@@ -96,7 +96,8 @@ grown = process.memory_info().rss - before
 say(blocked=blocked, grown=grown)
 assert runtime.logging.flush(50)
 dropped = {}
-for (reason, level), lines in runtime.logging._channel.dropped_by_level.items():
+channel = runtime.logging.destinations.channel
+for (reason, level), lines in channel.dropped_by_level.items():
     dropped["%s %d" % (reason, level)] = lines
 
 say(dropped=dropped)

@@ -47,6 +47,11 @@ class Pressure:
     def __bool__(self) -> bool:
         return bool(self._pressed) and not self.refused
 
+    @property
+    def is_blocked(self) -> bool:
+        """The descriptor took nothing when it was last tried."""
+        return self._blocked_at_s is not None
+
     def press(self, channel: Channel) -> None:
         """Note that lines of *channel* were dropped."""
         self._pressed[channel] = self._monotonic()

@@ -59,6 +59,10 @@ class Sender:
         """Tell whether our processes' lines may stand within a long one."""
         return self.attempt.is_shared and self.turn.is_lonely()
 
+    def is_quick(self) -> bool:
+        """Tell whether `send` surely waits for nothing."""
+        return self.attempt.is_shared and not self.attempt.never
+
     def batch_bytes(self) -> int:
         """Return how much may be written together."""
         return ATOMIC_BYTES if self.attempt.is_shared else 16 * ATOMIC_BYTES

@@ -118,20 +118,11 @@ class Request:
         self._scheme = scheme
         self.method = method = method if method in METHODS else OTHER_VALUE
         request_id = headers.request_id
-        if request_id is None or not (
-            _usual_id(request_id)
-            or (_valid_id(request_id) and plan.redact(request_id) is request_id)
-        ):
+        if request_id is None or not _is_acceptable(request_id, plan):
             request_id = getrandbits(128).to_bytes(16, "big").hex()
 
         correlation_id = headers.correlation_id
-        if correlation_id is None or not (
-            _usual_id(correlation_id)
-            or (
-                _valid_id(correlation_id)
-                and plan.redact(correlation_id) is correlation_id
-            )
-        ):
+        if correlation_id is None or not _is_acceptable(correlation_id, plan):
             correlation_id = request_id
 
         self.request_id, self.correlation_id = request_id, correlation_id
@@ -243,3 +234,11 @@ class Request:
         detach(self._attached, self.trace.context)
         if self.plan.serving.draining:
             self.plan.serving.ended()
+
+
+def _is_acceptable(given: str, plan: RequestPlan) -> bool:
+    """Tell whether an inbound id is well formed, and no secret that would be logged."""
+    if _usual_id(given):
+        return True
+
+    return _valid_id(given) is not None and plan.redact(given) is given

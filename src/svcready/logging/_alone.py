@@ -66,6 +66,7 @@ class AloneLines:
             keys=log.redact_keys,
             safe_keys=log.redact_safe_keys,
             patterns=log.redact_patterns,
+            emails=log.redact_emails,
             enabled=log.redact_enabled,
         )
         identity = resolve_identity(

@@ -90,13 +90,14 @@ class Destinations:
         self._clock = clock
         self._quiet = quiet
         self._sinks: dict[str, QueuedSink] = {}
-        self._channel = Channel(
+        self.channel = Channel(
             "logging",
             delivery=settings.delivery,
             max_bytes=settings.queue_bytes,
             max_lines=settings.queue_lines,
             on_recovered=on_recovered,
         )
+        """The way to standard output."""
         if settings.file:
             self._add_file()
 
@@ -114,9 +115,9 @@ class Destinations:
         sinks = list(self._sinks.values())
         if not self.stdout:
             for sink in sinks:  # who else would hear that they fail?
-                sink.aside = self._channel.write
+                sink.aside = self.channel.write
 
-        self.write = _each([self._channel.write] if self.stdout else [], sinks)
+        self.write = _each([self.channel.write] if self.stdout else [], sinks)
 
     @property
     def names(self) -> list[str]:
@@ -135,7 +136,7 @@ class Destinations:
     @property
     def dropped(self) -> dict[str, int]:
         """How many lines this process dropped: by reason, elsewhere by place, too."""
-        dropped = dict(self._channel.dropped)
+        dropped = dict(self.channel.dropped)
         for key, sink in self._sinks.items():
             dropped |= {f"{key}.{why}": lines for why, lines in sink.dropped.items()}
 
@@ -148,7 +149,7 @@ class Destinations:
             sink.hurry(timeout_s)
 
         # Each is asked, however little time is left.
-        steps = [self._channel.flush, *(it.flush for it in self._sinks.values())]
+        steps = [self.channel.flush, *(it.flush for it in self._sinks.values())]
         done = [step(max(0.0, ends_s - time.monotonic())) for step in steps]
         return all(done)
 
@@ -157,7 +158,7 @@ class Destinations:
         ends_s = time.monotonic() + timeout_s
         self.flush(timeout_s)  # of all, before one ends: they tell of each other
         done = [sink.close(_LAST_LINE_S) for sink in self._sinks.values()]
-        done.append(self._channel.close(max(0.0, ends_s - time.monotonic())))
+        done.append(self.channel.close(max(0.0, ends_s - time.monotonic())))
         return all(done)
 
     def _add_file(self) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from svcready._core import events, fork
 from svcready._core.guard import guard
-from svcready.logging._console import ConsoleLines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -247,15 +246,16 @@ class FloodGate:
 
     def _write(self, held: _Held) -> None:
         handler = self._handler
-        lines = handler.lines
-        text = lines.text_of(held.said, ())
-        count = {"suppressed": held.count} if isinstance(lines, ConsoleLines) else {}
         line = handler.line(
-            held.site, held.logger, held.level, text, count, None, handler.time_ns()
+            held.site,
+            held.logger,
+            held.level,
+            handler.lines.text_of(held.said, ()),
+            {},
+            None,
+            handler.time_ns(),
+            {"suppressed": held.count},
         )
-        if not count:  # at the top of the object, whatever its layout
-            line = line.removesuffix(b"}\n") + b',"suppressed":%d}\n' % held.count
-
         handler.write(line, held.level)
 
     def _after_fork(self) -> None:

@@ -51,6 +51,11 @@ ATTRIBUTES = {
 _GROUPS = ("source", "http", "error")
 _OWN_FIELDS = {"timestamp", "level", "message", "event", "trace_id", "span_id"}
 _ELSEWHERE = {*_OWN_FIELDS, *RESOURCE, "source.logger", "context"}
+_PLAIN: dict[type, str] = {
+    str: "stringValue",
+    bool: "boolValue",
+    float: "doubleValue",
+}
 _LARGEST_INT = 2**63 - 1
 _NS_PER_MS = 1_000_000
 
@@ -121,22 +126,20 @@ def _pairs(fields: dict[str, Json]) -> list[Json]:
 
 def _any(value: Json) -> Json:
     """Return *value* as OTLP's AnyValue in JSON: 64-bit integers are strings there."""
-    if isinstance(value, str):
-        return {"stringValue": value}
-
-    if isinstance(value, bool):
-        return {"boolValue": value}
+    name = _PLAIN.get(type(value))
+    if name is not None:
+        return {name: value}
 
     if isinstance(value, int):
         return {"intValue" if value <= _LARGEST_INT else "stringValue": str(value)}
 
-    if isinstance(value, float):
-        return {"doubleValue": value}
-
     if isinstance(value, list):
         return {"arrayValue": {"values": [_any(item) for item in value]}}
 
-    return {} if value is None else {"kvlistValue": {"values": _pairs(value)}}
+    if isinstance(value, dict):
+        return {"kvlistValue": {"values": _pairs(value)}}
+
+    return {}  # null
 
 
 def schema(standard: dict[str, object]) -> dict[str, object]:

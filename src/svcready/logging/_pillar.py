@@ -73,10 +73,9 @@ class LogPillar:
         self._identity = identity
         self._development = development
         self._notes: list[str] = []
-        for_people = development or stdout_is_terminal
-        self._format = form_of(
-            settings, for_people=for_people and not are_further(settings)
-        )
+        further = are_further(settings)
+        for_people = (development or stdout_is_terminal) and not further
+        self._format = form_of(settings, for_people=for_people)
         self.destinations: Destinations | None = None
         """Where lines go; None if *write* takes them."""
         if write is None:
@@ -96,7 +95,7 @@ class LogPillar:
             Values(redactor, count_cut),
             ErrorTexts(redactor.text, settings.stack_max_frames),
             span_ids=span_ids,
-            terminal=stdout_is_terminal and not are_further(settings),
+            terminal=stdout_is_terminal and not further,
         )
         self.thresholds = Thresholds(
             settings.level,
