@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from api_reference import api_markdown
 from sphinx.util.docutils import SphinxDirective
 from tables import (
+    audit_fields_markdown,
     log_fields_markdown,
     log_layouts_markdown,
     metrics_markdown,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MAKERS: dict[str, Callable[[str], str]] = {
     "api": api_markdown,
+    "audit-fields": lambda _: audit_fields_markdown(),
     "log-fields": lambda _: log_fields_markdown(),
     "log-layouts": lambda _: log_layouts_markdown(),
     "metric-names": lambda _: metrics_markdown(),

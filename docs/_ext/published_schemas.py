@@ -1,4 +1,4 @@
-"""Puts the JSON Schemas of a log line beside the pages, for validators to fetch."""
+"""Puts the JSON Schemas of what is logged beside the pages, for validators to fetch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svcready.logging import schema
+from svcready.logging import audit, schema
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -21,7 +21,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def write_schemas(app: Sphinx, failure: Exception | None) -> None:
-    """Write one file a layout, `schema/log-v1.json` for the standard one."""
+    """Write `schema/audit-v1.json`, and a file a layout, `log-v1.json` the standard."""
     if failure or app.builder.format != "html":
         return
 
@@ -30,3 +30,6 @@ def write_schemas(app: Sphinx, failure: Exception | None) -> None:
         file = Path(app.outdir, "schema", f"log-v1{suffix}.json")
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(schema(layout), indent=2) + "\n")
+
+    file = Path(app.outdir, "schema", "audit-v1.json")
+    file.write_text(json.dumps(audit.schema(), indent=2) + "\n")

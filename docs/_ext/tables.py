@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from svcready.logging import _layouts_ecs as ecs
 from svcready.logging import _layouts_otel as otel
-from svcready.logging import schema
+from svcready.logging import audit, schema
 from svcready.testing import running
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from svcready.metrics._model import Family
 
 __all__ = [
+    "audit_fields_markdown",
     "log_fields_markdown",
     "log_layouts_markdown",
     "metrics_markdown",
@@ -33,6 +34,15 @@ def log_fields_markdown() -> str:
     rows = [
         (f"`{name}`" + ("" if required else "?"), kind, text)
         for name, kind, text, required in _fields(schema(), "")
+    ]
+    return _table(("Field", "Value", "What it is"), rows)
+
+
+def audit_fields_markdown() -> str:
+    """Return the fields of an entry of the audit log as a table, from its schema."""
+    rows = [
+        (f"`{name}`" + ("" if required else "?"), kind, text)
+        for name, kind, text, required in _fields(audit.schema(), "")
     ]
     return _table(("Field", "Value", "What it is"), rows)
 
@@ -122,7 +132,7 @@ def _kind(field: Mapping[str, object]) -> str:
         return " ".join(f"`{word}`" for word in cast("list[str]", field["enum"]))
 
     pattern = cast("str", field.get("pattern", ""))
-    forms = {"^[0-9a-f]{32}$": "32 hex digits", "^[0-9a-f]{16}$": "16 hex digits"}
+    forms = {f"^[0-9a-f]{{{n}}}$": f"{n} hex digits" for n in (16, 32, 64)}
     return forms.get(pattern, cast("str", field.get("type", "")))
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from svcready._core.context import bind, bound
     from svcready._runtime import Runtime, init, shutdown
     from svcready.adapters import wrap
-    from svcready.logging import get_logger
+    from svcready.logging import audit, get_logger
     from svcready.metrics import counter, gauge, histogram, timer
     from svcready.resilience import circuit_breaker, retry
     from svcready.tracing import annotate, metadata, span
@@ -40,6 +40,7 @@ __all__ = [
     "Runtime",
     "adapters",
     "annotate",
+    "audit",
     "bind",
     "bound",
     "circuit_breaker",
@@ -81,6 +82,8 @@ _MODULES = {
     "timer": "svcready.metrics",
     "wrap": "svcready.adapters",
 }
+_PLACES = {"audit": "svcready.logging.audit"}
+"""Modules that the face has under another name."""
 _PACKAGES = frozenset(__all__) - _MODULES.keys()
 
 
@@ -90,7 +93,7 @@ def __getattr__(name: str) -> object:
     if name in _MODULES:
         value: object = getattr(import_module(_MODULES[name]), name)
     elif name in _PACKAGES:
-        value = import_module(f"svcready.{name}")
+        value = import_module(_PLACES.get(name, f"svcready.{name}"))
     elif name == "__version__":
         from importlib.metadata import version
 

@@ -216,7 +216,15 @@ class Service:
 
     @property
     def lines(self) -> list[Line]:
-        """Return every complete line of standard output; each is one JSON object."""
+        """Return every complete line of the log; each is one JSON object."""
+        return [line for line in self._objects() if "log_type" not in line]
+
+    @property
+    def audit_entries(self) -> list[Line]:
+        """Return every complete entry of the audit log."""
+        return [line for line in self._objects() if "log_type" in line]
+
+    def _objects(self) -> list[Line]:
         whole, _, _ = self._out.read_bytes().rpartition(b"\n")
         return [json.loads(line) for line in whole.split(b"\n") if line]
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from tests.servers.harness import Service
+from svcready.logging import audit
+from tests.servers.harness import Service, eventually
 from tests.servers.matrix import SERVERS, Stack, start
 
 THREE = pytest.mark.parametrize(
@@ -75,6 +78,26 @@ def test_the_deep_report_is_behind_a_token(
     else:
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert b"orders" not in answer.body
+
+
+def test_decisions_about_the_admin_are_audited(service: Service) -> None:
+    """Each request that was let in has an entry, and what was refused too."""
+    before = len(service.audit_entries)
+    service.get("/admin/health", {"Authorization": "Bearer the-right-token"})
+    service.get("/admin/health", {"Authorization": f"Basic {uuid.uuid4()}"})
+
+    def decided() -> set[object]:
+        return {entry["outcome"] for entry in service.audit_entries[before:]}
+
+    eventually(lambda: "success" in decided(), "an entry of the audit log")
+    assert eventually(
+        lambda: [e for e in service.audit_entries if e["outcome"] == "denied"],
+        "an entry of a refusal",
+    )
+    assert "the-right-token" not in service.output
+    validator = Draft202012Validator(audit.schema())
+    for entry in service.audit_entries:
+        validator.validate(entry)
 
 
 @THREE

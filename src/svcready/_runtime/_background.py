@@ -17,6 +17,7 @@ __all__ = ["meet", "schedule"]
 _LOOK_UP_DEADLINE_S = 2.0
 _JITTER = 0.1
 _LOOK_AROUND_S = 1.0
+_AUDIT_SWEEP_S = 10.0
 _meeting = guard("group")
 
 
@@ -56,6 +57,7 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
             runtime.logging.sweep()
 
     worker.every(_LOOK_AROUND_S, look_around, name="group")
+    worker.every(_AUDIT_SWEEP_S, runtime.audit.sweep, name="audit")
     once.append(worker.every(3600.0, ask_platform, name="identity", first_s=0.0))
     if core.config_file and core.config_reload_s:
         changed = watch_file(core.config_file)

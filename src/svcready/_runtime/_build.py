@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
     from svcready.health._pillar import HealthPillar
+    from svcready.logging._audit_log import AuditLog
+    from svcready.logging._audit_off import AuditOff
     from svcready.logging._pillar import LogPillar
     from svcready.metrics._pillar import MetricsPillar
     from svcready.resilience._pillar import ResiliencePillar
     from svcready.tracing._pillar import TracePillar
 
 __all__ = [
+    "audit",
     "child_identity",
     "harmless",
     "health",
@@ -39,6 +42,10 @@ __all__ = [
     "tracing",
     "warnings",
 ]
+
+
+_LINE_BYTES = 16 * 1024
+"""Container runtimes split longer lines of standard output."""
 
 
 def identity(settings: Settings, redactor: Redactor) -> Identity:
@@ -180,6 +187,43 @@ def _insist_on_boto3() -> None:
     """
     if not installed("boto3"):
         require("boto3", extra="aws", needed_for='settings={"log.cloudwatch": True}')
+
+
+def audit(runtime: Runtime) -> AuditLog | AuditOff:
+    """Make the audit log, or what stands for it where it is switched off."""
+    from svcready.logging._audit_log import AuditLog
+    from svcready.logging._audit_off import AuditOff
+    from svcready.logging._audit_targets import Chosen, KeptEntries, choose_target
+
+    settings = runtime.settings
+    if not settings.audit.enabled or not settings.core.enabled:
+        return AuditOff()
+
+    longest = settings.log.max_line_bytes or _LINE_BYTES
+    if runtime.write is not None:  # a test's: nothing goes where others would see it
+        chosen = Chosen(KeptEntries(), "memory", longest)
+    else:
+        chosen = choose_target(
+            settings.audit,
+            identity=lambda: runtime.identity,
+            clock=runtime.clock,
+            stdout_bytes=longest,
+            quiet=runtime.tracing.quiet,
+        )
+
+    if chosen.problem:
+        runtime.note(chosen.problem)
+
+    return AuditLog(
+        settings.audit,
+        identity=runtime.identity,
+        clock=runtime.clock,
+        redactor=runtime.redactor,
+        span_ids=runtime.tracing.span_ids,
+        target=chosen.target,
+        max_bytes=chosen.max_bytes,
+        destination=chosen.name,
+    )
 
 
 def levels(runtime: Runtime) -> SharedLevels | None:

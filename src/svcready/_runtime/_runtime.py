@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -67,6 +66,7 @@ class Runtime:
         self.group = Group(self.identity.service, settings.core.run_dir, clock=clock)
         self.logging = _build.logging(self)
         self.levels = _build.levels(self)
+        self.audit = _build.audit(self)
         self.resilience = _build.resilience(self)
         self.health = _build.health(self)
         self.draining = False
@@ -78,9 +78,7 @@ class Runtime:
         """Whether this process says for its group what is on; None: not yet asked."""
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
-        self._ready = False
-        self._lifespan = False
-        self._closed = False
+        self._ready = self._lifespan = self._closed = False
         self._port: Port | None = None
         self._asked_port = False
         self._flush_left_s = settings.lifecycle.flush_timeout_s
@@ -89,6 +87,7 @@ class Runtime:
     def start(self) -> None:
         """Start the pillars, in the order in which they need each other."""
         if not self.settings.core.enabled:
+            self.audit.start()
             return
 
         fork.install()
@@ -98,10 +97,8 @@ class Runtime:
                 pillar.start()
 
         self._disconnect = _wiring.connect(self)
-        if self.health is not None:
-            tell = partial(_summary.configuration, self)
-            self.health.add_info("configuration", tell)
-
+        self.audit.start()
+        _summary.inform(self)
         _background.schedule(self, self._worker)
         _exit.watch(self)
 
@@ -193,12 +190,9 @@ class Runtime:
     def identify(self, identity: Identity) -> None:
         """Put what is known by now of the service's identity on all signals."""
         self.identity = identity
-        self.tracing.identify(identity)
-        if self.metrics is not None:
-            self.metrics.identify(identity)
-
-        if self.logging is not None:
-            self.logging.identify(identity)
+        for pillar in (self.tracing, self.metrics, self.logging, self.audit):
+            if pillar is not None:
+                pillar.identify(identity)
 
     def apply_reloaded(self) -> None:
         """Put the reloadable settings in force after the file has changed."""
@@ -281,6 +275,7 @@ class Runtime:
         # Real time, whatever the injected clock says: a server waits for us.
         ends_s = time.monotonic() + timeout_s
         sent = self.tracing.flush(timeout_s)
+        sent &= self.audit.flush(max(_LAST_LINE_S, ends_s - time.monotonic()))
         if self.logging is not None:
             sent &= self.logging.flush(max(_LAST_LINE_S, ends_s - time.monotonic()))
 
@@ -289,7 +284,10 @@ class Runtime:
     def _flush_at_end(self, limit_s: float) -> None:
         """Flush within what is left of the one budget that all last moments share."""
         ends_s = time.monotonic() + self._flush_left_s
-        self.flush(min(limit_s, self._flush_left_s))
+        limit_s = min(limit_s, self._flush_left_s)
+        begun_s = time.monotonic()
+        self.flush(limit_s)
+        self.audit.end_chain(max(_LAST_LINE_S, begun_s + limit_s - time.monotonic()))
         self._flush_left_s = max(0.0, ends_s - time.monotonic())
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -325,9 +323,11 @@ class Runtime:
         if self.metrics is not None:
             self.metrics.close()
 
+        self.audit.close(max(_LAST_LINE_S, left_s()))
         if self.logging is not None:
             self.logging.flush(0.0)  # a flood is told of before the last line
             lost = {"spans": self.tracing.dropped, "lines": self.logging.dropped}
+            lost["entries"] = self.audit.dropped
             lost = {what: reasons for what, reasons in lost.items() if reasons}
             if lost or self._ready:  # a master process has nothing to say
                 level, event = "WARNING" if lost else "INFO", "svcready.stopped"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
     from svcready._runtime._runtime import Runtime
 
-__all__ = ["announce", "collect", "configuration"]
+__all__ = ["announce", "collect", "configuration", "inform"]
 
-_PILLARS = ("logging", "metrics", "tracing", "health", "resilience")
+_PILLARS = ("logging", "audit", "metrics", "tracing", "health", "resilience")
 
 
 def collect(runtime: Runtime) -> dict[str, object]:
@@ -67,6 +68,13 @@ def configuration(runtime: Runtime) -> dict[str, object]:
         return {"status": "pass"}
 
     return {"status": "warn", "problems": Cleared(problems)}
+
+
+def inform(runtime: Runtime) -> None:
+    """Have the deep health report tell of the configuration and the audit log."""
+    if runtime.health is not None:
+        runtime.health.add_info("configuration", partial(configuration, runtime))
+        runtime.health.add_info("audit", runtime.audit.report)
 
 
 def announce(runtime: Runtime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.admin._access import TokenGate
+from svcready.admin._decisions import Decisions
 from svcready.admin._loggers import LoggersRoute
 from svcready.admin._port import OpsPort
 from svcready.admin._surface import OpsSurface
@@ -28,7 +29,8 @@ def build_surface(
         runtime: Gives settings and pillars.
         own_port: The surface is for the operator's own port. While there is one, the
             application serves the probes only.
-        audit: Takes down what operators change; by default a line of the log does.
+        audit: Takes down what operators change; by default the audit log and a line
+            of the log do.
     """
     settings = runtime.settings
     tokens = settings.admin.tokens
@@ -42,6 +44,7 @@ def build_surface(
         admin=settings.admin.enabled,
         details=settings.health.details,
         loggers=_loggers(runtime, gate, audit),
+        decided=Decisions(gate, runtime.audit),
         prefix=settings.http.path_prefix,
         probes_only=bool(settings.admin.port) and not own_port,
     )
@@ -62,7 +65,7 @@ def _loggers(
 
 
 def _log_of(runtime: Runtime) -> Audit:
-    """Return what writes a line about each change."""
+    """Return what writes an audit entry and a line about each change."""
 
     def record(
         action: str,
@@ -74,6 +77,7 @@ def _log_of(runtime: Runtime) -> Audit:
         changes: Mapping[str, object] | None = None,
         **details: object,
     ) -> None:
+        runtime.audit.record(action, resource, actor, outcome, details, changes)
         if runtime.logging is not None:
             fields = {"resource": resource, "actor": actor, "outcome": outcome}
             if changes:

@@ -41,6 +41,7 @@ class OpsSurface:
         admin: Whether `/admin` is served at all.
         details: Who sees the deep report: `authorised`, `never` or `always`.
         loggers: Lists and changes levels; None where there are no logs.
+        decided: Told what the gate said of each request for `/admin`.
         prefix: Put before every path.
         probes_only: Whether metrics and admin live on another port.
     """
@@ -54,12 +55,14 @@ class OpsSurface:
         admin: bool,
         details: str,
         loggers: LoggersRoute | None = None,
+        decided: Callable[[OpsRequest, Admission], None] = lambda *_: None,
         prefix: str = "",
         probes_only: bool = False,
     ) -> None:
         self._health = health
         self._metrics = metrics
         self._gate = gate
+        self._decided = decided
         self._details = details
         routes: dict[str, Callable[[OpsRequest], OpsResponse]] = {}
         slow: set[str] = set()
@@ -153,10 +156,11 @@ class OpsSurface:
     def _guarded(
         self, answer: Callable[[OpsRequest], OpsResponse]
     ) -> Callable[[OpsRequest], OpsResponse]:
-        gate = self._gate
+        gate, decided = self._gate, self._decided
 
         def answer_if_admitted(request: OpsRequest) -> OpsResponse:
             admission = gate.judge(request.header, request.peer)
+            decided(request, admission)
             if admission is Admission.ADMITTED:
                 return _refuse_change(request) or answer(request)
 

@@ -28,6 +28,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "audit": Command(
+        "svcready.cli.audit", "verify an audit log: is anything missing or altered"
+    ),
     "config": Command(
         "svcready.cli.config", "show every setting in force and where it was said"
     ),

@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
-from svcready.logging import schema
+from svcready.logging import audit, schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +22,18 @@ def main(arguments: Sequence[str]) -> int:
         prog="svcready schema",
         description="Print the JSON Schema (draft 2020-12) of what a service writes.",
     )
-    parser.add_argument("what", choices=["log"], help="log: one line of the log")
+    parser.add_argument(
+        "what",
+        choices=["log", "audit"],
+        help="log: one line of the log; audit: one entry of the audit log",
+    )
     parser.add_argument(
         "--layout",
         choices=_LAYOUTS,
         default="standard",
-        help="the line's layout, as SVCREADY_LOG_LAYOUT names it",
+        help="the log line's layout, as SVCREADY_LOG_LAYOUT names it",
     )
     options = parser.parse_args(arguments)
-    print(json.dumps(schema(options.layout), indent=2))
+    asked = audit.schema() if options.what == "audit" else schema(options.layout)
+    print(json.dumps(asked, indent=2))
     return 0

@@ -11,6 +11,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready._runtime import Runtime, current, put_in_force
 from svcready.config import load
 from svcready.errors import DeclarationError
+from svcready.logging._audit_targets import KeptEntries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,6 +44,14 @@ class Harness:
     def logged(self, message: str) -> list[dict[str, object]]:
         """Return the log lines whose message is *message*."""
         return [line for line in self.lines if line["message"] == message]
+
+    @property
+    def audit_entries(self) -> list[dict[str, object]]:
+        """Return every entry of the audit log so far, parsed."""
+        self.runtime.flush(1.0)
+        target = getattr(self.runtime.audit, "target", None)
+        lines = target.lines if isinstance(target, KeptEntries) else []
+        return [orjson.loads(line) for line in lines]
 
     @property
     def access_lines(self) -> list[dict[str, object]]:
@@ -90,8 +99,8 @@ def running(
     Run a runtime of the test's own, in force inside the `with` block.
 
     Every request is sampled and every span kept, no span leaves the process, and log
-    lines are JSON kept in memory. `svcready.init()` inside the block gives its
-    application to this runtime and changes nothing else.
+    lines and audit entries are JSON kept in memory. `svcready.init()` inside the block
+    gives its application to this runtime and changes nothing else.
 
     Args:
         service: The service's name.

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from svcready.config._kinds import FLAG, TEXT, choice, duration, size
+from svcready.config._kinds import FLAG, TEXT, choice, duration, matching, size
 from svcready.config._sections.log import GROUP, RETENTION
 from svcready.config._setting import setting
 
-__all__ = ["AuditSettings"]
+__all__ = ["UNKNOWN_KEY", "AuditSettings"]
+
+UNKNOWN_KEY = "\0"
+"""Stands for a key that could not be read: entries are tied with one that nobody has,
+so that nothing which was made without the key passes for what was made with it."""
+_KEY = matching(r"[\x20-\x7e]{16,1024}|", "16 to 1024 characters of printable ASCII")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,4 +50,12 @@ class AuditSettings:
         False,
         FLAG,
         "Raises in the application when an entry could not be taken",
+    )
+    key: str = setting(
+        "",
+        _KEY,
+        "Secret of the entries' hashes (HMAC-SHA256), which nobody can make anew "
+        "without it; empty for plain SHA-256",
+        secret=True,
+        closed=UNKNOWN_KEY,
     )
