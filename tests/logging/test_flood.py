@@ -381,7 +381,7 @@ def test_a_process_that_says_little_is_not_counted_by_place() -> None:
     """Of a limit of 1000 the first quarter costs nothing; twice the limit may pass."""
     clock = FakeClock()
     log = started(clock, flood_per_s=1000, flood_errors_per_s=1000)
-    places = log.pillar._flood._places  # noqa: SLF001 - what it costs is the claim
+    places = log.pillar._flood._places
     for _ in range(40):
         of_svcready("calm")
         clock.advance(0.01)

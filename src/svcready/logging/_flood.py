@@ -148,6 +148,8 @@ class FloodGate:
             self._calls += 1
             if not 0 <= time_ns - self._since_ns < _SECOND_NS:
                 self._look_again(time_ns)
+                if not self._armed:
+                    return True
 
             key: object
             if type(site) is tuple:  # noqa: SIM108 - the comment below
