@@ -146,10 +146,9 @@ class FloodGate:
                 return self._look(time_ns)
 
             self._calls += 1
-            if not 0 <= time_ns - self._since_ns < _SECOND_NS:
-                self._look_again(time_ns)
-                if not self._armed:
-                    return True
+            over = not 0 <= time_ns - self._since_ns < _SECOND_NS
+            if over and self._rests(time_ns):
+                return True
 
             key: object
             if type(site) is tuple:  # noqa: SIM108 - the comment below
@@ -185,13 +184,15 @@ class FloodGate:
 
         return True
 
-    def _look_again(self, time_ns: int) -> None:
-        """Go on counting by place if the second that is over had reason for it."""
+    def _rests(self, time_ns: int) -> bool:
+        """Stop counting by place if the second that is over had no reason for it."""
         if self._calls > self._least or not self._quota:
             self._calls = 0
             self._since_ns = time_ns
-        else:
-            self._rest(time_ns)
+            return False
+
+        self._rest(time_ns)
+        return True
 
     def _rest(self, time_ns: int) -> None:
         """Leave the process alone until it has said another quota of lines."""
