@@ -56,12 +56,17 @@ def every_variable() -> dict[str, str]:
 
 
 def problems_of(service: Service) -> list[str]:
-    """Return the problems that the start line names."""
+    """Return the problems that the start line names, and those that follow it."""
     lines = eventually(lambda: service.started_lines, "the start line")
     assert len(lines) == 1
-    context = lines[0]["context"]
-    assert isinstance(context, dict)
-    return list(context["problems"])
+    further = [it for it in service.lines if it.get("event") == "svcready.problems"]
+    problems: list[str] = []
+    for line in (*lines, *further):
+        context = line["context"]
+        assert isinstance(context, dict)
+        problems += context["problems"]
+
+    return problems
 
 
 def stack_of(name: str) -> Stack:

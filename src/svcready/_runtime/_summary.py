@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["announce", "collect", "configuration", "inform"]
 
+_PROBLEMS_BYTES = 2000
+_MOST_PROBLEMS = 50
 _PILLARS = ("logging", "audit", "metrics", "tracing", "health", "resilience")
 
 
@@ -109,12 +111,35 @@ def announce(runtime: Runtime) -> None:
         stdout.write(text.encode("utf-8", "backslashreplace"))
         return
 
+    first, *further = _portions(problems) or [Cleared()]
+    if first:
+        facts["problems"] = Cleared(first)
+
     logs.event(
         "svcready is on" if not problems else "svcready is on, with problems",
         "WARNING" if problems else "INFO",
         event="svcready.started",
         **facts,
     )
+    for portion in further:
+        logs.event(
+            "further problems", "WARNING", event="svcready.problems", problems=portion
+        )
+
+
+def _portions(problems: tuple[str, ...]) -> list[Cleared]:
+    """Divide what is wrong into portions that no line has to cut."""
+    portions: list[Cleared] = []
+    room = 0
+    for problem in problems:
+        if len(problem) > room or len(portions[-1]) >= _MOST_PROBLEMS:
+            portions.append(Cleared())
+            room = _PROBLEMS_BYTES
+
+        portions[-1].append(problem)
+        room -= len(problem)
+
+    return portions
 
 
 def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
