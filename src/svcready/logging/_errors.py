@@ -37,6 +37,8 @@ _MAX_CAUSES = 16
 _MAX_COUNTED = 1000
 _MAX_CAUSE_TEXT = 160
 _MAX_MARKED = 64
+_MAX_WAYS = 256
+_MAX_TEXT = 256
 _CLAIM = "_svcready_claimed"
 
 
@@ -84,6 +86,20 @@ def is_claimed(error: BaseException) -> bool:
     return _CLAIM in error.__dict__
 
 
+class _Way:
+    """A whole way through the code that errors took: it recurs, and so is kept."""
+
+    __slots__ = ("frames", "marks", "prints", "stack")
+
+    def __init__(self, frames: list[Frame], max_frames: int) -> None:
+        self.frames = frames
+        """Kept, so that their ids mean these for as long as the way is cached."""
+        self.stack = f"{HEADER}{join_frames(frames, max_frames)}" if frames else ""
+        self.marks = _marks(frames)
+        self.prints: dict[type[BaseException], str] = {}
+        """Fingerprints of errors that nothing is behind, by their type."""
+
+
 class ErrorTexts:
     """
     Renders exceptions; a frame's text is made once per instruction.
@@ -99,6 +115,8 @@ class ErrorTexts:
         self._redact = redact
         self._max_frames = max_frames
         self._frames: dict[tuple[int, int], Frame] = {}
+        self._ways: dict[tuple[int, ...], _Way] = {}
+        self._innocent: set[str] = set()
 
     def fields(
         self, error: BaseException, trace: TracebackType | None = None
@@ -114,7 +132,7 @@ class ErrorTexts:
         prints: dict[int, str] = {}
         fields: ErrorFields = {
             "type": name_of(type(error)),
-            "message": self._redact(safe_text(error)),
+            "message": self._shown(safe_text(error)),
             "stack": self._stack(error, frames),
             "fingerprint": self._fingerprint(error, prints, frames),
         }
@@ -133,7 +151,32 @@ class ErrorTexts:
 
     def last_lines(self, error: BaseException) -> str:
         """Return the line or lines after the frames, which name the error."""
-        return self._redact(last_lines(error))
+        return self._shown(last_lines(error))
+
+    def _shown(self, text: str) -> str:
+        """Return *text* without secrets; what has none and recurs is searched once."""
+        if text in self._innocent:
+            return text
+
+        shown = self._redact(text)
+        if shown is text and len(text) <= _MAX_TEXT:
+            if len(self._innocent) >= _MAX_CACHED:
+                self._innocent.clear()
+
+            self._innocent.add(text)
+
+        return shown
+
+    def _way(self, frames: list[Frame]) -> _Way:
+        key = tuple(map(id, frames))
+        way = self._ways.get(key)
+        if way is None:
+            if len(self._ways) >= _MAX_WAYS:
+                self._ways.clear()
+
+            self._ways[key] = way = _Way(frames, self._max_frames)
+
+        return way
 
     def _add_causes(
         self, fields: ErrorFields, error: BaseException, prints: dict[int, str]
@@ -172,6 +215,16 @@ class ErrorTexts:
         if known is not None or not depth:
             return known or ""
 
+        way = self._way(self._walk(error.__traceback__) if frames is None else frames)
+        kind = type(error)
+        if error.__cause__ is None and not issubclass(kind, BaseExceptionGroup):
+            found = way.prints.get(kind)
+            if found is None:
+                way.prints[kind] = found = digest(type_mark(kind), way.marks, ())
+
+            prints[id(error)] = found
+            return found
+
         prints[id(error)] = ""  # whoever comes back here goes in a circle
         inner = [] if error.__cause__ is None else [error.__cause__]
         beneath = [self._fingerprint(it, prints, depth=depth - 1) for it in inner]
@@ -180,8 +233,7 @@ class ErrorTexts:
             marks = {self._fingerprint(it, prints, depth=depth - 1) for it in members}
             beneath += sorted(marks)
 
-        walked = self._walk(error.__traceback__) if frames is None else frames
-        found = digest(type_mark(type(error)), _marks(walked), beneath)
+        found = digest(type_mark(kind), way.marks, beneath)
         prints[id(error)] = found
         return found
 
@@ -261,11 +313,7 @@ class ErrorTexts:
             return self._redact(last_lines(error))
 
     def _one(self, error: BaseException, frames: list[Frame]) -> str:
-        last = self._redact(last_lines(error))
-        if not frames:
-            return last
-
-        return f"{HEADER}{join_frames(frames, self._max_frames)}{last}"
+        return f"{self._way(frames).stack}{self._shown(last_lines(error))}"
 
 
 def _around(error: BaseException, seen: set[int]) -> tuple[BaseException | None, str]:
