@@ -166,7 +166,7 @@ LOGGING_ROWS = (
             f"20 lines {what} kept and thrown away, added over a request",
             "kept lines",
             (
-                Limit(kept, 1 / 4, written, "no lines"),
+                Limit(kept, 0.35, written, "no lines"),
                 Limit(kept, 1 / 2, "MemoryHandler", "no lines"),
             ),
             Item.LOG_LINE,
