@@ -55,7 +55,10 @@ def main(arguments: Sequence[str]) -> int:
 
     verifier.finish(expect_closed=options.expect_closed)
     if not verifier.entries:
-        return _fail("there is no audit entry in what was read")
+        return _fail(
+            "there is no audit entry in what was read (one that was written anew, with "
+            "spaces say, is not known for one)"
+        )
 
     if options.json:
         print(json.dumps(_as_json(verifier), indent=2))
