@@ -430,3 +430,15 @@ def test_debug_of_single_loggers_in_production_is_reported() -> None:
         "SVCREADY_LOG_ALLOW_DEBUG=true; INFO is in force"
     )
     assert load(environ={**environ, "SVCREADY_LOG_ALLOW_DEBUG": "1"}).problems == ()
+
+
+def test_a_wrong_pair_of_a_logger_is_reported_as_it_was_written() -> None:
+    """With `:` for `=`, with a level that is none: the text, and what is allowed."""
+    settings = load(environ={"SVCREADY_LOG_LEVELS": "httpx:WARN,db=WRN,shop=ERROR"})
+    (problem,) = settings.problems
+
+    assert settings.log.levels == (("shop", "ERROR"),)
+    assert str(problem) == (
+        "SVCREADY_LOG_LEVELS='httpx:WARN, db=WRN' is not allowed: use logger=LEVEL "
+        "pairs separated by commas, LEVEL as for SVCREADY_LOG_LEVEL; the rest is used"
+    )

@@ -65,7 +65,7 @@ def _parse_levels(raw: object) -> tuple[tuple[str, str], ...]:
 
             levels[name] = _parse_level(word)
         except ValueError:
-            wrong.append(f"{name}={word}")
+            wrong.append(f"{name}={word}" if name else word)
 
     value = tuple(levels.items())
     if wrong:
@@ -99,7 +99,7 @@ _NO_COLOR: Kind[bool] = Kind("flag", _parse_no_color, "any text")
 _LEVELS_OF: Kind[tuple[tuple[str, str], ...]] = Kind(
     "pairs",
     _parse_levels,
-    "logger=LEVEL pairs separated by commas",
+    "logger=LEVEL pairs separated by commas, LEVEL as for SVCREADY_LOG_LEVEL",
     show=lambda pairs: ",".join(f"{name}={level}" for name, level in pairs),
 )
 _LINE_BYTES: Kind[int] = Kind(
