@@ -85,6 +85,28 @@ def test_no_object_breaks_a_line_or_its_caller(
     check(form, expected)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["failing_error", "failing_marks", "failing_chain", "failing_group", "lied_error"],
+)
+@pytest.mark.parametrize("color", [False, True], ids=["json", "colours"])
+def test_an_exception_whose_code_fails_has_its_line(kind: str, *, color: bool) -> None:
+    """Of both kinds of loggers, with what can be told of it without that code."""
+    form = "console" if color else "json"
+    log = make_log(LogSettings(format=form), terminal=color)
+    log.pillar.start()
+    log.written.clear()
+    error: Exception = hostile.MAKERS[kind]()
+    get_logger("shop").error("ours", exc_info=error)
+    logging.getLogger("lib").error("theirs", exc_info=(type(error), error, None))
+    log.pillar.close()
+
+    assert len(log.written) == 2
+    assert log.text.count(type.__repr__(type(error)).split(".")[-1][:-2]) >= 2
+    if not color:
+        assert [line["message"] for line in log.lines] == ["ours", "theirs"]
+
+
 @pytest.mark.parametrize("kind", ["lazy", "row", "generator", "map"])
 def test_what_does_its_work_when_looked_at_is_not_looked_at(
     log: Log, kind: str
