@@ -263,6 +263,31 @@ def test_who_asks_is_told_what_is_kept(recorder: Recorder) -> None:
     assert asked == [False, False, True, True, False, False, False, False]
 
 
+def test_who_writes_by_its_own_means_is_told_the_truth(recorder: Recorder) -> None:
+    """A logger whose methods ask, then call `_log`, writes nothing below the level."""
+
+    class Careful(logging.Logger):
+        """Repeats stdlib's method, as classes for `setLoggerClass` do."""
+
+        def debug(self, msg: object, *args: object, **_: object) -> None:
+            if self.isEnabledFor(logging.DEBUG):
+                self._log(logging.DEBUG, msg, args)
+
+    listener = Listener()
+    careful = Careful("tests.recorder.careful")
+    careful.parent, careful.level = plain, logging.INFO
+    logging.getLogger().addHandler(listener)
+    try:
+        recorder.begin()
+        careful.debug("below the level")
+        recorder.end(200)
+    finally:
+        logging.getLogger().removeHandler(listener)
+
+    assert listener.records == []
+    assert recorder.lines == []
+
+
 def test_what_is_switched_off_stays_off(recorder: Recorder) -> None:
     """`logging.disable`, a disabled logger and one that leads elsewhere keep silent."""
     elsewhere = logging.getLogger("tests.recorder.elsewhere")
