@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import json
 import logging
 import sys
 import threading
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import pydantic
@@ -200,6 +201,42 @@ def test_models_show_their_fields_without_secrets(log: Log) -> None:
         "money": "1.10",
         "array": [1, 2],
     }
+
+
+class Access(NamedTuple):
+    """A tuple whose items have names."""
+
+    user: str
+    password: str
+
+
+class Field(enum.Enum):
+    """Keys of a dictionary that are no texts."""
+
+    PASSWORD = "password"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Access("ann", "hunter2"),
+        [Access("ann", "hunter2")],
+        {"password": "hunter2"}.items(),
+        {Field.PASSWORD: "hunter2"},
+        {("password",): "hunter2"},
+        {"when": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "who": Access("a", "hunter2")},
+    ],
+    ids=["named_tuple", "in_a_list", "items", "enum_key", "tuple_key", "beside_a_date"],
+)
+def test_a_secret_is_hidden_by_the_name_that_the_line_shows(
+    log: Log, value: object
+) -> None:
+    """Whatever has names only once it is made plain is searched by these."""
+    get_logger("shop").info("x", value=value)
+    logging.getLogger("lib").warning("x", extra={"value": [value]})
+
+    assert "hunter2" not in log.text
+    assert log.text.count("[redacted:key]") >= 2
 
 
 def test_numpy_is_shown_as_numbers(log: Log) -> None:

@@ -115,7 +115,8 @@ class Values:
             shown = self._redact_fields(fields)
             text = orjson.dumps(shown, None, _OPTIONS)
         except Exception:  # noqa: BLE001 - what it doesn't know, what values' code raises
-            plain = self._hidden(fields) if shown is None else self._plain(shown)
+            # Once more: in their plain form more values have names, and so secrets.
+            plain = self._hidden(fields if shown is None else shown)
             text = orjson.dumps(_as_dict(plain))
 
         if shown is not fields and b'"[cut: ' in text:
@@ -173,7 +174,7 @@ class Values:
             return orjson.dumps(self._plain(plain))
 
     def _hidden(self, fields: Mapping[str, object]) -> object:
-        """Return plain *fields* without secrets where redacting them failed."""
+        """Return plain *fields* without secrets."""
         try:
             bounded = _as_dict(self._plain(fields))  # a value nobody can look into
             return self._plain(self._redact_fields(bounded))
