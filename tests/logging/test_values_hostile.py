@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from svcready._core.redaction import Redactor
 from svcready.config._sections.log import LogSettings
 from svcready.logging import get_logger
 from svcready.testing import assert_log_line
@@ -237,6 +238,20 @@ def test_a_secret_is_hidden_by_the_name_that_the_line_shows(
 
     assert "hunter2" not in log.text
     assert log.text.count("[redacted:key]") >= 2
+
+
+def test_the_operators_patterns_are_looked_for_in_dates() -> None:
+    """A date of birth may be what is to be hidden; other dates are shown."""
+    log = make_log(redactor=Redactor(patterns=["1970-[0-9-]+"]))
+    log.pillar.start()
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    get_logger("shop").info("x", born=dt.date(1970, 1, 2), at=[day, day.time()])
+    log.pillar.close()
+
+    assert log.last["context"] == {
+        "born": "[redacted:pattern-1]",
+        "at": ["2026-01-01T00:00:00+00:00", "00:00:00"],
+    }
 
 
 def test_numpy_is_shown_as_numbers(log: Log) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -31,6 +32,7 @@ MAX_DEPTH = 6
 
 _ATOMS = frozenset({str, int, bool, float, type(None)})
 _AS_THEY_ARE = frozenset({bool, float, type(None)})
+_DATES = (dt.datetime, dt.date, dt.time)
 _CUT_DEPTH = "[cut: depth]"
 _CUT_SIZE = "[cut: size]"
 _MAX_NODES = 10_000
@@ -113,7 +115,7 @@ class Values:
         shown: Mapping[str, object] | None = None
         try:
             shown = self._redact_fields(fields)
-            text = orjson.dumps(shown, None, _OPTIONS)
+            text = orjson.dumps(shown, self._date, _OPTIONS)
         except Exception:  # noqa: BLE001 - what it doesn't know, what values' code raises
             # Once more: in their plain form more values have names, and so secrets.
             plain = self._hidden(fields if shown is None else shown)
@@ -123,6 +125,13 @@ class Values:
             self._on_cut("depth_cut" if _CUT_DEPTH.encode() in text else "fields_cut")
 
         return text
+
+    def _date(self, value: object) -> str:
+        """Return the text of a date, the one frequent type that orjson hands back."""
+        if type(value) in _DATES and isinstance(value, _DATES):
+            return self.redact_text(value.isoformat())
+
+        raise TypeError
 
     def _unsearched(self, fields: Mapping[str, object]) -> bytes:
         if _ATOMS.issuperset(map(type, fields.values())):
