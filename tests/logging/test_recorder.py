@@ -734,6 +734,29 @@ def test_a_job_inside_a_request_is_the_requests(recorder: Recorder) -> None:
     assert recorder.recorded == ["inner"]
 
 
+def test_jobs_that_outlive_their_request_are_kept_apart(recorder: Recorder) -> None:
+    """They have its context, and each its own lines, whichever ends first."""
+    recorder.begin()
+    recorder.end(200)
+
+    async def job(word: str, *, fails: bool) -> None:
+        with svcready.logging.recorded():
+            own.debug(f"{word} begins")
+            await asyncio.sleep(0)
+            own.debug(f"{word} goes on")
+            if fails:
+                raise LookupError(word)
+
+    async def both() -> None:
+        jobs = job("good", fails=False), job("bad", fails=True)
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    asyncio.run(both())
+
+    assert recorder.recorded == ["bad begins", "bad goes on"]
+    assert recorder.flights.size == 0
+
+
 def test_jobs_run_without_a_recorder(log: Log) -> None:
     """The block is there to be used anywhere, before `init()` too."""
     with svcready.logging.recorded():
