@@ -76,6 +76,31 @@ def test_a_fault_while_logging_a_fault_does_not_come_back() -> None:
     assert told == ["internal error in x: KeyError"]
 
 
+def test_who_fails_to_log_a_fault_is_not_heard_by_the_application() -> None:
+    """A record factory, filter or handler of somebody else's may fail as well."""
+    log = FaultLog()
+
+    def fail(*_: object, **__: object) -> logging.LogRecord:
+        raise RuntimeError("of theirs")
+
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(fail)
+    try:
+        log("x", fault())
+    finally:
+        logging.setLogRecordFactory(before)
+
+
+def test_a_fault_that_cannot_be_read_is_not_heard_either() -> None:
+    """An exception may have code of its own that fails."""
+
+    class Unreadable(Exception):
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    FaultLog()("x", Unreadable())
+
+
 def test_sites_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     """Thousands of components cannot make it grow."""
     log = FaultLog(FakeClock())

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -392,6 +393,20 @@ class Login:
     password: str
 
 
+class Access(NamedTuple):
+    """What the log line shows by its names."""
+
+    user: str
+    password: str
+
+
+class Account(NamedTuple):
+    """Two items without a secret."""
+
+    user: str
+    kind: str
+
+
 class TestFields:
     """Mappings of names to values."""
 
@@ -499,6 +514,18 @@ class TestFields:
             "d": ["x [redacted:jwt]"],
             "e": {b"password": "[redacted:key]"},
         }
+
+    def test_named_tuples(self, redactor: Redactor) -> None:
+        """The names of a tuple's items count, also of two in a list of pairs."""
+        harmless = Account("me", "savings")
+
+        shown = redactor.fields(
+            {"one": Access("me", "pw"), "all": [Access("me", "pw"), harmless]}
+        )
+
+        hidden = {"user": "me", "password": "[redacted:key]"}
+        assert shown == {"one": hidden, "all": [hidden, harmless]}
+        assert redactor.fields({"one": harmless})["one"] is harmless
 
     def test_secret_as_key(self, redactor: Redactor) -> None:
         """A key that is itself a secret is hidden."""

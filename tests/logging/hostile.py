@@ -202,6 +202,35 @@ class OddZone(dt.tzinfo):
     utcoffset = tzname = dst = fail
 
 
+class FailingError(Exception):
+    """An exception whose every attribute fails."""
+
+    def __getattribute__(self, name: str) -> object:
+        fail()
+
+
+class FailingMarks(Exception):
+    """An exception that cannot be marked."""
+
+    __dict__ = property(fail)
+
+
+class FailingChain(Exception):
+    """An exception that does not tell what was behind it."""
+
+    __cause__ = property(fail)
+
+
+class FailingGroup(ExceptionGroup[Exception]):
+    """A group that does not tell its members."""
+
+    exceptions = property(fail)
+
+
+class LiedError(Exception, metaclass=Meta):
+    """An exception whose class fails when asked for its name."""
+
+
 def cycle() -> dict[str, object]:
     """Make a dictionary that holds itself."""
     made: dict[str, object] = {}
@@ -251,6 +280,11 @@ MAKERS: dict[str, Any] = {
     "time": lambda: dt.time(1, 2, tzinfo=dt.UTC),
     "odd_keys": lambda: {(1, 2): 1, None: 2, 1: 3, "1": 4, b"k": 5, 2.5: 6},
     "frozen": lambda: frozenset({"a", None}),
+    "failing_error": FailingError,
+    "failing_marks": FailingMarks,
+    "failing_chain": FailingChain,
+    "failing_group": lambda: FailingGroup("g", [ValueError()]),
+    "lied_error": LiedError,
     "exception": lambda: ExceptionGroup("g", [ValueError("\ud800")]),
 }
 """Makes one of each."""

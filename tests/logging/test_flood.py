@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from svcready._core import context, events
 from svcready._core.fork import _run_resets
 from svcready.config._sections.log import LogSettings
-from svcready.logging import get_logger
+from svcready.logging import _flood, get_logger
 from svcready.logging._flood import FloodGate
 from svcready.testing import FakeClock
 from tests.logging.support import Line, Log, make_log
@@ -229,6 +229,61 @@ def test_a_clock_set_back_does_not_prolong_a_second(log: Log, clock: FakeClock) 
     of_svcready("again")
 
     assert [line.get("suppressed") for line in log.lines] == [*[None] * 5, 1, None]
+
+
+def test_a_thread_that_comes_late_does_not_end_a_second(
+    log: Log, clock: FakeClock
+) -> None:
+    """Its time is from before the others' lines, as it was held up on its way."""
+    for _ in range(6):
+        of_svcready("again")
+
+    clock.set_wall(clock.time_ns() - 5_000_000)
+    of_svcready("again")
+    log.pillar.flush(0.0)
+
+    assert [line.get("suppressed") for line in log.lines] == [*[None] * 5, 2]
+
+
+def test_a_thread_that_comes_late_does_not_stop_the_count() -> None:
+    """With a large limit, too, where the process is counted as a whole at first."""
+    clock = FakeClock()
+    log = started(clock, flood_per_s=100, flood_errors_per_s=100)
+    for step in range(1000):
+        clock.set_wall(FIRST_SECOND_NS + (step + 1) % 2 * 5_000_000)
+        of_svcready("again")
+
+    log.pillar.close()
+
+    assert sum("suppressed" not in line for line in log.lines) <= 200
+
+
+def test_what_logs_amid_the_count_does_not_wait_for_itself(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Garbage collection or a signal may run code that logs anywhere, here too."""
+
+    class Held(_flood._Held):
+        """Is made while the gate counts, and logs as a destructor might."""
+
+        def __init__(self, *given: object) -> None:
+            super().__init__(*given)  # type: ignore[arg-type]
+            monkeypatch.undo()
+            of_svcready("again")
+
+    monkeypatch.setattr(_flood, "_Held", Held)
+
+    def flood() -> None:
+        for _ in range(10):
+            of_svcready("again")
+
+    thread = threading.Thread(target=flood, daemon=True)
+    thread.start()
+    thread.join(10.0)
+
+    assert not thread.is_alive()
+    log.pillar.flush(0.0)
+    assert accounted(log.lines) == {"again": 11}
 
 
 def test_a_summary_is_in_no_requests_context(log: Log, clock: FakeClock) -> None:

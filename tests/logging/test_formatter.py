@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import logging.config
+from typing import Any
 
 import pytest
 from pythonjsonlogger.json import JsonFormatter as Base
@@ -167,3 +168,25 @@ def test_while_a_runtime_is_up_it_speaks_as_the_runtime(log: Log) -> None:
 
     assert line["service"] == "orders"
     assert log.pillar.handler.format(record()).startswith('{"schema":1')
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"static_fields": {"team": "shop"}}, {"message": "hello you", "team": "shop"}),
+        ({"rename_fields": {"message": "msg"}}, {"msg": "hello you"}),
+        ({"reserved_attrs": ["name"]}, {"levelno": 30}),
+        ({"timestamp": True}, {"message": "hello you"}),
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_the_base_s_options_of_any_type_are_its_own(
+    options: dict[str, Any], expected: dict[str, object]
+) -> None:
+    """Also those that are dictionaries, lists or flags have it do what it does."""
+    formatter = JsonFormatter(**options)
+
+    made = json.loads(formatter.format(record()))
+
+    assert "schema" not in made
+    assert made.items() >= expected.items()

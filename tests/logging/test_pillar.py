@@ -321,6 +321,24 @@ def test_a_fault_of_ours_is_reported_and_never_raised(log: Log, faults: Faults) 
     assert [type(faults.claim("logging")) for _ in range(3)] == [LookupError] * 3
 
 
+def test_a_filter_of_theirs_that_fails_stays_with_us(log: Log, faults: Faults) -> None:
+    """Neither `init()` nor a failing request hears of it when we have to log."""
+
+    def fail(_: logging.LogRecord) -> bool:
+        raise RuntimeError("theirs")
+
+    logger = logging.getLogger("svcready")
+    logger.addFilter(fail)
+    try:
+        log.pillar.event("hello", "INFO")
+        said = log.pillar.log_exception(KeyError("k"))
+    finally:
+        logger.removeFilter(fail)
+
+    assert said
+    assert [str(faults.claim("logging")) for _ in range(2)] == ["theirs"] * 2
+
+
 def test_others_may_call_emit_and_filters_may_replace(log: Log) -> None:
     """A queue listener calls `emit`; a filter may return another record (3.12)."""
     record = logging.LogRecord("lib", 30, "/x.py", 1, "one", (), None)

@@ -263,6 +263,31 @@ def test_who_asks_is_told_what_is_kept(recorder: Recorder) -> None:
     assert asked == [False, False, True, True, False, False, False, False]
 
 
+def test_who_writes_by_its_own_means_is_told_the_truth(recorder: Recorder) -> None:
+    """A logger whose methods ask, then call `_log`, writes nothing below the level."""
+
+    class Careful(logging.Logger):
+        """Repeats stdlib's method, as classes for `setLoggerClass` do."""
+
+        def debug(self, msg: object, *args: object, **_: object) -> None:
+            if self.isEnabledFor(logging.DEBUG):
+                self._log(logging.DEBUG, msg, args)
+
+    listener = Listener()
+    careful = Careful("tests.recorder.careful")
+    careful.parent, careful.level = plain, logging.INFO
+    logging.getLogger().addHandler(listener)
+    try:
+        recorder.begin()
+        careful.debug("below the level")
+        recorder.end(200)
+    finally:
+        logging.getLogger().removeHandler(listener)
+
+    assert listener.records == []
+    assert recorder.lines == []
+
+
 def test_what_is_switched_off_stays_off(recorder: Recorder) -> None:
     """`logging.disable`, a disabled logger and one that leads elsewhere keep silent."""
     elsewhere = logging.getLogger("tests.recorder.elsewhere")
@@ -707,6 +732,29 @@ def test_a_job_inside_a_request_is_the_requests(recorder: Recorder) -> None:
     recorder.end(500)
 
     assert recorder.recorded == ["inner"]
+
+
+def test_jobs_that_outlive_their_request_are_kept_apart(recorder: Recorder) -> None:
+    """They have its context, and each its own lines, whichever ends first."""
+    recorder.begin()
+    recorder.end(200)
+
+    async def job(word: str, *, fails: bool) -> None:
+        with svcready.logging.recorded():
+            own.debug(f"{word} begins")
+            await asyncio.sleep(0)
+            own.debug(f"{word} goes on")
+            if fails:
+                raise LookupError(word)
+
+    async def both() -> None:
+        jobs = job("good", fails=False), job("bad", fails=True)
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    asyncio.run(both())
+
+    assert recorder.recorded == ["bad begins", "bad goes on"]
+    assert recorder.flights.size == 0
 
 
 def test_jobs_run_without_a_recorder(log: Log) -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import json
 import logging
 import sys
 import threading
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import pydantic
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from svcready._core.redaction import Redactor
 from svcready.config._sections.log import LogSettings
 from svcready.logging import get_logger
 from svcready.testing import assert_log_line
@@ -83,6 +85,28 @@ def test_no_object_breaks_a_line_or_its_caller(
     expected = say(form[1], hostile.MAKERS[kind]())
 
     check(form, expected)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["failing_error", "failing_marks", "failing_chain", "failing_group", "lied_error"],
+)
+@pytest.mark.parametrize("color", [False, True], ids=["json", "colours"])
+def test_an_exception_whose_code_fails_has_its_line(kind: str, *, color: bool) -> None:
+    """Of both kinds of loggers, with what can be told of it without that code."""
+    form = "console" if color else "json"
+    log = make_log(LogSettings(format=form), terminal=color)
+    log.pillar.start()
+    log.written.clear()
+    error: Exception = hostile.MAKERS[kind]()
+    get_logger("shop").error("ours", exc_info=error)
+    logging.getLogger("lib").error("theirs", exc_info=(type(error), error, None))
+    log.pillar.close()
+
+    assert len(log.written) == 2
+    assert log.text.count(type.__repr__(type(error)).split(".")[-1][:-2]) >= 2
+    if not color:
+        assert [line["message"] for line in log.lines] == ["ours", "theirs"]
 
 
 @pytest.mark.parametrize("kind", ["lazy", "row", "generator", "map"])
@@ -177,6 +201,56 @@ def test_models_show_their_fields_without_secrets(log: Log) -> None:
         "colour": {"r": 255, "password": "[redacted:key]"},
         "money": "1.10",
         "array": [1, 2],
+    }
+
+
+class Access(NamedTuple):
+    """A tuple whose items have names."""
+
+    user: str
+    password: str
+
+
+class Field(enum.Enum):
+    """Keys of a dictionary that are no texts."""
+
+    PASSWORD = "password"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Access("ann", "hunter2"),
+        [Access("ann", "hunter2")],
+        {"password": "hunter2"}.items(),
+        {Field.PASSWORD: "hunter2"},
+        {("password",): "hunter2"},
+        {"when": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "who": Access("a", "hunter2")},
+    ],
+    ids=["named_tuple", "in_a_list", "items", "enum_key", "tuple_key", "beside_a_date"],
+)
+def test_a_secret_is_hidden_by_the_name_that_the_line_shows(
+    log: Log, value: object
+) -> None:
+    """Whatever has names only once it is made plain is searched by these."""
+    get_logger("shop").info("x", value=value)
+    logging.getLogger("lib").warning("x", extra={"value": [value]})
+
+    assert "hunter2" not in log.text
+    assert log.text.count("[redacted:key]") >= 2
+
+
+def test_the_operators_patterns_are_looked_for_in_dates() -> None:
+    """A date of birth may be what is to be hidden; other dates are shown."""
+    log = make_log(redactor=Redactor(patterns=["1970-[0-9-]+"]))
+    log.pillar.start()
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    get_logger("shop").info("x", born=dt.date(1970, 1, 2), at=[day, day.time()])
+    log.pillar.close()
+
+    assert log.last["context"] == {
+        "born": "[redacted:pattern-1]",
+        "at": ["2026-01-01T00:00:00+00:00", "00:00:00"],
     }
 
 

@@ -31,7 +31,7 @@ class Cleared(list[str]):
 
 class Walk:
     """
-    Finds the secrets of mappings, lists, tuples, sets and dataclasses.
+    Finds the secrets of mappings, lists, tuples, named ones, sets and dataclasses.
 
     Args:
         key: Returns a key without secrets.
@@ -154,6 +154,7 @@ class Walk:
             issubclass(type(item), tuple | list)
             and isinstance(item, tuple | list)
             and len(item) == 2
+            and not hasattr(type(item), "_fields")
         ):
             key, value = item
             name = key.decode("latin-1") if type(key) is bytes else key
@@ -181,6 +182,11 @@ class Walk:
 
         if isinstance(value, Mapping):
             return self.mapping(value, depth + 1, left)
+
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            named = dict(zip(value._fields, tuple.__iter__(value), strict=False))
+            shown = self.mapping(named, depth + 1, left)
+            return value if shown is named else shown
 
         items = list(islice(value, _MAX_NODES))
         made = [self._item(item, depth + 1, left) for item in items]

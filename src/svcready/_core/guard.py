@@ -50,28 +50,36 @@ class FaultLog:
         self._busy = threading.local()
 
     def __call__(self, component: str, error: Exception, /) -> None:
-        """Log *error*, unless its site spoke within the last minute."""
+        """Log *error*, unless its site spoke within the last minute; never raises."""
+        if getattr(self._busy, "on", False):
+            return
+
+        self._busy.on = True  # a fault of the logging path itself must not come back
+        try:
+            self._log(component, error)
+        except Exception:  # noqa: BLE001 - a handler's, filter's or record factory's
+            return  # it is counted
+        finally:
+            self._busy.on = False
+
+    def _log(self, component: str, error: Exception) -> None:
         now = self._clock.monotonic()
         site = (component, *_site(error))
-        if now < self._next_at.get(site, 0.0) or getattr(self._busy, "on", False):
+        if now < self._next_at.get(site, 0.0):
             return
 
         if len(self._next_at) >= _MAX_SITES:
             self._next_at.clear()
 
         self._next_at[site] = now + _REPEAT_AFTER_S
-        self._busy.on = True  # a fault of the logging path itself must not come back
-        try:
-            import logging
+        import logging
 
-            log = logging.getLogger("svcready")
-            if isinstance(error, DeclarationError):  # the caller's, and it says where
-                log.error("%s used wrongly: %s", component, error)
-            else:
-                name = type(error).__name__
-                log.error("internal error in %s: %s", component, name, exc_info=error)
-        finally:
-            self._busy.on = False
+        log = logging.getLogger("svcready")
+        if isinstance(error, DeclarationError):  # the caller's, and it says where
+            log.error("%s used wrongly: %s", component, error)
+        else:
+            name = type(error).__name__
+            log.error("internal error in %s: %s", component, name, exc_info=error)
 
 
 _counts: Counter[str] = Counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from svcready._core._redaction_keys import key_tokens
 from svcready._core._redaction_pairs import marker
@@ -14,7 +14,7 @@ from svcready._core._redaction_walk import Cleared, Walk, has_card
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Cleared", "Redactor", "default_redactor", "marker"]
+__all__ = ["Cleared", "RedactionSettings", "Redactor", "default_redactor", "marker"]
 
 _SHORT = 20
 """
@@ -24,6 +24,35 @@ card numbers.
 """
 _SHORTEST_CARD = 13
 _UUID_SIZE = 36
+
+
+class RedactionSettings(Protocol):
+    """What an operator sets of redaction; the section LOG."""
+
+    @property
+    def redact_keys(self) -> tuple[str, ...]:
+        """Further names whose values are secret."""
+        ...
+
+    @property
+    def redact_safe_keys(self) -> tuple[str, ...]:
+        """Names that are never secret as such."""
+        ...
+
+    @property
+    def redact_patterns(self) -> tuple[str, ...]:
+        """Regular expressions whose matches are hidden."""
+        ...
+
+    @property
+    def redact_emails(self) -> bool:
+        """Whether e-mail addresses are hidden."""
+        ...
+
+    @property
+    def redact_enabled(self) -> bool:
+        """Whether anything is."""
+        ...
 
 
 class Redactor(Texts):
@@ -75,6 +104,17 @@ class Redactor(Texts):
             is_secret=self.is_secret_key,
             safe=self._safe,
             masks_all=self.masks_all,
+        )
+
+    @classmethod
+    def from_settings(cls, settings: RedactionSettings) -> Redactor:
+        """Return the engine that *settings* ask for."""
+        return cls(
+            keys=settings.redact_keys,
+            safe_keys=settings.redact_safe_keys,
+            patterns=settings.redact_patterns,
+            emails=settings.redact_emails,
+            enabled=settings.redact_enabled,
         )
 
     def fields(self, mapping: Mapping[str, object]) -> Mapping[str, object]:

@@ -95,14 +95,7 @@ def harmless(settings: Settings) -> set[str]:
 
 def redactor(settings: Settings) -> Redactor:
     """Make the one redaction engine that everything leaving the process passes."""
-    log = settings.log
-    return Redactor(
-        keys=log.redact_keys,
-        safe_keys=log.redact_safe_keys,
-        patterns=log.redact_patterns,
-        emails=log.redact_emails,
-        enabled=log.redact_enabled,
-    )
+    return Redactor.from_settings(settings.log)
 
 
 def metrics(runtime: Runtime) -> MetricsPillar | None:

@@ -62,13 +62,7 @@ class AloneLines:
     def _make(self) -> Lines:
         settings = self._settings()
         log, service = settings.log, settings.service
-        redactor = self._redactor or Redactor(
-            keys=log.redact_keys,
-            safe_keys=log.redact_safe_keys,
-            patterns=log.redact_patterns,
-            emails=log.redact_emails,
-            enabled=log.redact_enabled,
-        )
+        redactor = self._redactor or Redactor.from_settings(log)
         identity = resolve_identity(
             service=service.name,
             namespace=service.namespace,

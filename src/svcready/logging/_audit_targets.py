@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._transport._destination import Quota
 from svcready._transport.stdout import STDOUT, Channel
+from svcready.logging._destinations import LARGEST_EVENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +25,6 @@ __all__ = ["Chosen", "KeptEntries", "choose_target"]
 
 _COMPONENT = "audit"
 _MOST_LINES = 1_000_000  # the bytes are what bounds them
-_LARGEST_EVENT = 1024**2 - 26
 
 
 class Chosen(NamedTuple):
@@ -150,7 +150,7 @@ def _file(settings: AuditSettings, clock: Clock) -> Chosen:
         clock=clock,
     )
     problem = f"SVCREADY_AUDIT_FILE={settings.file}: {wrong}" if wrong else ""
-    return Chosen(_WaitsForDelivery(sink), "file", _LARGEST_EVENT, problem)
+    return Chosen(_WaitsForDelivery(sink), "file", LARGEST_EVENT, problem)
 
 
 def _cloudwatch(
@@ -174,4 +174,4 @@ def _cloudwatch(
         clock=clock,
         quiet=quiet,
     )
-    return Chosen(sink, "cloudwatch", _LARGEST_EVENT)
+    return Chosen(sink, "cloudwatch", LARGEST_EVENT)

@@ -45,7 +45,11 @@ def painted(
         errors: Knows which frames are the application's own.
         paint: Puts a text into a colour.
     """
-    own = _own_files(error, errors)
+    try:
+        own = _own_files(error, errors)
+    except Exception:  # noqa: BLE001 - the exceptions' own code
+        own = set()
+
     lines = []
     lead: str | None = None  # of the frame whose code follows
     is_own = named = False

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from svcready.logging._line import Identity
     from svcready.logging._stages import Sink
 
-__all__ = ["Destinations", "are_further", "longest_line"]
+__all__ = ["LARGEST_EVENT", "Destinations", "are_further", "longest_line"]
 
-_LARGEST_EVENT = 1024**2 - 26
+LARGEST_EVENT = 1024**2 - 26
+"""The most bytes of one event that CloudWatch Logs takes."""
 _WARNING = 30
 _LAST_LINE_S = 0.1
 # What rsyslog takes unless it is told otherwise (8 KiB), less a header.
@@ -46,7 +47,7 @@ def longest_line(settings: LogSettings, stdout_bytes: int) -> int:
         settings: The section LOG.
         stdout_bytes: What standard output takes.
     """
-    limits = [_LARGEST_EVENT]
+    limits = [LARGEST_EVENT]
     if settings.stdout or not are_further(settings):
         limits.append(stdout_bytes)
 

@@ -23,7 +23,7 @@ from svcready.logging._stack_text import (
     last_lines,
     name_of,
 )
-from svcready.logging._text import safe_text
+from svcready.logging._text import kind_name, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,10 @@ def claim(error: BaseException) -> bool:
 
 def is_claimed(error: BaseException) -> bool:
     """Tell whether our line about *error* has been written."""
-    return _CLAIM in error.__dict__
+    try:
+        return _CLAIM in error.__dict__
+    except Exception:  # noqa: BLE001 - the exception's own code
+        return False
 
 
 class _Way:
@@ -128,6 +131,25 @@ class ErrorTexts:
             error: The exception.
             trace: Its traceback, if not the one it carries.
         """
+        try:
+            return self._read_fields(error, trace)
+        except Exception:  # noqa: BLE001 - the exception's own code
+            return self._least_fields(error)
+
+    def _least_fields(self, error: BaseException) -> ErrorFields:
+        """Return what is known of *error* where its attributes can't be read."""
+        name = kind_name(error)
+        message = self._redact(safe_text(error))
+        return {
+            "type": name,
+            "message": message,
+            "stack": f"{name}: {message}\n",
+            "fingerprint": digest(name, [], []),
+        }
+
+    def _read_fields(
+        self, error: BaseException, trace: TracebackType | None
+    ) -> ErrorFields:
         frames = self._walk(trace or error.__traceback__)
         prints: dict[int, str] = {}
         fields: ErrorFields = {

@@ -73,8 +73,8 @@ class _Place:
         self.counts: dict[tuple[bool, object], int] | None = None
 
     def lasts(self, time_ns: int) -> bool:
-        """Tell whether the second is not over; a clock may have been set back."""
-        return self.begun_ns <= time_ns < self.begun_ns + _SECOND_NS
+        """Tell whether the second is not over."""
+        return _is_same_second(self.begun_ns, time_ns)
 
 
 class FloodGate:
@@ -107,7 +107,8 @@ class FloodGate:
         self._armed = not self._quota
         self._calls = 0
         self._places: dict[object, _Place] = {}
-        self._lock = threading.Lock()
+        # Garbage collection or a signal may have this very thread log under it.
+        self._lock = threading.RLock()
         self.passes: Gate = self._make_gate()
         """Tells whether a line is written; a handler's `gate`."""
         fork.reset_in_child(self._after_fork)
@@ -146,8 +147,8 @@ class FloodGate:
                 return self._look(time_ns)
 
             self._calls += 1
-            over = not 0 <= time_ns - self._since_ns < _SECOND_NS
-            if over and self._rests(time_ns):
+            same = _is_same_second(self._since_ns, time_ns)
+            if not same and not self._look_again(time_ns):
                 return True
 
             key: object
@@ -175,7 +176,8 @@ class FloodGate:
 
     def _look(self, time_ns: int) -> bool:
         """Let the last line of a quota pass, and look how long the quota took."""
-        if 0 <= time_ns - self._since_ns < self._quota * _SECOND_NS // self._least:
+        quick_ns = self._quota * _SECOND_NS // self._least
+        if -_SECOND_NS < time_ns - self._since_ns < quick_ns:
             self._calls = 0
             self._since_ns = time_ns
             self._armed = True
@@ -184,14 +186,14 @@ class FloodGate:
 
         return True
 
-    def _rests(self, time_ns: int) -> bool:
-        """Stop counting by place if the second that is over had no reason for it."""
-        if self._calls > self._least or not self._quota:
-            self._calls = 0
-            self._since_ns = time_ns
+    def _look_again(self, time_ns: int) -> bool:
+        """Go on counting by place if the second that is over had reason for it."""
+        if self._quota and self._calls <= self._least:
+            self._rest(time_ns)
             return False
 
-        self._rest(time_ns)
+        self._calls = 0
+        self._since_ns = time_ns
         return True
 
     def _rest(self, time_ns: int) -> None:
@@ -235,21 +237,22 @@ class FloodGate:
                 return True
 
             if place.lasts(time_ns):
-                released: tuple[_Held, ...] = ()
+                released: dict[tuple[str, int, object], _Held] = {}
                 if self._count(place, severe, template) > self._limits[severe]:
-                    held = place.held.get((logger, level, template))
+                    key = logger, level, template
+                    held = place.held.get(key)
                     if held is None:
                         held = _Held(said, _site_of(site, logger), logger, level)
-                        place.held[logger, level, template] = held
+                        held = place.held.setdefault(key, held)
 
                     held.count += 1
                     return False
             else:
-                released = tuple(place.held.values())
+                released = place.held
                 place.held = {}
                 place.begin(self._least, level, message, time_ns)
 
-        self._say(released)
+        self._say(tuple(released.values()))
         return True
 
     def _count(self, place: _Place, severe: bool, template: object) -> int:  # noqa: FBT001
@@ -269,9 +272,10 @@ class FloodGate:
 
     def _release(self, place: _Place) -> None:
         with self._lock:
-            held, place.held = tuple(place.held.values()), {}
+            held = place.held
+            place.held = {}
 
-        self._say(held)
+        self._say(tuple(held.values()))
 
     def _forget(self) -> None:
         with self._lock:
@@ -305,9 +309,18 @@ class FloodGate:
         handler.write(line, held.level)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._armed = not self._quota
         self._places.clear()  # the parent tells what it held back
+
+
+def _is_same_second(begun_ns: int, time_ns: int) -> bool:
+    """
+    Tell whether a second that began then is not over.
+
+    A thread may come with a time from just before; a clock set back comes from further.
+    """
+    return -_SECOND_NS < time_ns - begun_ns < _SECOND_NS
 
 
 def _template_of(message: object) -> tuple[object, str]:

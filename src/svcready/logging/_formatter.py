@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonFormatter"]
 
+_USUAL = {"fmt": None, "datefmt": None, "style": "%", "validate": True}
+
 
 class JsonFormatter(BaseJsonFormatter):
     """
@@ -55,8 +57,11 @@ class JsonFormatter(BaseJsonFormatter):
         **options: Any,
     ) -> None:
         # dictConfig passes fmt, datefmt and style always; these mean nothing.
-        given = (*args, *options.values())
-        self._custom = any(value not in {None, "%", True} for value in given)
+        given = dict(zip(_USUAL, args, strict=False)) | options
+        self._custom = any(
+            value is not None and value != _USUAL.get(name)
+            for name, value in given.items()
+        )
         super().__init__(*args, **{"json_serializer": _dumps, **options})
         self._alone = AloneLines(
             service=service,

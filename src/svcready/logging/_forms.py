@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from svcready._core import events
 from svcready._transport import stdout
 from svcready.logging._console import ConsoleLines
+from svcready.logging._destinations import LARGEST_EVENT
 from svcready.logging._destinations import longest_line as longest_for_all
 from svcready.logging._line import JsonLines
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["count_cut", "form_of", "longest_line", "make_lines"]
 
 _PIPE_BYTES = 16 * 1024
-_LARGEST_EVENT = 1024**2 - 26
 
 
 def form_of(settings: LogSettings, *, for_people: bool) -> str:
@@ -43,7 +43,7 @@ def longest_line(settings: LogSettings) -> int:
     if settings.max_line_bytes:
         return settings.max_line_bytes
 
-    to_stdout = _PIPE_BYTES if stdout.is_stream() else _LARGEST_EVENT
+    to_stdout = _PIPE_BYTES if stdout.is_stream() else LARGEST_EVENT
     return longest_for_all(settings, to_stdout)
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "get_logger",
     "is_alone",
     "names_in_use",
+    "reaches",
     "running",
     "take_special",
     "use",
@@ -86,6 +87,15 @@ def is_alone(std: logging.Logger, handler: LineHandler) -> bool:
         and not handler.filters
         and _stdlib.get(_FACTORY) is _plain_record
     )
+
+
+def reaches(std: logging.Logger, handler: logging.Handler) -> bool:
+    """Tell whether records of *std* come to *handler*."""
+    node: logging.Logger | None = None if std.disabled else std
+    while node is not None and handler not in node.handlers:
+        node = node.parent if node.propagate else None
+
+    return node is not None
 
 
 class Logger:

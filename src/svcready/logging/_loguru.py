@@ -80,20 +80,9 @@ def _has_a_line(message: str, handler: logging.Handler | None) -> bool:
         if frame.f_code is _DISPATCH:
             logger, record = frame.f_locals["self"], frame.f_locals["record"]
             return bool(record.getMessage() == message) and (
-                handler is None or _reaches(logger, handler)
+                handler is None or _logger.reaches(logger, handler)
             )
 
         frame = frame.f_back
-
-    return False
-
-
-def _reaches(logger: logging.Logger, handler: logging.Handler) -> bool:
-    node: logging.Logger | None = logger
-    while node is not None:
-        if handler in node.handlers:
-            return True
-
-        node = node.parent if node.propagate else None
 
     return False

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
-from svcready._core.guard import report_fault
+from svcready._core.guard import guard, report_fault
 from svcready.logging import _celery, _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._destinations import Destinations, are_further
@@ -20,6 +20,7 @@ from svcready.logging._levels import level_number
 from svcready.logging._lost import write_recovered
 from svcready.logging._records import write_error, write_event
 from svcready.logging._servers import ServerLoggers, is_server
+from svcready.logging._text import kind_name
 from svcready.logging._thresholds import Thresholds
 from svcready.logging._values import Values
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LogPillar"]
 
-_OURS = "svcready"
+_telling = guard("logging")
 
 
 class LogPillar:
@@ -251,7 +252,8 @@ class LogPillar:
 
     def event(self, message: str, level: str | int, /, **fields: object) -> None:
         """Write one line of the library's own, on the logger `svcready`."""
-        write_event(level_number(level), message, fields)
+        with _telling:  # somebody else's filter or handler may fail
+            write_event(level_number(level), message, fields)
 
     def log_exception(
         self, error: BaseException, message: str = "", /, **fields: object
@@ -276,8 +278,10 @@ class LogPillar:
         if self.handler.flights is not None:
             self.handler.flights.fail()
 
-        said = message or f"unhandled exception: {type(error).__name__}"
-        write_error(logging.ERROR, said, error, fields)
+        said = message or f"unhandled exception: {kind_name(error)}"
+        with _telling:
+            write_error(logging.ERROR, said, error, fields)
+
         return True
 
     def access_log(self) -> AccessLog:

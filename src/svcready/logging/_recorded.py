@@ -31,7 +31,8 @@ def recorded() -> Iterator[None]:
         yield
         return
 
-    key = record.span_id or getrandbits(64).to_bytes(8, "big").hex()
+    # Not the id that is there: of jobs that outlive their request each has its own.
+    key = (getrandbits(64) or 1).to_bytes(8, "big").hex()
     token = activate(record._replace(span_id=key))
     flights.begin(key)
     started_s = flights.now()

@@ -10,7 +10,7 @@ from svcready._core import fork
 from svcready._core.context import current
 from svcready._core.guard import report_fault
 from svcready.logging._handler import render_record
-from svcready.logging._logger import Logger
+from svcready.logging._logger import Logger, reaches
 from svcready.logging._records import FIELDS
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ class Flights:
         else:
             std, function = logger, code.co_name
 
-        if std.manager.disable >= level or not _reaches(std, self.handler):
+        if std.manager.disable >= level or not reaches(std, self.handler):
             return
 
         name = std.name
@@ -317,15 +317,6 @@ class Flights:
                 record = passed
 
         return render_record(self.handler.lines, record, _RECORDED)
-
-
-def _reaches(std: logging.Logger, handler: logging.Handler) -> bool:
-    """Tell whether records of *std* come to *handler*."""
-    node: logging.Logger | None = None if std.disabled else std
-    while node is not None and handler not in node.handlers:
-        node = node.parent if node.propagate else None
-
-    return node is not None
 
 
 def _line_of(code: CodeType, at: int) -> int:

@@ -27,6 +27,8 @@ _MAX_CACHED = 4096
 _OURS = "svcready"
 _NEVER = logging.ERROR
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+_WRITES = "_log"
+"""Stdlib's inner method: whoever asks before calling it would write at once."""
 _STDLIB = logging.Logger.debug.__code__.co_filename
 _STDLIB_CALLS = {getattr(logging.Logger, name).__code__ for name in (*_LEVELS, "log")}
 _OUR_CALL = Logger.log.__code__
@@ -44,7 +46,8 @@ class SuppressedCalls:
     the method that asks; our own loggers, which know the answer, get other methods.
 
     An application that asks `isEnabledFor` itself is told yes where its line would be
-    kept, so that it goes on and logs it.
+    kept, so that it goes on and logs it; but one that then calls `Logger._log` itself,
+    as methods for further levels do, is told the truth, and its line is not kept.
 
     Args:
         flights: Keeps the lines: of the application's own loggers from DEBUG on, of all
@@ -131,7 +134,11 @@ class SuppressedCalls:
             )
         else:
             asking = str(frame.f_globals.get("__name__")).partition(".")[0]
-            return level in _LEVELS.values() and asking != _OURS
+            return (
+                level in _LEVELS.values()
+                and asking != _OURS
+                and _WRITES not in code.co_names
+            )
 
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -31,6 +32,7 @@ MAX_DEPTH = 6
 
 _ATOMS = frozenset({str, int, bool, float, type(None)})
 _AS_THEY_ARE = frozenset({bool, float, type(None)})
+_DATES = (dt.datetime, dt.date, dt.time)
 _CUT_DEPTH = "[cut: depth]"
 _CUT_SIZE = "[cut: size]"
 _MAX_NODES = 10_000
@@ -113,15 +115,23 @@ class Values:
         shown: Mapping[str, object] | None = None
         try:
             shown = self._redact_fields(fields)
-            text = orjson.dumps(shown, None, _OPTIONS)
+            text = orjson.dumps(shown, self._date, _OPTIONS)
         except Exception:  # noqa: BLE001 - what it doesn't know, what values' code raises
-            plain = self._hidden(fields) if shown is None else self._plain(shown)
+            # Once more: in their plain form more values have names, and so secrets.
+            plain = self._hidden(fields if shown is None else shown)
             text = orjson.dumps(_as_dict(plain))
 
         if shown is not fields and b'"[cut: ' in text:
             self._on_cut("depth_cut" if _CUT_DEPTH.encode() in text else "fields_cut")
 
         return text
+
+    def _date(self, value: object) -> str:
+        """Return the text of a date, the one frequent type that orjson hands back."""
+        if type(value) in _DATES and isinstance(value, _DATES):
+            return self.redact_text(value.isoformat())
+
+        raise TypeError
 
     def _unsearched(self, fields: Mapping[str, object]) -> bytes:
         if _ATOMS.issuperset(map(type, fields.values())):
@@ -173,7 +183,7 @@ class Values:
             return orjson.dumps(self._plain(plain))
 
     def _hidden(self, fields: Mapping[str, object]) -> object:
-        """Return plain *fields* without secrets where redacting them failed."""
+        """Return plain *fields* without secrets."""
         try:
             bounded = _as_dict(self._plain(fields))  # a value nobody can look into
             return self._plain(self._redact_fields(bounded))
