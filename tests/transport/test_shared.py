@@ -268,6 +268,14 @@ def test_sockets_have_turns_too(tmp_path: Path) -> None:
     far.close()
 
 
+def test_the_page_has_its_place_on_the_disk(pipe: Pipe, tmp_path: Path) -> None:
+    """Where it were a hole, a disk that is full would end the process by SIGBUS."""
+    page = Page.open(pipe.writer, tmp_path)
+
+    assert page is not None
+    assert os.fstat(page.fd).st_blocks * 512 >= len(page.memory)
+
+
 def test_files_of_pipes_that_are_gone_are_removed(tmp_path: Path) -> None:
     """A day after their last use, unless somebody still uses them."""
     old, used = os.pipe(), os.pipe()
