@@ -36,12 +36,22 @@ class Sender:
         self.attempt = attempt or NonBlocking(fd)
         self.turn = Turn(fd)
         self._pause_s = 0.0
+        self._torn = False
+        self._whole_bytes = 0
 
     def look_again(self) -> None:
         """Look at the descriptor again at the next write, as a child must."""
         self.attempt.choose()
         self.turn.close()
         self._pause_s = 0.0
+        self._torn = False
+
+    def tear(self) -> None:
+        """Note that a line was given up half-written: the next must not go on in it."""
+        if not self._torn:
+            self._torn = True
+            # Nobody writes past us until that line is ended.
+            self._whole_bytes, self.attempt.whole_bytes = self.attempt.whole_bytes, 0
 
     def look(self) -> None:
         """
@@ -87,6 +97,11 @@ class Sender:
         write = attempt.write
         if attempt.never and may_block:
             write = self._write_blocking
+
+        if self._torn and not flight.sent:
+            write(b"\n")
+            self._torn = False
+            attempt.whole_bytes = self._whole_bytes
 
         size = len(flight.data)
         while flight.sent < size:
