@@ -106,6 +106,7 @@ class Sender:
         size = len(flight.data)
         while flight.sent < size:
             flight.sent += write(flight.rest())
+            self.turn.step()
 
         self._pause_s = 0.0
 
@@ -133,6 +134,9 @@ class Sender:
         else:
             allowed = not turn.page[0] or turn.take()
 
+        if not allowed and not turn.held:
+            allowed = turn.is_stuck(len(flight.data), writable=self._is_writable())
+
         if not allowed:
             self._pause_s = min(_LONGEST_WAIT_S, 2 * self._pause_s or _SHORTEST_WAIT_S)
             raise BlockingIOError
@@ -141,6 +145,14 @@ class Sender:
         if turn.torn:  # its writer was killed: what is left of it ends here
             self.attempt.write(b"\n")
             turn.torn = False
+
+    def _is_writable(self) -> bool:
+        if not hasattr(select, "poll"):
+            return False
+
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        return bool(poll.poll(0))
 
     def _write_blocking(self, data: bytes | memoryview) -> int:
         return os.write(self._fd, data[:ATOMIC_BYTES])
