@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FloodGate"]
 
+_PATIENCE_S = 0.05
 _SECOND_NS = 1_000_000_000
 _ERROR = 40
 _LOOKS_PER_S = 4
@@ -107,7 +108,8 @@ class FloodGate:
         self._armed = not self._quota
         self._calls = 0
         self._places: dict[object, _Place] = {}
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler or finaliser may log while its holder does.
+        self._lock = threading.RLock()
         self.passes: Gate = self._make_gate()
         """Tells whether a line is written; a handler's `gate`."""
         fork.reset_in_child(self._after_fork)
@@ -229,17 +231,23 @@ class FloodGate:
         """Tell whether a line passes at a place that has said enough for now."""
         template, said = _template_of(message)
         severe = level >= _ERROR
-        with self._lock:
+        # Who interrupted a holder of another lock of ours must not wait for ever for
+        # one whose holder waits for that.
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            return True
+
+        try:
             if place.gone:
                 return True
 
             if place.lasts(time_ns):
                 released: tuple[_Held, ...] = ()
                 if self._count(place, severe, template) > self._limits[severe]:
-                    held = place.held.get((logger, level, template))
+                    key = logger, level, template
+                    held = place.held.get(key)
                     if held is None:
                         held = _Held(said, _site_of(site, logger), logger, level)
-                        place.held[logger, level, template] = held
+                        held = place.held.setdefault(key, held)
 
                     held.count += 1
                     return False
@@ -247,6 +255,8 @@ class FloodGate:
                 released = tuple(place.held.values())
                 place.held = {}
                 place.begin(self._least, level, message, time_ns)
+        finally:
+            self._lock.release()
 
         self._say(released)
         return True
@@ -304,7 +314,7 @@ class FloodGate:
         handler.write(line, held.level)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._armed = not self._quota
         self._places.clear()  # the parent tells what it held back
 
