@@ -259,3 +259,18 @@ def test_four_processes_rotate_one_file(tmp_path: Path) -> None:
 
     assert len(lines) == 1 + PROCESSES * LINES
     assert sink.close(10)
+
+
+def test_a_line_that_a_killed_sibling_left_is_ended(tmp_path: Path) -> None:
+    """Also in a file that is open already; no line is glued to the rest of another."""
+    path = tmp_path / "app.log"
+    file = RotatingFile(str(path), max_bytes=1000, backups=1)
+    file.deliver(entries(b"one\n"), FOREVER)
+    with path.open("ab") as other:
+        other.write(b"two\ntor")
+
+    file.deliver(entries(b"three\n"), FOREVER)
+    file.deliver(entries(b"four\n"), FOREVER)
+
+    assert path.read_bytes() == b"one\ntwo\ntor\nthree\nfour\n"
+    file.close()

@@ -32,6 +32,7 @@ def file_sink(
     backups: int,
     quota: Quota = Quota(),  # noqa: B008 - a frozen value
     keep: bool = False,
+    mode: int = 0o666,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Sink:
     """
@@ -44,9 +45,10 @@ def file_sink(
         backups: How many rotated files are kept: `path.1` is the newest.
         quota: How much may wait while the file can't be written.
         keep: When that is full, refuse the newest line.
+        mode: Who may read and write a file that is made, less the umask.
         clock: Stamps the lines.
     """
-    file = RotatingFile(path, max_bytes=max_bytes, backups=backups)
+    file = RotatingFile(path, max_bytes=max_bytes, backups=backups, mode=mode)
     return Sink(component, file, quota=quota, keep=keep, clock=clock)
 
 
@@ -78,20 +80,24 @@ class RotatingFile:
         max_bytes: Size at which it is rotated; only a line longer than that makes a
             longer file.
         backups: How many rotated files are kept.
+        mode: Who may read and write a file that is made, less the umask.
     """
 
     batch_bytes = 256 * 1024
     batch_lines = 2_000
     linger_s = 0.0
 
-    def __init__(self, path: str, *, max_bytes: int, backups: int) -> None:
+    def __init__(
+        self, path: str, *, max_bytes: int, backups: int, mode: int = 0o666
+    ) -> None:
         self._path = Path(path).absolute()
         self.name = f"file {self._path}"
         self._max_bytes = max_bytes
         self._backups = backups
         self._fd: int | None = None
         self._regular = True
-        self._fresh = True
+        self._mode = mode
+        self._left_at = -1
         self._rotation: RotatingFileHandler | None = None
         self._rotate_at_bytes = max_bytes
         self._notice = ""
@@ -124,10 +130,10 @@ class RotatingFile:
         fd = self._locked()
         try:
             size = os.fstat(fd).st_size if self._regular else 0
-            if self._regular and self._fresh:
+            if self._regular and size != self._left_at:  # somebody else wrote last
                 size += self._end_torn_line(fd, size)
 
-            self._fresh = False
+            self._left_at = -1
             lines: list[bytes] = []
             room = self._rotate_at_bytes - size
             for entry in batch[start:]:
@@ -141,7 +147,9 @@ class RotatingFile:
                 self._rotate(size)
                 return 0
 
-            self._write(fd, b"".join(lines), size)
+            data = b"".join(lines)
+            self._write(fd, data, size)
+            self._left_at = size + len(data)
             return len(lines)
         finally:
             if self._regular:
@@ -163,9 +171,9 @@ class RotatingFile:
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._fd = fd = os.open(self._path, flags, 0o666)  # less the umask, as stdlib
+        self._fd = fd = os.open(self._path, flags, self._mode)
         self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
-        self._fresh = True
+        self._left_at = -1
         self._rotate_at_bytes = self._max_bytes
         return fd
 
@@ -187,7 +195,7 @@ class RotatingFile:
                 raise
 
     def _end_torn_line(self, fd: int, size: int) -> int:
-        """End the line that a crash of the machine left half-written."""
+        """End the line that a crash or a killed process left half-written."""
         try:
             with self._path.open("rb") as file:
                 file.seek(max(0, size - 1))
