@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RotatingFile", "file_problem", "file_sink"]
 
+_AT_ONCE = fcntl.LOCK_EX | fcntl.LOCK_NB
+_LOCK_AGAIN_S = 0.01
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -102,12 +105,12 @@ class RotatingFile:
         self._rotate_at_bytes = max_bytes
         self._notice = ""
 
-    def deliver(self, batch: list[Entry], _deadline_s: float) -> Outcome:
+    def deliver(self, batch: list[Entry], deadline_s: float) -> Outcome:
         """Append *batch*, in as many files as that takes."""
         done = 0
         try:
             while done < len(batch):
-                done += self._append_some(batch, done)
+                done += self._append_some(batch, done, deadline_s)
         except OSError as error:
             self.close()
             fault = error.strerror or type(error).__name__
@@ -125,9 +128,9 @@ class RotatingFile:
         if fd is not None:
             os.close(fd)
 
-    def _append_some(self, batch: list[Entry], start: int) -> int:
+    def _append_some(self, batch: list[Entry], start: int, deadline_s: float) -> int:
         """Append what fits into the file; 0 lines mean that it was rotated."""
-        fd = self._locked()
+        fd = self._locked(deadline_s)
         try:
             size = os.fstat(fd).st_size if self._regular else 0
             if self._regular and size != self._left_at:  # somebody else wrote last
@@ -155,14 +158,14 @@ class RotatingFile:
             if self._regular:
                 self._lock(fd, fcntl.LOCK_UN)
 
-    def _locked(self) -> int:
+    def _locked(self, deadline_s: float) -> int:
         """Return the descriptor of the file that the path leads to now, locked."""
         while True:
             fd = self._open() if self._fd is None else self._fd
             if not self._regular:
                 return fd
 
-            self._lock(fd, fcntl.LOCK_EX)
+            self._lock_by(fd, deadline_s)
             if self._is_current(fd):
                 return fd
 
@@ -170,9 +173,13 @@ class RotatingFile:
             self.close()
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        # Not blocking, so that a FIFO that nobody reads is a fault and no wait.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         self._fd = fd = os.open(self._path, flags, self._mode)
         self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        if not self._regular:
+            os.set_blocking(fd, True)  # noqa: FBT003 - the name says it
+
         self._left_at = -1
         self._rotate_at_bytes = self._max_bytes
         return fd
@@ -184,6 +191,20 @@ class RotatingFile:
             return False
 
         return os.path.samestat(there, os.fstat(fd))
+
+    def _lock_by(self, fd: int, deadline_s: float) -> None:
+        """Wait for the lock, which a process that is stopped may have."""
+        how = fcntl.LOCK_EX if deadline_s == float("inf") else _AT_ONCE
+        while True:
+            try:
+                self._lock(fd, how)
+            except BlockingIOError:
+                if time.monotonic() >= deadline_s:
+                    raise
+
+                time.sleep(_LOCK_AGAIN_S)
+            else:
+                return
 
     @staticmethod
     def _lock(fd: int, how: int) -> None:
