@@ -127,6 +127,20 @@ def test_files_stdin_and_gzip(
     assert "4 entries, closed  ok" in capsys.readouterr().out
 
 
+def test_a_damaged_archive_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong within, it is an error of one line."""
+    packed = bytearray(gzip.compress(b"".join(log())))
+    packed[40] ^= 0xFF
+    packed[60] ^= 0xFF
+    file = tmp_path / "audit.log.gz"
+    for data in (packed, packed[:30], packed[:2]):
+        file.write_bytes(data)
+        assert main(["audit", "verify", str(file)]) == 2
+        assert capsys.readouterr().err.startswith("svcready audit: ")
+
+
 def test_a_key(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -62,6 +62,7 @@ def test_a_file(tmp_path: Path) -> None:
 
     assert chosen.target.put(b"one\n", 50, 30.0)
     assert path.read_bytes() == b"one\n"
+    assert path.stat().st_mode & 0o007 == 0  # not for every user of the machine
     assert chosen.target.put(b"two\n", 50, 0.0)
     assert chosen.target.close(30.0)
     assert path.read_bytes() == b"one\ntwo\n"

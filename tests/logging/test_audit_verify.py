@@ -191,7 +191,82 @@ def test_a_fork_tells_how_far_its_parent_was() -> None:
     assert kinds([lines.lines[0], lines.lines[2]]) == [("missing", "log:1")]
     found = verified(lines.data)
     first, second = found.chains.values()
-    assert second.parent == (first.id, 2)
+    assert second.parent == (first.id, 2, json.loads(lines.lines[1])["hash"])
+
+
+def test_a_chain_whose_parent_is_gone_or_another_is_found() -> None:
+    """A child keeps number and hash of where it came from, and testifies to both."""
+    made, lines = make_audit()
+    made.record("a", "r", "me", "success", {})
+    made._after_fork()  # as `os.fork` has it called in the child
+    made.record("b", "r", "me", "success", {})
+    first, second = lines.lines
+
+    assert kinds([second]) == [("missing", "log:1")]
+    data = first[: first.rindex(b',"hash":"')].replace(b"me", b"he")
+    anew = b'%b,"hash":"%b"}\n' % (data, hash_of(data + b',"hash":"').encode())
+    assert kinds([anew, second]) == [("broken", "log:2")]
+    part = Verifier(partial=True)
+    part.read("log", io.BytesIO(second))
+    part.finish()
+    assert part.problems == []
+
+
+FORGED = b'"action":"order.refund","actor":{"id":"bob"},"outcome":"success"}'
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b'{"schema": 1, "log_type": "audit", ',
+        b'{"log_type" :\t"audit",',
+        rb'{"schema":1,"log\u005ftype":"\u0061udit",',
+        b'{"x":1} {"schema": 1, "log_type": "audit", ',
+        rb'{"log":"nothing\n","log_type":"audit",',
+    ],
+    ids=["spaced", "tabbed", "escaped", "second", "wrapper"],
+)
+def test_an_entry_spelt_otherwise_is_no_entry(start: bytes) -> None:
+    """Any reader of JSON would show it, so it is not passed over as of another kind."""
+    lines = chain(2, key=KEY)
+    forged = start + FORGED
+
+    alone = kinds([lines[0], forged + b"\n", *lines[1:]], key=KEY)
+    assert alone == [("unreadable", "log:2")]
+    if start[:6] != b'{"log"':
+        before = kinds([lines[0], forged + b" " + lines[1], *lines[2:]], key=KEY)
+        assert before == [("unreadable", "log:2")]
+
+
+def test_a_wrapper_that_says_more_than_its_entry_is_no_wrapper() -> None:
+    """Docker's JSON holds a line, and is no entry of its own."""
+    (line, _) = chain(1)
+    wrapped = json.dumps({"log": line.decode()}).replace(": ", ":")[:-1].encode()
+
+    assert kinds([wrapped + b"}\n"]) == []
+    said = wrapped + b',"log_type":"audit",' + FORGED + b"\n"
+    assert kinds([said]) == [("unreadable", "log:1")]
+
+
+def test_an_entry_behind_a_torn_one_is_read() -> None:
+    """A process killed within a line takes no other process's entry along."""
+    whole, torn = chain(2), chain(1, closed=False)[0][:200]
+
+    found = verified(torn + b"".join(whole), closed=True)
+
+    assert [(each.kind, each.where) for each in found.problems] == [
+        ("unreadable", "log:1")
+    ]
+    assert [state.sequence for state in found.chains.values()] == [3]
+
+
+def test_an_entry_that_quotes_another_is_one() -> None:
+    """Its details may hold an entry as it was, as an object."""
+    quoted = json.loads(chain(1)[0])
+    made, lines = make_audit()
+    made.record("audit.read", "log", "me", "success", {"entry": quoted})
+
+    assert kinds([b"prefix " + lines.lines[0]]) == []
 
 
 def test_the_middle_of_a_log_verifies_as_a_part() -> None:

@@ -459,3 +459,45 @@ def test_a_process_that_says_little_is_not_counted_by_place() -> None:
 
     assert counted == {"calm": 340, "again": 5000}
     assert 1000 <= written - 340 <= 2000
+
+
+def test_a_finaliser_that_logs_within_does_not_deadlock(log: Log) -> None:
+    """Nor a signal handler: both run between any two steps of who holds the lock."""
+    logger, gate = get_logger("flood"), log.pillar._flood
+    done = threading.Event()
+
+    def interrupted() -> None:
+        with gate._lock:
+            for _ in range(20):
+                logger.info("again")
+
+        done.set()
+
+    threading.Thread(target=interrupted, daemon=True).start()
+
+    assert done.wait(20)
+    assert len(log.written) < 20
+
+
+def test_a_lock_that_is_not_to_be_had_lets_lines_pass(log: Log) -> None:
+    """Its holder may wait for what this thread holds; no line is lost for that."""
+    logger, gate = get_logger("flood"), log.pillar._flood
+    for _ in range(10):
+        logger.info("again")
+
+    passed = len(log.written)
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with gate._lock:
+            held.set()
+            over.wait(20)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(20)
+    logger.info("again")
+    over.set()
+    holder.join()
+
+    assert len(log.written) == passed + 1

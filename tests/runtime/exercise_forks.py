@@ -39,6 +39,7 @@ threading.RLock = recording(threading.RLock)  # type: ignore[assignment]
 
 os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
 os.environ["SVCREADY_TRACING_SAMPLING"] = "100%"
+os.environ["SVCREADY_LOG_FILE"] = f"{sys.argv[1]}.log"
 
 import svcready  # noqa: E402 - the locks must be made by the recorders
 from svcready._runtime import current  # noqa: E402
@@ -99,7 +100,8 @@ def exercise(name: str) -> None:
     with svcready.span("work", attributes={"name": name}):
         svcready.annotate(name=name)
 
-    for path in ("/orders", "/metrics", "/health/readiness"):
+    svcready.audit.record("forks.exercise", name, "test", "success")
+    for path in ("/orders", "/metrics", "/health/readiness", "/admin/loggers"):
         asyncio.run(request(path))
 
     runtime = current()
@@ -148,6 +150,7 @@ def main() -> None:
     asyncio.run(request("/orders"))
     call([False, True])
     events.labels("parent").inc()
+    svcready.audit.record("forks.begin", "parent", "test", "success")
     with svcready.span("parent"):
         pass
 

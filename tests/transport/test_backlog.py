@@ -112,3 +112,59 @@ def test_it_is_what_its_rule_says(
 
     assert backlog.clear() == len(model)
     assert (backlog.bytes, len(backlog), backlog.levels()) == (0, 0, {})
+
+
+def test_a_handler_that_takes_all_while_a_line_comes_breaks_nothing() -> None:
+    """A signal handler or finaliser may log and write what waits between two steps."""
+    numbers = count()
+    backlog = Backlog(1000, 10, lambda: next(numbers))
+    backlog.push(b"first", logging.INFO)
+    taken: list[bytes] = []
+
+    def interrupted() -> int:
+        if not taken:
+            taken.append(backlog.pop()[1])
+
+        return next(numbers)
+
+    backlog._number = interrupted
+    backlog.push(b"second", logging.INFO)
+
+    assert taken == [b"first"]
+    assert empty(backlog) == [b"second"]
+    assert (backlog.bytes, backlog.levels()) == (0, {})
+
+
+def test_a_handler_that_logs_while_the_first_line_of_a_level_comes() -> None:
+    """Its own line, of another level, is kept and can be taken within."""
+    numbers = count()
+    taken: list[bytes] = []
+
+    def interrupted() -> int:
+        number = next(numbers)
+        if not number:
+            backlog.push(b"inner", logging.DEBUG)
+            taken.append(backlog.pop()[1])
+
+        return number
+
+    backlog = Backlog(1000, 10, interrupted)
+    backlog.push(b"outer", logging.ERROR)
+
+    assert taken == [b"inner"]
+    assert empty(backlog) == [b"outer"]
+
+
+def test_giving_up_all_within_a_push_leaves_that_line() -> None:
+    """As a shutdown does that a signal handler runs."""
+    backlog = Backlog(1000, 10)
+    backlog.push(b"first", logging.INFO)
+
+    def interrupted() -> int:
+        backlog.clear()
+        return 1
+
+    backlog._number = interrupted
+    backlog.push(b"second", logging.INFO)
+
+    assert empty(backlog) == [b"second"]

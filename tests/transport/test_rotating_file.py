@@ -5,6 +5,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,52 @@ def test_four_processes_rotate_one_file(tmp_path: Path) -> None:
 
     assert len(lines) == 1 + PROCESSES * LINES
     assert sink.close(10)
+
+
+def test_a_line_that_a_killed_sibling_left_is_ended(tmp_path: Path) -> None:
+    """Also in a file that is open already; no line is glued to the rest of another."""
+    path = tmp_path / "app.log"
+    file = RotatingFile(str(path), max_bytes=1000, backups=1)
+    file.deliver(entries(b"one\n"), FOREVER)
+    with path.open("ab") as other:
+        other.write(b"two\ntor")
+
+    file.deliver(entries(b"three\n"), FOREVER)
+    file.deliver(entries(b"four\n"), FOREVER)
+
+    assert path.read_bytes() == b"one\ntwo\ntor\nthree\nfour\n"
+    file.close()
+
+
+def test_a_pipe_that_nobody_reads_is_a_fault_and_no_wait(tmp_path: Path) -> None:
+    """Also at interpreter exit, where the caller itself delivers."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    file = RotatingFile(str(path), max_bytes=1000, backups=1)
+
+    outcome = file.deliver(entries(b"one\n"), FOREVER)
+    assert (len(outcome.left), bool(outcome.fault)) == (1, True)
+
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    assert file.deliver(outcome.left, FOREVER) == Outcome()
+    assert os.read(reader, 100) == b"one\n"
+    os.close(reader)
+    file.close()
+
+
+def test_a_lock_that_a_stopped_process_has_is_waited_for_until_the_deadline(
+    tmp_path: Path,
+) -> None:
+    """Who delivers at the end has a budget; the lines are left."""
+    path = tmp_path / "app.log"
+    other = os.open(path, os.O_WRONLY | os.O_CREAT)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    file = RotatingFile(str(path), max_bytes=1000, backups=1)
+
+    outcome = file.deliver(entries(b"one\n"), time.monotonic() + 0.05)
+    assert (len(outcome.left), bool(outcome.fault)) == (1, True)
+
+    os.close(other)
+    assert file.deliver(outcome.left, time.monotonic() + 5.0) == Outcome()
+    assert path.read_bytes() == b"one\n"
+    file.close()

@@ -268,6 +268,84 @@ def test_sockets_have_turns_too(tmp_path: Path) -> None:
     far.close()
 
 
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from svcready._transport._outlet import Outlet
+outlet = Outlet(1)
+outlet.meet_in(lambda: Path(sys.argv[1]))
+outlet.sender.look()
+turn = outlet.sender.turn
+assert turn.take()
+if sys.argv[2] == "begun":
+    turn._step(2)
+    os.write(1, b"torn")
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "before"), [("taken", b""), ("begun", b"torn\n")], ids=["taken", "begun"]
+)
+def test_a_sibling_that_is_stopped_in_its_turn_holds_nobody_up_for_long(
+    pipe: Pipe, tmp_path: Path, state: str, before: bytes
+) -> None:
+    """A debugger or a frozen container: lines that come out whole go past it."""
+    sibling = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(tmp_path), state], stdout=pipe.writer
+    )
+    try:
+        assert os.WIFSTOPPED(os.waitpid(sibling.pid, os.WUNTRACED)[1])
+        outlet = Outlet(pipe.writer)
+        outlet.meet_in(lambda: tmp_path)
+        channel = Channel("test", outlet)
+        channel.write(b"short\n", 40)
+        channel.write(b"x" * 9_000 + b"\n", 40)
+
+        assert channel.flush(20)
+        written = os.read(pipe.reader, 65_536)
+        assert written == before + b"short\n" + b"x" * 9_000 + b"\n"
+    finally:
+        sibling.kill()
+        sibling.wait()
+
+
+def test_a_sibling_that_goes_on_is_waited_for(pipe: Pipe, tmp_path: Path) -> None:
+    """However long it has the turn, while it makes steps; and a full pipe is none."""
+    now_s = [0.0]
+    holder = join(pipe.writer, tmp_path)
+    waits = Turn(pipe.writer, lambda: now_s[0])
+    waits.find_run_dir = lambda: tmp_path
+    waits.join(is_pipe=True, is_shared=True)
+    assert holder.take()
+    told = []
+    for _ in range(40):
+        now_s[0] += 0.5
+        holder.step()
+        told.append(waits.is_stuck(10, writable=True))
+
+    for each in range(40):
+        now_s[0] += 0.5
+        told.append(waits.is_stuck(10, writable=each % 6 == 0))
+
+    assert not any(told)
+    for _ in range(5):
+        now_s[0] += 0.5
+        assert not waits.is_stuck(10, writable=True)
+
+    now_s[0] += 0.5
+    assert waits.is_stuck(10, writable=True)
+    assert not waits.torn
+
+
+def test_the_page_has_its_place_on_the_disk(pipe: Pipe, tmp_path: Path) -> None:
+    """Where it were a hole, a disk that is full would end the process by SIGBUS."""
+    page = Page.open(pipe.writer, tmp_path)
+
+    assert page is not None
+    assert os.fstat(page.fd).st_blocks * 512 >= len(page.memory)
+
+
 def test_files_of_pipes_that_are_gone_are_removed(tmp_path: Path) -> None:
     """A day after their last use, unless somebody still uses them."""
     old, used = os.pipe(), os.pipe()

@@ -18,6 +18,7 @@ from tests.transport.pipes import Pipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import Faults
 
@@ -194,6 +195,57 @@ def test_a_full_disk_is_counted() -> None:
     os.close(fd)
 
     assert channel.dropped == {"write_error": 1}
+
+
+FILLS_UP = """
+import os, resource, signal, sys
+from svcready._transport.stdout import Channel
+from svcready._transport._outlet import Outlet
+
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+channel = Channel("test", Outlet(fd), delivery=sys.argv[2])
+channel.write(b"1111\\n", 20)
+channel.flush(5)
+limit(13)
+with channel._outlet.lock:  # so that the thread has them all at once
+    for line in (b"2222\\n", b"3333\\n", b"4444\\n"):
+        if sys.argv[2] == "async":
+            channel.write(line, 20)
+
+if sys.argv[2] != "async":
+    for line in (b"2222\\n", b"3333\\n", b"4444\\n"):
+        channel.write(line, 20)
+        channel.flush(5)
+
+channel.flush(5)
+limit(1000)
+for line in (b"5555\\n", b"6666\\n"):
+    channel.write(line, 20)
+
+channel.flush(5)
+print(channel.dropped)
+"""
+
+
+@pytest.mark.parametrize("delivery", ["hybrid", "async", "sync"])
+def test_a_disk_that_fills_up_within_a_line(delivery: str, tmp_path: Path) -> None:
+    """What is out whole is not counted as lost, and no line is glued to a torn one."""
+    file = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", FILLS_UP, str(file), delivery],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert file.read_bytes().split(b"\n") == [
+        *(b"1111", b"2222", b"333", b"5555", b"6666", b"")
+    ]
+    assert done.stdout.strip() == "{'write_error': 2}"
 
 
 def test_closing_counts_what_was_not_written(pipe: Pipe, outlet: Outlet) -> None:

@@ -27,12 +27,12 @@ class Awaited:
     def __bool__(self) -> bool:
         return bool(self._answers)
 
-    def answer(self, flight: Flight, *, written: bool) -> None:
-        """Note what became of the lines of *flight*."""
+    def answer(self, flight: Flight) -> None:
+        """Note what became of the lines of *flight*, of which no more will be out."""
         if self._answers:
-            for _, _, number in flight.lines:
+            for _, _, number, end in flight.lines:
                 if number in self._answers:
-                    self._answers[number] = written
+                    self._answers[number] = end <= flight.sent
 
     def wait(self, number: int, wait_for_change: Callable[[], bool]) -> bool:
         """

@@ -61,12 +61,13 @@ class Backlog:
         Returns:
             How many lines were given up for it; the line itself may be one of them.
         """
-        # The sums stand in one expression each, between whose parts no signal handler
-        # can run that logs as well.
+        # A signal handler or a finaliser that logs may run between any two steps, and
+        # take what is in the queues. So a queue stays where it is once it is empty,
+        # and the sums stand in one expression each.
         size = len(line)
         queue = self._levels.get(level)
         if queue is None:
-            queue = self._levels[level] = deque()
+            queue = self._levels.setdefault(level, deque())
 
         queue.append((self._number(), line))
         self.bytes += size
@@ -75,7 +76,7 @@ class Backlog:
         while self.lines > 1 and (
             self.bytes > self._max_bytes or self.lines > self._max_lines
         ):
-            lowest = min(self._levels)
+            lowest = min(level for level, queue in self._queues() if queue)
             self._take(lowest)
             lost += 1
             if lost_by_level is not None:
@@ -91,36 +92,36 @@ class Backlog:
 
     def first(self) -> tuple[int, int]:
         """Return the number and the size of the first line; there must be one."""
-        number, line = min(queue[0] for queue in self._levels.values())
+        number, line = min(queue[0] for _, queue in self._queues() if queue)
         return number, len(line)
 
     def pop(self) -> tuple[int, bytes]:
         """Take the first line and its level."""
-        levels = self._levels
-        level = (
-            next(iter(levels))
-            if len(levels) == 1
-            else min(levels, key=lambda level: levels[level][0][0])
-        )
+        queues = self._queues()
+        level = queues[0][0]
+        if len(queues) > 1:
+            _, level = min((queue[0][0], level) for level, queue in queues if queue)
+
         return level, self._take(level)
 
     def levels(self) -> dict[int, int]:
         """Return how many lines of each level wait."""
-        return {level: len(queue) for level, queue in self._levels.items()}
+        return {level: len(queue) for level, queue in self._queues() if queue}
 
     def clear(self) -> int:
         """Give up everything; returns how many lines that were."""
         lost = self.lines
-        self._levels = {}
+        for _, queue in self._queues():
+            queue.clear()
+
         self.bytes = self.lines = 0
         return lost
 
-    def _take(self, level: int) -> bytes:
-        queue = self._levels[level]
-        line = queue.popleft()[1]
-        if not queue:
-            del self._levels[level]
+    def _queues(self) -> tuple[tuple[int, deque[tuple[int, bytes]]], ...]:
+        return tuple(self._levels.items())  # at once: there may be one more meanwhile
 
+    def _take(self, level: int) -> bytes:
+        line = self._levels[level].popleft()[1]
         size = len(line)
         self.bytes -= size
         self.lines -= 1

@@ -51,7 +51,7 @@ class Outlet(Writer):
             self.queue(channel, line, level)
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             with self.lock:
-                self._refuse(Flight(line, ((channel, level, 0),)), error)
+                self._refuse(Flight.of_one(line, channel, level), error)
 
             channel.say()
         else:
@@ -73,7 +73,7 @@ class Outlet(Writer):
                 self._push(channel, line, level)
             else:
                 self._busy = True
-                flight = self._flight = Flight(line, ((channel, level, 0),))
+                flight = self._flight = Flight.of_one(line, channel, level)
                 try:
                     while not self._send(flight, may_block=True):
                         self.sender.wait(PATIENCE_S)
@@ -153,10 +153,11 @@ class Outlet(Writer):
         with self.lock:
             if self._flight is None:
                 self._busy = True
-                self._flight = Flight(line, ((channel, level, 0),), sent)
+                self._flight = Flight.of_one(line, channel, level, 0, sent)
                 self._call_thread()
             else:
                 channel.count("write_error", level)
+                self.sender.tear()
 
         channel.say()
 
@@ -164,7 +165,7 @@ class Outlet(Writer):
         """Write without waiting; None if nothing of it could be written."""
         self._busy = True  # for a signal handler that logs within
         self._look_again()
-        flight = Flight(line, ((channel, level, self.draw()),))
+        flight = Flight.of_one(line, channel, level, self.draw())
         try:
             self.sender.send(flight)
         except BlockingIOError:

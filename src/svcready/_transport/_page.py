@@ -57,10 +57,12 @@ class Page:
             try:
                 if os.fstat(fd).st_size < _SIZE:
                     _sweep(run_dir, path)
-                    os.truncate(fd, _SIZE)
 
+                # A hole would do, if no disk were ever full: the first write to a
+                # page that has no block ends the process, by SIGBUS.
+                os.posix_fallocate(fd, 0, _SIZE)
                 return cls(fd, mmap.mmap(fd, _SIZE))
-            except OSError:
+            except (OSError, AttributeError):  # full, or no such call here
                 os.close(fd)
                 return None
         except (OSError, ImportError):

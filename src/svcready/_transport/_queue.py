@@ -47,9 +47,9 @@ class Queue:
             most_bytes: How much at once, but at least one line.
         """
         channels = self._channels
-        lines: list[tuple[Channel, int, int]] = []
+        lines: list[tuple[Channel, int, int, int]] = []
         parts: list[bytes] = []
-        left = most_bytes
+        left, end = most_bytes, 0
         while channels:
             channel = channels[0]
             if len(channels) > 1:
@@ -61,7 +61,8 @@ class Queue:
                 break
 
             level, line = channel.backlog.pop()
-            lines.append((channel, level, number))
+            end += size
+            lines.append((channel, level, number, end))
             parts.append(line)
             if not channel.backlog.lines:
                 channels.remove(channel)

@@ -36,12 +36,22 @@ class Sender:
         self.attempt = attempt or NonBlocking(fd)
         self.turn = Turn(fd)
         self._pause_s = 0.0
+        self._torn = False
+        self._whole_bytes = 0
 
     def look_again(self) -> None:
         """Look at the descriptor again at the next write, as a child must."""
         self.attempt.choose()
         self.turn.close()
         self._pause_s = 0.0
+        self._torn = False
+
+    def tear(self) -> None:
+        """Note that a line was given up half-written: the next must not go on in it."""
+        if not self._torn:
+            self._torn = True
+            # Nobody writes past us until that line is ended.
+            self._whole_bytes, self.attempt.whole_bytes = self.attempt.whole_bytes, 0
 
     def look(self) -> None:
         """
@@ -88,9 +98,15 @@ class Sender:
         if attempt.never and may_block:
             write = self._write_blocking
 
+        if self._torn and not flight.sent:
+            write(b"\n")
+            self._torn = False
+            attempt.whole_bytes = self._whole_bytes
+
         size = len(flight.data)
         while flight.sent < size:
             flight.sent += write(flight.rest())
+            self.turn.step()
 
         self._pause_s = 0.0
 
@@ -118,6 +134,9 @@ class Sender:
         else:
             allowed = not turn.page[0] or turn.take()
 
+        if not allowed and not turn.held:
+            allowed = turn.is_stuck(len(flight.data), writable=self._is_writable())
+
         if not allowed:
             self._pause_s = min(_LONGEST_WAIT_S, 2 * self._pause_s or _SHORTEST_WAIT_S)
             raise BlockingIOError
@@ -126,6 +145,14 @@ class Sender:
         if turn.torn:  # its writer was killed: what is left of it ends here
             self.attempt.write(b"\n")
             turn.torn = False
+
+    def _is_writable(self) -> bool:
+        if not hasattr(select, "poll"):
+            return False
+
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        return bool(poll.poll(0))
 
     def _write_blocking(self, data: bytes | memoryview) -> int:
         return os.write(self._fd, data[:ATOMIC_BYTES])

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["Turn"]
 
 _FREE, _TAKEN, _BEGUN = range(3)
-_STATE, _WANTED = range(2)  # which byte of the page says what
-_NOBODY = bytes(2)
+_STATE, _WANTED, _TICK = range(3)  # which byte of the page says what
+_NOBODY = bytes(3)
 
 _ROOM_WAIT_S = 1.0
 _GRACE_S = 0.01
 _YIELD_S = 0.005
+_STUCK_S = 3.0  # longer than any wait for room
 _MOST_BYTES = 256 * 1024
 _SOCKET_BYTES = 32 * 1024  # what Linux puts into one buffer of a stream socket
 
@@ -47,6 +48,10 @@ class Turn:
       it also from programs that know nothing of us. What can't fit is written in
       pieces, in turn.
 
+    Whoever has the turn counts its steps on the page. If there are none for three
+    seconds although the pipe takes data, that process is stopped (a debugger, a
+    frozen container): the others then write what comes out in one piece anyway.
+
     Only one thread uses it at a time, but `page` may be read by any.
 
     Args:
@@ -56,9 +61,12 @@ class Turn:
 
     __slots__ = (
         "_fd",
+        "_idle",
         "_lock_fd",
+        "_looked_s",
         "_monotonic",
         "_page",
+        "_passed",
         "_released_s",
         "_room",
         "_spent",
@@ -88,6 +96,9 @@ class Turn:
         self._spent = 0
         self._taken_s = 0.0
         self._released_s = float("-inf")
+        self._idle = (-1, 0.0)
+        self._looked_s = float("-inf")
+        self._passed = -1
         self.held = False
         """It is this process's turn."""
         self.torn = False
@@ -147,7 +158,7 @@ class Turn:
                 pass
 
         self.torn = self.page[_STATE] == _BEGUN
-        self._mark(_STATE, _TAKEN)
+        self._step(_TAKEN)
         self._mark(_WANTED, 0)
         self.held = True
         self._taken_s = now_s
@@ -169,20 +180,51 @@ class Turn:
             return True
 
         if self._room is None and size <= _SOCKET_BYTES:
-            self._mark(_STATE, _BEGUN)
+            self._step(_BEGUN)
             return True
 
         had_for_s = self._monotonic() - self._taken_s
         if had_for_s < (_GRACE_S if has_room is None else _ROOM_WAIT_S):
             return False
 
-        self._mark(_STATE, _BEGUN)
+        self._step(_BEGUN)
         return True
+
+    def is_stuck(self, size: int, *, writable: bool) -> bool:
+        """
+        Tell whether *size* bytes may go out although another has the turn.
+
+        Args:
+            size: How many bytes the lines take.
+            writable: The descriptor takes something now.
+        """
+        state, tick = self.page[_STATE], self.page[_TICK]
+        now_s = self._monotonic()
+        looked_s, self._looked_s = self._looked_s, now_s
+        # A step that was seen long ago may have the same number.
+        goes_on = tick != self._idle[0] or now_s - looked_s > _ROOM_WAIT_S
+        if not writable or not state or goes_on:
+            self._idle = (tick, now_s)
+            return False
+
+        whole = size <= ATOMIC_BYTES or (self._room and self._room.has(size))
+        if not whole or now_s - self._idle[1] < _STUCK_S:
+            return False
+
+        if self._passed != tick:  # what is out of its line ends here, once
+            self._passed, self.torn = tick, state == _BEGUN
+
+        return True
+
+    def step(self) -> None:
+        """Note on the page that whoever has the turn goes on."""
+        if self.held:
+            self._step(self.page[_STATE])
 
     def lasts(self, size: int) -> bool:
         """Note that *size* bytes were written, and tell whether more may be."""
         self._spent += size
-        self._mark(_STATE, _TAKEN)
+        self._step(_TAKEN)
         return self._spent < _MOST_BYTES
 
     def release(self) -> None:
@@ -200,6 +242,10 @@ class Turn:
                 fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
             except OSError:
                 pass
+
+    def _step(self, state: int) -> None:
+        self._mark(_STATE, state)
+        self._mark(_TICK, (self.page[_TICK] + 1) % 256)
 
     def _mark(self, index: int, value: int) -> None:
         if self._page is not None:

@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
+from svcready._core.guard import report_fault
 from svcready._transport._awaited import Awaited
 from svcready._transport._pressure import Pressure
 from svcready._transport._queue import Queue
@@ -128,7 +129,11 @@ class Writer:
                     self._changed.wait(PATIENCE_S if self.pressure else None)
                     self._busy |= bool(self.pressure)
 
-            self._work(PATIENCE_S, may_block=True)
+            try:
+                self._work(PATIENCE_S, may_block=True)
+            except Exception as error:  # noqa: BLE001 - without it nothing is written
+                report_fault("transport.stdout", error)
+                time.sleep(PATIENCE_S)
 
     def _work(self, most_s: float, *, may_block: bool) -> None:
         """Write what is next, or wait for it to be possible."""
@@ -172,7 +177,7 @@ class Writer:
         else:
             with self.lock:
                 self.pressure.landed()
-                self._awaited.answer(flight, written=True)
+                self._awaited.answer(flight)
                 self.sender.landed(len(flight.data), more=bool(self._queue))
                 self._land()
 
@@ -196,10 +201,13 @@ class Writer:
     def _refuse(self, flight: Flight, error: Exception) -> None:
         """Count lines that the descriptor refused; under the lock."""
         self.pressure.refused = True
-        for channel, level, _ in flight.lines:
+        for channel, level in flight.left():
             channel.count_refused(error, level)
 
-        self._awaited.answer(flight, written=False)
+        if flight.is_within_line():
+            self.sender.tear()
+
+        self._awaited.answer(flight)
 
     def _settle(self) -> None:
         if self._flight is None and not self._queue:

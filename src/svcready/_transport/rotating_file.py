@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RotatingFile", "file_problem", "file_sink"]
 
+_AT_ONCE = fcntl.LOCK_EX | fcntl.LOCK_NB
+_LOCK_AGAIN_S = 0.01
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -32,6 +35,7 @@ def file_sink(
     backups: int,
     quota: Quota = Quota(),  # noqa: B008 - a frozen value
     keep: bool = False,
+    mode: int = 0o666,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Sink:
     """
@@ -44,9 +48,10 @@ def file_sink(
         backups: How many rotated files are kept: `path.1` is the newest.
         quota: How much may wait while the file can't be written.
         keep: When that is full, refuse the newest line.
+        mode: Who may read and write a file that is made, less the umask.
         clock: Stamps the lines.
     """
-    file = RotatingFile(path, max_bytes=max_bytes, backups=backups)
+    file = RotatingFile(path, max_bytes=max_bytes, backups=backups, mode=mode)
     return Sink(component, file, quota=quota, keep=keep, clock=clock)
 
 
@@ -78,30 +83,34 @@ class RotatingFile:
         max_bytes: Size at which it is rotated; only a line longer than that makes a
             longer file.
         backups: How many rotated files are kept.
+        mode: Who may read and write a file that is made, less the umask.
     """
 
     batch_bytes = 256 * 1024
     batch_lines = 2_000
     linger_s = 0.0
 
-    def __init__(self, path: str, *, max_bytes: int, backups: int) -> None:
+    def __init__(
+        self, path: str, *, max_bytes: int, backups: int, mode: int = 0o666
+    ) -> None:
         self._path = Path(path).absolute()
         self.name = f"file {self._path}"
         self._max_bytes = max_bytes
         self._backups = backups
         self._fd: int | None = None
         self._regular = True
-        self._fresh = True
+        self._mode = mode
+        self._left_at = -1
         self._rotation: RotatingFileHandler | None = None
         self._rotate_at_bytes = max_bytes
         self._notice = ""
 
-    def deliver(self, batch: list[Entry], _deadline_s: float) -> Outcome:
+    def deliver(self, batch: list[Entry], deadline_s: float) -> Outcome:
         """Append *batch*, in as many files as that takes."""
         done = 0
         try:
             while done < len(batch):
-                done += self._append_some(batch, done)
+                done += self._append_some(batch, done, deadline_s)
         except OSError as error:
             self.close()
             fault = error.strerror or type(error).__name__
@@ -119,15 +128,15 @@ class RotatingFile:
         if fd is not None:
             os.close(fd)
 
-    def _append_some(self, batch: list[Entry], start: int) -> int:
+    def _append_some(self, batch: list[Entry], start: int, deadline_s: float) -> int:
         """Append what fits into the file; 0 lines mean that it was rotated."""
-        fd = self._locked()
+        fd = self._locked(deadline_s)
         try:
             size = os.fstat(fd).st_size if self._regular else 0
-            if self._regular and self._fresh:
+            if self._regular and size != self._left_at:  # somebody else wrote last
                 size += self._end_torn_line(fd, size)
 
-            self._fresh = False
+            self._left_at = -1
             lines: list[bytes] = []
             room = self._rotate_at_bytes - size
             for entry in batch[start:]:
@@ -141,20 +150,22 @@ class RotatingFile:
                 self._rotate(size)
                 return 0
 
-            self._write(fd, b"".join(lines), size)
+            data = b"".join(lines)
+            self._write(fd, data, size)
+            self._left_at = size + len(data)
             return len(lines)
         finally:
             if self._regular:
                 self._lock(fd, fcntl.LOCK_UN)
 
-    def _locked(self) -> int:
+    def _locked(self, deadline_s: float) -> int:
         """Return the descriptor of the file that the path leads to now, locked."""
         while True:
             fd = self._open() if self._fd is None else self._fd
             if not self._regular:
                 return fd
 
-            self._lock(fd, fcntl.LOCK_EX)
+            self._lock_by(fd, deadline_s)
             if self._is_current(fd):
                 return fd
 
@@ -162,10 +173,14 @@ class RotatingFile:
             self.close()
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._fd = fd = os.open(self._path, flags, 0o666)  # less the umask, as stdlib
+        # Not blocking, so that a FIFO that nobody reads is a fault and no wait.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        self._fd = fd = os.open(self._path, flags, self._mode)
         self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
-        self._fresh = True
+        if not self._regular:
+            os.set_blocking(fd, True)
+
+        self._left_at = -1
         self._rotate_at_bytes = self._max_bytes
         return fd
 
@@ -177,6 +192,20 @@ class RotatingFile:
 
         return os.path.samestat(there, os.fstat(fd))
 
+    def _lock_by(self, fd: int, deadline_s: float) -> None:
+        """Wait for the lock, which a process that is stopped may have."""
+        how = fcntl.LOCK_EX if deadline_s == float("inf") else _AT_ONCE
+        while True:
+            try:
+                self._lock(fd, how)
+            except BlockingIOError:
+                if time.monotonic() >= deadline_s:
+                    raise
+
+                time.sleep(_LOCK_AGAIN_S)
+            else:
+                return
+
     @staticmethod
     def _lock(fd: int, how: int) -> None:
         try:
@@ -187,7 +216,7 @@ class RotatingFile:
                 raise
 
     def _end_torn_line(self, fd: int, size: int) -> int:
-        """End the line that a crash of the machine left half-written."""
+        """End the line that a crash or a killed process left half-written."""
         try:
             with self._path.open("rb") as file:
                 file.seek(max(0, size - 1))

@@ -150,7 +150,7 @@ def _answer_operator(
 
 
 def _read_body(environ: WSGIEnvironment) -> bytes | None:
-    """Return a request's body; None if it is too long, empty if it has no length."""
+    """Return a body; None if it is too long, empty without or short of its length."""
     length = environ.get("CONTENT_LENGTH") or ""
     if not (length.isdecimal() and length.isascii()):
         return b""
@@ -158,4 +158,7 @@ def _read_body(environ: WSGIEnvironment) -> bytes | None:
     size = int(length) if len(length) <= _LONGEST_LENGTH else MOST_TAKEN_BYTES
     # Too much is taken as well, within limits, so that the connection can go on.
     body: bytes = environ["wsgi.input"].read(min(size, MOST_TAKEN_BYTES))
-    return body if size <= MOST_BODY_BYTES else None
+    if size > MOST_BODY_BYTES:
+        return None
+
+    return body if len(body) == size else b""  # the client left within

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import sys
+import zlib
 from argparse import ArgumentParser
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyNeededError:
         hint = f"give the key by --key-file or {_KEY}"
         return _fail(f"the log was made with a key: {hint}")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         return _fail(str(error))
 
     verifier.finish(expect_closed=options.expect_closed)

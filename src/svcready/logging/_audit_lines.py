@@ -15,8 +15,10 @@ __all__ = ["Found", "entries_of"]
 
 _LONGEST_LINE = 4 * 1024**2
 _START = b'{"schema":1,"log_type":"audit",'
-_MARKS = (b'"log_type":"audit"', b'"previous_hash":"')
-"""Two, so that one that was damaged leaves the other."""
+_MARKS = (re.compile(rb'"log_type"\s*:\s*"audit"'), re.compile(b'"previous_hash":"'))
+"""Two, so that one that was damaged leaves the other; spelt as any writer may."""
+_ESCAPED = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
+_OVERLAP_BYTES = 256
 _WRAPPED = re.compile(rb'^\{"(?:log|message)":"')
 
 
@@ -45,41 +47,67 @@ def entries_of(stream: BinaryIO) -> Iterator[Found]:
     number = 0
     while raw := stream.readline(_LONGEST_LINE):
         number += 1
-        while not raw.endswith(b"\n") and (more := stream.readline(_LONGEST_LINE)):
-            if _is_marked(raw):  # no entry is as long as this
-                yield Found(number, raw, None)
+        if not raw.endswith(b"\n") and len(raw) == _LONGEST_LINE:
+            for piece in _pieces(raw, stream):  # no entry is as long as this
+                if _is_marked(piece):
+                    yield Found(number, piece, None)
 
-            raw = more
+            continue
 
-        found = _judge(raw.rstrip(b"\r\n"))
-        if found is not None:
+        for found in _judge(raw.rstrip(b"\r\n")):
             yield Found(number, *found)
 
 
-def _judge(raw: bytes) -> tuple[bytes, dict[str, object] | None] | None:
+def _pieces(raw: bytes, stream: BinaryIO) -> Iterator[bytes]:
+    """Read an endless line in pieces that overlap."""
+    yield raw
+    while not raw.endswith(b"\n") and (more := stream.readline(_LONGEST_LINE)):
+        yield raw[-_OVERLAP_BYTES:] + more
+        raw = more
+
+
+def _judge(raw: bytes) -> Iterator[tuple[bytes, dict[str, object] | None]]:
     if _WRAPPED.match(raw):
         wrapper = _read(raw)
         if wrapper is None:
-            return (raw, None) if _is_marked(raw.replace(b"\\", b"")) else None
+            if _is_marked(raw.replace(b"\\", b"")):
+                yield raw, None
+
+            return
+
+        if _is_ours(wrapper):  # whoever takes nothing off would read this one
+            yield raw, None
 
         inner = wrapper.get("log", wrapper.get("message"))
         raw = str(inner).encode("utf-8", "replace").rstrip(b"\r\n")
 
     if not _is_marked(raw):
-        return None
+        return
 
     at = raw.find(_START)
-    data = raw[at if at > 0 else max(raw.find(b"{"), 0) :]
-    members = _read(data)
-    if members is None:
-        return data, None
+    if at > 0 and _is_marked(raw[:at]):  # two on one line, which shippers never make
+        yield raw[:at], None
 
-    ours = members.get("log_type") == "audit" or "previous_hash" in members
-    return (data, members) if ours else None
+    at = at if at > 0 else max(raw.find(b"{"), 0)
+    members = _read(raw[at:])
+    while members is None and (later := raw.find(_START, at + 1)) > 0:
+        yield raw[at:later], None  # torn, as by a crash, and another behind it
+        at = later
+        members = _read(raw[at:])
+
+    if members is None or _is_ours(members):
+        yield raw[at:], members
+
+
+def _is_ours(members: dict[str, object]) -> bool:
+    return members.get("log_type") == "audit" or "previous_hash" in members
 
 
 def _is_marked(raw: bytes) -> bool:
-    return any(mark in raw for mark in _MARKS)
+    if b"\\u00" in raw:
+        raw = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), raw)
+
+    return any(mark.search(raw) for mark in _MARKS)
 
 
 def _read(data: bytes) -> dict[str, object] | None:

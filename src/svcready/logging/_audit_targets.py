@@ -147,6 +147,7 @@ def _file(settings: AuditSettings, clock: Clock) -> Chosen:
         backups=1,
         quota=_quota(settings),
         keep=True,
+        mode=0o640,
         clock=clock,
     )
     problem = f"SVCREADY_AUDIT_FILE={settings.file}: {wrong}" if wrong else ""

@@ -55,7 +55,7 @@ class _Tie(NamedTuple):
     hash: str
     lost: int
     closes: bool
-    parent: tuple[str, int] | None
+    parent: tuple[str, int, str] | None
     said: str
     """Who said it and when."""
 
@@ -84,7 +84,7 @@ class ChainState:
         self.sequence = 0
         self.hash = NO_HASH
         self.closed = False
-        self.parent: tuple[str, int] | None = None
+        self.parent: tuple[str, int, str] | None = None
         self.gaps: list[tuple[int, int]] = []
         self.problems = 0
         self.where = ""
@@ -160,16 +160,23 @@ class Verifier:
                 self._add("open", state.where, state.id, text)
 
             if state.parent is not None:
-                parent, sequence = state.parent
-                known = self.chains.get(parent)
-                if known is not None and known.sequence < sequence:
-                    self._add(
-                        "missing",
-                        known.where,
-                        parent,
-                        f"ends at {known.sequence}, but {state.id} came from it at "
-                        f"{sequence}",
-                    )
+                self._judge_parent(state, *state.parent)
+
+    def _judge_parent(
+        self, state: ChainState, parent: str, sequence: int, _: str
+    ) -> None:
+        known = self.chains.get(parent)
+        if known is None:
+            if not self._partial:
+                text = f"nothing of {parent} is here, which it came from at {sequence}"
+                self._add("missing", state.where, state.id, text)
+        elif known.sequence < sequence:
+            self._add(
+                "missing",
+                known.where,
+                parent,
+                f"ends at {known.sequence}, but {state.id} came from it at {sequence}",
+            )
 
     def _add(self, kind: str, where: str, chain: str, text: str) -> None:
         self.found += 1
@@ -215,7 +222,13 @@ class Verifier:
             self._add(*problem)
 
         state.sequence, state.hash, state.closed = number, tie.hash, tie.closes
-        state.parent = tie.parent or state.parent
+        if tie.parent is not None:
+            state.parent = tie.parent
+            parent, at, made = tie.parent
+            known = self.chains.get(parent)
+            if known is not None and known.sequence == at and known.hash != made:
+                text = f"did not come from entry {at} of {parent} as it is here"
+                self._add("broken", where, state.id, text)
 
     def _problems_of_next(
         self, where: str, state: ChainState, tie: _Tie
@@ -273,9 +286,9 @@ def _tie_of(members: dict[str, object]) -> _Tie | None:
 
     came_from = None
     if isinstance(parent, dict):
-        above, at = parent.get("chain"), parent.get("sequence")
-        if isinstance(above, str) and type(at) is int:
-            came_from = (above, at)
+        above, at, last = (parent.get(key) for key in ("chain", "sequence", "hash"))
+        if isinstance(above, str) and type(at) is int and isinstance(last, str):
+            came_from = (above, at, last)
 
     names = ("timestamp", "service", "instance")
     said = " ".join(str(members[name]) for name in names if name in members)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FloodGate"]
 
+_PATIENCE_S = 0.05
 _SECOND_NS = 1_000_000_000
 _ERROR = 40
 _LOOKS_PER_S = 4
@@ -107,7 +108,7 @@ class FloodGate:
         self._armed = not self._quota
         self._calls = 0
         self._places: dict[object, _Place] = {}
-        # Garbage collection or a signal may have this very thread log under it.
+        # Re-entrant: a signal handler or finaliser may log while its holder does.
         self._lock = threading.RLock()
         self.passes: Gate = self._make_gate()
         """Tells whether a line is written; a handler's `gate`."""
@@ -232,7 +233,12 @@ class FloodGate:
         """Tell whether a line passes at a place that has said enough for now."""
         template, said = _template_of(message)
         severe = level >= _ERROR
-        with self._lock:
+        # Who interrupted a holder of another lock of ours must not wait for ever for
+        # one whose holder waits for that.
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            return True
+
+        try:
             if place.gone:
                 return True
 
@@ -251,6 +257,8 @@ class FloodGate:
                 released = place.held
                 place.held = {}
                 place.begin(self._least, level, message, time_ns)
+        finally:
+            self._lock.release()
 
         self._say(tuple(released.values()))
         return True
