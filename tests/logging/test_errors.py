@@ -225,3 +225,20 @@ def test_a_line_has_the_error(log: Log) -> None:
         None,
         None,
     ]
+
+
+def test_no_message_is_shown_where_every_value_is_hidden() -> None:
+    """A redaction pattern that does not compile hides what exceptions say, too."""
+    texts = ErrorTexts(Redactor(patterns=("(",)).text, 100, hidden=True)
+    try:
+        try:
+            raise ValueError("C-12345678")
+        except ValueError as cause:
+            raise ExceptionGroup("C-12345678", [KeyError("C-12345678")]) from cause
+    except ExceptionGroup as error:
+        fields = texts.fields(error)
+        last = texts.last_lines(error)
+
+    assert "C-12345678" not in repr(fields).replace('("C-12345678")', "") + last
+    assert fields["message"] == "[redacted:mask-all]"
+    assert "ExceptionGroup: [redacted:mask-all]" in fields["stack"]

@@ -56,3 +56,19 @@ def test_a_bad_redaction_pattern_fails_closed() -> None:
     assert isinstance(closed, tuple)
     assert Redactor(patterns=closed).masks_all
     assert LogSettings in _sections.SECTIONS
+
+
+@pytest.mark.parametrize(
+    ("text", "patterns"),
+    [
+        ("C-[0-9]{4,8}", ("C-[0-9]{4,8}",)),
+        ("a,b", ("a", "b")),
+        (r"x\,y,(a,b|[,)]),z", (r"x\,y", "(a,b|[,)])", "z")),
+        (r"[\],a],b", (r"[\],a]", "b")),
+    ],
+)
+def test_a_comma_within_a_pattern_divides_nothing(
+    text: str, patterns: tuple[str, ...]
+) -> None:
+    """Only those between patterns do, so that each is what its writer meant."""
+    assert declared("redact_patterns").kind.parse(text) == patterns

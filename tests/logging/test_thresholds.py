@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import logging.config
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from tests.logging.support import Log, make_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DEBUG, INFO, WARN, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
@@ -217,3 +219,21 @@ def test_an_unknown_level_changes_nothing() -> None:
 
     assert log.pillar.level == "INFO"
     log.pillar.close()
+
+
+def test_loggers_that_come_after_the_start_are_the_applications_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that is asked for, or imported, after `init()` writes its DEBUG lines."""
+    (tmp_path / "late_jobs.py").write_text("")
+    log = make_log(LogSettings(level="auto"), development=True)
+    log.pillar.start()
+    get_logger("late_reports").debug("asked for")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("late_jobs")
+    assert log.pillar.thresholds.watches
+    log.pillar.apply_levels()  # as once a second
+    logging.getLogger("late_jobs.daily").debug("imported")
+    log.pillar.close()
+
+    assert {"asked for", "imported"} <= {line["message"] for line in log.lines}

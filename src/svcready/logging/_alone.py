@@ -79,7 +79,7 @@ class AloneLines:
             "json",
             identity,
             Values(redactor),
-            ErrorTexts(redactor.text, log.stack_max_frames),
+            ErrorTexts(redactor.text, log.stack_max_frames, hidden=redactor.masks_all),
             span_ids=_no_span,
             terminal=False,
         )

@@ -7,6 +7,7 @@ import traceback
 from itertools import islice
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from svcready._core.redaction import marker
 from svcready.logging._causes import CONTEXT, behind, next_in_chain
 from svcready.logging._fingerprint import (
     digest,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Cause", "ErrorFields", "ErrorTexts", "Frame", "claim", "is_claimed"]
+__all__ = ["Cause", "ErrorFields", "ErrorTexts", "Frame"]
 
 _MAX_CACHED = 4096
 _MAX_CHAIN = 32
@@ -39,7 +40,7 @@ _MAX_CAUSE_TEXT = 160
 _MAX_MARKED = 64
 _MAX_WAYS = 256
 _MAX_TEXT = 256
-_CLAIM = "_svcready_claimed"
+_HIDDEN = marker("mask-all")
 
 
 class Cause(TypedDict):
@@ -61,32 +62,6 @@ class ErrorFields(TypedDict):
     fingerprint: str
     causes: NotRequired[list[Cause]]
     causes_cut: NotRequired[int]
-
-
-def claim(error: BaseException) -> bool:
-    """
-    Mark *error* as said, so that servers' and frameworks' lines about it are muted.
-
-    Returns:
-        False if it was marked before.
-    """
-    if is_claimed(error):
-        return False
-
-    try:
-        error.__dict__[_CLAIM] = True
-    except Exception:  # noqa: BLE001 - then its line comes out a second time
-        return True
-
-    return True
-
-
-def is_claimed(error: BaseException) -> bool:
-    """Tell whether our line about *error* has been written."""
-    try:
-        return _CLAIM in error.__dict__
-    except Exception:  # noqa: BLE001 - the exception's own code
-        return False
 
 
 class _Way:
@@ -112,10 +87,14 @@ class ErrorTexts:
     Args:
         redact: Hides the secrets of a text.
         max_frames: Most frames of one traceback; of longer ones the middle is cut.
+        hidden: Show no exception's message at all, because not every secret is known.
     """
 
-    def __init__(self, redact: Callable[[str], str], max_frames: int) -> None:
+    def __init__(
+        self, redact: Callable[[str], str], max_frames: int, *, hidden: bool = False
+    ) -> None:
         self._redact = redact
+        self._hidden = hidden
         self._max_frames = max_frames
         self._frames: dict[tuple[int, int], Frame] = {}
         self._ways: dict[tuple[int, ...], _Way] = {}
@@ -154,7 +133,7 @@ class ErrorTexts:
         prints: dict[int, str] = {}
         fields: ErrorFields = {
             "type": name_of(type(error)),
-            "message": self._shown(safe_text(error)),
+            "message": self._message(error),
             "stack": self._stack(error, frames),
             "fingerprint": self._fingerprint(error, prints, frames),
         }
@@ -173,7 +152,13 @@ class ErrorTexts:
 
     def last_lines(self, error: BaseException) -> str:
         """Return the line or lines after the frames, which name the error."""
+        if self._hidden:
+            return f"{name_of(type(error))}: {_HIDDEN}\n"
+
         return self._shown(last_lines(error))
+
+    def _message(self, error: BaseException) -> str:
+        return _HIDDEN if self._hidden else self._shown(safe_text(error))
 
     def _shown(self, text: str) -> str:
         """Return *text* without secrets; what has none and recurs is searched once."""
@@ -208,7 +193,7 @@ class ErrorTexts:
             fields["causes"] = [
                 {
                     "type": name_of(type(cause)),
-                    "message": _short(self._redact(safe_text(cause))),
+                    "message": _short(self._message(cause)),
                     "fingerprint": self._fingerprint(cause, prints),
                     "relation": relation,
                     "depth": depth,
@@ -240,12 +225,10 @@ class ErrorTexts:
         way = self._way(self._walk(error.__traceback__) if frames is None else frames)
         kind = type(error)
         if error.__cause__ is None and not issubclass(kind, BaseExceptionGroup):
-            found = way.prints.get(kind)
-            if found is None:
-                way.prints[kind] = found = digest(type_mark(kind), way.marks, ())
+            if kind not in way.prints:
+                way.prints[kind] = digest(type_mark(kind), way.marks, ())
 
-            prints[id(error)] = found
-            return found
+            return prints.setdefault(id(error), way.prints[kind])
 
         prints[id(error)] = ""  # whoever comes back here goes in a circle
         inner = [] if error.__cause__ is None else [error.__cause__]
@@ -329,13 +312,16 @@ class ErrorTexts:
         return "".join(parts)
 
     def _by_traceback(self, error: BaseException) -> str:
+        if self._hidden:  # whose messages stand between the frames
+            return self.last_lines(error)
+
         try:
             return self._redact("".join(traceback.format_exception(error)))
         except Exception:  # noqa: BLE001 - the exceptions' own code
             return self._redact(last_lines(error))
 
     def _one(self, error: BaseException, frames: list[Frame]) -> str:
-        return f"{self._way(frames).stack}{self._shown(last_lines(error))}"
+        return f"{self._way(frames).stack}{self.last_lines(error)}"
 
 
 def _around(error: BaseException, seen: set[int]) -> tuple[BaseException | None, str]:

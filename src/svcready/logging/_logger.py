@@ -11,7 +11,7 @@ from svcready.logging._levels import level_number
 from svcready.logging._records import hand_over
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
     from svcready.logging._handler import LineHandler
@@ -33,6 +33,7 @@ SPECIAL = frozenset({"exc_info", "extra", "stack_info", "stacklevel"})
 """The keyword arguments that mean what they mean in stdlib."""
 
 _handler: LineHandler | None = None
+_on_new_name: Callable[[], None] | None = None
 _names: set[str] = set()
 _plain_record = logging.LogRecord
 # Read where `getLogRecordFactory` reads it, without its frame on every line. Should
@@ -41,10 +42,19 @@ _stdlib: Mapping[str, object] = vars(logging)
 _FACTORY = "_logRecordFactory"
 
 
-def use(handler: LineHandler | None) -> None:
-    """Let all loggers write straight to *handler* while nobody else listens."""
-    global _handler  # noqa: PLW0603 - the running pillar, one per process
+def use(
+    handler: LineHandler | None, on_new_name: Callable[[], None] | None = None
+) -> None:
+    """
+    Let all loggers write straight to *handler* while nobody else listens.
+
+    Args:
+        handler: The running pillar's; None if there is none.
+        on_new_name: Called when a logger is asked for whose name is new.
+    """
+    global _handler, _on_new_name  # noqa: PLW0603 - the running pillar, one per process
     _handler = handler
+    _on_new_name = on_new_name
 
 
 def running() -> LineHandler | None:
@@ -67,8 +77,13 @@ def get_logger(name: str) -> Logger:
     Args:
         name: Usually `__name__`.
     """
-    _names.add(name)
-    return Logger(logging.getLogger(name), {})
+    std = logging.getLogger(name)
+    if name not in _names:
+        _names.add(name)
+        if _on_new_name is not None:
+            _on_new_name()
+
+    return Logger(std, {})
 
 
 def is_alone(std: logging.Logger, handler: LineHandler) -> bool:

@@ -10,8 +10,9 @@ from svcready._core import fork
 from svcready._core.guard import guard, report_fault
 from svcready.logging import _celery, _logger
 from svcready.logging._access import AccessLog
+from svcready.logging._claims import claim
 from svcready.logging._destinations import Destinations, are_further
-from svcready.logging._errors import ErrorTexts, claim
+from svcready.logging._errors import ErrorTexts
 from svcready.logging._flood import FloodGate
 from svcready.logging._forms import count_cut, form_of, make_lines
 from svcready.logging._handler import LineHandler
@@ -92,7 +93,9 @@ class LogPillar:
             self._format,
             identity,
             Values(redactor, count_cut),
-            ErrorTexts(redactor.text, settings.stack_max_frames),
+            ErrorTexts(
+                redactor.text, settings.stack_max_frames, hidden=redactor.masks_all
+            ),
             span_ids=span_ids,
             terminal=stdout_is_terminal and not further,
         )
@@ -134,7 +137,9 @@ class LogPillar:
             self._suppressed.install()
 
         self.unify()
-        _logger.use(self.handler)
+        # The application's own loggers say more, whenever they come.
+        auto = self.thresholds.is_auto
+        _logger.use(self.handler, self.apply_levels if auto else None)
 
     def close(self) -> None:
         """Put everything in the process back as it was; what is queued stays queued."""

@@ -108,8 +108,13 @@ class Thresholds:
 
     @property
     def watches(self) -> bool:
-        """Whether somebody can undo what is in force, so that `apply` is due often."""
-        return bool(self._rules or self._temporary)
+        """
+        Whether `apply` is due often.
+
+        Somebody may undo what is in force, or the application's loggers are told from
+        others' and more of them come with each module.
+        """
+        return bool(self._rules or self._temporary) or self.is_auto
 
     def apply(self) -> None:
         """Put in force what is wanted where it is not; cheap if it is."""

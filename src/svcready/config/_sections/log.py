@@ -25,6 +25,7 @@ __all__ = ["GROUP", "RETENTION", "LogSettings"]
 
 _LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _LEVELS |= {word: word for word in ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")}
+_CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _LARGEST_EVENT = 1024**2 - 26
 
 
@@ -44,7 +45,7 @@ def _parse_no_color(raw: object) -> bool:
 
 
 def _parse_patterns(raw: object) -> tuple[str, ...]:
-    patterns = NAMES.parse(raw)
+    patterns = NAMES.parse(_split_patterns(raw) if isinstance(raw, str) else raw)
     for pattern in patterns:
         try:
             re.compile(pattern)
@@ -52,6 +53,27 @@ def _parse_patterns(raw: object) -> tuple[str, ...]:
             raise ValueError(pattern) from error
 
     return patterns
+
+
+def _split_patterns(text: str) -> list[str]:
+    """Divide at the commas that are not within a pattern's brackets (`[0-9]{4,8}`)."""
+    parts = [""]
+    closers: list[str] = []
+    escaped = False
+    for char in text:
+        if escaped or char == "\\":
+            escaped = not escaped
+        elif closers and char == closers[-1]:
+            closers.pop()
+        elif char in _CLOSERS and closers[-1:] != ["]"]:  # a class nests nothing
+            closers.append(_CLOSERS[char])
+        elif char == "," and not closers:
+            parts.append("")
+            continue
+
+        parts[-1] += char
+
+    return parts
 
 
 def _parse_levels(raw: object) -> tuple[tuple[str, str], ...]:
