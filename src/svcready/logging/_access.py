@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.logging._errors import claim
+from svcready.logging._claims import claim
 from svcready.logging._logger import is_alone
 from svcready.logging._records import ACCESS_LOGGER, FIELDS
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Cause", "ErrorFields", "ErrorTexts", "Frame", "claim", "is_claimed"]
+__all__ = ["Cause", "ErrorFields", "ErrorTexts", "Frame"]
 
 _MAX_CACHED = 4096
 _MAX_CHAIN = 32
@@ -39,7 +39,6 @@ _MAX_CAUSE_TEXT = 160
 _MAX_MARKED = 64
 _MAX_WAYS = 256
 _MAX_TEXT = 256
-_CLAIM = "_svcready_claimed"
 
 
 class Cause(TypedDict):
@@ -61,32 +60,6 @@ class ErrorFields(TypedDict):
     fingerprint: str
     causes: NotRequired[list[Cause]]
     causes_cut: NotRequired[int]
-
-
-def claim(error: BaseException) -> bool:
-    """
-    Mark *error* as said, so that servers' and frameworks' lines about it are muted.
-
-    Returns:
-        False if it was marked before.
-    """
-    if is_claimed(error):
-        return False
-
-    try:
-        error.__dict__[_CLAIM] = True
-    except Exception:  # noqa: BLE001 - then its line comes out a second time
-        return True
-
-    return True
-
-
-def is_claimed(error: BaseException) -> bool:
-    """Tell whether our line about *error* has been written."""
-    try:
-        return _CLAIM in error.__dict__
-    except Exception:  # noqa: BLE001 - the exception's own code
-        return False
 
 
 class _Way:

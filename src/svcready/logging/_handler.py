@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from svcready._core.guard import report_fault
-from svcready.logging._errors import is_claimed
+from svcready.logging._claims import is_claimed
 from svcready.logging._line import NO_MARKS
 from svcready.logging._records import FIELDS, SAID
 from svcready.logging._structlog import WRAPPED, unwrapped

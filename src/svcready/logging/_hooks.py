@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from svcready._core.guard import report_fault
 from svcready.logging._asyncio_records import AsyncioDetails
-from svcready.logging._errors import claim
+from svcready.logging._claims import claim
 from svcready.logging._records import write_error
 from svcready.logging._text import safe_repr
 

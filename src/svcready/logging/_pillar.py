@@ -10,8 +10,9 @@ from svcready._core import fork
 from svcready._core.guard import guard, report_fault
 from svcready.logging import _celery, _logger
 from svcready.logging._access import AccessLog
+from svcready.logging._claims import claim
 from svcready.logging._destinations import Destinations, are_further
-from svcready.logging._errors import ErrorTexts, claim
+from svcready.logging._errors import ErrorTexts
 from svcready.logging._flood import FloodGate
 from svcready.logging._forms import count_cut, form_of, make_lines
 from svcready.logging._handler import LineHandler
