@@ -178,7 +178,7 @@ class RotatingFile:
         self._fd = fd = os.open(self._path, flags, self._mode)
         self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
         if not self._regular:
-            os.set_blocking(fd, True)  # noqa: FBT003 - the name says it
+            os.set_blocking(fd, True)
 
         self._left_at = -1
         self._rotate_at_bytes = self._max_bytes
