@@ -447,3 +447,23 @@ def test_standard_output_has_a_direct_writer() -> None:
     )
 
     assert done.stdout == b"direct\n"
+
+
+def test_a_file_that_becomes_a_pipe_is_noticed(pipe: Pipe, tmp_path: Path) -> None:
+    """Within a second: else a full pipe would hold up whoever writes."""
+    fd = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+    outlet = Outlet(fd)
+    channel = Channel("test", outlet)
+    channel.write(b"file\n", 20)
+    outlet.look_again()
+    assert outlet.sender.attempt.whole_bytes == sys.maxsize
+
+    pipe.fill()
+    os.dup2(pipe.writer, fd)
+    outlet.look_again()
+    channel.write(b"pipe\n", 20)
+
+    assert channel.queued_lines == 1
+    pipe.read_all()
+    assert channel.flush(20)
+    os.close(fd)

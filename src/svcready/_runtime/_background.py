@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard
 from svcready._core.metadata import look_up
+from svcready._transport.stdout import STDOUT
 from svcready.config import reload, watch_file
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
 
     def look_around() -> None:
         runtime.group.poll()
+        STDOUT.look_again()
         if runtime.levels is not None:
             runtime.levels.tick()
 

@@ -61,11 +61,26 @@ class Drops:
         self._said_s = float("-inf")
 
     def count(self, reason: str, level: int, lines: int = 1) -> None:
-        """Count *lines* as lost; under the lock of whoever owns this."""
+        """
+        Count *lines*, which may be none, as lost; under the lock of who owns this.
+
+        Args:
+            reason: Why.
+            level: How grave they were; 0 where that is not told apart.
+            lines: How many.
+        """
+        if not lines:
+            return
+
         key = reason, level
         self.totals[key] = self.totals.get(key, 0) + lines
         self._untold[key] = self._untold.get(key, 0) + lines
         self.unsaid[reason] = self.unsaid.get(reason, 0) + lines
+
+    @property
+    def total(self) -> int:
+        """How many lines were lost for whichever reason."""
+        return sum(self.totals.values())
 
     def by_reason(self) -> dict[str, int]:
         """Return how many lines were lost for which reason."""

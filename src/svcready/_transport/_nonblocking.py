@@ -67,6 +67,7 @@ class NonBlocking:
     __slots__ = (
         "_fd",
         "_nowait",
+        "_place",
         "is_pipe",
         "is_shared",
         "looked",
@@ -101,9 +102,19 @@ class NonBlocking:
         self.write = self._chosen()
         self.looked = True
 
+    def is_replaced(self) -> bool:
+        """Tell whether the descriptor is another one than when it was looked at."""
+        try:
+            found = os.fstat(self._fd)
+        except OSError:  # closed: each write tells of it
+            return False
+
+        return self._place not in {None, (found.st_dev, found.st_ino)}
+
     def _unchosen(self) -> None:
         self.write = self._first_write
         self.looked = False
+        self._place: tuple[int, int] | None = None
         self.whole_bytes = 0
         """Longest data of which one write takes all or nothing."""
         self.is_pipe = False
@@ -118,7 +129,9 @@ class NonBlocking:
 
     def _chosen(self) -> Callable[[bytes | memoryview], int]:
         fd = self._fd
-        mode = os.fstat(fd).st_mode
+        found = os.fstat(fd)
+        mode = found.st_mode
+        self._place = found.st_dev, found.st_ino
         self.is_pipe = stat.S_ISFIFO(mode)
         self.is_shared = self.is_pipe or stat.S_ISSOCK(mode)
         if not self.is_shared:

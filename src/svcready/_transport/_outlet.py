@@ -36,6 +36,11 @@ class Outlet(Writer):
             self._outdated = True
             self._attempt.whole_bytes = 0  # so that who comes next looks
 
+    def look_again(self) -> None:
+        """Take note of a descriptor that was replaced; asked about once a second."""
+        if self._attempt.is_replaced():
+            self.refresh()
+
     def write_or_queue(self, channel: Channel, line: bytes, level: int) -> None:
         """Write *line* at once if nothing waits and nothing blocks, else queue it."""
         # No lock: the kernel takes all of such a line or nothing, and the lines of one

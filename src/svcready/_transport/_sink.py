@@ -14,7 +14,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard, report_fault
 from svcready._transport._delivering import delivering
 from svcready._transport._destination import Outcome, Quota
-from svcready._transport._losses import Losses
+from svcready._transport._drops import Drops
 from svcready._transport._outage import Outage
 from svcready._transport._waiting import Waiting
 
@@ -91,7 +91,7 @@ class Sink:
         self._retry_at_s = 0.0
         self._hurry_until_s = float("-inf")
         self._tries_left = self._flushes = 0
-        self._losses = Losses(self.component)
+        self._drops = Drops(self.component)
         self._outage = Outage(self.component, self.destination.name, self._uniform)
 
     def _after_fork(self) -> None:
@@ -114,7 +114,7 @@ class Sink:
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(self.component, error)
 
-        if self._losses.unsaid:
+        if self._drops.unsaid:
             self._say()
 
     def put(self, line: bytes, level: int, timeout_s: float) -> bool:
@@ -144,7 +144,7 @@ class Sink:
 
             taken = self._take(line, level, keep=True)
 
-        if self._losses.unsaid:
+        if self._drops.unsaid:
             self._say()
 
         return taken
@@ -206,7 +206,7 @@ class Sink:
         with self._changed:
             self._closed = True
             # What is on its way has not arrived.
-            self._losses.count("deadline", lost := self._waiting.clear())
+            self._drops.count("deadline", 0, lost := self._waiting.clear())
             self._changed.notify_all()
             alone = not self._is_alive()
 
@@ -224,16 +224,16 @@ class Sink:
     def dropped(self) -> dict[str, int]:
         """How many lines this process dropped for which reason."""
         with self._lock:
-            return dict(self._losses.by_reason)
+            return self._drops.by_reason()
 
     def _take(self, line: bytes, level: int, *, keep: bool) -> bool:
         if self._closed or (keep and not self._waiting.has_room(line)):
-            self._losses.count("closed" if self._closed else "queue_full", 1)
+            self._drops.count("closed" if self._closed else "queue_full", 0)
             return False
 
         lost = self._waiting.push(line, level, self._time_ns() // 1_000_000)
         if lost:
-            self._losses.count("queue_full", lost)
+            self._drops.count("queue_full", 0, lost)
 
         if self._thread is None:
             self._start()
@@ -324,10 +324,10 @@ class Sink:
 
             self._waiting.settle(list(outcome.left))
             for reason, lines in outcome.lost:
-                self._losses.count(reason, lines)
+                self._drops.count(reason, 0, lines)
 
             now_s = time.monotonic()
-            news = self._outage.judge(outcome, now_s, self._losses.total)
+            news = self._outage.judge(outcome, now_s, self._drops.total)
             if outcome.fault:
                 self._tries_left -= 1
                 hurried = now_s < self._hurry_until_s
@@ -342,7 +342,6 @@ class Sink:
 
     def _say(self, *, now: bool = False) -> None:
         with self._lock:
-            news = self._losses.take(now=now)
+            unsaid = self._drops.take_unsaid(now=now)
 
-        for event in news:  # under no lock
-            events.publish(event)
+        self._drops.publish(unsaid)
