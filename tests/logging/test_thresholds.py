@@ -226,7 +226,7 @@ def test_loggers_that_come_after_the_start_are_the_applications_too(
 ) -> None:
     """One that is asked for, or imported, after `init()` writes its DEBUG lines."""
     (tmp_path / "late_jobs.py").write_text("")
-    log = make_log(LogSettings(level="auto"), development=True)
+    log = make_log(LogSettings(level="auto", format="json"), development=True)
     log.pillar.start()
     get_logger("late_reports").debug("asked for")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready._core.identity import process_instance, resolve_identity
 from svcready._core.redaction import Redactor
-from svcready.logging._errors import ErrorTexts
 from svcready.logging._forms import make_lines
-from svcready.logging._values import Values
 
 if TYPE_CHECKING:
     from svcready.config import Settings
@@ -78,8 +76,7 @@ class AloneLines:
             log,
             "json",
             identity,
-            Values(redactor),
-            ErrorTexts(redactor.text, log.stack_max_frames, hidden=redactor.masks_all),
+            redactor,
             span_ids=_no_span,
             terminal=False,
         )

@@ -323,11 +323,7 @@ class FloodGate:
 
 
 def _is_same_second(begun_ns: int, time_ns: int) -> bool:
-    """
-    Tell whether a second that began then is not over.
-
-    A thread may come with a time from just before; a clock set back comes from further.
-    """
+    """Tell whether a second is not over, for threads with a time from before it too."""
     return -_SECOND_NS < time_ns - begun_ns < _SECOND_NS
 
 

@@ -9,15 +9,16 @@ from svcready._transport import stdout
 from svcready.logging._console import ConsoleLines
 from svcready.logging._destinations import LARGEST_EVENT
 from svcready.logging._destinations import longest_line as longest_for_all
+from svcready.logging._errors import ErrorTexts
 from svcready.logging._line import JsonLines
+from svcready.logging._values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from svcready.config._sections.log import LogSettings
-    from svcready.logging._errors import ErrorTexts
     from svcready.logging._line import Identity, Lines
-    from svcready.logging._values import Values
+    from svcready.logging._values import Redaction
 
 __all__ = ["count_cut", "form_of", "longest_line", "make_lines"]
 
@@ -51,14 +52,17 @@ def make_lines(
     settings: LogSettings,
     form: str,
     identity: Identity,
-    values: Values,
-    errors: ErrorTexts,
+    redactor: Redaction,
     *,
     span_ids: Callable[[], tuple[str, str] | None],
     terminal: bool,
 ) -> Lines:
     """Return what makes the lines in this form, as the settings say."""
     max_bytes = longest_line(settings)
+    values = Values(redactor, count_cut)
+    errors = ErrorTexts(
+        redactor.text, settings.stack_max_frames, hidden=redactor.masks_all
+    )
     if form == "console":
         return ConsoleLines(
             values,

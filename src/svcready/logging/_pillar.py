@@ -12,9 +12,8 @@ from svcready.logging import _celery, _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._claims import claim
 from svcready.logging._destinations import Destinations, are_further
-from svcready.logging._errors import ErrorTexts
 from svcready.logging._flood import FloodGate
-from svcready.logging._forms import count_cut, form_of, make_lines
+from svcready.logging._forms import form_of, make_lines
 from svcready.logging._handler import LineHandler
 from svcready.logging._hooks import ConfigHooks, ProcessHooks
 from svcready.logging._levels import level_number
@@ -23,7 +22,6 @@ from svcready.logging._records import write_error, write_event
 from svcready.logging._servers import ServerLoggers, is_server
 from svcready.logging._text import kind_name
 from svcready.logging._thresholds import Thresholds
-from svcready.logging._values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,10 +90,7 @@ class LogPillar:
             settings,
             self._format,
             identity,
-            Values(redactor, count_cut),
-            ErrorTexts(
-                redactor.text, settings.stack_max_frames, hidden=redactor.masks_all
-            ),
+            redactor,
             span_ids=span_ids,
             terminal=stdout_is_terminal and not further,
         )
