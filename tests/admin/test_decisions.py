@@ -140,8 +140,9 @@ def test_a_change_of_level_is_audited(harness: Harness) -> None:
     admitted, change = harness.audit_entries
     assert admitted["details"] == {"method": "POST"}
     assert change["action"] == "log.level.change"
-    assert change["resource"] == {"id": "logger/orders"}
-    assert change["actor"] == {"id": "token 1"}
+    assert change["resource"] == {"type": "logger", "id": "orders"}
+    assert change["actor"] == admitted["actor"]
+    assert change["actor"] == {"type": "operator", "id": "token 1", "ip": PEER}
     changes = change["changes"]
     assert isinstance(changes, dict)
     assert changes["level"] == {"from": "INFO", "to": "WARN"}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TOKEN = {"authorization": "Bearer s3cret", "content-type": "application/json"}
 ALLOWED = {"SVCREADY_ADMIN_TOKENS": "other,s3cret", "SVCREADY_LOG_ALLOW_DEBUG": "1"}
 DAY_S = 86_400
+OPERATOR = {"type": "operator", "id": "token 2", "ip": "203.0.113.9"}
+SHOP = {"type": "logger", "id": "shop"}
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +61,8 @@ class Auditor:
     def __call__(
         self,
         action: str,
-        resource: str,
-        actor: str,
+        resource: Mapping[str, str],
+        actor: Mapping[str, str],
         outcome: str,
         /,
         *,
@@ -220,7 +222,7 @@ def test_debug_in_production_needs_the_variable() -> None:
     assert answer.status == 409
     assert "SVCREADY_LOG_ALLOW_DEBUG" in json.loads(answer.body)["detail"]
     assert [told[:4] for told in audit.told] == [
-        ("log.level.change", "logger/shop", "token 1", "denied")
+        ("log.level.change", SHOP, {**OPERATOR, "id": "token 1"}, "denied")
     ]
 
 
@@ -235,18 +237,24 @@ def test_every_change_is_audited(harness: Harness) -> None:
     assert audit.told == [
         (
             "log.level.change",
-            "logger/shop",
-            "token 2",
+            SHOP,
+            OPERATOR,
             "success",
-            {"level": ["INFO", "WARN"], "until": [None, until]},
+            {
+                "level": {"from": "INFO", "to": "WARN"},
+                "until": {"from": None, "to": until},
+            },
             workers,
         ),
         (
             "log.level.change",
-            "logger/shop",
-            "token 2",
+            SHOP,
+            OPERATOR,
             "success",
-            {"level": ["WARN", "INFO"], "until": [until, None]},
+            {
+                "level": {"from": "WARN", "to": "INFO"},
+                "until": {"from": until, "to": None},
+            },
             workers,
         ),
     ]
@@ -261,8 +269,10 @@ def test_without_an_auditor_a_line_tells_of_it(harness: Harness) -> None:
         if line.get("event") == "svcready.log.level.change"
     )
 
-    assert _fields(line, "context")["actor"] == "token 2"
-    assert _fields(line, "context")["changes"]["level"] == ["INFO", "WARN"]
+    context = _fields(line, "context")
+    assert line["message"] == "log.level.change on logger/shop: success"
+    assert (context["actor"], context["resource"]) == (OPERATOR, SHOP)
+    assert context["changes"]["level"] == {"from": "INFO", "to": "WARN"}
 
 
 def test_a_group_that_cannot_be_told_is_an_answer(
@@ -406,7 +416,8 @@ def test_development_is_open_to_this_machine_only() -> None:
         assert post({**local, "host": "evil.example"}) == 404
         assert post(local, "203.0.113.9") == 404
 
-    assert {told[2] for told in audit.told} == {"local"}
+    (told,) = {json.dumps(told[2]) for told in audit.told}
+    assert json.loads(told) == {"type": "operator", "id": "local", "ip": "127.0.0.1"}
 
 
 def test_other_methods_are_told_which_there_are(harness: Harness) -> None:

@@ -442,3 +442,42 @@ def test_a_wrong_pair_of_a_logger_is_reported_as_it_was_written() -> None:
         "SVCREADY_LOG_LEVELS='httpx:WARN, db=WRN' is not allowed: use logger=LEVEL "
         "pairs separated by commas, LEVEL as for SVCREADY_LOG_LEVEL; the rest is used"
     )
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        (
+            {"SVCREADY_AUDIT_DESTINATION": "file"},
+            " needs SVCREADY_AUDIT_FILE; entries go to standard output",
+        ),
+        (
+            {"SVCREADY_LOG_STDOUT": "false"},
+            ", and no other destination can be used; lines go to standard output",
+        ),
+    ],
+)
+def test_a_destination_that_lacks_something_is_a_problem(
+    environ: dict[str, str], said: str
+) -> None:
+    """It is told before anything starts; not where the part is switched off."""
+    whole = {"SVCREADY_AUDIT_FILE": "/a", "SVCREADY_LOG_FILE": "/b"}
+    off = {"SVCREADY_AUDIT_ENABLED": "false", "SVCREADY_LOG_ENABLED": "false"}
+
+    ((name, value),) = environ.items()
+    (problem,) = load(environ=environ).problems
+    assert str(problem) == f"{name}={value}{said}"
+    assert load(environ={**environ, **whole}).problems == ()
+    assert load(environ={**environ, **off}).problems == ()
+    assert load(environ={**environ, "SVCREADY_CORE_ENABLED": "false"}).problems == ()
+
+
+def test_a_lack_names_what_asked_for_it() -> None:
+    """A destination of the file or of code is told of by its place."""
+    environ = {"SVCREADY_CORE_CONFIG_FILE": FILE}
+    read = file_of('[default.audit]\ndestination = "file"')
+    (of_file,) = load(environ=environ, read_file=read).problems
+    (of_code,) = load(environ={}, arguments={"log.stdout": False}).problems
+
+    assert str(of_file).startswith(f"{FILE} [default.audit] destination=file needs")
+    assert str(of_code).startswith("init(log.stdout)=false, and no other")

@@ -18,7 +18,7 @@ from svcready.config import load
 from svcready.config._sections.audit import UNKNOWN_KEY, AuditSettings
 from svcready.errors import DeclarationError
 from svcready.logging import _audit_state, audit
-from svcready.logging._audit_log import AuditLog
+from svcready.logging._audit_log import AuditLog, _key_of
 from svcready.testing import FakeClock, running
 from tests.conftest import Faults
 from tests.logging.audit_support import (
@@ -357,6 +357,9 @@ def test_a_malformed_key_verifies_with_none() -> None:
     (problem,) = settings.problems
     assert "SVCREADY_AUDIT_KEY" in str(problem)
     assert "short" not in str(problem)
+    assert str(problem).endswith(
+        "; it fails closed: entries can be verified by nobody until it is mended"
+    )
     assert settings.audit.key == UNKNOWN_KEY
 
     made, lines = make_audit(settings.audit)
@@ -367,6 +370,15 @@ def test_a_malformed_key_verifies_with_none() -> None:
     assert lines.entries[0]["algorithm"] == "hmac-sha256"
     for key in (b"short", UNKNOWN_KEY.encode()):
         assert verified(lines.data, key=key).found
+
+
+def test_a_malformed_key_is_another_one_each_time() -> None:
+    """It is random: what is in this library's source verifies nothing."""
+    settings = AuditSettings(key=UNKNOWN_KEY)
+    first, second = _key_of(settings), _key_of(settings)
+
+    assert first != second
+    assert len(first) == len(second) == 32
 
 
 def test_rendering_that_fails_is_counted(

@@ -159,7 +159,7 @@ def test_no_destination_at_all_is_refused() -> None:
     assert {"one", "two"} <= set(messages_of(lines))
     (problem,) = started(lines)["problems"]
     assert problem == (
-        "SVCREADY_LOG_STDOUT=false, and no other destination can be used: lines go to "
+        "SVCREADY_LOG_STDOUT=false, and no other destination can be used; lines go to "
         "standard output"
     )
 

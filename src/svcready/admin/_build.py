@@ -69,8 +69,8 @@ def _log_of(runtime: Runtime) -> Audit:
 
     def record(
         action: str,
-        resource: str,
-        actor: str,
+        resource: Mapping[str, str],
+        actor: Mapping[str, str],
         outcome: str,
         /,
         *,
@@ -79,11 +79,15 @@ def _log_of(runtime: Runtime) -> Audit:
     ) -> None:
         runtime.audit.record(action, resource, actor, outcome, details, changes)
         if runtime.logging is not None:
-            fields = {"resource": resource, "actor": actor, "outcome": outcome}
+            fields: dict[str, object] = {
+                "resource": resource,
+                "actor": actor,
+                "outcome": outcome,
+            }
             if changes:
-                fields["changes"] = dict(changes)  # type: ignore[assignment]
+                fields["changes"] = changes
 
-            said = f"{action} on {resource}: {outcome}"
+            said = f"{action} on {resource['type']}/{resource['id']}: {outcome}"
             event = f"svcready.{action}"
             runtime.logging.event(said, "WARN", event=event, **fields, **details)
 

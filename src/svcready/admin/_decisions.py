@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.admin._access import Admission
+from svcready.admin._exchange import operator_of
 
 if TYPE_CHECKING:
     from svcready.admin._access import TokenGate
@@ -37,11 +38,9 @@ class Decisions:
     def __call__(self, request: OpsRequest, admission: Admission) -> None:
         """Record what was decided about *request*."""
         resource = {"type": "endpoint", "id": request.path}
-        peer = request.peer or "unknown"
         details = {"method": request.method}
         if admission is Admission.ADMITTED:
-            who = self._gate.who(request.header)
-            actor = {"type": "operator", "id": who, "ip": peer}
+            actor = operator_of(request, self._gate.who(request.header))
             self._audit.record(_ACTION, resource, actor, "success", details)
             return
 
@@ -50,6 +49,7 @@ class Decisions:
             offered = request.header("Authorization")
             reason = "wrong_credentials" if offered else "no_credentials"
 
+        peer = request.peer or "unknown"
         actor = {"type": "peer", "id": peer, "ip": peer}
         details["reason"] = reason
         self._audit.repeat(_ACTION, resource, actor, "denied", details)

@@ -19,6 +19,7 @@ __all__ = [
     "OpsRequest",
     "OpsResponse",
     "answer_json",
+    "operator_of",
     "problem",
 ]
 
@@ -50,6 +51,11 @@ class OpsRequest(NamedTuple):
     """Read where `OpsSurface.takes_body` says so; None if it is longer than 64 KiB."""
 
 
+def operator_of(request: OpsRequest, who: str) -> dict[str, str]:
+    """Return the actor of an entry: the operator *who*, who sent *request*."""
+    return {"type": "operator", "id": who, "ip": request.peer or "unknown"}
+
+
 class OpsResponse(NamedTuple):
     """An answer of the operator's surface."""
 
@@ -65,15 +71,25 @@ class Audit(Protocol):
     def __call__(
         self,
         action: str,
-        resource: str,
-        actor: str,
+        resource: Mapping[str, str],
+        actor: Mapping[str, str],
         outcome: str,
         /,
         *,
         changes: Mapping[str, object] | None = None,
         **details: object,
     ) -> None:
-        """Take down who did what to which thing, and what came of it."""
+        """
+        Take down who did what to which thing, and what came of it.
+
+        Args:
+            action: What was done.
+            resource: To what: `type` and `id`.
+            actor: By whom: `type`, `id` and `ip`.
+            outcome: `success`, `denied` or `failure`.
+            changes: `from` and `to` of each field that is different now.
+            details: Anything else.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from svcready._runtime._levels import LevelRefusedError
-from svcready.admin._exchange import answer_json, problem
+from svcready.admin._exchange import answer_json, operator_of, problem
 from svcready.config._kinds import duration
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class LoggersRoute:
     Args:
         levels: What is changed.
         origin_of: Tells where the setting `level` or `levels` was said.
-        actor_of: Tells who asks.
+        actor_of: Tells which operator asks.
         audit: Takes down every change, and every one that was refused.
     """
 
@@ -106,7 +106,8 @@ class LoggersRoute:
             said = f"1 to {_LONGEST_NAME} printable characters; root is the root's"
             return problem(400, "No such logger", said)
 
-        actor, resource = self._actor_of(request), f"logger/{name}"
+        actor = operator_of(request, self._actor_of(request))
+        resource = {"type": "logger", "id": name}
         refused: tuple[int, str, str, str]
         try:
             change = self._levels.change(name, level, ttl_s)
@@ -123,15 +124,21 @@ class LoggersRoute:
         self._audit(_ACTION, resource, actor, outcome, level=level, reason=reason)
         return problem(status, title, reason)
 
-    def _tell(self, change: LevelChange, resource: str, actor: str) -> None:
+    def _tell(
+        self, change: LevelChange, resource: dict[str, str], actor: dict[str, str]
+    ) -> None:
+        before, after = change.before, change.after
         self._audit(
             _ACTION,
             resource,
             actor,
             "success",
             changes={
-                "level": [change.before.effective, change.after.effective],
-                "until": [_time(change.before.until_ns), _time(change.after.until_ns)],
+                "level": {"from": before.effective, "to": after.effective},
+                "until": {
+                    "from": _time(before.until_ns),
+                    "to": _time(after.until_ns),
+                },
             },
             workers=change.workers._asdict(),
         )

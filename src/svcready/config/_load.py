@@ -150,6 +150,7 @@ def load_inputs(
         *misspelt,
         *unknown,
         *_refused(reader),
+        *_incomplete(reader),
         *_inert(reader, layers),
     )
     return _settings(reader, layers, problems, inputs)
@@ -169,6 +170,36 @@ def _refused(reader: Reader) -> Iterator[Problem]:
             origin = reader.origins[key]
             name = str(origin) if origin.kind == "argument" else origin.where
             yield Problem("refused", name, value, without, used="INFO is in force")
+
+
+def _incomplete(reader: Reader) -> Iterator[Problem]:
+    """Find destinations that lack what others must say for them to be used."""
+    values, origins = reader.values, reader.origins
+
+    def named(key: str) -> str:
+        origin = origins[key]
+        return str(origin) if origin.kind == "argument" else origin.where
+
+    logs = values["core.enabled"] and values["log.enabled"]
+    audits = values["core.enabled"] and values["audit.enabled"]
+    further = any(values[f"log.{name}"] for name in ("file", "syslog", "cloudwatch"))
+    if logs and not values["log.stdout"] and not further:
+        yield Problem(
+            "incomplete",
+            named("log.stdout"),
+            "false",
+            ", and no other destination can be used",
+            used="lines go to standard output",
+        )
+
+    if audits and values["audit.destination"] == "file" and not values["audit.file"]:
+        yield Problem(
+            "incomplete",
+            named("audit.destination"),
+            "file",
+            f" needs {PREFIX}AUDIT_FILE",
+            used="entries go to standard output",
+        )
 
 
 def _inert(reader: Reader, layers: tuple[Layer, ...]) -> Iterator[Problem]:

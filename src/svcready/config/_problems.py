@@ -19,8 +19,8 @@ class Problem(NamedTuple):
 
     kind: str
     """
-    `malformed`, `unknown`, `unreadable`, `secret`, `unmatched`, `restart`, `inert` or
-    `refused`.
+    `malformed`, `unknown`, `unreadable`, `secret`, `unmatched`, `restart`, `inert`,
+    `refused` or `incomplete`.
     """
     name: str
     """The variable, or the key and where it stands in the file."""
@@ -45,6 +45,8 @@ class Problem(NamedTuple):
             text = f"{given} has no effect in this version"
         elif self.kind == "refused":
             text = f"{given} is refused {self.allowed}"
+        elif self.kind == "incomplete":
+            text = f"{given}{self.allowed}"
         elif self.kind == "secret":
             text = f"{given} cannot be resolved: {self.allowed}"
         elif self.kind == "restart":

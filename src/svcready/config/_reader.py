@@ -206,7 +206,8 @@ class Reader:
         """Say what a wrong value means."""
         declared = entry.declared
         if declared.closed is not None:
-            return "it fails closed"
+            follows = f": {declared.follows}" if declared.follows else ""
+            return f"it fails closed{follows}"
 
         secret = declared.secret
         value = declared.kind.show(self._fallback(entry)[0]) or "nothing"

@@ -41,6 +41,8 @@ class Setting(Generic[T]):
     """Never printed; may be a reference (`ssm:`, `secretsmanager:`, `file:`)."""
     closed: T | None
     """What a malformed value of a security setting means; None: the default."""
+    follows: str
+    """What follows from that, for whoever reads the problem; may be empty."""
     reloadable: bool
     """A changed configuration file takes effect without a restart."""
     in_file: bool
@@ -71,6 +73,7 @@ def setting(
     standards: tuple[Standard[T], ...] = (),
     secret: bool = False,
     closed: T | None = None,
+    follows: str = "",
     reloadable: bool = False,
     in_file: bool = True,
     inert: bool = False,
@@ -90,6 +93,7 @@ def setting(
         standards: Standard variables honoured beneath ours, most specific first.
         secret: Mask it everywhere, and let it be a reference to a secret.
         closed: For security settings, what a malformed value means (admit nobody).
+        follows: What follows from that, where "it fails closed" leaves it open.
         reloadable: A changed file takes effect at once.
         in_file: False for what must be known before the file is read.
         inert: It has no effect in this version, which is reported where it is set.
@@ -102,6 +106,7 @@ def setting(
         standards=standards,
         secret=secret,
         closed=closed,
+        follows=follows,
         reloadable=reloadable,
         in_file=in_file,
         inert=inert,

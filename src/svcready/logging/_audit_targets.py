@@ -100,13 +100,11 @@ def choose_target(
         stdout_bytes: The longest line that standard output takes.
         quiet: Makes a context in which the delivery's own calls are not traced.
     """
-    problem = ""
-    if settings.destination == "file":
-        if settings.file:
-            return _file(settings, clock)
+    if settings.destination == "file" and settings.file:
+        return _file(settings, clock)
 
-        problem = "SVCREADY_AUDIT_DESTINATION=file needs SVCREADY_AUDIT_FILE"
-    elif settings.destination == "cloudwatch":
+    problem = ""  # that a file has no name is said of the configuration
+    if settings.destination == "cloudwatch":
         from svcready._transport.cloudwatch_logs import available
 
         if available():
@@ -114,11 +112,8 @@ def choose_target(
 
         problem = (
             "SVCREADY_AUDIT_DESTINATION=cloudwatch, but the package for it is not "
-            'installed: pip install "svcready[aws]"'
+            'installed: pip install "svcready[aws]"; entries go to standard output'
         )
-
-    if problem:
-        problem += "; entries go to standard output"
 
     # Nothing that waits is given up for what is newer, and entries have a quota that
     # no flood of ordinary lines can use up.

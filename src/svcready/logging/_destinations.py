@@ -29,7 +29,7 @@ _LAST_LINE_S = 0.1
 # What rsyslog takes unless it is told otherwise (8 KiB), less a header.
 _SYSLOG_BYTES = 8 * 1024 - 256
 _NO_STDOUT = (
-    "SVCREADY_LOG_STDOUT=false, and no other destination can be used: lines go to "
+    "SVCREADY_LOG_STDOUT=false, and no other destination can be used; lines go to "
     "standard output"
 )
 
@@ -110,7 +110,8 @@ class Destinations:
 
         self.stdout = settings.stdout or not self._sinks
         """Whether standard output is one of them."""
-        if not settings.stdout and not self._sinks:
+        # That none is named at all is said of the configuration.
+        if not settings.stdout and not self._sinks and are_further(settings):
             self.problems.append(_NO_STDOUT)
 
         sinks = list(self._sinks.values())

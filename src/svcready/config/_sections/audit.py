@@ -12,8 +12,9 @@ from svcready.config._setting import setting
 __all__ = ["UNKNOWN_KEY", "AuditSettings"]
 
 UNKNOWN_KEY = "\0"
-"""Stands for a key that could not be read: entries are tied with one that nobody has,
-so that nothing which was made without the key passes for what was made with it."""
+"""Stands for a key that could not be read, and is none itself: entries are tied with a
+random one that nobody has, so that nothing which was made without the key passes for
+what was made with it."""
 _KEY = matching(r"[\x20-\x7e]{16,1024}|", "16 to 1024 characters of printable ASCII")
 
 
@@ -58,4 +59,5 @@ class AuditSettings:
         "without it; empty for plain SHA-256",
         secret=True,
         closed=UNKNOWN_KEY,
+        follows="entries can be verified by nobody until it is mended",
     )
