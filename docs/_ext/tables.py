@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from svcready.logging import _layouts_ecs as ecs
-from svcready.logging import _layouts_otel as otel
 from svcready.logging import audit, schema
+from svcready.logging._lines import _layouts_ecs as ecs
+from svcready.logging._lines import _layouts_otel as otel
 from svcready.testing import running
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ MAY_IMPORT = {
     "django": ("svcready.adapters.django",),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),
-    "gunicorn": ("svcready.logging._gunicorn",),
-    "loguru": ("svcready.logging._loguru",),
+    "gunicorn": ("svcready.logging._sources._gunicorn",),
+    "loguru": ("svcready.logging._sources._loguru",),
     "starlette": (
         "svcready.adapters._starlette_routes",
         "svcready.adapters.fastapi",
@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "prometheus_client": ("svcready.demo", "svcready.metrics", "svcready.testing"),
     "psutil": ("svcready.metrics",),
     "pythonjsonlogger": ("svcready.logging",),
-    "structlog": ("svcready.logging._structlog",),
+    "structlog": ("svcready.logging._sources._structlog",),
 }
 """Who may import which library, type-only imports included."""
 

@@ -13,8 +13,8 @@ import jsonschema
 from svcready._core.redaction import Redactor
 from svcready.config._sections.audit import AuditSettings
 from svcready.logging import audit
-from svcready.logging._audit_log import AuditLog
-from svcready.logging._audit_verify import Verifier
+from svcready.logging._audit._log import AuditLog
+from svcready.logging._audit._verify import Verifier
 from svcready.testing import FakeClock
 from tests.logging.support import Identity
 

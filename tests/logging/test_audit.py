@@ -17,8 +17,9 @@ from svcready._core import context
 from svcready.config import load
 from svcready.config._sections.audit import UNKNOWN_KEY, AuditSettings
 from svcready.errors import DeclarationError
-from svcready.logging import _audit_state, audit
-from svcready.logging._audit_log import AuditLog, _key_of
+from svcready.logging import audit
+from svcready.logging._audit import _state as _audit_state
+from svcready.logging._audit._log import AuditLog, _key_of
 from svcready.testing import FakeClock, running
 from tests.conftest import Faults
 from tests.logging.audit_support import (

@@ -13,8 +13,8 @@ from svcready._core import events
 from svcready.config._sections.audit import AuditSettings
 from svcready.errors import AuditError
 from svcready.logging import audit
-from svcready.logging._audit_log import runs_event_loop
-from svcready.logging._audit_queue import AuditQueue, Item
+from svcready.logging._audit._log import runs_event_loop
+from svcready.logging._audit._queue import AuditQueue, Item
 from svcready.testing import FakeClock
 from tests.conftest import Faults
 from tests.logging.audit_support import Lines, make_audit, verified
@@ -23,7 +23,7 @@ from tests.logging.support import Listener
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from svcready.logging._audit_log import AuditLog
+    from svcready.logging._audit._log import AuditLog
 
 
 @pytest.fixture

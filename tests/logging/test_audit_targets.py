@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from svcready._transport import cloudwatch_logs
-from svcready._transport._sink import Sink
-from svcready._transport.cloudwatch_logs import CloudWatchLogs
+from svcready._transport.sinks import cloudwatch_logs
+from svcready._transport.sinks._sink import Sink
+from svcready._transport.sinks.cloudwatch_logs import CloudWatchLogs
 from svcready.config._sections.audit import AuditSettings
-from svcready.logging._audit_targets import Chosen, choose_target
+from svcready.logging._audit._targets import Chosen, choose_target
 from svcready.testing import FakeClock
 from tests.logging.support import Identity
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from svcready._core import fork
 from svcready.config._sections.audit import AuditSettings
-from svcready.logging._audit_lines import entries_of
-from svcready.logging._audit_verify import KeyNeededError, Verifier
+from svcready.logging._audit._lines import entries_of
+from svcready.logging._audit._verify import KeyNeededError, Verifier
 from tests.logging.audit_support import hash_of, make_audit, verified
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from svcready._core.redaction import Redactor
 from svcready.config._sections.log import LogSettings
 from svcready.logging import get_logger
-from svcready.logging._errors import ErrorFields, ErrorTexts
+from svcready.logging._lines._errors import ErrorFields, ErrorTexts
 from tests.logging.support import make_log
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 from svcready._core.context import ContextRecord, activate
 from svcready.config._sections.log import LogSettings
 from svcready.logging import get_logger
-from svcready.logging._console import ConsoleLines
+from svcready.logging._lines._console import ConsoleLines
 from tests.architecture.house import run_clean
 from tests.logging.support import SPAN, TRACE, Log, make_log
 

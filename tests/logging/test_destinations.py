@@ -229,7 +229,9 @@ while not svcready._runtime._cells.current().flush(20):
 
 def test_boto3_that_is_missing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator's variable never stops a service; the report is the pip command."""
-    monkeypatch.setattr("svcready._transport.cloudwatch_logs.available", lambda: False)
+    monkeypatch.setattr(
+        "svcready._transport.sinks.cloudwatch_logs.available", lambda: False
+    )
     made = destinations(LogSettings(cloudwatch=True))
 
     (problem,) = made.problems

@@ -9,7 +9,7 @@ import pytest
 
 from svcready._core.redaction import Redactor
 from svcready.logging import get_logger
-from svcready.logging._errors import ErrorTexts
+from svcready.logging._lines._errors import ErrorTexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

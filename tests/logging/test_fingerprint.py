@@ -62,7 +62,7 @@ sys.path[:0] = [{src!r}, {root!r}]
 import types
 stub = types.ModuleType("orjson")  # not on the way of a fingerprint
 sys.modules["orjson"] = stub
-from svcready.logging._errors import ErrorTexts
+from svcready.logging._lines._errors import ErrorTexts
 import shop.app
 for failure in shop.app.FAILURES:
     try:
@@ -174,7 +174,7 @@ def test_a_program_is_known_by_its_own_name(tmp_path: Path) -> None:
                 pass
 
             def fail():
-                from svcready.logging._errors import ErrorTexts
+                from svcready.logging._lines._errors import ErrorTexts
                 try:
                     raise Oops
                 except Oops as error:

@@ -162,7 +162,7 @@ BROKEN = """
 import sys
 pillar = start()
 sys.stderr.write("")
-from svcready.logging import _hooks
+from svcready.logging._sources import _hooks
 def fail(*args):
     raise OSError("no line")
 _hooks.write_error = fail

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-    from svcready.logging._line import Site
+    from svcready.logging._lines._line import Site
 
 LAYOUTS = ["standard", "ecs", "otel", "flat"]
 MAX_BYTES = 4096
@@ -363,7 +363,7 @@ def test_a_layout_that_fails_gives_the_standard_line(
 ) -> None:
     """A fault in the conversion costs the names, not the line; it is reported."""
     from svcready._core.guard import set_reporter
-    from svcready.logging import _layouts
+    from svcready.logging._lines import _layouts
 
     def fail(line: object) -> Any:
         raise LookupError
@@ -389,9 +389,9 @@ def test_the_console_has_no_layout() -> None:
 def test_every_member_of_the_schema_has_a_place_in_every_layout() -> None:
     """A member that is added to the schema cannot be forgotten in a layout."""
     from svcready.logging import schema
-    from svcready.logging._layouts_ecs import NAMES
-    from svcready.logging._layouts_flat import RESERVED
-    from svcready.logging._layouts_otel import ATTRIBUTES, RESOURCE
+    from svcready.logging._lines._layouts_ecs import NAMES
+    from svcready.logging._lines._layouts_flat import RESERVED
+    from svcready.logging._lines._layouts_otel import ATTRIBUTES, RESOURCE
 
     properties: Any = schema()["properties"]
     members = {

@@ -15,7 +15,8 @@ from svcready._core import events
 from svcready._core.context import ContextRecord, activate
 from svcready._core.redaction import Redactor
 from svcready.config._sections.log import LogSettings
-from svcready.logging import _cut, get_logger
+from svcready.logging import get_logger
+from svcready.logging._lines import _cut
 from svcready.testing import assert_log_line
 from tests.logging.support import SPAN, START, TRACE, Log, make_log
 

@@ -184,7 +184,7 @@ def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @given(data=st.data())
 def test_the_validator_agrees_with_jsonschema(layout: str, data: st.DataObject) -> None:
     """On lines with anything changed, dropped or added anywhere, in every layout."""
-    from svcready.logging._layouts import LAYOUTS as CONVERTERS
+    from svcready.logging._lines._layouts import LAYOUTS as CONVERTERS
 
     line = copy.deepcopy(GOOD)
     if layout != "standard":

@@ -24,9 +24,9 @@ RESETS = (
 )
 MADE_BY_RESETS = {
     # Of the same names, but called where the object is made, too.
-    "svcready._transport._sink:Sink._reset",
-    "svcready._transport._writer:Writer._reset",
-    "svcready.logging._audit_repeats:Repeats._reset",
+    "svcready._transport.sinks._sink:Sink._reset",
+    "svcready._transport._output._writer:Writer._reset",
+    "svcready.logging._audit._repeats:Repeats._reset",
 }
 MAKERS = {"Condition", "Event", "Lock", "RLock"}
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from svcready._core import events, fork
-from svcready._transport._destination import Entry, Outcome
-from svcready._transport._sink import Sink
 from svcready._transport.aws import make_client
-from svcready._transport.cloudwatch_logs import (
+from svcready._transport.sinks._destination import Entry, Outcome
+from svcready._transport.sinks._sink import Sink
+from svcready._transport.sinks.cloudwatch_logs import (
     CloudWatchLogs,
     available,
     cloudwatch_sink,

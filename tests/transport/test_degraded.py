@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from svcready._transport import stdout
-from svcready._transport._nonblocking import NonBlocking
-from svcready._transport._outlet import Outlet
-from svcready._transport._page import Page
-from svcready._transport._room import Room
-from svcready._transport._turn import Turn
+from svcready._transport._output._nonblocking import NonBlocking
+from svcready._transport._output._outlet import Outlet
+from svcready._transport._output._page import Page
+from svcready._transport._output._room import Room
+from svcready._transport._output._turn import Turn
 from svcready._transport.stdout import Channel
 from tests.transport.pipes import Pipe
 

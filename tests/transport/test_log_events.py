@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready._transport._destination import Entry
-from svcready._transport._log_events import (
+from svcready._transport.sinks._destination import Entry
+from svcready._transport.sinks._log_events import (
     EVENT_BYTES,
     calls_for,
     count_rejected,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from svcready._transport._outlet import Outlet
+from svcready._transport._output._outlet import Outlet
 from svcready._transport.stdout import Channel
 from tests.transport.pipes import Pipe
 

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from svcready._core import fork
-from svcready._transport._destination import Entry, Outcome
-from svcready._transport.rotating_file import RotatingFile, file_problem, file_sink
+from svcready._transport.sinks._destination import Entry, Outcome
+from svcready._transport.sinks.rotating_file import (
+    RotatingFile,
+    file_problem,
+    file_sink,
+)
 
 FOREVER = float("inf")
 
@@ -119,8 +123,8 @@ def test_a_relative_path_is_one_of_the_start(
 
 FULL = """
 import resource, signal, sys
-from svcready._transport._destination import Entry, Outcome
-from svcready._transport.rotating_file import RotatingFile
+from svcready._transport.sinks._destination import Entry, Outcome
+from svcready._transport.sinks.rotating_file import RotatingFile
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))

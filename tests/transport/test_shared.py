@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from svcready._transport._outlet import Outlet
-from svcready._transport._page import Page
-from svcready._transport._room import Room
-from svcready._transport._turn import Turn
+from svcready._transport._output._outlet import Outlet
+from svcready._transport._output._page import Page
+from svcready._transport._output._room import Room
+from svcready._transport._output._turn import Turn
 from svcready._transport.stdout import Channel
 from tests.transport.pipes import Pipe
 from tests.transport.swarm import swarm
@@ -125,7 +125,7 @@ def test_the_turn_ends_with_its_holder(pipe: Pipe, tmp_path: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
-from svcready._transport._turn import Turn
+from svcready._transport._output._turn import Turn
 turn = Turn(1)
 turn.find_run_dir = lambda: Path(sys.argv[1])
 turn.join(is_pipe=True, is_shared=True)
@@ -271,7 +271,7 @@ def test_sockets_have_turns_too(tmp_path: Path) -> None:
 STOPPED = """
 import os, signal, sys
 from pathlib import Path
-from svcready._transport._outlet import Outlet
+from svcready._transport._output._outlet import Outlet
 outlet = Outlet(1)
 outlet.meet_in(lambda: Path(sys.argv[1]))
 outlet.sender.look()
@@ -357,8 +357,9 @@ def test_files_of_pipes_that_are_gone_are_removed(tmp_path: Path) -> None:
             page.close()
 
     code = (
-        "import sys; from pathlib import Path; from svcready._transport._page import"
-        " Page; assert Page.open(1, Path(sys.argv[1]))"
+        "import sys; from pathlib import Path;"
+        " from svcready._transport._output._page import Page;"
+        " assert Page.open(1, Path(sys.argv[1]))"
     )
     names = [
         f"stdout-{os.fstat(w).st_dev}-{os.fstat(w).st_ino}" for _, w in (old, used)

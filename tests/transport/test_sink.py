@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from svcready._core import events, fork
-from svcready._transport._destination import Entry, Outcome, Quota
-from svcready._transport._outage import Outage
-from svcready._transport._sink import Sink
+from svcready._transport.sinks._destination import Entry, Outcome, Quota
+from svcready._transport.sinks._outage import Outage
+from svcready._transport.sinks._sink import Sink
 from svcready.testing import FakeClock
 from tests.conftest import Faults
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._core import events
-from svcready._transport._nonblocking import NonBlocking
-from svcready._transport._outlet import Outlet
+from svcready._transport._output._nonblocking import NonBlocking
+from svcready._transport._output._outlet import Outlet
 from svcready._transport.stdout import Channel
 from tests.transport.pipes import Pipe
 
@@ -200,7 +200,7 @@ def test_a_full_disk_is_counted() -> None:
 FILLS_UP = """
 import os, resource, signal, sys
 from svcready._transport.stdout import Channel
-from svcready._transport._outlet import Outlet
+from svcready._transport._output._outlet import Outlet
 
 def limit(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

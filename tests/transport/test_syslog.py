@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from svcready._transport._destination import Entry, Outcome
-from svcready._transport.syslog import Syslog, network_header, severity, syslog_sink
+from svcready._transport.sinks._destination import Entry, Outcome
+from svcready._transport.sinks.syslog import (
+    Syslog,
+    network_header,
+    severity,
+    syslog_sink,
+)
 
 FOREVER = float("inf")
 TIME_MS = 1_800_000_000_007  # 2027-01-15T08:00:00.007Z

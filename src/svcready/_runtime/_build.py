@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
     from svcready.health._pillar import HealthPillar
-    from svcready.logging._audit_log import AuditLog
-    from svcready.logging._audit_off import AuditOff
+    from svcready.logging._audit._log import AuditLog
+    from svcready.logging._audit._off import AuditOff
     from svcready.logging._pillar import LogPillar
     from svcready.metrics._pillar import MetricsPillar
     from svcready.resilience._pillar import ResiliencePillar
@@ -184,9 +184,9 @@ def _insist_on_boto3() -> None:
 
 def audit(runtime: Runtime) -> AuditLog | AuditOff:
     """Make the audit log, or what stands for it where it is switched off."""
-    from svcready.logging._audit_log import AuditLog
-    from svcready.logging._audit_off import AuditOff
-    from svcready.logging._audit_targets import Chosen, KeptEntries, choose_target
+    from svcready.logging._audit._log import AuditLog
+    from svcready.logging._audit._off import AuditOff
+    from svcready.logging._audit._targets import Chosen, KeptEntries, choose_target
 
     settings = runtime.settings
     if not settings.audit.enabled or not settings.core.enabled:

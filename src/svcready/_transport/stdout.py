@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
-from svcready._transport._channel import Channel
-from svcready._transport._drops import Recovered
-from svcready._transport._outlet import STDOUT
+from svcready._transport._output._channel import Channel
+from svcready._transport._output._drops import Recovered
+from svcready._transport._output._outlet import STDOUT
 
 __all__ = [
     "STDOUT",

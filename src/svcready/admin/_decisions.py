@@ -10,8 +10,8 @@ from svcready.admin._exchange import operator_of
 if TYPE_CHECKING:
     from svcready.admin._access import TokenGate
     from svcready.admin._exchange import OpsRequest
-    from svcready.logging._audit_log import AuditLog
-    from svcready.logging._audit_off import AuditOff
+    from svcready.logging._audit._log import AuditLog
+    from svcready.logging._audit._off import AuditOff
 
 __all__ = ["Decisions"]
 

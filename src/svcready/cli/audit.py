@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from svcready._transport.aws import SecretResolver
 from svcready.cli._style import style_for
 from svcready.config import load
-from svcready.logging._audit_verify import KeyNeededError, Verifier
+from svcready.logging._audit._verify import KeyNeededError, Verifier
 
 if TYPE_CHECKING:
     import io

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from svcready.logging._access import AccessLog
     from svcready.logging._formatter import JsonFormatter
-    from svcready.logging._gunicorn import GunicornLogger
-    from svcready.logging._log_config import log_config
     from svcready.logging._logger import Logger, get_logger
-    from svcready.logging._loguru import loguru_sink
     from svcready.logging._pillar import LogPillar
     from svcready.logging._recorded import recorded
     from svcready.logging._schema import schema
-    from svcready.logging._structlog import structlog_processor
+    from svcready.logging._sources._gunicorn import GunicornLogger
+    from svcready.logging._sources._log_config import log_config
+    from svcready.logging._sources._loguru import loguru_sink
+    from svcready.logging._sources._structlog import structlog_processor
 
 __all__ = [
     "AccessLog",
@@ -32,16 +32,16 @@ __all__ = [
 
 _PLACES = {
     "AccessLog": "_access",
-    "GunicornLogger": "_gunicorn",
+    "GunicornLogger": "_sources._gunicorn",
     "JsonFormatter": "_formatter",
     "LogPillar": "_pillar",
     "Logger": "_logger",
     "get_logger": "_logger",
-    "log_config": "_log_config",
-    "loguru_sink": "_loguru",
+    "log_config": "_sources._log_config",
+    "loguru_sink": "_sources._loguru",
     "recorded": "_recorded",
     "schema": "_schema",
-    "structlog_processor": "_structlog",
+    "structlog_processor": "_sources._structlog",
 }
 
 

@@ -12,7 +12,7 @@ from svcready.logging._records import ACCESS_LOGGER, FIELDS
 
 if TYPE_CHECKING:
     from svcready.logging._handler import LineHandler
-    from svcready.logging._request import Request
+    from svcready.logging._lines._request import Request
 
 __all__ = ["AccessLog"]
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from svcready._core.clock import Clock
-    from svcready._transport._drops import Recovered
-    from svcready._transport._sink import Sink as QueuedSink
+    from svcready._transport._output._drops import Recovered
+    from svcready._transport.sinks._sink import Sink as QueuedSink
     from svcready.config._sections.log import LogSettings
-    from svcready.logging._line import Identity
+    from svcready.logging._lines._line import Identity
     from svcready.logging._stages import Sink
 
 __all__ = ["LARGEST_EVENT", "Destinations", "are_further", "longest_line"]
@@ -164,8 +164,8 @@ class Destinations:
         return all(done)
 
     def _add_file(self) -> None:
-        from svcready._transport._destination import Quota
-        from svcready._transport.rotating_file import file_problem, file_sink
+        from svcready._transport.sinks._destination import Quota
+        from svcready._transport.sinks.rotating_file import file_problem, file_sink
 
         settings = self._settings
         problem = file_problem(settings.file)
@@ -182,8 +182,8 @@ class Destinations:
         )
 
     def _add_syslog(self) -> None:
-        from svcready._transport._destination import Quota
-        from svcready._transport.syslog import syslog_sink
+        from svcready._transport.sinks._destination import Quota
+        from svcready._transport.sinks.syslog import syslog_sink
 
         settings = self._settings
         self._sinks["syslog"] = syslog_sink(
@@ -195,8 +195,8 @@ class Destinations:
         )
 
     def _add_cloudwatch(self) -> None:
-        from svcready._transport._destination import Quota
-        from svcready._transport.cloudwatch_logs import available, cloudwatch_sink
+        from svcready._transport.sinks._destination import Quota
+        from svcready._transport.sinks.cloudwatch_logs import available, cloudwatch_sink
 
         if not available():
             self.problems.append(
@@ -228,7 +228,7 @@ def _each(first: list[Sink], queued: Sequence[Sink]) -> Sink:
     if not queued:
         return sinks[0]
 
-    from svcready._transport._delivering import delivers
+    from svcready._transport.sinks._delivering import delivers
 
     def write(line: bytes, level: int, /) -> None:
         if level < _WARNING and delivers():  # an AWS client's chatter about our calls

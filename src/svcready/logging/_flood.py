@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from svcready.logging._handler import LineHandler
-    from svcready.logging._line import Site
+    from svcready.logging._lines._line import Site
     from svcready.logging._stages import Gate
 
 __all__ = ["FloodGate"]

@@ -9,16 +9,16 @@ from pythonjsonlogger.json import JsonFormatter as BaseJsonFormatter
 
 from svcready.errors import DeclarationError
 from svcready.logging import _logger
-from svcready.logging._alone import AloneLines
 from svcready.logging._handler import render_record
-from svcready.logging._layouts import LAYOUTS, LayoutLines, in_layout
-from svcready.logging._line import JsonLines
+from svcready.logging._lines._layouts import LAYOUTS, LayoutLines, in_layout
+from svcready.logging._lines._line import JsonLines
+from svcready.logging._sources._alone import AloneLines
 
 if TYPE_CHECKING:
     import logging
 
-    from svcready.logging._line import Lines
-    from svcready.logging._values import Redaction
+    from svcready.logging._lines._line import Lines
+    from svcready.logging._lines._values import Redaction
 
 __all__ = ["JsonFormatter"]
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, cast
 
 from svcready._core.guard import report_fault
 from svcready.logging._claims import is_claimed
-from svcready.logging._line import NO_MARKS
+from svcready.logging._lines._line import NO_MARKS
+from svcready.logging._lines._text import safe_text
 from svcready.logging._records import FIELDS, SAID
-from svcready.logging._structlog import WRAPPED, unwrapped
-from svcready.logging._text import safe_text
+from svcready.logging._sources._structlog import WRAPPED, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
 
-    from svcready.logging._line import Lines, Site
+    from svcready.logging._lines._line import Lines, Site
     from svcready.logging._recorder import Flights
     from svcready.logging._stages import Gate, Sink
 

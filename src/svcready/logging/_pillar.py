@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.guard import guard, report_fault
-from svcready.logging import _celery, _logger
+from svcready.logging import _logger
 from svcready.logging._access import AccessLog
 from svcready.logging._claims import claim
 from svcready.logging._destinations import Destinations, are_further
 from svcready.logging._flood import FloodGate
-from svcready.logging._forms import form_of, make_lines
 from svcready.logging._handler import LineHandler
-from svcready.logging._hooks import ConfigHooks, ProcessHooks
 from svcready.logging._levels import level_number
+from svcready.logging._lines._forms import form_of, make_lines
+from svcready.logging._lines._text import kind_name
 from svcready.logging._lost import write_recovered
 from svcready.logging._records import write_error, write_event
-from svcready.logging._servers import ServerLoggers, is_server
-from svcready.logging._text import kind_name
+from svcready.logging._sources import _celery
+from svcready.logging._sources._hooks import ConfigHooks, ProcessHooks
+from svcready.logging._sources._servers import ServerLoggers, is_server
 from svcready.logging._thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready.config._sections.log import LogSettings
-    from svcready.logging._line import Identity
+    from svcready.logging._lines._line import Identity
+    from svcready.logging._lines._values import Redaction
     from svcready.logging._stages import Sink
     from svcready.logging._suppressed import SuppressedCalls
-    from svcready.logging._values import Redaction
 
 __all__ = ["LogPillar"]
 

@@ -25,7 +25,7 @@ def schema(layout: str = "standard") -> dict[str, object]:
     if layout == "standard":
         return found
 
-    from svcready.logging._layouts import LAYOUTS
+    from svcready.logging._lines._layouts import LAYOUTS
 
     if layout not in LAYOUTS:
         msg = f"no layout {layout!r}: one of standard, {', '.join(LAYOUTS)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from types import FrameType
 
-    from svcready.logging._line import Site
+    from svcready.logging._lines._line import Site
 
 __all__ = ["Gate", "Sink"]
 

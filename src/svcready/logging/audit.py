@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.logging import _audit_state
+from svcready.logging._audit import _state as _audit_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready._runtime import Runtime, current, put_in_force
 from svcready.config import load
 from svcready.errors import DeclarationError
-from svcready.logging._audit_targets import KeptEntries
+from svcready.logging._audit._targets import KeptEntries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,0 +1,1 @@
+"""How lines reach standard output: never waiting, never torn, every loss counted."""

@@ -1,0 +1,1 @@
+"""What makes a line: values, errors, limits, and the forms and layouts of the whole."""

@@ -1,0 +1,1 @@
+"""Where else lines come from: the process, servers, other libraries."""
