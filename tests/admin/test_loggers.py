@@ -151,6 +151,78 @@ def test_without_a_ttl_it_is_ten_minutes(harness: Harness) -> None:
     assert json.loads(answer.body)["until"] == "2027-01-15T08:10:00Z"
 
 
+def test_the_end_of_a_level_is_told_once(harness: Harness, clock: FakeClock) -> None:
+    """What an operator began and forgot has its end in the log, with what is now."""
+    runtime = harness.runtime
+    assert runtime.levels is not None
+    for name in ("shop.a", "shop.b", "shop.c"):
+        ask(runtime, "POST", {"logger": name, "level": "ERROR", "ttl": "60s"})
+
+    ask(runtime, "DELETE", query="name=shop.c")
+    clock.advance(60)
+    # Another change comes between the end and the look around.
+    ask(runtime, "POST", {"logger": "shop.d", "level": "WARN"})
+    runtime.levels.tick()
+    runtime.levels.tick()
+
+    ends = [
+        line
+        for line in harness.lines
+        if line.get("event") == "svcready.log_level.expired"
+    ]
+    assert [(line["level"], line["message"]) for line in ends] == [
+        ("INFO", "the time is over for the level of shop.a: INFO again"),
+        ("INFO", "the time is over for the level of shop.b: INFO again"),
+    ]
+
+
+def test_one_process_tells_of_the_end(
+    harness: Harness, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others of the group have nothing to add."""
+    runtime = harness.runtime
+    assert runtime.levels is not None
+    ask(runtime, "POST", {"logger": "shop", "level": "ERROR", "ttl": "60s"})
+    clock.advance(60)
+    monkeypatch.setattr(runtime.group, "members", lambda: ((7, "x"), (6, "x")))
+    runtime.levels.tick()
+
+    assert not [it for it in harness.lines if "expired" in str(it.get("event"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("shop.invoces", "shop.invoices"),
+        ("shop.invoices", None),
+        ("shop", None),
+        ("shop.invoices.db", None),
+        ("json", None),
+        ("rooot", "root"),
+    ],
+)
+def test_a_misspelt_logger_is_told_in_the_answer(
+    harness: Harness, name: str, meant: str | None
+) -> None:
+    """It is changed all the same: a logger may be made later. Twice asked, twice."""
+    svcready.get_logger("shop.invoices").info("here")
+    said = f"nobody has asked for the logger {name!r}; did you mean {meant!r}?"
+    for _ in range(2):
+        answer = ask(harness.runtime, "POST", {"logger": name, "level": "WARN"})
+        assert json.loads(answer.body).get("notice") == (said if meant else None)
+        assert json.loads(answer.body)["level"] == "WARN"
+
+
+def test_what_was_not_there_is_no_change(harness: Harness) -> None:
+    """To end a level that nobody set answers, and leaves no entry."""
+    audit = Auditor()
+    for _ in range(2):
+        answer = ask(harness.runtime, "DELETE", query="name=shop", audit=audit)
+        assert answer.status == 200
+
+    assert audit.told == []
+
+
 @pytest.mark.parametrize("way", ["null", "delete"])
 def test_it_falls_back_at_once_if_asked(harness: Harness, way: str) -> None:
     """By the level null, or by DELETE."""

@@ -348,7 +348,7 @@ def test_a_key_makes_it_an_hmac() -> None:
     assert lines.entries[0]["algorithm"] == "hmac-sha256"
     assert lines.entries[0]["hash"] != hash_of(lines.lines[0])
     assert not verified(lines.data, key=key.encode(), closed=True).found
-    assert verified(lines.data, key=b"another horse battery").found == 2
+    assert verified(lines.data, key=b"another horse battery").found == 1
     assert key not in repr(AuditSettings(key=key))
 
 

@@ -27,6 +27,7 @@ ORDINARY = (
     b"\n"
     b"[1, 2]\n"
 )
+SIGNED = "entries are altered, or signed with another key"
 
 
 def chain(entries: int, *, key: bytes = b"", closed: bool = True) -> list[bytes]:
@@ -307,6 +308,24 @@ def test_a_key_is_asked_for_and_insisted_on() -> None:
     assert {kind for kind, _ in kinds(keyed, key=b"another")} == {"altered"}
     other = [line.replace(b"hmac-sha256", b"hmac-md5xxx") for line in keyed]
     assert {kind for kind, _ in kinds(other, key=KEY)} == {"altered"}
+
+
+def test_another_key_is_one_problem_of_each_chain() -> None:
+    """Where no entry fits the key it may be the wrong one; where one does it is not."""
+    one, other = chain(3, key=KEY), chain(1, key=KEY)
+    found = verified(b"".join((*one, *other)), key=b"another")
+
+    assert found.found == 2
+    assert [state.problems for state in found.chains.values()] == [1, 1]
+    assert [(each.kind, each.where, each.text) for each in found.problems] == [
+        ("altered", "log:1", f"all {len(one)} {SIGNED}"),
+        ("altered", f"log:{len(one) + 1}", f"all {len(other)} {SIGNED}"),
+    ]
+
+    forged = [line.replace(b"alice", b"mary!") for line in one[:-1]] + one[-1:]
+    part = verified(b"".join(forged), key=KEY)
+    assert part.found == len(one) - 1
+    assert {each.text for each in part.problems} == {"is not what its hash says"}
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.config._problems import nearest
 from svcready.logging._levels import level_number
+from svcready.logging._logger import names_in_use
 from svcready.logging._thresholds import Temporary
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ class LevelChange(NamedTuple):
     before: Threshold
     after: Threshold
     workers: Reach
+    is_one: bool
+    """False where a level was to end that was not there."""
+    notice: str = ""
+    """A word on a logger that nobody has asked for and nearly is another's name."""
 
 
 class SharedLevels:
@@ -53,6 +59,7 @@ class SharedLevels:
         self._thresholds = logs.thresholds
         self._group = group
         self._clock = clock
+        self._ended: set[str] = set()
         group.follow(_TOPIC, self._take)
 
     def describe(self, prefix: str = "") -> tuple[Threshold, ...]:
@@ -80,10 +87,14 @@ class SharedLevels:
 
         now_ns = self._clock.time_ns()
         until_ns = now_ns + round(ttl_s * 1e9)
+        near = self._nearly(logger)  # asked now: the change makes a logger of it
+        is_one = True
 
         def changed(value: object) -> object:
+            nonlocal is_one
             said = {**_read(value, now_ns, self._thresholds.floor)}
-            said.pop(logger, None)
+            had = said.pop(logger, None)
+            is_one = number is not None or had is not None
             if number is not None:
                 said[logger] = Temporary(number, until_ns)
 
@@ -96,7 +107,11 @@ class SharedLevels:
         before = self._thresholds.of(logger)
         edition = self._group.update(_TOPIC, changed)
         workers = self._group.wait(_TOPIC, edition, _WAIT_S)
-        return LevelChange(before, self._thresholds.of(logger), workers)
+        after = self._thresholds.of(logger)
+        notice = near and (
+            f"nobody has asked for the logger {logger!r}; did you mean {near!r}?"
+        )
+        return LevelChange(before, after, workers, is_one, notice)
 
     def tick(self) -> None:
         """Let levels fall back whose time is over, and undo what others did."""
@@ -106,12 +121,15 @@ class SharedLevels:
             for name, it in self._thresholds.temporary.items()
             if it.until_ns > now_ns
         }
-        ended = len(kept) < len(self._thresholds.temporary)
-        if ended:
-            self._thresholds.keep(kept)
+        fallen = len(kept) < len(self._thresholds.temporary)
+        if fallen:
+            self._keep(kept, now_ns)
 
-        if ended or self._thresholds.watches:
+        if fallen or self._thresholds.watches:
             self._logs.apply_levels()
+
+        if self._ended:
+            self._tell_of_ends()
 
     def misspelt(self) -> tuple[str, ...]:
         """Return a word on every logger of the settings that nearly names another."""
@@ -128,9 +146,46 @@ class SharedLevels:
         )
 
     def _take(self, value: object) -> None:
-        floor = self._thresholds.floor
-        self._thresholds.keep(_read(value, self._clock.time_ns(), floor))
+        now_ns = self._clock.time_ns()
+        self._keep(_read(value, now_ns, self._thresholds.floor), now_ns)
         self._logs.apply_levels()
+
+    def _keep(self, temporary: Mapping[str, Temporary], now_ns: int) -> None:
+        for name, it in self._thresholds.temporary.items():
+            if name not in temporary and it.until_ns <= now_ns:
+                self._ended.add(name)  # told of by `tick`, which holds no lock
+
+        self._thresholds.keep(temporary)
+
+    def _tell_of_ends(self) -> None:
+        """Say which levels fell back, in one process of the group."""
+        ended, self._ended = self._ended, set()
+        members = self._group.members()
+        if members[0] != min(members):  # the first is this process
+            return
+
+        for name in sorted(ended):
+            now = self._thresholds.of(name)
+            if now.until_ns is None:  # else somebody has set another meanwhile
+                self._logs.event(
+                    f"the time is over for the level of {name}: {now.effective} again",
+                    "INFO",
+                    event="svcready.log_level.expired",
+                    logger=name,
+                    level=now.effective,
+                )
+
+    def _nearly(self, logger: str) -> str:
+        """Return the logger that was probably meant; empty if *logger* is used."""
+        known = self._thresholds.names() | names_in_use() | {"root"}
+        below = f"{logger}."
+        used = logger in known or logger in sys.modules
+        if used or any(each.startswith(below) for each in known):
+            return ""
+
+        # One that is above it is no other spelling of it.
+        others = [each for each in known if not logger.startswith(f"{each}.")]
+        return nearest(logger, others, _ALIKE)
 
 
 def _read(value: object, now_ns: int, floor: int) -> Mapping[str, Temporary]:

@@ -117,7 +117,9 @@ class LoggersRoute:
             reason = error.strerror or type(error).__name__
             refused = 503, "The workers cannot be told", "failure", reason
         else:
-            self._tell(change, resource, actor)
+            if change.is_one:
+                self._tell(change, resource, actor)
+
             return answer_json(200, _told(change))
 
         status, title, outcome, reason = refused
@@ -158,12 +160,16 @@ class LoggersRoute:
 
 
 def _told(change: LevelChange) -> dict[str, object]:
-    return {
+    told: dict[str, object] = {
         "logger": change.after.logger,
         "level": change.after.effective,
         "until": _time(change.after.until_ns),
         "workers": change.workers._asdict(),
     }
+    if change.notice:
+        told["notice"] = change.notice
+
+    return told
 
 
 def _is_name(name: str) -> bool:

@@ -64,6 +64,7 @@ class ChainState:
     """What is known of one chain so far; it doesn't grow with its length."""
 
     __slots__ = (
+        "altered",
         "closed",
         "entries",
         "first",
@@ -79,7 +80,7 @@ class ChainState:
 
     def __init__(self, chain: str) -> None:
         self.id = chain
-        self.entries = 0
+        self.entries = self.altered = 0
         self.first = self.last = ""
         self.sequence = 0
         self.hash = NO_HASH
@@ -155,12 +156,29 @@ class Verifier:
                 that still runs, or was killed, has not.
         """
         for state in self.chains.values():
+            if self._key and state.altered == state.entries:
+                self._merge_altered(state)
+
             if expect_closed and not state.closed:
                 text = f"ends open after entry {state.sequence}"
                 self._add("open", state.where, state.id, text)
 
             if state.parent is not None:
                 self._judge_parent(state, *state.parent)
+
+    def _merge_altered(self, state: ChainState) -> None:
+        """Make one problem of a chain in which no entry is what its hash says."""
+        mine = [p for p in self.problems if (p.kind, p.chain) == ("altered", state.id)]
+        more = state.altered - 1
+        self.found -= more
+        state.problems -= more
+        state.altered = 0  # they are told of now
+        if mine:
+            of = f"all {more + 1} entries are" if more else "the entry is"
+            text = f"{of} altered, or signed with another key"
+            self.problems[self.problems.index(mine[0])] = mine[0]._replace(text=text)
+            gone = set(mine[1:])
+            self.problems[:] = [each for each in self.problems if each not in gone]
 
     def _judge_parent(
         self, state: ChainState, parent: str, sequence: int, _: str
@@ -205,6 +223,7 @@ class Verifier:
         ):
             return True
 
+        state.altered += 1
         self._add("altered", where, state.id, "is not what its hash says")
         return False
 
