@@ -103,6 +103,49 @@ def test_console_lines() -> None:
         assert told(lines()) == []
 
 
+def test_audit_entries() -> None:
+    """Changes, details, and what is said of the actor; before they are hashed."""
+
+    def entries() -> Iterator[tuple[Secret, str]]:
+        for secret in CORPUS[::3]:
+            before = len(harness.audit_entries)
+            svcready.audit.record(
+                "order.changed",
+                {"type": "order", "id": "7"},
+                {"id": "u-1", "note": secret.text},
+                "success",
+                changes={key: (None, value) for key, value in named(secret).items()},
+                said=secret.text,
+                deep={"a": [named(secret)]},
+            )
+            made = harness.audit_entries[before:]
+            assert len(made) == 1
+            yield secret, json.dumps(made, ensure_ascii=False)
+
+    with running() as harness:
+        assert told(entries()) == []
+
+
+@pytest.mark.parametrize("layout", ["ecs", "otel", "flat"])
+def test_layouts(layout: str) -> None:
+    """Another layout shows no more than ours."""
+
+    def lines() -> Iterator[tuple[Secret, str]]:
+        for secret in CORPUS[::5]:
+            harness._written.clear()
+            log.info("got %s", secret.text, **named(secret))
+            try:
+                fail(secret)
+            except RuntimeError:
+                log.exception("it failed")
+
+            harness.runtime.flush(1.0)
+            yield secret, b"".join(harness._written).decode()
+
+    with running(settings={"log.layout": layout}) as harness:
+        assert told(lines()) == []
+
+
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     """Give a collector that listens; it needs what the extra `otlp` brings."""
