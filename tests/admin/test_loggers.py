@@ -196,7 +196,7 @@ def test_one_process_tells_of_the_end(
         ("shop.invoces", "shop.invoices"),
         ("shop.invoices", None),
         ("shop", None),
-        ("shop.invoices.db", None),
+        ("shop.invoices.of.customers.abroad", None),
         ("json", None),
         ("rooot", "root"),
     ],

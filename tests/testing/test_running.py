@@ -71,3 +71,30 @@ def test_init_decides_again_after_the_block() -> None:
         assert svcready.init(service="orders").settings.service.name == "orders"
     finally:
         svcready.shutdown(1.0)
+
+
+def test_a_message_that_nobody_logged_is_told_with_those_there_were() -> None:
+    """A typo in a test reads as one; that there is no line can still be asserted."""
+    log = svcready.get_logger("orders")
+    with running() as harness:
+        for number in range(30):
+            log.info("order %d accepted", number)
+
+        nothing = harness.logged("order accepted")
+        assert not nothing
+        assert nothing == []
+        with pytest.raises(AssertionError) as unpacked:
+            (_,) = nothing
+
+        with pytest.raises(AssertionError) as indexed:
+            assert nothing[0]
+
+        (line,) = harness.logged("order 3 accepted")
+
+    first, more, *others = str(unpacked.value).splitlines()
+    assert first == "no line has the message 'order accepted'; there were:"
+    assert more.startswith("  ... and ")
+    assert others[-1] == "  order 29 accepted"
+    assert len(others) == 20
+    assert str(indexed.value) == str(unpacked.value)
+    assert line["level"] == "INFO"

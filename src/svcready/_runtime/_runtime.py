@@ -329,9 +329,10 @@ class Runtime:
             lost = {"spans": self.tracing.dropped, "lines": self.logging.dropped}
             lost["entries"] = self.audit.dropped
             lost = {what: reasons for what, reasons in lost.items() if reasons}
+            said = {"lost": lost} if lost else {}
             if lost or self._ready:  # a master process has nothing to say
                 level, event = "WARNING" if lost else "INFO", "svcready.stopped"
-                self.logging.event("svcready is off", level, event=event, lost=lost)
+                self.logging.event("svcready is off", level, event=event, **said)
 
             self.logging.drain(max(_LAST_LINE_S, left_s()))
             self.logging.close()

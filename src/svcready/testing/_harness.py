@@ -15,11 +15,37 @@ from svcready.logging._audit._targets import KeptEntries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import NoReturn
 
     from svcready._core.clock import Clock
     from svcready.tracing._view import SpanRecord
 
 __all__ = ["Harness", "running"]
+
+_MOST_SHOWN = 20
+
+
+class _Nothing(list[dict[str, object]]):
+    """No line, where a test expects one: unpacked, it says what there was instead."""
+
+    def __init__(self, message: str, there_were: list[str]) -> None:
+        super().__init__()
+        self._message = message
+        self._there_were = there_were
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        raise self._error()
+
+    def __getitem__(self, _index: object) -> NoReturn:
+        raise self._error()
+
+    def _error(self) -> AssertionError:
+        last = self._there_were[-_MOST_SHOWN:]
+        left = len(self._there_were) - len(last)
+        shown = [f"  ... and {left} before"] if left else []
+        shown += [f"  {message}" for message in last] or ["  (none)"]
+        said = f"no line has the message {self._message!r}; there were:"
+        return AssertionError("\n".join((said, *shown)))
 
 
 class Harness:
@@ -42,8 +68,15 @@ class Harness:
         return [orjson.loads(line) for line in b"".join(self._written).splitlines()]
 
     def logged(self, message: str) -> list[dict[str, object]]:
-        """Return the log lines whose message is *message*."""
-        return [line for line in self.lines if line["message"] == message]
+        """
+        Return the log lines whose message is *message*.
+
+        Without one the list is empty, and false; to take a line out of it all the same
+        is an `AssertionError` that tells which messages there were.
+        """
+        lines = self.lines
+        found = [line for line in lines if line["message"] == message]
+        return found or _Nothing(message, [str(line["message"]) for line in lines])
 
     @property
     def audit_entries(self) -> list[dict[str, object]]:
