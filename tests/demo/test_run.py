@@ -34,7 +34,13 @@ def start(*options: str, **environ: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environ},
+        # A shell's background jobs ignore Ctrl-C, and so would what they start.
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509 - one call, no lock
     )
+
+
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def read_until(stream: IO[str] | None, text: str) -> list[str]:
