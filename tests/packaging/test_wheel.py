@@ -37,6 +37,7 @@ NEEDS_AN_EXTRA = (
     "svcready.adapters.flask",
     "svcready.cli",
     "svcready.demo",
+    "svcready.logging._sources._gunicorn",  # gunicorn alone imports it
 )
 
 
