@@ -11,7 +11,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready._core.worker import Worker
-from svcready._runtime import _background, _build, _exit, _summary
+from svcready._runtime import _background, _build, _ending, _exit, _summary
 from svcready._runtime._adapters import find_adapter
 from svcready._runtime._cells import renew_plans
 from svcready._runtime._ops_port import open_port
@@ -125,6 +125,9 @@ class Runtime:
         if self.settings.core.enabled and not self._closed:
             _background.meet(self)
             self._worker.wake()
+            if self.metrics is not None:
+                self.metrics.wake()
+
             if self.health is not None:
                 self.health.wake()
 
@@ -272,14 +275,7 @@ class Runtime:
         Returns:
             False if something could not be sent in time; it stays pending.
         """
-        # Real time, whatever the injected clock says: a server waits for us.
-        ends_s = time.monotonic() + timeout_s
-        sent = self.tracing.flush(timeout_s)
-        sent &= self.audit.flush(max(_LAST_LINE_S, ends_s - time.monotonic()))
-        if self.logging is not None:
-            sent &= self.logging.flush(max(_LAST_LINE_S, ends_s - time.monotonic()))
-
-        return sent
+        return _ending.flush(self, timeout_s)
 
     def _flush_at_end(self, limit_s: float) -> None:
         """Flush within what is left of the one budget that all last moments share."""
@@ -303,40 +299,14 @@ class Runtime:
         self._closed = True
         ends_s = time.monotonic()
         ends_s += self._flush_left_s if timeout_s is None else timeout_s
-
-        def left_s() -> float:
-            return max(0.0, ends_s - time.monotonic())
-
         _exit.unwatch(self)
         self._worker.stop(0.0)
         self.group.leave()
         if self._port is not None:
             self._port.close()
 
-        if self.health is not None:
-            self.health.close(left_s())
-
-        self.tracing.close(left_s())
-        if self.resilience is not None:
-            self.resilience.close()
-
-        if self.metrics is not None:
-            self.metrics.close()
-
-        self.audit.close(max(_LAST_LINE_S, left_s()))
-        if self.logging is not None:
-            self.logging.flush(0.0)  # a flood is told of before the last line
-            lost = {"spans": self.tracing.dropped, "lines": self.logging.dropped}
-            lost["entries"] = self.audit.dropped
-            lost = {what: reasons for what, reasons in lost.items() if reasons}
-            said = {"lost": lost} if lost else {}
-            if lost or self._ready:  # a master process has nothing to say
-                level, event = "WARNING" if lost else "INFO", "svcready.stopped"
-                self.logging.event("svcready is off", level, event=event, **said)
-
-            self.logging.drain(max(_LAST_LINE_S, left_s()))
-            self.logging.close()
-
+        left_s = max(0.0, ends_s - time.monotonic())
+        _ending.close_pillars(self, left_s, served=self._ready)
         self._disconnect()
 
     def _after_fork(self) -> None:

@@ -65,6 +65,8 @@ class Spec(NamedTuple):
     labels: tuple[str, ...]
     origin: str
     """`application`, or `svcready` for our own."""
+    workers: str = "sum"
+    """How values of several processes make one: `sum max min latest pid`."""
 
 
 class Instrument(Generic[C]):
@@ -239,6 +241,7 @@ class Instrument(Generic[C]):
             spec.labels,
             points,
             spec.origin,
+            spec.workers,
         )
 
 

@@ -32,6 +32,8 @@ class Number(NamedTuple):
     labels: tuple[str, ...]
     """Values in the order of the family's label names."""
     value: float
+    exemplar: Exemplar | None = None
+    """Of a counter: one amount that was added inside a sampled span."""
 
 
 class Distribution(NamedTuple):
@@ -44,6 +46,8 @@ class Distribution(NamedTuple):
     counts: tuple[int, ...]
     """Recordings by bucket, not cumulated; the last is the one above all bounds."""
     sum: float
+    exemplars: tuple[Exemplar | None, ...] = ()
+    """One for each bucket; empty if there is none at all."""
 
     @property
     def observations(self) -> int:
@@ -74,7 +78,7 @@ class Family(NamedTuple):
     exposition: str
     """As Prometheus spells the family: `http_server_request_duration_seconds`."""
     kind: str
-    """`counter gauge histogram info`; from others also `summary unknown ...`."""
+    """`counter updowncounter gauge histogram info`; from others also `summary ...`."""
     help: str
     unit: str
     """UCUM code, or Prometheus' word in a family of another library."""
@@ -82,7 +86,9 @@ class Family(NamedTuple):
     """Label names; empty where the points are samples."""
     points: tuple[Point, ...]
     origin: str
-    """Who recorded it: `application`, `svcready`, `process`, `prometheus_client`."""
+    """Who recorded it: `application svcready process prometheus_client otel`."""
+    workers: str = "sum"
+    """What several processes' values of one series are: `sum max min latest pid`."""
 
 
 class Snapshot(NamedTuple):

@@ -12,6 +12,7 @@ from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
 from svcready.metrics._model import Snapshot
 from svcready.metrics._names import check_buckets, sample_names
+from svcready.metrics._push import Pusher
 from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
 from svcready.metrics.sinks._prometheus import PrometheusSink
@@ -24,7 +25,7 @@ from svcready.metrics.sources._prometheus_client import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.prometheus import PrometheusSettings
     from svcready.metrics._children import CounterChild
     from svcready.metrics._model import Family
+    from svcready.metrics._push import PushSink
     from svcready.metrics._register import Metric
     from svcready.metrics.sources._prometheus_client import Collects
 
@@ -71,6 +73,7 @@ class MetricsPillar:
         self._clock = clock
         self._buckets_for = buckets_for
         self._redact = redact
+        self._pusher = Pusher((), clock)
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
         self._started = False
@@ -96,6 +99,24 @@ class MetricsPillar:
         )
         """The Prometheus sink."""
 
+    def push_to(self, sinks: Sequence[PushSink]) -> None:
+        """Send to *sinks*, once this process is woken."""
+        self._pusher = Pusher(sinks, self._clock)
+
+    def wake(self) -> None:
+        """Start sending in this process; a forked child starts here."""
+        self._pusher.wake()
+
+    def flush(self, timeout_s: float) -> bool:
+        """
+        Send what was recorded since the last time.
+
+        Returns:
+            False if a sink could not send everything within *timeout_s* seconds; it
+            keeps what it could not.
+        """
+        return self._pusher.flush(timeout_s)
+
     def start(self) -> None:
         """Bind everything declared so far and to come; again, it does nothing new."""
         if not self._started:
@@ -105,6 +126,7 @@ class MetricsPillar:
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
+        self._pusher.close()
         if self._started:
             self._started = False
             REGISTER.bind(None)
@@ -112,6 +134,8 @@ class MetricsPillar:
     def identify(self, identity: Identity) -> None:
         """Take a new identity: a forked child's, or what a look-up found."""
         self._own.identity = identity
+        for sink in self._pusher.sinks:
+            sink.identify(identity)
 
     def include(self, registry: Collects) -> None:
         """Read a further prometheus_client registry at each snapshot."""
@@ -155,7 +179,10 @@ class MetricsPillar:
             "series": sum(metric.series for metric in metrics),
             "capped": sorted(m.spec.name for m in metrics if m.capped),
             "shadowed": sorted(self._told),
-            "sinks": ["prometheus"] if self._prometheus.enabled else [],
+            "sinks": [
+                *(("prometheus",) if self._prometheus.enabled else ()),
+                *(sink.name for sink in self._pusher.sinks),
+            ],
         }
 
     def _bind(self, metric: Metric) -> None:
