@@ -107,8 +107,9 @@ def test_a_fork_while_recording_leaves_a_working_child() -> None:
 from svcready.metrics import _children
 from svcready.metrics._children import *
 _children.adds_are_atomic = lambda: False
-import svcready.metrics._instruments as instruments, svcready.metrics._histograms as h
-instruments.adds_are_atomic = h.adds_are_atomic = lambda: False
+import svcready.metrics._instruments as i, svcready.metrics._histograms as h
+import svcready.metrics._levels as levels
+i.adds_are_atomic = h.adds_are_atomic = levels.adds_are_atomic = lambda: False
 fork.install()
 locked = [counter("c", "help"), gauge("g", "help"), histogram("h", "help")]
 children = [metric.children()[()] for metric in locked]

@@ -11,9 +11,7 @@ from svcready._core.guard import report_fault
 from svcready.errors import DeclarationError
 from svcready.metrics._children import (
     CounterChild,
-    GaugeChild,
     LockedCounterChild,
-    LockedGaugeChild,
     adds_are_atomic,
 )
 from svcready.metrics._events import SeriesCapped
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
             ...
 
 
-__all__ = ["OTHER", "Counter", "Gauge", "Instrument", "Spec"]
+__all__ = ["OTHER", "Counter", "Instrument", "Spec"]
 
 OTHER = "__other__"
 """The label value of the one series that takes what found no room."""
@@ -262,41 +260,3 @@ class Counter(Instrument[CounterChild]):
         """Return all series as they are now."""
         points = [Number(key, child.read()) for key, child in self.children().items()]
         return self.family("counter", tuple(points))
-
-
-class Gauge(Instrument[GaugeChild]):
-    """A level that rises and falls."""
-
-    __slots__ = ("dec", "inc", "set", "set_function")
-
-    set: Callable[[float], None]
-    """Set the level; for a gauge that was declared without labels."""
-    inc: Increment
-    """Raise the level, by 1 by default; for a gauge without labels."""
-    dec: Increment
-    """Lower the level, by 1 by default; for a gauge without labels."""
-    set_function: Callable[[Callable[[], float]], None]
-    """Observe a function at each reading; for a gauge without labels."""
-
-    def __init__(self, spec: Spec) -> None:
-        make = GaugeChild if adds_are_atomic() else LockedGaugeChild
-        super().__init__(spec, make)
-        if spec.labels:
-            self.set = self.unlabelled("set")
-            self.inc = self.unlabelled("inc")
-            self.dec = self.unlabelled("dec")
-            self.set_function = self.unlabelled("set_function")
-        else:
-            child = self._children[()]
-            self.set, self.inc, self.dec = child.set, child.inc, child.dec
-            self.set_function = child.set_function
-
-    def read(self) -> Family:
-        """Return all series as they are now."""
-        points = []
-        for key, child in self.children().items():
-            value = child.read()
-            if value is not None:
-                points.append(Number(key, value))
-
-        return self.family("gauge", tuple(points))
