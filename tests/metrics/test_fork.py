@@ -139,3 +139,37 @@ def work():
 in_child(work)
 go.set()
 """)
+
+
+def test_the_room_that_is_taken_is_known_to_a_child() -> None:
+    """Series are the parent's, so is what is left; and no lock of it is held."""
+    run("""
+from svcready.metrics import _cardinality as cardinality
+cardinality.adds_are_atomic = lambda: False
+fork.install()
+room = cardinality.Room(7, lambda: [])
+for metric in (orders, counter("more", "help", labels=("a",))):
+    metric.limit(10, 10, str, room)
+more = metric
+for value_of_a in "abcde":
+    more.labels(value_of_a).inc()
+assert not room.full
+held, go = threading.Event(), threading.Event()
+
+def hold():
+    room._taken._lock.acquire()
+    held.set()
+    go.wait()
+
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+
+def work():
+    more.labels("f").inc()
+    assert room.full
+    more.labels("g").inc()
+    assert more.children()["__other__",].read() == 1
+
+in_child(work)
+go.set()
+""")
