@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from svcready.metrics._children import CounterChild, GaugeChild, HistogramChild
+from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
 from svcready.metrics._declaring import (
     counter,
     gauge,
@@ -10,9 +10,10 @@ from svcready.metrics._declaring import (
     timer,
     up_down_counter,
 )
+from svcready.metrics._histogram_child import HistogramChild
 from svcready.metrics._histograms import Histogram
 from svcready.metrics._instruments import Counter
-from svcready.metrics._levels import Gauge, UpDownCounter, UpDownCounterChild
+from svcready.metrics._levels import Gauge, UpDownCounter
 from svcready.metrics._timer import Timer, TimerChild
 
 __all__ = [

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.metrics._children import GaugeChild, LockedGaugeChild, adds_are_atomic
+from svcready.metrics._children import (
+    GaugeChild,
+    LockedGaugeChild,
+    LockedUpDownCounterChild,
+    UpDownCounterChild,
+    adds_are_atomic,
+)
 from svcready.metrics._instruments import Instrument
 from svcready.metrics._model import Number
 
@@ -14,17 +20,7 @@ if TYPE_CHECKING:
     from svcready.metrics._instruments import Increment, Spec
     from svcready.metrics._model import Family
 
-__all__ = ["Gauge", "UpDownCounter", "UpDownCounterChild"]
-
-
-class UpDownCounterChild(GaugeChild):
-    """One series of an up-down counter."""
-
-    __slots__ = ()
-
-
-class _LockedUpDownCounterChild(UpDownCounterChild, LockedGaugeChild):
-    __slots__ = ()
+__all__ = ["Gauge", "UpDownCounter"]
 
 
 class UpDownCounter(Instrument[UpDownCounterChild]):
@@ -39,9 +35,8 @@ class UpDownCounter(Instrument[UpDownCounterChild]):
 
     def __init__(self, spec: Spec) -> None:
         atomic = adds_are_atomic()
-        super().__init__(
-            spec, UpDownCounterChild if atomic else _LockedUpDownCounterChild
-        )
+        make = UpDownCounterChild if atomic else LockedUpDownCounterChild
+        super().__init__(spec, make)
         if spec.labels:
             self.inc = self.unlabelled("inc")
             self.dec = self.unlabelled("dec")
@@ -51,12 +46,7 @@ class UpDownCounter(Instrument[UpDownCounterChild]):
 
     def read(self) -> Family:
         """Return all series as they are now."""
-        points = []
-        for key, child in self.children().items():
-            value = child.read()
-            if value is not None:
-                points.append(Number(key, value))
-
+        points = [Number(key, child.read()) for key, child in self.children().items()]
         return self.family("updowncounter", tuple(points))
 
 
