@@ -209,3 +209,16 @@ def test_a_long_value_is_cut(
     orders.labels("x" * 17).inc()
 
     assert read(orders.read()) == {("x" * 16,): 2}
+
+
+def test_routes_without_end_are_told_of_once(
+    told: list[SeriesCapped], make_pillar: Callable[..., MetricsPillar]
+) -> None:
+    """An application that makes routes of paths reads which ones."""
+    http = make_pillar(max_routes=2).http
+    for number in range(5):
+        http.children("GET", f"/users/{number}", 200).observe(1)
+        http.response_sizes("GET", f"/users/{number}", 200).observe(1)
+
+    name = "http.server.request.duration"
+    assert told == [SeriesCapped(name, 2, "http_route", ("/users/0", "/users/1"))]
