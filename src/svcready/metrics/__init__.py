@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from svcready.metrics._children import CounterChild, GaugeChild, HistogramChild
+from svcready.metrics._children import CounterChild, GaugeChild
+from svcready.metrics._histogram_child import HistogramChild
 from svcready.metrics._histograms import Histogram
 from svcready.metrics._instruments import Counter, Gauge
 from svcready.metrics._register import counter, gauge, histogram, timer
