@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
     from svcready.metrics._children import CounterChild
+    from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Family
     from svcready.metrics._push import PushSink
     from svcready.metrics._register import Metric
@@ -79,6 +80,7 @@ class MetricsPillar:
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
         self._started = False
+        self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
         self._own = OwnSource(identity, config_errors)
         self._sources: tuple[Source, ...] = (
             declared_families,
@@ -100,6 +102,10 @@ class MetricsPillar:
             self.snapshot, compression=prometheus.compression
         )
         """The Prometheus sink."""
+
+    def keep_sketches(self, wanted: Callable[[Spec], bool]) -> None:
+        """Have the histograms that are *wanted* keep exact distributions for a sink."""
+        self._keeps_sketches = wanted
 
     def push_to(self, sinks: Sequence[PushSink]) -> None:
         """Send to *sinks*, once this process is woken."""
