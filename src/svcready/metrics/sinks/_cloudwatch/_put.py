@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
-    from botocore.client import BaseClient
-
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
     from svcready.config._sections.cloudwatch import CloudwatchSettings
@@ -74,7 +72,7 @@ class PutMetricDataSink:
         identity: Identity,
         clock: Clock,
         quiet: Callable[[], AbstractContextManager[object]] = nullcontext,
-        make: Callable[..., BaseClient] = make_client,
+        make: Callable[..., object] = make_client,
     ) -> None:
         # boto3 needs it, and Python refuses to load it once the main thread has ended,
         # when the counts of a short process are still to be sent.

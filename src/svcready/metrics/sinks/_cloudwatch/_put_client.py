@@ -11,8 +11,6 @@ from svcready.errors import MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botocore.client import BaseClient
-
     from svcready.metrics.sinks._cloudwatch._put_members import Member
 
 __all__ = ["PutClient", "is_refused", "is_uncertain", "may_differ", "said"]
@@ -76,7 +74,7 @@ class PutClient:
         region: str,
         endpoint: str,
         timeout_s: float,
-        make: Callable[..., BaseClient] = make_client,
+        make: Callable[..., object] = make_client,
     ) -> None:
         self._region = region
         self._endpoint = endpoint
