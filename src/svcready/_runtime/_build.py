@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from svcready.logging._audit._off import AuditOff
     from svcready.logging._pillar import LogPillar
     from svcready.metrics._pillar import MetricsPillar
+    from svcready.metrics._push import PushSink
     from svcready.resilience._pillar import ResiliencePillar
     from svcready.tracing._pillar import TracePillar
 
@@ -110,7 +111,7 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
         value = settings.named.values("BUCKETS", name).get("value")
         return value if isinstance(value, tuple) else None
 
-    return MetricsPillar(
+    pillar = MetricsPillar(
         settings.metrics,
         settings.prometheus,
         identity=runtime.identity,
@@ -119,6 +120,24 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
         config_errors=lambda: len(runtime.problems()),
         redact=runtime.redactor.text,
     )
+    pillar.push_to(_sinks(runtime, pillar))
+    return pillar
+
+
+def _sinks(runtime: Runtime, pillar: MetricsPillar) -> list[PushSink]:
+    from svcready.metrics.sinks._otlp import plan_otlp
+
+    plan = plan_otlp(
+        runtime.settings.otlp,
+        snapshot=pillar.snapshot,
+        identity=runtime.identity,
+        clock=runtime.clock,
+        quiet=lambda: runtime.tracing.quiet(),  # noqa: PLW0108 - made after this
+    )
+    if plan.problem:
+        runtime.note(plan.problem)
+
+    return [] if plan.sink is None else [plan.sink]
 
 
 def tracing(runtime: Runtime) -> TracePillar:
