@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from svcready.metrics._model import Exemplar, Family, Snapshot
-    from svcready.metrics.sinks._otlp_since import Key, Since
+    from svcready.metrics.sinks._otlp_since import Key, Since, Total
 
 __all__ = ["SCOPE_LABEL", "Outgoing", "Reading"]
 
 SCOPE_LABEL = "otel_scope_name"
 """The label of what OpenTelemetry's meters recorded that says who did."""
 
-Point = NumberPoint | HistogramPoint | SummaryPoint
-Total = Number | Distribution
+_Point = NumberPoint | HistogramPoint | SummaryPoint
 
 _TOTALS = frozenset({"counter", "histogram"})
 _OVERFLOW = {"otel.metric.overflow": "true"}
@@ -55,7 +54,7 @@ _WHOLE = {"http.response.status_code", "server.port", "cpython.gc.generation"}
 class Outgoing(NamedTuple):
     """One point on its way, and what is known to have arrived once it has."""
 
-    point: Point
+    point: _Point
     key: Key | None = None
     total: Total | None = None
 
@@ -178,7 +177,7 @@ class Reading:
 
     def _point(
         self, family: Family, names: tuple[str, ...], point: Total, start_ns: int
-    ) -> Point:
+    ) -> _Point:
         attributes = _attributes(names, point.labels)
         if isinstance(point, Number):
             return NumberPoint(

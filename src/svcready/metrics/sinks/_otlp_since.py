@@ -10,7 +10,7 @@ from svcready.metrics._model import Distribution, Number
 if TYPE_CHECKING:
     from svcready.metrics._model import Family
 
-__all__ = ["Since"]
+__all__ = ["Key", "Since", "Total"]
 
 _FORGET_AFTER = 60
 """A series that is not there for so many readings is forgotten."""
