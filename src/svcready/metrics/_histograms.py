@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from svcready.metrics._children import (
-    HistogramChild,
-    LockedHistogramChild,
-    adds_are_atomic,
-)
+from svcready.metrics._children import adds_are_atomic
+from svcready.metrics._histogram_child import HistogramChild, LockedHistogramChild
 from svcready.metrics._instruments import Instrument
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
+from svcready.metrics._cardinality import Room
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
@@ -73,6 +74,7 @@ class MetricsPillar:
         self._clock = clock
         self._buckets_for = buckets_for
         self._redact = redact
+        self._room = Room(settings.max_total_series, REGISTER.things)
         self._pusher = Pusher((), clock)
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
@@ -188,7 +190,12 @@ class MetricsPillar:
     def _bind(self, metric: Metric) -> None:
         try:
             settings = self._settings
-            metric.limit(settings.max_series, settings.max_label_length, self._redact)
+            metric.limit(
+                settings.max_series,
+                settings.max_label_length,
+                self._redact,
+                self._room,
+            )
             if isinstance(metric, Timer):
                 metric.use_clock(self._clock.monotonic)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Protocol
 
-    from svcready.metrics._children import HistogramChild
+    from svcready.metrics._histogram_child import HistogramChild
     from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Distribution
 

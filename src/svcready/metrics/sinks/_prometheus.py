@@ -26,6 +26,7 @@ __all__ = ["Page", "PrometheusSink", "accepts_gzip"]
 # schemes; every name of ours is legal without escaping, so we answer with underscores.
 _ESCAPING = re.compile(r"escaping=(dots|values)\b")
 _SUFFIXES = {"counter": "_total", "info": "_info"}
+_KINDS = {"updowncounter": "gauge"}
 _LEVEL = 1  # a scrape is on the wire for microseconds, its CPU is the service's
 
 
@@ -158,7 +159,7 @@ def _metric(family: Family) -> prometheus_client.metrics_core.Metric:
         word = unit_word(family.unit)
         unit = word if name.endswith("_" + word) else ""
 
-    metric = Metric(name, family.help, family.kind, unit)
+    metric = Metric(name, family.help, _KINDS.get(family.kind, family.kind), unit)
     if name != metric.name:  # a collector that set its name after the unit
         metric.name = name
 
