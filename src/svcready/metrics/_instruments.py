@@ -317,5 +317,5 @@ class Counter(Instrument[CounterChild]):
 
     def read(self) -> Family:
         """Return all series as they are now."""
-        points = [Number(key, child.read()) for key, child in self.children().items()]
+        points = [child.point(key) for key, child in self.children().items()]
         return self.family("counter", tuple(points))
