@@ -18,14 +18,17 @@ from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
 from svcready.metrics.sinks._prometheus import PrometheusSink
 from svcready.metrics.sources._declared import declared_families
+from svcready.metrics.sources._host import HostSource
 from svcready.metrics.sources._own import OwnSource
 from svcready.metrics.sources._process import ProcessSource
 from svcready.metrics.sources._prometheus_client import (
     default_registry,
     registry_families,
 )
+from svcready.metrics.sources._runtime import RuntimeSource
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from svcready._core.clock import Clock
@@ -91,6 +94,13 @@ class MetricsPillar:
 
         self.declare = Declarer("svcready")
         """Declares our own metrics, for what counts the other pillars' events."""
+        self._runtime = RuntimeSource(clock, self.declare) if settings.runtime else None
+        if self._runtime is not None:
+            self._sources += (self._runtime,)
+
+        if settings.host:
+            self._sources += (HostSource(clock),)
+
         self._dropped = self.declare.counter(
             "svcready_dropped",
             "Telemetry that was thrown away, by whose it was and why.",
@@ -131,6 +141,8 @@ class MetricsPillar:
             self._started = True
             reset_if_forked()
             REGISTER.bind(self._bind)
+            if self._runtime is not None:
+                self._runtime.start()
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
@@ -138,6 +150,13 @@ class MetricsPillar:
         if self._started:
             self._started = False
             REGISTER.bind(None)
+            if self._runtime is not None:
+                self._runtime.close()
+
+    def watch_loop(self, loop: AbstractEventLoop) -> None:
+        """Observe how late *loop*, which serves requests, calls back."""
+        if self._runtime is not None and self._started:
+            self._runtime.watch(loop)
 
     def identify(self, identity: Identity) -> None:
         """Take a new identity: a forked child's, or what a look-up found."""
