@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from svcready.metrics._children import CounterChild, GaugeChild, HistogramChild
 from svcready.metrics._histograms import Histogram
 from svcready.metrics._instruments import Counter, Gauge
 from svcready.metrics._register import counter, gauge, histogram, timer
 from svcready.metrics._timer import Timer, TimerChild
+
+if TYPE_CHECKING:
+    from svcready.metrics.clients._sqlalchemy import instrument_engine
 
 __all__ = [
     "Counter",
@@ -20,5 +25,23 @@ __all__ = [
     "counter",
     "gauge",
     "histogram",
+    "instrument_engine",
     "timer",
 ]
+
+_CLIENTS = {
+    "instrument_engine": "_sqlalchemy",
+}
+"""What is loaded when it is first used, and from where."""
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    file = _CLIENTS.get(name)
+    if file is None:
+        raise AttributeError(f"module 'svcready.metrics' has no attribute {name!r}")
+
+    value: object = getattr(import_module(f"svcready.metrics.clients.{file}"), name)
+    globals()[name] = value
+    return value

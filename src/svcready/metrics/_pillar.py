@@ -77,6 +77,9 @@ class MetricsPillar:
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
         self._started = False
+        self._undo_clients: Callable[[], None] = lambda: None
+        self.problems: tuple[str, ...] = ()
+        """What is wrong with the settings, as far as it shows when it starts."""
         self._own = OwnSource(identity, config_errors)
         self._sources: tuple[Source, ...] = (
             declared_families,
@@ -123,12 +126,18 @@ class MetricsPillar:
             self._started = True
             reset_if_forked()
             REGISTER.bind(self._bind)
+            if self._settings.instrument:
+                from svcready.metrics.clients._named import instrument_named
+
+                named = instrument_named(self._settings.instrument)
+                self.problems, self._undo_clients = named
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
         self._pusher.close()
         if self._started:
             self._started = False
+            self._undo_clients()
             REGISTER.bind(None)
 
     def identify(self, identity: Identity) -> None:
