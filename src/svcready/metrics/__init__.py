@@ -11,6 +11,8 @@ from svcready.metrics._register import counter, gauge, histogram, timer
 from svcready.metrics._timer import Timer, TimerChild
 
 if TYPE_CHECKING:
+    from svcready.metrics.clients._botocore import instrument_botocore
+    from svcready.metrics.clients._processing import processing
     from svcready.metrics.clients._sqlalchemy import instrument_engine
 
 __all__ = [
@@ -25,12 +27,16 @@ __all__ = [
     "counter",
     "gauge",
     "histogram",
+    "instrument_botocore",
     "instrument_engine",
+    "processing",
     "timer",
 ]
 
 _CLIENTS = {
+    "instrument_botocore": "_botocore",
     "instrument_engine": "_sqlalchemy",
+    "processing": "_processing",
 }
 """What is loaded when it is first used, and from where."""
 

@@ -27,6 +27,7 @@ class _Client(NamedTuple):
 
 
 _CLIENTS = {
+    "botocore": _Client(("botocore",), "_botocore", "instrument_every_client"),
     "sqlalchemy": _Client(("sqlalchemy",), "_sqlalchemy", "instrument_every_engine"),
 }
 
