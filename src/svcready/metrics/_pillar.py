@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
+from svcready.metrics import _exemplars
 from svcready.metrics._cardinality import Room
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._histograms import BucketInstrument
@@ -181,6 +182,13 @@ class MetricsPillar:
     def add_source(self, source: Source) -> None:
         """Read a further source at each snapshot, after our own."""
         self._sources += (source,)
+
+    def keep_exemplars(
+        self, span_ids: Callable[[], tuple[str, str] | None] | None
+    ) -> None:
+        """Point from recorded values at sampled spans, whose ids *span_ids* reads."""
+        reader = span_ids if self._settings.exemplars else None
+        _exemplars.look_by(reader, self._clock.time_ns)
 
     def dropped(self, component: str, reason: str) -> CounterChild:
         """Return the count of items of *component* thrown away for *reason*."""
