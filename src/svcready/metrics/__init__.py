@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
+from svcready.metrics._counted import counted
 from svcready.metrics._declaring import (
     counter,
     gauge,
@@ -27,6 +28,7 @@ __all__ = [
     "TimerChild",
     "UpDownCounter",
     "UpDownCounterChild",
+    "counted",
     "counter",
     "gauge",
     "histogram",
