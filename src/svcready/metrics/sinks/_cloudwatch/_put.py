@@ -144,8 +144,7 @@ class PutMetricDataSink:
         """Count what is still here as lost, and let go of the connections."""
         self._closed = True
         # What is on its way has not arrived.
-        lost = len(self._flying) + sum(map(len, self._waiting.values()))
-        self._drop("deadline", lost)
+        self._drop("deadline", len(self._flying) + self.pending)
         self._say()
         self._client.close()
 
@@ -155,13 +154,18 @@ class PutMetricDataSink:
             "mode": "api",
             "namespace": self._namespace,
             "interval_s": self.interval_s,
-            "pending": sum(map(len, self._waiting.values())),
+            "pending": self.pending,
             "requests": self._requests,
             "uncertain": self._uncertain,
             "failing": bool(self._outage.faults),
             "clock_jumps": self._clock_jumps,
             "dropped": dict(self._dropped),
         }
+
+    @property
+    def pending(self) -> int:
+        """How many datums wait for the next flush."""
+        return sum(map(len, self._waiting.values()))
 
     def _push(self, timeout_s: float, resolutions: tuple[int, ...]) -> bool:
         ends_s = time.monotonic() + timeout_s
