@@ -145,17 +145,17 @@ def test_only_the_applications_own_is_sent_by_default(make_collector: Make) -> N
     assert names(metrics=("!*",)) == set()
 
 
-def test_resolutions_are_collected_apart(make_collector: Make) -> None:
-    """A metric stored by the second is in its own collector's datums only."""
+def test_resolutions_can_be_collected_apart(make_collector: Make) -> None:
+    """What is stored by the second is collected alone where only that is asked for."""
     counter("orders", "help").inc()
     counter("ticks", "help").inc()
-    settings: dict[str, object] = {"high_resolution": ("tick*",)}
+    collector = make_collector(high_resolution=("tick*",))
 
-    slow = make_collector(**settings).collect()
-    fast = make_collector(resolution=1, **settings).collect()
+    fast = collector.collect(only=1)
+    rest = collector.collect()
 
-    assert [(d.name, d.resolution) for d in slow] == [("orders", 60)]
     assert [(d.name, d.resolution) for d in fast] == [("ticks", 1)]
+    assert [(d.name, d.resolution) for d in rest] == [("orders", 60)]
 
 
 def test_the_next_runtime_does_not_send_again(make_collector: Make) -> None:

@@ -51,7 +51,7 @@ class GivesSketches(Protocol):
 
 class Collector:
     """
-    Reads what was recorded since it last did, for one resolution.
+    Reads what was recorded since it last did.
 
     Args:
         snapshot: Reads every source once.
@@ -59,7 +59,6 @@ class Collector:
         dimensions: Their dimension sets.
         identity: Who this process is.
         namespace: As configured; empty takes the service's name.
-        resolution: 60 or 1: only the metrics stored so are collected.
         max_series: How many series a metric of another library may have.
         billed: Told of every datum, to count what is billed.
         instruments: Returns the declared metrics.
@@ -74,7 +73,6 @@ class Collector:
         *,
         identity: Identity,
         namespace: str = "",
-        resolution: int = 60,
         max_series: int = 2000,
         billed: Billed | None = None,
         instruments: Callable[[], Iterable[Metric]] = REGISTER.things,
@@ -84,12 +82,11 @@ class Collector:
         self._selection = selection
         self._dimensions = dimensions
         self._configured = namespace
-        self.resolution = resolution
         self._max_series = max_series
         self._billed = billed
         self._instruments = instruments
         self._totals = totals
-        self._standard = Standard(selection.standard, dimensions, resolution)
+        self._standard = Standard(selection.standard, dimensions)
         self.identify(identity)
 
     def identify(self, identity: Identity) -> None:
@@ -104,26 +101,30 @@ class Collector:
         if self._billed is not None:
             self._billed.reset()
 
-    def collect(self) -> list[Datum]:
+    def collect(self, only: int = 0) -> list[Datum]:
         """
         Return what was recorded since the last call, one datum for each series.
 
         A counter that nothing was added to gives none, for each datum is billed; the
         standard set's zeros are the exception.
+
+        Args:
+            only: A resolution: metrics stored otherwise are left for a later call.
         """
         into = Aggregate()
         declared = {metric.spec.name: metric for metric in self._instruments()}
         for family in self._snapshot().families:
-            if self._takes(family.name, family.origin):
+            if self._takes(family.name, family.origin, only):
                 owner = declared.get(family.name) if family.origin in _OURS else None
                 if not isinstance(owner, GivesSketches):
                     self._read(family, owner, into)
 
         for metric in declared.values():
             spec = metric.spec
-            if isinstance(metric, GivesSketches) and self._takes(
-                spec.name, spec.origin
-            ):
+            if not isinstance(metric, GivesSketches):
+                continue
+
+            if self._takes(spec.name, spec.origin, only):
                 self._distribute(spec, metric.take(), into)
 
         datums = into.datums()
@@ -132,12 +133,12 @@ class Collector:
 
         return datums
 
-    def _takes(self, name: str, origin: str) -> bool:
+    def _takes(self, name: str, origin: str, only: int) -> bool:
         selection = self._selection
-        return (
-            selection.reads(name, origin)
-            and selection.resolution(name) == self.resolution
-        )
+        if not selection.reads(name, origin):
+            return False
+
+        return not only or selection.resolution(name) == only
 
     def _read(self, family: Family, owner: Metric | None, into: Aggregate) -> None:
         """Read the cumulative totals and levels of any other family."""
@@ -159,6 +160,7 @@ class Collector:
 
         name, unit = metric_name(family.name), unit_of(family.unit, family.kind)
         mapper = self._dimensions.mapper(family.labels)
+        resolution = self._selection.resolution(family.name)
         counts = family.kind == "counter"
         for point in points:
             if isinstance(point, Distribution):  # pragma: no cover - of no such kind
@@ -170,7 +172,7 @@ class Collector:
                 continue
 
             for dims in mapper(point.labels):
-                key = (name, dims, unit, self.resolution)
+                key = (name, dims, unit, resolution)
                 if counts:
                     into.count(key, added)
                 else:
@@ -178,12 +180,13 @@ class Collector:
 
     def _distribute(self, what: Spec | Family, taken: Taken, into: Aggregate) -> None:
         """Hand out what the series of a histogram recorded."""
+        resolution = self._selection.resolution(what.name)
         if what.name == HTTP_DURATION and what.origin == "svcready":
-            self._standard.read(what.labels, taken, into)
+            self._standard.read(what.labels, taken, resolution, into)
 
         if self._selection.sends(what.name, what.origin):
             name, unit = metric_name(what.name), unit_of(what.unit, "histogram")
             mapper = self._dimensions.mapper(what.labels)
             for values, sketch in taken:
                 for dims in mapper(values):
-                    into.distribute((name, dims, unit, self.resolution), sketch)
+                    into.distribute((name, dims, unit, resolution), sketch)

@@ -47,15 +47,11 @@ class Standard:
     Args:
         names: Those of the standard set that are sent.
         dimensions: Their dimension sets; labels don't join them.
-        resolution: How they are stored, in seconds.
     """
 
-    def __init__(
-        self, names: Collection[str], dimensions: Dimensions, resolution: int
-    ) -> None:
+    def __init__(self, names: Collection[str], dimensions: Dimensions) -> None:
         self._names = frozenset(names)
         self._dimensions = dimensions
-        self._resolution = resolution
         self._failed: set[Key] = set()
 
     def reset(self) -> None:
@@ -66,45 +62,57 @@ class Standard:
         self,
         labels: tuple[str, ...],
         taken: Iterable[tuple[tuple[str, ...], Sketch]],
+        resolution: int,
         into: Aggregate,
     ) -> None:
-        """Add what *taken* holds, whose values are in the order of *labels*."""
+        """
+        Add what requests took.
+
+        Args:
+            labels: The label names.
+            taken: Label values in their order, and durations in seconds.
+            resolution: How the set is stored, in seconds.
+            into: Where it goes.
+        """
         mapper = self._dimensions.mapper(labels, join=False)
         status_at, error_at = labels.index(_STATUS), labels.index(_ERROR)
         for values, sketch in taken:
             status, error = values[status_at], values[error_at]
             for dims in mapper(values):
-                self._count(dims, sketch, status, error, into)
+                self._time(dims, sketch, resolution, into)
+                failed = (is_error(status), is_fault(status, error))
+                self._fail(dims, sketch.count, failed, resolution, into)
 
-            if error and is_fault(status, error):
-                self._count_type(error, sketch.count, into)
+            if error and is_fault(status, error) and "RequestErrorCount" in self._names:
+                fixed = self._dimensions.fixed("Environment")
+                typed = ("ErrorType", dimension_value(error))
+                dims = tuple(sorted((*fixed, typed)))
+                key = ("RequestErrorCount", dims, "Count", resolution)
+                into.count(key, sketch.count)
 
-    def _count(
-        self, dims: Dims, sketch: Sketch, status: str, error: str, into: Aggregate
+    def _time(
+        self, dims: Dims, sketch: Sketch, resolution: int, into: Aggregate
     ) -> None:
-        names, resolution = self._names, self._resolution
-        if "RequestCount" in names:
+        if "RequestCount" in self._names:
             into.count(("RequestCount", dims, "Count", resolution), sketch.count)
 
-        if "ResponseTime" in names:
+        if "ResponseTime" in self._names:
             key = ("ResponseTime", dims, "Milliseconds", resolution)
             into.distribute(key, sketch, _MS_PER_S)
 
+    def _fail(
+        self,
+        dims: Dims,
+        count: int,
+        failed: tuple[bool, bool],
+        resolution: int,
+        into: Aggregate,
+    ) -> None:
         always = all(name != ENDPOINT for name, _ in dims)
-        for name, failed in (
-            ("ErrorCount", is_error(status)),
-            ("FaultCount", is_fault(status, error)),
-        ):
+        for name, has in zip(("ErrorCount", "FaultCount"), failed, strict=True):
             key = (name, dims, "Count", resolution)
-            if failed and not always:
+            if has and not always:
                 self._failed.add(key)
 
-            if name in names and (failed or always or key in self._failed):
-                into.count(key, sketch.count if failed else 0)
-
-    def _count_type(self, error: str, count: int, into: Aggregate) -> None:
-        if "RequestErrorCount" in self._names:
-            fixed = self._dimensions.fixed("Environment")
-            typed = ("ErrorType", dimension_value(error))
-            dims = tuple(sorted((*fixed, typed)))
-            into.count(("RequestErrorCount", dims, "Count", self._resolution), count)
+            if name in self._names and (has or always or key in self._failed):
+                into.count(key, count if has else 0)
