@@ -291,6 +291,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "Status of a check: 0 fail, 1 warn, 2 pass.",
             ("name",),
             [((r.name,), _HEALTH_LEVELS.get(r.status, 0.0)) for r in results],
+            workers="min",
         )
         yield _family(
             "svcready_health_stuck",
@@ -298,6 +299,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "1 while a run of a check is past its time and has not come back.",
             ("name",),
             [((r.name,), float(r.stuck)) for r in results],
+            workers="max",
         )
 
     resilience = pillars.resilience
@@ -308,6 +310,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "State of a circuit breaker: 0 closed, 1 half-open, 2 open, 3 forced.",
             ("name",),
             [((s.name,), float(s.level)) for s in resilience.states()],
+            workers="max",
         )
         yield _family(
             "svcready_resilience_calls",
@@ -337,9 +340,11 @@ def _family(
     text: str,
     labels: tuple[str, ...],
     points: Iterable[tuple[tuple[str, ...], float]],
+    *,
+    workers: str = "sum",
 ) -> Family:
     numbers = tuple(Number(values, value) for values, value in points)
-    return Family(name, name, kind, text, "", labels, numbers, "svcready")
+    return Family(name, name, kind, text, "", labels, numbers, "svcready", workers)
 
 
 def _breaker_info(pillars: Pillars) -> Mapping[str, object]:
