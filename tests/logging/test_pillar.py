@@ -216,6 +216,24 @@ def test_debug_needs_a_word_in_production() -> None:
     assert allowed.last["level"] == "DEBUG"
 
 
+def test_a_handler_that_says_nothing_is_no_news(log: Log) -> None:
+    """Libraries have a `NullHandler`, some (older botocores) of their own making."""
+
+    class NullHandler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            pass
+
+    library, quiet = logging.getLogger("shop.library"), NullHandler()
+    library.addHandler(quiet)
+    library.addHandler(logging.NullHandler())
+    log.pillar.unify()
+    told = log.pillar.describe()["notes"]
+    library.handlers.clear()
+
+    assert isinstance(told, list)
+    assert [note for note in told if "shop.library" in note] == []
+
+
 def test_auto_is_debug_for_the_application_only() -> None:
     """In development the application's own loggers say more than the libraries'."""
     log = make_log(LogSettings(level="auto", format="json"), development=True)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.metrics._children import CounterChild, GaugeChild, HistogramChild
+from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
+from svcready.metrics._declaring import (
+    counter,
+    gauge,
+    histogram,
+    timer,
+    up_down_counter,
+)
+from svcready.metrics._histogram_child import HistogramChild
 from svcready.metrics._histograms import Histogram
-from svcready.metrics._instruments import Counter, Gauge
-from svcready.metrics._register import counter, gauge, histogram, timer
+from svcready.metrics._instruments import Counter
+from svcready.metrics._levels import Gauge, UpDownCounter
 from svcready.metrics._timer import Timer, TimerChild
 
 if TYPE_CHECKING:
@@ -25,6 +33,8 @@ __all__ = [
     "HistogramChild",
     "Timer",
     "TimerChild",
+    "UpDownCounter",
+    "UpDownCounterChild",
     "counter",
     "gauge",
     "histogram",
@@ -33,6 +43,7 @@ __all__ = [
     "instrument_pool",
     "processing",
     "timer",
+    "up_down_counter",
 ]
 
 _CLIENTS = {

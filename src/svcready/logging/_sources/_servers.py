@@ -221,7 +221,8 @@ class ServerLoggers:
         kind = type(handler)
         return not (
             handler is self._ours
-            or isinstance(handler, logging.NullHandler | _StandIn)
+            or isinstance(handler, _StandIn)
+            or any(base.__name__ == "NullHandler" for base in kind.__mro__)  # botocore
             or (kind.__module__, kind.__name__) in _KNOWN_AND_QUIET
         )
 
