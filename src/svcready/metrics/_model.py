@@ -92,6 +92,8 @@ class Family(NamedTuple):
     What several processes' values of one series are: `sum max min latest pid`, or
     `own` if they cannot be joined: then each process shows its own.
     """
+    attributes: tuple[str, ...] = ()
+    """The label names as OpenTelemetry spells them (`http.route`), if anyone says."""
 
 
 class Snapshot(NamedTuple):

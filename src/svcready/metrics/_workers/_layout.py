@@ -189,7 +189,7 @@ class Layout:
         if found is None:
             found = self._families[bare] = len(self._families), {}
             texts = bare._asdict()
-            del texts["points"]
+            del texts["points"], texts["attributes"]  # no page shows the latter
             self._new.append(["family", texts])
 
         return found

@@ -151,7 +151,7 @@ def _by_process(given: list[_Given]) -> Family:
     if any(not isinstance(point, Sample) for point in points):
         labels = (*labels, label)
 
-    return head._replace(labels=labels, points=tuple(points))
+    return head._replace(labels=labels, points=tuple(points), attributes=())
 
 
 def _latest(given: list[_Given]) -> tuple[Family, tuple[float, ...]]:
@@ -269,7 +269,7 @@ def _unify(given: list[_Given]) -> tuple[Family, list[Sequence[Point]]]:
         spots = [its.index(name) if name in its else None for name in names]
         unified.append([_relabelled(point, spots) for point in one.family.points])
 
-    return head._replace(labels=names, points=tuple(unified[0])), unified
+    return head._replace(labels=names, points=tuple(unified[0]), attributes=()), unified
 
 
 def _relabelled(point: Point, spots: Sequence[int | None]) -> Point:
