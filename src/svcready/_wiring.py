@@ -211,14 +211,19 @@ def _log_health(logs: LogPillar) -> list[Callable[[], None]]:
 
 def _log_metrics(logs: LogPillar) -> list[Callable[[], None]]:
     def capped(e: SeriesCapped) -> None:
+        what = (
+            f"all metrics together reached their limit of series, {e.metric} has most"
+            if e.together
+            else f"metric {e.metric} reached its limit of series"
+        )
         logs.event(
-            f"metric {e.metric} reached its limit of series; further ones are counted "
-            "as __other__",
+            f"{what}; further ones are counted as __other__",
             "WARNING",
             event="metrics.series_capped",
             metric=e.metric,
             limit=e.limit,
-            example=dict(e.labels),
+            label=e.label,
+            values=list(e.values),
         )
 
     def shadowed(e: FamilyShadowed) -> None:

@@ -8,13 +8,18 @@ __all__ = ["FamilyShadowed", "MetricBudgetExceeded", "SeriesCapped"]
 
 
 class SeriesCapped(NamedTuple):
-    """A metric reached its cap of series; new ones go to `__other__`. Told once."""
+    """There is no room for new series; they go to `__other__`. Told once."""
 
     metric: str
+    """The one that has too many, by its own limit or most of all."""
     limit: int
-    """How many series it may have."""
-    labels: tuple[tuple[str, str], ...]
-    """The first set of labels that found no room, as a sample of what fills it."""
+    """How many series it may have, or all metrics together."""
+    label: str
+    """The label that has the most different values."""
+    values: tuple[str, ...]
+    """The last few of them, redacted, as a sample of what fills it."""
+    together: bool = False
+    """True if the limit is that of all metrics of the process."""
 
 
 class FamilyShadowed(NamedTuple):

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.metrics.sinks._cloudwatch._choose import cloudwatch_sinks
+from svcready.metrics.sinks._otlp import plan_otlp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,4 +39,19 @@ def choose_sinks(pillar: MetricsPillar, means: Means) -> list[PushSink]:
     """Make the sinks that are switched on; nothing is opened or looked up yet."""
     sinks: list[PushSink] = []
     sinks += cloudwatch_sinks(pillar, means)
+    sinks += _otlp_sinks(pillar, means)
     return sinks
+
+
+def _otlp_sinks(pillar: MetricsPillar, means: Means) -> list[PushSink]:
+    plan = plan_otlp(
+        means.settings.otlp,
+        snapshot=pillar.snapshot,
+        identity=means.identity,
+        clock=means.clock,
+        quiet=means.quiet,
+    )
+    if plan.problem:
+        means.note(plan.problem)
+
+    return [] if plan.sink is None else [plan.sink]
