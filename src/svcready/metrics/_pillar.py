@@ -125,6 +125,10 @@ class MetricsPillar:
         """Start sending in this process; a forked child starts here."""
         self._pusher.wake()
 
+    def hurry(self) -> None:
+        """Begin to send what was recorded, before something else is waited for."""
+        self._pusher.hurry()
+
     def flush(self, timeout_s: float) -> bool:
         """
         Send what was recorded since the last time.
@@ -134,6 +138,11 @@ class MetricsPillar:
             keeps what it could not.
         """
         return self._pusher.flush(timeout_s)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many items the sinks of this process gave up for which reason."""
+        return self._pusher.lost
 
     def start(self) -> None:
         """Bind everything declared so far and to come; again, it does nothing new."""
