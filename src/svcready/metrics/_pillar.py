@@ -269,6 +269,7 @@ class MetricsPillar:
                 metric.use_clock(self._clock.monotonic)
 
             if isinstance(metric, BucketInstrument):
+                metric.keep_sketches(self._keeps_sketches(metric.spec))
                 buckets = self._buckets_for(metric.spec.name)
                 if buckets is not None:
                     metric.rebucket(check_buckets(metric.spec.name, buckets))
