@@ -145,6 +145,10 @@ class MetricsPillar:
         """Join the other processes, if there are any by now; cheap."""
         self._whole.wake()
 
+    def hurry(self) -> None:
+        """Begin to send what was recorded, before something else is waited for."""
+        self._pusher.hurry()
+
     def flush(self, timeout_s: float) -> bool:
         """
         Send what was recorded since the last time.
@@ -155,6 +159,11 @@ class MetricsPillar:
         """
         self._whole.flush()
         return self._pusher.flush(timeout_s)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many items the sinks of this process gave up for which reason."""
+        return self._pusher.lost
 
     def start(self) -> None:
         """Bind everything declared so far and to come; again, it does nothing new."""
