@@ -106,7 +106,7 @@ def _metric(family: Family) -> tuple[str, ...]:
     names = ", ".join(f"`{label}`" for label in labels)
     return (
         f"`{family.exposition}{suffix}`",
-        family.kind,
+        "gauge" if family.kind == "updowncounter" else family.kind,
         names or ("what is known of the service" if family.name == "target" else ""),
         family.help.rstrip(".") + ".",
     )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.metrics import counter, gauge, histogram
+from svcready.metrics import counter, gauge, histogram, up_down_counter
 from svcready.metrics._children import (
     CounterChild,
     GaugeChild,
@@ -155,6 +155,24 @@ def test_a_gauge_is_set_and_moved(read: Callable[[Family], Numbers]) -> None:
     numbers = read(level.read())
     assert numbers["a",] == 11.5
     assert math.isnan(numbers["b",])
+
+
+def test_an_up_down_counter_is_moved_only(
+    read: Callable[[Family], Numbers],
+) -> None:
+    """It goes up and down by amounts and below zero, and nothing sets it."""
+    flying = up_down_counter("flying", "help", labels=("pool",))
+    flying.labels("a").inc(5)
+    flying.labels("a").dec(2)
+    flying.labels("b").dec()
+    alone = up_down_counter("alone", "help")
+    alone.inc()
+    alone.dec(0.5)
+
+    assert read(flying.read()) == {("a",): 3, ("b",): -1}
+    assert read(alone.read()) == {(): 0.5}
+    assert flying.read().kind == "updowncounter"
+    assert not hasattr(alone, "set")
 
 
 def test_a_gauge_observes_a_function(

@@ -154,6 +154,9 @@ class Runtime:
         if loop is not None and self.health is not None:
             self.health.learn_loop(loop)
 
+        if loop is not None and self.metrics is not None:
+            self.metrics.watch_loop(loop)
+
     def ready(self) -> None:
         """
         Take note that requests can come, and say once what is on.

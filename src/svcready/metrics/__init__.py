@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from svcready.metrics._children import CounterChild, GaugeChild
+from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
+from svcready.metrics._declaring import (
+    counter,
+    gauge,
+    histogram,
+    timer,
+    up_down_counter,
+)
 from svcready.metrics._histogram_child import HistogramChild
 from svcready.metrics._histograms import Histogram
-from svcready.metrics._instruments import Counter, Gauge
-from svcready.metrics._register import counter, gauge, histogram, timer
+from svcready.metrics._instruments import Counter
+from svcready.metrics._levels import Gauge, UpDownCounter
 from svcready.metrics._timer import Timer, TimerChild
 
 __all__ = [
@@ -18,8 +25,11 @@ __all__ = [
     "HistogramChild",
     "Timer",
     "TimerChild",
+    "UpDownCounter",
+    "UpDownCounterChild",
     "counter",
     "gauge",
     "histogram",
     "timer",
+    "up_down_counter",
 ]

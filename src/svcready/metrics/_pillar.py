@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
 from svcready.metrics import _exemplars
+from svcready.metrics._cardinality import Room
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
@@ -18,14 +19,17 @@ from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
 from svcready.metrics.sinks._prometheus import PrometheusSink
 from svcready.metrics.sources._declared import declared_families
+from svcready.metrics.sources._host import HostSource
 from svcready.metrics.sources._own import OwnSource
 from svcready.metrics.sources._process import ProcessSource
 from svcready.metrics.sources._prometheus_client import (
     default_registry,
     registry_families,
 )
+from svcready.metrics.sources._runtime import RuntimeSource
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from svcready._core.clock import Clock
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
     from svcready.metrics._children import CounterChild
+    from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Family
     from svcready.metrics._push import PushSink
     from svcready.metrics._register import Metric
@@ -74,10 +79,12 @@ class MetricsPillar:
         self._clock = clock
         self._buckets_for = buckets_for
         self._redact = redact
+        self._room = Room(settings.max_total_series, REGISTER.things)
         self._pusher = Pusher((), clock)
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
         self._started = False
+        self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
         self._own = OwnSource(identity, config_errors)
         self._sources: tuple[Source, ...] = (
             declared_families,
@@ -88,6 +95,13 @@ class MetricsPillar:
 
         self.declare = Declarer("svcready")
         """Declares our own metrics, for what counts the other pillars' events."""
+        self._runtime = RuntimeSource(clock, self.declare) if settings.runtime else None
+        if self._runtime is not None:
+            self._sources += (self._runtime,)
+
+        if settings.host:
+            self._sources += (HostSource(clock),)
+
         self._dropped = self.declare.counter(
             "svcready_dropped",
             "Telemetry that was thrown away, by whose it was and why.",
@@ -99,6 +113,10 @@ class MetricsPillar:
             self.snapshot, compression=prometheus.compression
         )
         """The Prometheus sink."""
+
+    def keep_sketches(self, wanted: Callable[[Spec], bool]) -> None:
+        """Have the histograms that are *wanted* keep exact distributions for a sink."""
+        self._keeps_sketches = wanted
 
     def push_to(self, sinks: Sequence[PushSink]) -> None:
         """Send to *sinks*, once this process is woken."""
@@ -124,6 +142,8 @@ class MetricsPillar:
             self._started = True
             reset_if_forked()
             REGISTER.bind(self._bind)
+            if self._runtime is not None:
+                self._runtime.start()
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
@@ -131,6 +151,13 @@ class MetricsPillar:
         if self._started:
             self._started = False
             REGISTER.bind(None)
+            if self._runtime is not None:
+                self._runtime.close()
+
+    def watch_loop(self, loop: AbstractEventLoop) -> None:
+        """Observe how late *loop*, which serves requests, calls back."""
+        if self._runtime is not None and self._started:
+            self._runtime.watch(loop)
 
     def identify(self, identity: Identity) -> None:
         """Take a new identity: a forked child's, or what a look-up found."""
@@ -196,11 +223,17 @@ class MetricsPillar:
     def _bind(self, metric: Metric) -> None:
         try:
             settings = self._settings
-            metric.limit(settings.max_series, settings.max_label_length, self._redact)
+            metric.limit(
+                settings.max_series,
+                settings.max_label_length,
+                self._redact,
+                self._room,
+            )
             if isinstance(metric, Timer):
                 metric.use_clock(self._clock.monotonic)
 
             if isinstance(metric, BucketInstrument):
+                metric.keep_sketches(self._keeps_sketches(metric.spec))
                 buckets = self._buckets_for(metric.spec.name)
                 if buckets is not None:
                     metric.rebucket(check_buckets(metric.spec.name, buckets))
