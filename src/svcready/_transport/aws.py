@@ -66,6 +66,8 @@ def make_client(
             read_timeout=timeout_s,
             retries={"mode": "standard", "total_max_attempts": attempts},
             parameter_validation=checks,
+            # Also tells our calls from the application's, which alone are measured.
+            user_agent_extra="svcready",
         ),
     )
     return made

@@ -85,6 +85,9 @@ class MetricsPillar:
         self._told: set[str] = set()
         self._started = False
         self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
+        self._undo_clients: Callable[[], None] = lambda: None
+        self.problems: tuple[str, ...] = ()
+        """What is wrong with the settings, as far as it shows when it starts."""
         self._own = OwnSource(identity, config_errors)
         self._sources: tuple[Source, ...] = (
             declared_families,
@@ -144,12 +147,18 @@ class MetricsPillar:
             REGISTER.bind(self._bind)
             if self._runtime is not None:
                 self._runtime.start()
+            if self._settings.instrument:
+                from svcready.metrics.clients._named import instrument_named
+
+                named = instrument_named(self._settings.instrument)
+                self.problems, self._undo_clients = named
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
         self._pusher.close()
         if self._started:
             self._started = False
+            self._undo_clients()
             REGISTER.bind(None)
             if self._runtime is not None:
                 self._runtime.close()
