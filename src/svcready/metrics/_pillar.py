@@ -12,13 +12,15 @@ from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
 from svcready.metrics._model import Snapshot
-from svcready.metrics._names import check_buckets, sample_names
+from svcready.metrics._names import check_buckets
+from svcready.metrics._precedence import without_doubles
 from svcready.metrics._push import Pusher
 from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
 from svcready.metrics.sinks._prometheus import PrometheusSink
 from svcready.metrics.sources._declared import declared_families
 from svcready.metrics.sources._host import HostSource
+from svcready.metrics.sources._meters import MeterSource
 from svcready.metrics.sources._own import OwnSource
 from svcready.metrics.sources._process import ProcessSource
 from svcready.metrics.sources._prometheus_client import (
@@ -78,7 +80,11 @@ class MetricsPillar:
         self._clock = clock
         self._buckets_for = buckets_for
         self._redact = redact
-        self._room = Room(settings.max_total_series, REGISTER.things)
+        self._meters = MeterSource()
+        self._room = Room(
+            settings.max_total_series,
+            lambda: (*REGISTER.things(), *self._meters.streams()),
+        )
         self._pusher = Pusher((), clock)
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
@@ -144,6 +150,10 @@ class MetricsPillar:
             self._started = True
             reset_if_forked()
             REGISTER.bind(self._bind)
+            if self._settings.otel_meters:
+                self._meters.start(
+                    self._settings, self._redact, self._room, self._buckets_for
+                )
             if self._runtime is not None:
                 self._runtime.start()
             if self._settings.instrument:
@@ -191,20 +201,12 @@ class MetricsPillar:
         Read every source once.
 
         A family that the application exposes through prometheus_client wins over one
-        of ours that would have a name in common with it.
+        of ours that would have a name in common with it, and ours over one that was
+        recorded by OpenTelemetry's meters.
         """
-        families: list[Family] = []
-        occupied: set[str] = set()
-        for family in chain(self._theirs(), self._ours()):
-            names = sample_names(family.kind, family.exposition)
-            if not occupied.isdisjoint(names):
-                self._tell_shadowed(family)
-                continue
-
-            occupied.update(names)
-            families.append(family)
-
-        return Snapshot(self._clock.time_ns(), tuple(families))
+        everything = chain(self._theirs(), self._ours(), self._meters.families())
+        families = without_doubles(everything, self._tell_shadowed)
+        return Snapshot(self._clock.time_ns(), families)
 
     def describe(self) -> dict[str, object]:
         """Return what is on, for the start line and the operator's surface."""
@@ -215,6 +217,7 @@ class MetricsPillar:
             "series": sum(metric.series for metric in metrics),
             "capped": sorted(m.spec.name for m in metrics if m.capped),
             "shadowed": sorted(self._told),
+            "otel_meters": self._meters.state,
             "sinks": [
                 *(("prometheus",) if self._prometheus.enabled else ()),
                 *(sink.name for sink in self._pusher.sinks),
@@ -234,6 +237,7 @@ class MetricsPillar:
                 metric.use_clock(self._clock.monotonic)
 
             if isinstance(metric, BucketInstrument):
+                metric.keep_sketches(self._keeps_sketches(metric.spec))
                 buckets = self._buckets_for(metric.spec.name)
                 if buckets is not None:
                     metric.rebucket(check_buckets(metric.spec.name, buckets))
@@ -261,4 +265,6 @@ class MetricsPillar:
         # that those win is no news.
         if family.origin != "process" and family.name not in self._told:
             self._told.add(family.name)
-            publish(FamilyShadowed(family.name, family.exposition))
+            theirs = family.origin == "otel"
+            whose = "otel" if theirs else "svcready"
+            publish(FamilyShadowed(family.name, family.exposition, whose))

@@ -16,6 +16,7 @@ from svcready._transport.otlp_metrics import (
 from svcready.metrics._instruments import OTHER
 from svcready.metrics._model import Distribution, Number
 from svcready.metrics.sinks._otlp_foreign import Quantiles, of_samples
+from svcready.metrics.sources._otel_labels import SCOPE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
     from svcready.metrics._model import Exemplar, Family, Snapshot
     from svcready.metrics.sinks._otlp_since import Key, Since, Total
 
-__all__ = ["SCOPE_LABEL", "Outgoing", "Reading"]
-
-SCOPE_LABEL = "otel_scope_name"
-"""The label of what OpenTelemetry's meters recorded that says who did."""
+__all__ = ["Outgoing", "Reading"]
 
 _Point = NumberPoint | HistogramPoint | SummaryPoint
 
