@@ -43,7 +43,8 @@ _ATTRIBUTES = {
         *("messaging.consumer.group.name", "network.io.direction"),
         *("network.protocol.name", "network.protocol.version"),
         *("process.context_switch.type", "rpc.method", "rpc.service", "rpc.system"),
-        *("server.address", "server.port", "url.scheme"),
+        *("aws.dynamodb.table_name", "network.interface.name", "rpc.system.name"),
+        *("server.address", "server.port", "system.device", "url.scheme"),
     )
 }
 _WHOLE = {"http.response.status_code", "server.port", "cpython.gc.generation"}
