@@ -138,7 +138,7 @@ def _metric(family: Family) -> tuple[str, ...]:
     names = ", ".join(f"`{label}`" for label in labels)
     return (
         f"`{family.exposition}{suffix}`",
-        {"updowncounter": "gauge"}.get(family.kind, family.kind),
+        "gauge" if family.kind == "updowncounter" else family.kind,
         names or ("what is known of the service" if family.name == "target" else ""),
         family.help.rstrip(".") + ".",
     )

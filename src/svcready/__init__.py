@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from svcready._runtime import Runtime, init, shutdown
     from svcready.adapters import wrap
     from svcready.logging import audit, get_logger
-    from svcready.metrics import counter, gauge, histogram, timer
+    from svcready.metrics import counter, gauge, histogram, timer, up_down_counter
     from svcready.resilience import circuit_breaker, retry
     from svcready.tracing import annotate, metadata, span
 
@@ -61,6 +61,7 @@ __all__ = [
     "testing",
     "timer",
     "tracing",
+    "up_down_counter",
     "wrap",
 ]
 
@@ -80,6 +81,7 @@ _MODULES = {
     "shutdown": "svcready._runtime",
     "span": "svcready.tracing",
     "timer": "svcready.metrics",
+    "up_down_counter": "svcready.metrics",
     "wrap": "svcready.adapters",
 }
 _PLACES = {"audit": "svcready.logging.audit"}

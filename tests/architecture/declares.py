@@ -7,6 +7,8 @@ import svcready
 log = svcready.get_logger(__name__)
 orders = svcready.counter("declares_orders", "Orders accepted", labels=("kind",))
 retail = orders.labels("retail")
+waiting = svcready.up_down_counter("declares_waiting", "Orders not yet packed")
+stock = svcready.gauge("declares_stock", "Goods in stock", workers="latest")
 size = svcready.histogram("declares_size", "Size of an order", unit="By")
 checkout = svcready.timer("declares_checkout", "Time to check out")
 
@@ -31,4 +33,6 @@ def pack(order: str) -> str:
 
 
 retail.inc()
+waiting.inc()
+stock.set(5)
 size.observe(3)

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from svcready.errors import DeclarationError
-from svcready.metrics import counter, gauge, histogram, timer
+from svcready.metrics import counter, gauge, histogram, timer, up_down_counter
 from svcready.metrics._register import forget_all
 from svcready.metrics._units import prometheus_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from svcready.metrics._names import Workers
 
 
 @pytest.mark.parametrize(
@@ -127,6 +135,36 @@ def test_an_identical_declaration_is_the_same_object() -> None:
     assert first is second
 
 
+def test_a_module_that_is_loaded_again_declares_nothing_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reloaded, or imported by a second name, it records on the same instruments."""
+    source = """
+from svcready.metrics import counter, gauge, histogram, timer, up_down_counter
+
+made = [
+    counter("orders", "help", labels=["kind"]),
+    up_down_counter("flying", "help"),
+    gauge("depth", "help", workers="max"),
+    histogram("sizes", "help", buckets=(1, 2)),
+    timer("took", "help"),
+]
+made[0].labels("retail").inc()
+"""
+    for name in ("shop_metrics", "other_metrics"):
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("shop_metrics")
+    first = module.made
+    again = importlib.reload(module).made
+    other = importlib.import_module("other_metrics").made
+
+    assert [id(a) for a in first] == [id(a) for a in again] == [id(a) for a in other]
+    assert first[0].labels("retail").read() == 3
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -134,6 +172,7 @@ def test_an_identical_declaration_is_the_same_object() -> None:
         lambda: counter("orders", "help", labels=("kind",)),
         lambda: counter("orders", "help", unit="{order}"),
         lambda: gauge("orders", "help"),
+        lambda: up_down_counter("orders", "help"),
         lambda: counter("Orders", "help"),
         lambda: counter("orders.", "help"),
     ],
@@ -153,6 +192,51 @@ def test_a_histogram_with_other_buckets_is_a_different_one() -> None:
 
     with pytest.raises(DeclarationError, match="other arguments"):
         histogram("sizes", "help", buckets=(1, 3))
+
+
+@pytest.mark.parametrize("mode", ["sum", "max", "min", "latest", "pid"])
+def test_a_gauge_says_what_several_processes_are_together(mode: Workers) -> None:
+    """The mode is part of the declaration and reaches the snapshot."""
+    level = gauge("level", "help", workers=mode)
+
+    assert level.read().workers == mode
+    assert gauge("level", "help", workers=mode) is level
+
+
+def test_processes_are_added_up_unless_said_otherwise() -> None:
+    """What each process has of its own is the commonest of levels."""
+    assert gauge("level", "help").read().workers == "sum"
+    assert up_down_counter("flying", "help").read().workers == "sum"
+
+
+def test_a_gauge_with_another_mode_is_a_different_one() -> None:
+    """Two parts that mean different totals by one name find out."""
+    gauge("depth", "help", workers="latest")
+    here = re.escape(__file__)
+
+    with pytest.raises(DeclarationError, match=rf"{here}:\d+.*{here}:\d+"):
+        gauge("depth", "help")
+
+
+@pytest.mark.parametrize("mode", ["avg", "", None, "SUM", ["sum"]])
+def test_a_mode_that_nothing_can_do_raises(mode: Workers) -> None:
+    """The message lists those that there are."""
+    with pytest.raises(DeclarationError, match="sum, max, min, latest, pid"):
+        gauge("level", "help", workers=mode)
+
+
+def test_the_label_of_processes_is_reserved_where_they_are_shown() -> None:
+    """Two labels of one name could not both be written."""
+    gauge("level", "help", labels=("pid",))
+    with pytest.raises(DeclarationError, match="pid"):
+        gauge("other", "help", labels=("pid",), workers="pid")
+
+
+@pytest.mark.parametrize("name", ["flying_total", "svcready_flying", "a-b"])
+def test_an_up_down_counter_is_named_as_a_gauge_is(name: str) -> None:
+    """It may fall, so it ends with no `_total`; on Prometheus it is a gauge."""
+    with pytest.raises(DeclarationError, match=re.escape(repr(name))):
+        up_down_counter(name, "help")
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,9 @@ def test_a_fork_while_recording_leaves_a_working_child() -> None:
 from svcready.metrics import _children
 from svcready.metrics._children import *
 _children.adds_are_atomic = lambda: False
-import svcready.metrics._instruments as instruments, svcready.metrics._histograms as h
-instruments.adds_are_atomic = h.adds_are_atomic = lambda: False
+import svcready.metrics._instruments as i, svcready.metrics._histograms as h
+import svcready.metrics._levels as levels
+i.adds_are_atomic = h.adds_are_atomic = levels.adds_are_atomic = lambda: False
 fork.install()
 locked = [counter("c", "help"), gauge("g", "help"), histogram("h", "help")]
 children = [metric.children()[()] for metric in locked]
@@ -134,6 +135,40 @@ def work():
     assert value(locked[0]) == 1 and value(locked[1]) == 1
     assert locked[2].read().points[0].observations == 1
     counter("new", "help", labels=("a",)).labels("b").inc()
+
+in_child(work)
+go.set()
+""")
+
+
+def test_the_room_that_is_taken_is_known_to_a_child() -> None:
+    """Series are the parent's, so is what is left; and no lock of it is held."""
+    run("""
+from svcready.metrics import _cardinality as cardinality
+cardinality.adds_are_atomic = lambda: False
+fork.install()
+room = cardinality.Room(7, lambda: [])
+for metric in (orders, counter("more", "help", labels=("a",))):
+    metric.limit(10, 10, str, room)
+more = metric
+for value_of_a in "abcde":
+    more.labels(value_of_a).inc()
+assert not room.full
+held, go = threading.Event(), threading.Event()
+
+def hold():
+    room._taken._lock.acquire()
+    held.set()
+    go.wait()
+
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+
+def work():
+    more.labels("f").inc()
+    assert room.full
+    more.labels("g").inc()
+    assert more.children()["__other__",].read() == 1
 
 in_child(work)
 go.set()

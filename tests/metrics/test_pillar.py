@@ -149,11 +149,15 @@ def test_a_metric_that_cannot_be_read_spoils_only_itself(
 ) -> None:
     """The others are read on."""
     pillar = make_pillar()
-    counter("broken", "help", labels=("a",)).labels("b")
+    broken = counter("broken", "help", labels=("a",)).labels("b")
     gauge("level", "help")
+    read = CounterChild.read
 
-    def fail(_: CounterChild) -> float:
-        raise RuntimeError("no value")
+    def fail(child: CounterChild) -> float:
+        if child is broken:
+            raise RuntimeError("no value")
+
+        return read(child)
 
     monkeypatch.setattr(CounterChild, "read", fail)
 

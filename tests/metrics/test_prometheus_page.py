@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from svcready._core.events import subscribe
 from svcready._core.identity import Identity
 from svcready.config._sections.prometheus import PrometheusSettings
-from svcready.metrics import counter, gauge, histogram, timer
+from svcready.metrics import counter, gauge, histogram, timer, up_down_counter
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._register import forget_all
 from svcready.metrics.sinks._prometheus_accept import accepts_gzip
@@ -77,6 +77,7 @@ def test_every_kind_of_metric_is_on_the_page(make_pillar: Make, accept: str) -> 
     pillar = make_pillar()
     counter("sent", "Bytes sent", labels=("to",), unit="By").labels("a").inc(2)
     gauge("level", "A level").set(-1.5)
+    up_down_counter("flying", "In flight", unit="By").dec(3)
     sizes = histogram("sizes", "Sizes", buckets=(1, 2))
     sizes.observe(1)
     sizes.observe(5)
@@ -85,6 +86,8 @@ def test_every_kind_of_metric_is_on_the_page(make_pillar: Make, accept: str) -> 
     found = parse(pillar, accept)
     assert samples(found["sent_bytes"]) == {("sent_bytes_total", (("to", "a"),)): 2}
     assert samples(found["level"]) == {("level", ()): -1.5}
+    assert samples(found["flying_bytes"]) == {("flying_bytes", ()): -3}
+    assert found["flying_bytes"].type == "gauge"
     assert samples(found["sizes"]) == {
         ("sizes_bucket", (("le", "1.0"),)): 1,
         ("sizes_bucket", (("le", "2.0"),)): 1,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpExchange"]
 
 _FAILED = 500
+_UNKNOWN = -1
 _LEFT = ("starlette.requests", "ClientDisconnect")
 """What Starlette raises when the client has gone."""
 
@@ -100,6 +101,7 @@ class HttpExchange(Request):
         elif kind == "http.response.trailers":
             final = not message.get("more_trailers", False)
         elif kind == "http.response.pathsend":
+            self._sent = _UNKNOWN  # the server reads the file
             final = True
 
         await self._send(message)
@@ -124,4 +126,5 @@ class HttpExchange(Request):
         if not self.completed:
             status = self.status or (CLIENT_CLOSED if self._left else _FAILED)
             route = self._route_of(self._scope, self._base)
-            self.complete(route, status, error, self._sent)
+            sent = None if self._sent < 0 else self._sent
+            self.complete(route, status, error, sent)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from svcready._core.context import ContextRecord
-    from svcready.adapters._plan import RequestPlan
+    from svcready.adapters._plan import Key, RequestPlan
     from svcready.metrics._http import Level
     from svcready.tracing._server import ServerTrace
 
@@ -179,7 +179,8 @@ class Request:
             route: The route's template; None if no route matched.
             status: The status that the client saw, or 499 if it left before.
             error: What the application raised, if it did.
-            sent: How much of the response's body was sent, in bytes.
+            sent: How much of the response's body was sent, in bytes; None if that is
+                not known.
         """
         if self.completed:
             return
@@ -193,9 +194,7 @@ class Request:
                 self._level.dec()
                 kind = None if error is None else type_name(error)
                 key = (self.method, name, status, self._scheme, kind)
-                recorder = plan.recorders.get(key) or plan.recorder(*key)
-                if recorder is not None:
-                    recorder.observe(duration_s)
+                self._measure(key, duration_s, sent)
 
             if error is not None and isinstance(error, Exception):
                 plan.log_error(error)
@@ -224,6 +223,20 @@ class Request:
 
         if self.trace.sampled:
             self.trace.end(route, status, error)
+
+    def _measure(self, key: Key, duration_s: float, sent: int | None) -> None:
+        plan = self.plan
+        recorder = plan.recorders.get(key) or plan.recorder(key)
+        if recorder is not None:
+            recorder[0].observe(duration_s)
+            if sent is not None and self.status:  # without one the page is the server's
+                recorder[1].observe(float(sent))
+
+        received = self._length
+        if received is not None:
+            receiver = plan.receivers.get(key) or plan.receiver(key)
+            if receiver is not None:
+                receiver.observe(float(received))
 
     def close(self) -> None:
         """Put back the context in which the request came."""

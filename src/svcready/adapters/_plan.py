@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from svcready.metrics._http import HttpMetrics, Level, Recorder
     from svcready.tracing._server import ServerTracer
 
+    Key = tuple[str, str, int, str, str | None]
+    """A response's method, route, status, scheme and error."""
+
 __all__ = ["RequestPlan", "build_plan", "take_plan"]
 
 _beginning = guard("runtime.begin")
@@ -70,6 +73,7 @@ class RequestPlan:
         "ops",
         "our_names",
         "ours",
+        "receivers",
         "recorders",
         "redact",
         "redact_query",
@@ -121,8 +125,10 @@ class RequestPlan:
         """The names of the headers that we add to responses, as ASGI spells them."""
         self.our_names = frozenset(name.decode("latin-1") for name in self.ours)
         """The same in text, in lower case."""
-        self.recorders: dict[tuple[str, str, int, str, str | None], Recorder] = {}
-        """Kept children by method, route, status, scheme and error; see `recorder`."""
+        self.recorders: dict[Key, tuple[Recorder, Recorder]] = {}
+        """Kept children by what a response is; see `recorder`."""
+        self.receivers: dict[Key, Recorder] = {}
+        """Kept children by what the response to a body is; see `receiver`."""
         self.levels: dict[tuple[str, str], Level] = {}
         """Kept children by method and scheme; see `level`."""
         slots = {
@@ -140,20 +146,36 @@ class RequestPlan:
         )
         """WSGI environ key and the slot that takes its value."""
 
-    def recorder(
-        self, method: str, route: str, status: int, scheme: str, error: str | None
-    ) -> Recorder | None:
-        """Find the child that takes such responses' durations, and keep it."""
+    def recorder(self, key: Key) -> tuple[Recorder, Recorder] | None:
+        """Find what takes such responses' durations and their sizes, and keep it."""
         if self.metrics is None:
             return None
 
-        recorder = self.metrics.children(
-            method, route, status, scheme=scheme, error=error
+        method, route, status, scheme, error = key
+        recorder = (
+            self.metrics.children(method, route, status, scheme=scheme, error=error),
+            self.metrics.response_sizes(
+                method, route, status, scheme=scheme, error=error
+            ),
         )
         if len(self.recorders) < _MAX_KEPT:
-            self.recorders[method, route, status, scheme, error] = recorder
+            self.recorders[key] = recorder
 
         return recorder
+
+    def receiver(self, key: Key) -> Recorder | None:
+        """Find what takes the sizes of bodies with such responses, and keep it."""
+        if self.metrics is None:
+            return None
+
+        method, route, status, scheme, error = key
+        receiver = self.metrics.request_sizes(
+            method, route, status, scheme=scheme, error=error
+        )
+        if len(self.receivers) < _MAX_KEPT:
+            self.receivers[key] = receiver
+
+        return receiver
 
     def level(self, method: str, scheme: str) -> Level | None:
         """Find the child that counts the active requests of *method*, and keep it."""

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from svcready.metrics._children import CounterChild, GaugeChild, HistogramChild
+from typing import TYPE_CHECKING
+
+from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
+from svcready.metrics._declaring import (
+    counter,
+    gauge,
+    histogram,
+    timer,
+    up_down_counter,
+)
+from svcready.metrics._histogram_child import HistogramChild
 from svcready.metrics._histograms import Histogram
-from svcready.metrics._instruments import Counter, Gauge
-from svcready.metrics._register import counter, gauge, histogram, timer
+from svcready.metrics._instruments import Counter
+from svcready.metrics._levels import Gauge, UpDownCounter
 from svcready.metrics._timer import Timer, TimerChild
+
+if TYPE_CHECKING:
+    from svcready.metrics.clients._botocore import instrument_botocore
+    from svcready.metrics.clients._processing import processing
+    from svcready.metrics.clients._sqlalchemy import instrument_engine
 
 __all__ = [
     "Counter",
@@ -17,8 +32,33 @@ __all__ = [
     "HistogramChild",
     "Timer",
     "TimerChild",
+    "UpDownCounter",
+    "UpDownCounterChild",
     "counter",
     "gauge",
     "histogram",
+    "instrument_botocore",
+    "instrument_engine",
+    "processing",
     "timer",
+    "up_down_counter",
 ]
+
+_CLIENTS = {
+    "instrument_botocore": "_botocore",
+    "instrument_engine": "_sqlalchemy",
+    "processing": "_processing",
+}
+"""What is loaded when it is first used, and from where."""
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    file = _CLIENTS.get(name)
+    if file is None:
+        raise AttributeError(f"module 'svcready.metrics' has no attribute {name!r}")
+
+    value: object = getattr(import_module(f"svcready.metrics.clients.{file}"), name)
+    globals()[name] = value
+    return value

@@ -6,8 +6,7 @@ thread (or a signal handler) in only when a function is entered, after a call an
 backward jump: 3.11 to 3.14 alike. `self._value += amount` with a plain int or float
 has none of them between its load and its store: no call, no user's `__radd__` (hence
 the check of the exact type) and no allocation that the garbage collector counts, so
-it cannot lose anything. The same holds for a run of such lines, so that a histogram's
-count and sum move together. Only a tracer of single opcodes comes in between.
+it cannot lose anything. Only a tracer of single opcodes comes in between.
 
 Where that does not hold (no GIL, another interpreter) the children with a lock are
 taken, decided once when a child is made. Their locks are re-entrant because a
@@ -16,31 +15,39 @@ finalizer or signal handler may record while its own thread is recording.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
-from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.metrics._model import Distribution
+from svcready.metrics import _exemplars
+from svcready.metrics._model import Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from svcready.metrics._model import Exemplar
+
 __all__ = [
+    "MOST",
     "CounterChild",
     "GaugeChild",
-    "HistogramChild",
     "LockedCounterChild",
     "LockedGaugeChild",
-    "LockedHistogramChild",
+    "LockedUpDownCounterChild",
+    "UpDownCounterChild",
     "adds_are_atomic",
+    "checked_number",
 ]
 
 _INTERPRETER: str = sys.implementation.name
 _ONE: float = 1
 _NUMBERS = frozenset((int, float))
-_MOST = 1e300  # far from overflow, so that no sum of what is accepted raises
+_FAR = 2**30 - 1  # small ints are compared without a call
+
+MOST = 1e300
+"""The largest that is recorded: far from overflow, so that no sum of it raises."""
 
 
 def adds_are_atomic() -> bool:
@@ -55,10 +62,14 @@ def adds_are_atomic() -> bool:
 class CounterChild:
     """One series of a counter."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_exemplar", "_look_at", "_value")
 
     def __init__(self) -> None:
         self._value: float = 0
+        self._exemplar: Exemplar | None = None
+        # The total from which on an increment looks for an exemplar, see _look. It is
+        # the total that tells, because there is nothing cheaper to count by.
+        self._look_at: float = 0
 
     def inc(self, amount: float = 1) -> None:
         """
@@ -69,20 +80,48 @@ class CounterChild:
         """
         if amount is _ONE:
             self._value += 1
-        elif type(amount) in _NUMBERS and 0 <= amount <= _MOST:
+        elif type(amount) in _NUMBERS and 0 <= amount <= MOST:
             self._value += amount
         else:
-            number = _checked(amount, lowest=0)
-            if number is not None:
-                self._value += number
+            number = checked_number(amount, lowest=0)
+            if number is None:
+                return
+
+            amount = number
+            self._value += amount
+
+        if self._value >= self._look_at:
+            self._look(amount)
 
     def read(self) -> float:
         """Return the total."""
         return self._value
 
+    def point(self, labels: tuple[str, ...]) -> Number:
+        """Return the total as the series of *labels*, and wait for an exemplar."""
+        self._look_at = 0
+        return Number(labels, self.read(), self._exemplar)
+
     def reset(self) -> None:
         """Start again from zero; for a forked child, which has one thread."""
         self._value = 0
+        self._exemplar = None
+        self._look_at = 0
+
+    def _look(self, amount: float) -> None:
+        """Keep *amount* as the exemplar if the current span is sampled."""
+        if self._look_at == _FAR:  # a total that large
+            self._look_at = math.inf
+            return
+
+        found = _exemplars.find(amount)
+        if found is not None:
+            self._exemplar = found
+
+        if found is None and _exemplars.are_kept():
+            self._look_at = self._value + _exemplars.LOOK_EVERY * (amount or 1)
+        else:
+            self._look_at = _FAR if self._value < _FAR else math.inf
 
 
 class GaugeChild:
@@ -99,25 +138,25 @@ class GaugeChild:
         if type(value) in _NUMBERS:
             self._value = value
         else:
-            number = _checked(value, finite=False)
+            number = checked_number(value, finite=False)
             if number is not None:
                 self._value = number
 
     def inc(self, amount: float = 1) -> None:
         """Add *amount*; what is no finite number is reported and not added."""
-        if type(amount) in _NUMBERS and -_MOST <= amount <= _MOST:
+        if type(amount) in _NUMBERS and -MOST <= amount <= MOST:
             self._value += amount
         else:
-            number = _checked(amount)
+            number = checked_number(amount)
             if number is not None:
                 self._value += number
 
     def dec(self, amount: float = 1) -> None:
         """Subtract *amount*; what is no finite number is reported."""
-        if type(amount) in _NUMBERS and -_MOST <= amount <= _MOST:
+        if type(amount) in _NUMBERS and -MOST <= amount <= MOST:
             self._value -= amount
         else:
-            number = _checked(amount)
+            number = checked_number(amount)
             if number is not None:
                 self._value -= number
 
@@ -148,65 +187,43 @@ class GaugeChild:
         self._value = 0
 
 
-class HistogramChild:
-    """
-    One series of a histogram, kept as counts by bucket and a sum.
+class UpDownCounterChild:
+    """One series of an up-down counter: a total of what came and went."""
 
-    Args:
-        bounds: Finite upper bounds, inclusive and rising.
-    """
+    __slots__ = ("_value",)
 
-    __slots__ = ("_bins", "_retired", "_sum")
+    def __init__(self) -> None:
+        self._value: float = 0
 
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bins = (bounds, [0] * (len(bounds) + 1))
-        self._retired: tuple[tuple[tuple[float, ...], list[int]], ...] = ()
-        self._sum = 0.0
-
-    def observe(self, value: float) -> None:
-        """Record *value*; what is no finite number is reported and left out."""
-        if type(value) is float and -_MOST <= value <= _MOST:
-            bounds, counts = self._bins
-            place = bisect_left(bounds, value)
-            counts[place] += 1
-            self._sum += value
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*; what is no finite number is reported and not added."""
+        if type(amount) in _NUMBERS and -MOST <= amount <= MOST:
+            self._value += amount
         else:
-            number = _checked(value)
+            number = checked_number(amount)
             if number is not None:
-                self.observe(float(number))
+                self._value += number
 
-    def read(self, labels: tuple[str, ...]) -> Distribution:
-        """Return what was recorded so far, as the series of *labels*."""
-        bounds, counts = self._bins
-        copied: list[int] = []
-        # No call and no allocation of a container between these two lines either, so
-        # that the sum is of exactly the values that are counted.
-        copied += counts
-        total = self._sum
-        for old_bounds, old_counts in self._retired:
-            for bound, count in zip((*old_bounds, None), old_counts, strict=True):
-                copied[-1 if bound is None else bisect_left(bounds, bound)] += count
+    def dec(self, amount: float = 1) -> None:
+        """Subtract *amount*; what is no finite number is reported."""
+        if type(amount) in _NUMBERS and -MOST <= amount <= MOST:
+            self._value -= amount
+        else:
+            number = checked_number(amount)
+            if number is not None:
+                self._value -= number
 
-        return Distribution(labels, bounds, tuple(copied), total)
+    def add(self, amount: float) -> None:
+        """Add *amount*, which may be negative; OpenTelemetry's word for it."""
+        self.inc(amount)
 
-    def rebucket(self, bounds: tuple[float, ...]) -> None:
-        """
-        Count in other buckets from now on.
-
-        What was counted before stays counted, each old bucket at its upper bound: the
-        old list lives on, because a thread may be about to add to it.
-        """
-        if bounds != self._bins[0]:
-            old = self._bins
-            self._bins = (bounds, [0] * (len(bounds) + 1))
-            self._retired = (*self._retired, old)
+    def read(self) -> float:
+        """Return the total."""
+        return self._value
 
     def reset(self) -> None:
         """Start again from zero; for a forked child, which has one thread."""
-        bounds = self._bins[0]
-        self._bins = (bounds, [0] * (len(bounds) + 1))
-        self._retired = ()
-        self._sum = 0.0
+        self._value = 0
 
 
 class LockedCounterChild(CounterChild):
@@ -220,10 +237,13 @@ class LockedCounterChild(CounterChild):
 
     def inc(self, amount: float = 1) -> None:
         """Add *amount*, which must not be negative."""
-        number = _checked(amount, lowest=0)
+        number = checked_number(amount, lowest=0)
         if number is not None:
             with self._lock:
                 self._value += number
+
+            if self._value >= self._look_at:
+                self._look(number)
 
     def reset(self) -> None:
         """Start again from zero, with a lock that nobody holds."""
@@ -242,21 +262,21 @@ class LockedGaugeChild(GaugeChild):
 
     def set(self, value: float) -> None:
         """Set the gauge; what is no number is reported."""
-        number = _checked(value, finite=False)
+        number = checked_number(value, finite=False)
         if number is not None:
             with self._lock:
                 self._value = number
 
     def inc(self, amount: float = 1) -> None:
         """Add *amount*; what is no finite number is reported."""
-        number = _checked(amount)
+        number = checked_number(amount)
         if number is not None:
             with self._lock:
                 self._value += number
 
     def dec(self, amount: float = 1) -> None:
         """Subtract *amount*; what is no finite number is reported."""
-        number = _checked(amount)
+        number = checked_number(amount)
         if number is not None:
             with self._lock:
                 self._value -= number
@@ -267,31 +287,28 @@ class LockedGaugeChild(GaugeChild):
         super().reset()
 
 
-class LockedHistogramChild(HistogramChild):
-    """One series of a histogram where a bare `+=` may lose something."""
+class LockedUpDownCounterChild(UpDownCounterChild):
+    """One series of an up-down counter where a bare `+=` may lose something."""
 
     __slots__ = ("_lock",)
 
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        super().__init__(bounds)
+    def __init__(self) -> None:
+        super().__init__()
         self._lock = threading.RLock()
 
-    def observe(self, value: float) -> None:
-        """Record *value*; what is no finite number is reported and left out."""
-        number = _checked(value)
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*; what is no finite number is reported."""
+        number = checked_number(amount)
         if number is not None:
             with self._lock:
-                super().observe(float(number))
+                self._value += number
 
-    def read(self, labels: tuple[str, ...]) -> Distribution:
-        """Return what was recorded so far, as the series of *labels*."""
-        with self._lock:
-            return super().read(labels)
-
-    def rebucket(self, bounds: tuple[float, ...]) -> None:
-        """Count in other buckets from now on."""
-        with self._lock:
-            super().rebucket(bounds)
+    def dec(self, amount: float = 1) -> None:
+        """Subtract *amount*; what is no finite number is reported."""
+        number = checked_number(amount)
+        if number is not None:
+            with self._lock:
+                self._value -= number
 
     def reset(self) -> None:
         """Start again from zero, with a lock that nobody holds."""
@@ -299,13 +316,13 @@ class LockedHistogramChild(HistogramChild):
         super().reset()
 
 
-def _checked(
-    value: object, *, lowest: float = -_MOST, finite: bool = True
+def checked_number(
+    value: object, *, lowest: float = -MOST, finite: bool = True
 ) -> float | None:
     """Return *value* as a plain number, or report why it is none."""
     try:
         number: float = value if type(value) in _NUMBERS else float(value)  # type: ignore[arg-type, assignment]
-        if finite and not lowest <= number <= _MOST:
+        if finite and not lowest <= number <= MOST:
             raise ValueError(f"{value!r} is not a finite number from {lowest:g}")
     except Exception as error:  # noqa: BLE001 - recording never raises
         report_fault("metrics", error)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["FamilyShadowed", "SeriesCapped"]
+__all__ = ["FamilyShadowed", "MetricBudgetExceeded", "SeriesCapped"]
 
 
 class SeriesCapped(NamedTuple):
-    """A metric reached its cap of series; new ones go to `__other__`. Told once."""
+    """There is no room for new series; they go to `__other__`. Told once."""
 
     metric: str
+    """The one that has too many, by its own limit or most of all."""
     limit: int
-    """How many series it may have."""
-    labels: tuple[tuple[str, str], ...]
-    """The first set of labels that found no room, as a sample of what fills it."""
+    """How many series it may have, or all metrics together."""
+    label: str
+    """The label that has the most different values."""
+    values: tuple[str, ...]
+    """The last few of them, redacted, as a sample of what fills it."""
+    together: bool = False
+    """True if the limit is that of all metrics of the process."""
 
 
 class FamilyShadowed(NamedTuple):
@@ -24,3 +29,13 @@ class FamilyShadowed(NamedTuple):
     """In base form, as declared."""
     exposition: str
     """The name that both have on Prometheus."""
+
+
+class MetricBudgetExceeded(NamedTuple):
+    """More distinct CloudWatch metrics are sent than the budget allows."""
+
+    billed: int
+    """How many this process sent within the last hour."""
+    budget: int
+    largest: tuple[tuple[str, int], ...]
+    """The names with the most dimension values, and how many each has."""

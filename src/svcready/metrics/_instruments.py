@@ -9,22 +9,22 @@ from svcready._core.declarations import calling_place
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
 from svcready.errors import DeclarationError
+from svcready.metrics._cardinality import fullest
 from svcready.metrics._children import (
     CounterChild,
-    GaugeChild,
     LockedCounterChild,
-    LockedGaugeChild,
     adds_are_atomic,
 )
 from svcready.metrics._events import SeriesCapped
-from svcready.metrics._model import Family, Number
+from svcready.metrics._model import Family
 from svcready.metrics._names import label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from svcready.metrics._model import Distribution
+    from svcready.metrics._cardinality import Room
+    from svcready.metrics._model import Distribution, Number
 
     class Child(Protocol):
         """What every child can do besides recording."""
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
             ...
 
 
-__all__ = ["OTHER", "Counter", "Gauge", "Instrument", "Spec"]
+__all__ = ["OTHER", "Counter", "Instrument", "Spec"]
 
 OTHER = "__other__"
 """The label value of the one series that takes what found no room."""
@@ -81,12 +81,14 @@ class Instrument(Generic[C]):
     __slots__ = (
         "_cap_told",
         "_children",
+        "_folded",
         "_lost",
         "_make",
         "_max_label",
         "_max_series",
         "_own_cap",
         "_redact",
+        "_room",
         "spec",
     )
 
@@ -97,8 +99,10 @@ class Instrument(Generic[C]):
         self._own_cap = False
         self._redact: Callable[[str], str] = str
         self._max_label = _MAX_LABEL
+        self._room: Room | None = None
         # Only ever tried, never waited for: it lets one thread tell of the cap.
         self._cap_told = threading.Lock()
+        self._folded = CounterChild() if adds_are_atomic() else LockedCounterChild()
         self._lost = make()
         self._children: dict[tuple[object, ...], C] = {}
         if not spec.labels:
@@ -108,9 +112,10 @@ class Instrument(Generic[C]):
         """
         Return the child of these label values; keep it where it is used often.
 
-        Beyond the cap of series (`SVCREADY_METRICS_MAX_SERIES`) it is the one child
-        whose labels are all `__other__`. Values that don't fit the declaration are
-        reported as an internal error and recorded nowhere; nothing is raised.
+        Beyond the cap of series (`SVCREADY_METRICS_MAX_SERIES`, and
+        `SVCREADY_METRICS_MAX_TOTAL_SERIES` for all metrics) it is the one child whose
+        labels are all `__other__`. Values that don't fit the declaration are reported
+        as an internal error and recorded nowhere; nothing is raised.
 
         Args:
             values: One value for each label, in the order of declaration.
@@ -140,22 +145,53 @@ class Instrument(Generic[C]):
         """True once a series found no room."""
         return self._cap_told.locked()
 
+    @property
+    def folded(self) -> float:
+        """How often label values were looked up that found no room."""
+        return self._folded.read()
+
     def cap(self, max_series: int) -> None:
         """Take a cap of its own, whatever is configured for the others."""
         self._own_cap = True
         self._max_series = max_series
 
     def limit(
-        self, max_series: int, max_label: int, redact: Callable[[str], str] = str
+        self,
+        max_series: int,
+        max_label: int,
+        redact: Callable[[str], str] = str,
+        room: Room | None = None,
     ) -> None:
-        """Take the caps, of series and of a label's characters, and what redacts it."""
+        """
+        Take what bounds the series and their labels.
+
+        Args:
+            max_series: How many series there may be, unless it has a cap of its own.
+            max_label: How many characters a label's value may have.
+            redact: Hides the secrets in label values.
+            room: What all metrics share, where its series are counted from now on.
+        """
         self._max_label = max_label
         self._redact = redact
         if not self._own_cap:
             self._max_series = max_series
 
+        if room is not self._room:
+            self._room = room
+            if room is not None:
+                room.take(self.series)
+
+    def offence(self, limit: int, *, together: bool = False) -> SeriesCapped:
+        """Say by which label its series are so many that *limit* was reached."""
+        keys = tuple(self.children())
+        label, values = fullest(self.spec.labels, keys)
+        # What came before there was a runtime was not redacted yet.
+        sample = tuple([self._redact(value) for value in values if value != OTHER])
+        return SeriesCapped(self.spec.name, limit, label, sample, together)
+
     def reset(self) -> None:
         """Start every series again from zero; kept children stay connected."""
+        self._folded.reset()
         self._lost.reset()
         for child in self.children().values():
             child.reset()
@@ -175,11 +211,23 @@ class Instrument(Generic[C]):
         if child is not None:
             return child
 
-        if self.spec.labels and len(self._children) >= self._max_series:
-            return self._other(key)
+        if self.spec.labels:
+            if len(self._children) >= self._max_series:
+                return self._other(None)
 
+            if self._room is not None and self._room.full:
+                return self._other(self._room)
+
+        return self._keep(key)
+
+    def _keep(self, key: tuple[str, ...]) -> C:
+        made = self._make()
         # Atomic, and no lock: a finalizer may come here while its thread is here.
-        return self._children.setdefault(key, self._make())
+        child = self._children.setdefault(key, made)
+        if child is made and self._room is not None:
+            self._room.take()
+
+        return child
 
     def _key(
         self, values: tuple[object, ...], named: dict[str, object]
@@ -204,14 +252,23 @@ class Instrument(Generic[C]):
             f"{len(given)} at {calling_place()}: {given!r:.200}"
         )
 
-    def _other(self, key: tuple[str, ...]) -> C:
-        labels = self.spec.labels
-        other = self._children.setdefault((OTHER,) * len(labels), self._make())
-        if self._cap_told.acquire(blocking=False):
-            sample = tuple(zip(labels, key, strict=True))
-            publish(SeriesCapped(self.spec.name, self._max_series, sample))
+    def _other(self, full: Room | None) -> C:
+        """
+        Return the one child that takes what found no room.
 
-        return other
+        Args:
+            full: The shared room, if it was that which is full.
+        """
+        self._folded.inc()
+        first = self._cap_told.acquire(blocking=False)
+        if full is not None:
+            full.tell()
+        elif first:
+            publish(self.offence(self._max_series))
+
+        key = (OTHER,) * len(self.spec.labels)
+        child = self._children.get(key)
+        return self._keep(key) if child is None else child
 
     def unlabelled(self, method: str) -> Callable[..., None]:
         """Return what stands for *method* where labels have to be given first."""
@@ -260,43 +317,5 @@ class Counter(Instrument[CounterChild]):
 
     def read(self) -> Family:
         """Return all series as they are now."""
-        points = [Number(key, child.read()) for key, child in self.children().items()]
+        points = [child.point(key) for key, child in self.children().items()]
         return self.family("counter", tuple(points))
-
-
-class Gauge(Instrument[GaugeChild]):
-    """A level that rises and falls."""
-
-    __slots__ = ("dec", "inc", "set", "set_function")
-
-    set: Callable[[float], None]
-    """Set the level; for a gauge that was declared without labels."""
-    inc: Increment
-    """Raise the level, by 1 by default; for a gauge without labels."""
-    dec: Increment
-    """Lower the level, by 1 by default; for a gauge without labels."""
-    set_function: Callable[[Callable[[], float]], None]
-    """Observe a function at each reading; for a gauge without labels."""
-
-    def __init__(self, spec: Spec) -> None:
-        make = GaugeChild if adds_are_atomic() else LockedGaugeChild
-        super().__init__(spec, make)
-        if spec.labels:
-            self.set = self.unlabelled("set")
-            self.inc = self.unlabelled("inc")
-            self.dec = self.unlabelled("dec")
-            self.set_function = self.unlabelled("set_function")
-        else:
-            child = self._children[()]
-            self.set, self.inc, self.dec = child.set, child.inc, child.dec
-            self.set_function = child.set_function
-
-    def read(self) -> Family:
-        """Return all series as they are now."""
-        points = []
-        for key, child in self.children().items():
-            value = child.read()
-            if value is not None:
-                points.append(Number(key, value))
-
-        return self.family("gauge", tuple(points))

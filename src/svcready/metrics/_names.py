@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from svcready._core.declarations import variable
 from svcready.errors import DeclarationError
@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = [
+    "Workers",
     "base_name",
     "check_buckets",
     "check_help",
     "check_labels",
+    "check_workers",
     "default_buckets",
     "label_text",
     "sample_names",
 ]
+
+Workers = Literal["sum", "max", "min", "latest", "pid"]
+"""How the values that several processes have of one series are made one."""
 
 # The intersection of what OpenTelemetry, Prometheus and CloudWatch take as a name;
 # room is left for a suffix (OpenTelemetry and CloudWatch end at 255).
@@ -116,6 +121,28 @@ def check_labels(kind: str, name: str, labels: object) -> tuple[str, ...]:
         )
 
     return tuple(labels)
+
+
+def check_workers(name: str, workers: object, labels: tuple[str, ...]) -> str:
+    """
+    Return *workers* if it says how several processes' values are made one.
+
+    Raises:
+        DeclarationError: It does not, or `pid` would meet a label of that name.
+    """
+    modes = get_args(Workers)
+    if workers not in modes:
+        raise DeclarationError(
+            f"gauge {name!r}: workers {workers!r}: use one of {', '.join(modes)}"
+        )
+
+    if workers == "pid" and "pid" in labels:
+        raise DeclarationError(
+            f"gauge {name!r}: label 'pid' is what workers='pid' tells processes apart "
+            "by; leave it to svcready"
+        )
+
+    return str(workers)
 
 
 def check_help(kind: str, name: str, text: object) -> str:

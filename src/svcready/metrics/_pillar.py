@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
+from svcready.metrics._cardinality import Room
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
     from svcready.metrics._children import CounterChild
+    from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Family
     from svcready.metrics._push import PushSink
     from svcready.metrics._register import Metric
@@ -76,10 +78,15 @@ class MetricsPillar:
         self._clock = clock
         self._buckets_for = buckets_for
         self._redact = redact
+        self._room = Room(settings.max_total_series, REGISTER.things)
         self._pusher = Pusher((), clock)
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
         self._started = False
+        self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
+        self._undo_clients: Callable[[], None] = lambda: None
+        self.problems: tuple[str, ...] = ()
+        """What is wrong with the settings, as far as it shows when it starts."""
         self._own = OwnSource(identity, config_errors)
         self._sources: tuple[Source, ...] = (
             declared_families,
@@ -109,6 +116,10 @@ class MetricsPillar:
         )
         """The Prometheus sink."""
 
+    def keep_sketches(self, wanted: Callable[[Spec], bool]) -> None:
+        """Have the histograms that are *wanted* keep exact distributions for a sink."""
+        self._keeps_sketches = wanted
+
     def push_to(self, sinks: Sequence[PushSink]) -> None:
         """Send to *sinks*, once this process is woken."""
         self._pusher = Pusher(sinks, self._clock)
@@ -135,12 +146,18 @@ class MetricsPillar:
             REGISTER.bind(self._bind)
             if self._runtime is not None:
                 self._runtime.start()
+            if self._settings.instrument:
+                from svcready.metrics.clients._named import instrument_named
+
+                named = instrument_named(self._settings.instrument)
+                self.problems, self._undo_clients = named
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
         self._pusher.close()
         if self._started:
             self._started = False
+            self._undo_clients()
             REGISTER.bind(None)
             if self._runtime is not None:
                 self._runtime.close()
@@ -207,7 +224,12 @@ class MetricsPillar:
     def _bind(self, metric: Metric) -> None:
         try:
             settings = self._settings
-            metric.limit(settings.max_series, settings.max_label_length, self._redact)
+            metric.limit(
+                settings.max_series,
+                settings.max_label_length,
+                self._redact,
+                self._room,
+            )
             if isinstance(metric, Timer):
                 metric.use_clock(self._clock.monotonic)
 

@@ -9,12 +9,14 @@ from svcready._core import fork
 from svcready._core.declarations import Register
 from svcready.errors import DeclarationError
 from svcready.metrics._histograms import Histogram
-from svcready.metrics._instruments import Counter, Gauge, Spec
+from svcready.metrics._instruments import Counter, Spec
+from svcready.metrics._levels import Gauge, UpDownCounter
 from svcready.metrics._names import (
     base_name,
     check_buckets,
     check_help,
     check_labels,
+    check_workers,
     default_buckets,
     sample_names,
 )
@@ -24,20 +26,12 @@ from svcready.metrics._units import check_unit, prometheus_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = [
-    "REGISTER",
-    "Declarer",
-    "Metric",
-    "counter",
-    "forget_all",
-    "gauge",
-    "histogram",
-    "reset_if_forked",
-    "timer",
-]
+    from svcready.metrics._names import Workers
 
-Metric = Counter | Gauge | Histogram | Timer
-M = TypeVar("M", Counter, Gauge, Histogram, Timer)
+__all__ = ["REGISTER", "Declarer", "Metric", "forget_all", "reset_if_forked"]
+
+Metric = Counter | UpDownCounter | Gauge | Histogram | Timer
+M = TypeVar("M", Counter, UpDownCounter, Gauge, Histogram, Timer)
 
 REGISTER: Register[Metric] = Register("metric")
 """Every metric that the process declared, ours included, by base name."""
@@ -75,6 +69,18 @@ class Declarer:
         spec = self._spec("counter", name, help, labels, unit)
         return _declare(Counter, spec, (), lambda: Counter(spec))
 
+    def up_down_counter(
+        self,
+        name: str,
+        help: str,  # noqa: A002
+        *,
+        labels: Sequence[str] = (),
+        unit: str = "",
+    ) -> UpDownCounter:
+        """Declare an up-down counter, see `svcready.up_down_counter`."""
+        spec = self._spec("up_down_counter", name, help, labels, unit)
+        return _declare(UpDownCounter, spec, (), lambda: UpDownCounter(spec))
+
     def gauge(
         self,
         name: str,
@@ -82,9 +88,11 @@ class Declarer:
         *,
         labels: Sequence[str] = (),
         unit: str = "",
+        workers: Workers = "sum",
     ) -> Gauge:
         """Declare a gauge, see `svcready.gauge`."""
         spec = self._spec("gauge", name, help, labels, unit)
+        spec = spec._replace(workers=check_workers(name, workers, spec.labels))
         return _declare(Gauge, spec, (), lambda: Gauge(spec))
 
     def histogram(
@@ -124,7 +132,7 @@ class Declarer:
     ) -> Spec:
         unit = check_unit(name, unit)
         base = base_name(kind, name, unit)
-        if self is _application and base.lower().startswith(_OURS):
+        if self._origin == "application" and base.lower().startswith(_OURS):
             raise DeclarationError(
                 f"{kind} name {name!r}: names that begin with 'svcready' are ours"
             )
@@ -138,141 +146,6 @@ class Declarer:
             check_labels(kind, name, labels),
             self._origin,
         )
-
-
-_application = Declarer("application")
-
-
-def counter(
-    name: str,
-    help: str,  # noqa: A002
-    *,
-    labels: Sequence[str] = (),
-    unit: str = "",
-) -> Counter:
-    """
-    Declare a counter: a total that only rises.
-
-    It counts from here on; sinks read it once the service is initialised.
-
-    Args:
-        name: In base form, letters, digits, `_` and `.`; a trailing `_total` or word
-            of the unit is dropped, because each sink adds its own.
-        help: What is counted, in one line.
-        labels: Names of labels; give values by `.labels(...)`, few different ones.
-        unit: UCUM code: `By`, `s`, `1`, `{request}`; none for things counted.
-
-    Returns:
-        The counter; the same one for an identical declaration.
-
-    Raises:
-        DeclarationError: A sink could not take the name, labels or unit, or the name
-            is declared differently elsewhere; the message shows both places.
-    """
-    return _application.counter(name, help, labels=labels, unit=unit)
-
-
-def gauge(
-    name: str,
-    help: str,  # noqa: A002
-    *,
-    labels: Sequence[str] = (),
-    unit: str = "",
-) -> Gauge:
-    """
-    Declare a gauge: a level that rises and falls.
-
-    Set it, or have it observe a function at each reading by `set_function`.
-
-    Args:
-        name: In base form, letters, digits, `_` and `.`; a trailing word of the unit
-            is dropped, because each sink adds its own.
-        help: What is measured, in one line.
-        labels: Names of labels; give values by `.labels(...)`, few different ones.
-        unit: UCUM code: `By`, `s`, `1`, `{connection}`.
-
-    Returns:
-        The gauge; the same one for an identical declaration.
-
-    Raises:
-        DeclarationError: A sink could not take the name, labels or unit, or the name
-            is declared differently elsewhere; the message shows both places.
-    """
-    return _application.gauge(name, help, labels=labels, unit=unit)
-
-
-def histogram(
-    name: str,
-    help: str,  # noqa: A002
-    *,
-    labels: Sequence[str] = (),
-    unit: str = "",
-    buckets: Iterable[float] | None = None,
-) -> Histogram:
-    """
-    Declare a histogram: a distribution of values over buckets.
-
-    Args:
-        name: In base form, letters, digits, `_` and `.`; a trailing word of the unit
-            is dropped, because each sink adds its own.
-        help: What is measured, in one line.
-        labels: Names of labels; give values by `.labels(...)`, few different ones.
-        unit: UCUM code of the values: `s`, `By`, `1`.
-        buckets: Finite upper bounds, inclusive and rising; None takes OpenTelemetry's
-            advice for the unit. `SVCREADY_BUCKETS__<NAME>` beats both.
-
-    Returns:
-        The histogram; the same one for an identical declaration.
-
-    Raises:
-        DeclarationError: A sink could not take the name, labels, unit or buckets, or
-            the name is declared differently elsewhere; the message shows both places.
-    """
-    return _application.histogram(name, help, labels=labels, unit=unit, buckets=buckets)
-
-
-def timer(
-    name: str,
-    help: str,  # noqa: A002
-    *,
-    labels: Sequence[str] = (),
-    buckets: Iterable[float] | None = None,
-) -> Timer:
-    """
-    Declare a timer: a histogram of seconds that times functions and blocks.
-
-    ```python
-    checkout = svcready.timer("checkout", "Time to check out")
-
-
-    @checkout
-    async def check_out(order): ...
-
-
-    with checkout:
-        ...
-    ```
-
-    It times plain functions, coroutines, generators and async generators for as long
-    as they really run, errors included. One timer can be entered by many threads and
-    tasks at once, and again inside itself.
-
-    Args:
-        name: In base form; a trailing `_seconds` is dropped, because each sink adds
-            its own.
-        help: What is timed, in one line.
-        labels: Names of labels; children by `.labels(...)` decorate and time as well.
-        buckets: Finite upper bounds in seconds, inclusive and rising; None takes
-            OpenTelemetry's advice. `SVCREADY_BUCKETS__<NAME>` beats both.
-
-    Returns:
-        The timer; the same one for an identical declaration.
-
-    Raises:
-        DeclarationError: A sink could not take the name, labels or buckets, or the
-            name is declared differently elsewhere; the message shows both places.
-    """
-    return _application.timer(name, help, labels=labels, buckets=buckets)
 
 
 def reset_if_forked() -> None:
