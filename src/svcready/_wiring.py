@@ -70,6 +70,7 @@ def connect(pillars: Pillars) -> Callable[[], None]:
     undo: list[Callable[[], None]] = []
     if pillars.metrics is not None:
         undo += _count(pillars, pillars.metrics)
+        undo += _keep_exemplars(pillars.metrics)
 
     if pillars.logging is not None:
         undo += _log_resilience(pillars.logging, pillars.clock.monotonic)
@@ -121,6 +122,14 @@ def _count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]
         ),
         subscribe(CheckRan, lambda e: durations.labels(e.name).observe(e.duration_s)),
     ]
+
+
+def _keep_exemplars(metrics: MetricsPillar) -> list[Callable[[], None]]:
+    # Here and not above: the tracing pillar has to load OpenTelemetry before.
+    from svcready.tracing._otel import sampled_span_ids
+
+    metrics.keep_exemplars(sampled_span_ids)
+    return [lambda: metrics.keep_exemplars(None)]
 
 
 class _Sparingly:
