@@ -248,6 +248,7 @@ class Runtime:
         """
         problems = [str(problem) for problem in self.settings.problems]
         problems += self.tracing.problems
+        problems += self.metrics.problems if self.metrics is not None else ()
         problems += self._noted
         if self._ready:
             problems += map(str, self.settings.named.unmatched())

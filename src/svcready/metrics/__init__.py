@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
+from svcready.metrics._counted import counted
 from svcready.metrics._declaring import (
     counter,
     gauge,
@@ -16,6 +19,12 @@ from svcready.metrics._instruments import Counter
 from svcready.metrics._levels import Gauge, UpDownCounter
 from svcready.metrics._timer import Timer, TimerChild
 
+if TYPE_CHECKING:
+    from svcready.metrics.clients._botocore import instrument_botocore
+    from svcready.metrics.clients._processing import processing
+    from svcready.metrics.clients._psycopg_pool import instrument_pool
+    from svcready.metrics.clients._sqlalchemy import instrument_engine
+
 __all__ = [
     "Counter",
     "CounterChild",
@@ -27,9 +36,34 @@ __all__ = [
     "TimerChild",
     "UpDownCounter",
     "UpDownCounterChild",
+    "counted",
     "counter",
     "gauge",
     "histogram",
+    "instrument_botocore",
+    "instrument_engine",
+    "instrument_pool",
+    "processing",
     "timer",
     "up_down_counter",
 ]
+
+_CLIENTS = {
+    "instrument_botocore": "_botocore",
+    "instrument_engine": "_sqlalchemy",
+    "instrument_pool": "_psycopg_pool",
+    "processing": "_processing",
+}
+"""What is loaded when it is first used, and from where."""
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    file = _CLIENTS.get(name)
+    if file is None:
+        raise AttributeError(f"module 'svcready.metrics' has no attribute {name!r}")
+
+    value: object = getattr(import_module(f"svcready.metrics.clients.{file}"), name)
+    globals()[name] = value
+    return value

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
+from svcready.metrics import _exemplars
 from svcready.metrics._cardinality import Room
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._histograms import BucketInstrument
@@ -88,6 +89,9 @@ class MetricsPillar:
         self._told: set[str] = set()
         self._started = False
         self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
+        self._undo_clients: Callable[[], None] = lambda: None
+        self.problems: tuple[str, ...] = ()
+        """What is wrong with the settings, as far as it shows when it starts."""
         self._own = OwnSource(identity, config_errors)
         self._sources: tuple[Source, ...] = (
             declared_families,
@@ -141,6 +145,10 @@ class MetricsPillar:
         """Join the other processes, if there are any by now; cheap."""
         self._whole.wake()
 
+    def hurry(self) -> None:
+        """Begin to send what was recorded, before something else is waited for."""
+        self._pusher.hurry()
+
     def flush(self, timeout_s: float) -> bool:
         """
         Send what was recorded since the last time.
@@ -152,6 +160,11 @@ class MetricsPillar:
         self._whole.flush()
         return self._pusher.flush(timeout_s)
 
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many items the sinks of this process gave up for which reason."""
+        return self._pusher.lost
+
     def start(self) -> None:
         """Bind everything declared so far and to come; again, it does nothing new."""
         if not self._started:
@@ -160,6 +173,11 @@ class MetricsPillar:
             REGISTER.bind(self._bind)
             if self._runtime is not None:
                 self._runtime.start()
+            if self._settings.instrument:
+                from svcready.metrics.clients._named import instrument_named
+
+                named = instrument_named(self._settings.instrument)
+                self.problems, self._undo_clients = named
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
@@ -167,6 +185,7 @@ class MetricsPillar:
         self._whole.close()
         if self._started:
             self._started = False
+            self._undo_clients()
             REGISTER.bind(None)
             if self._runtime is not None:
                 self._runtime.close()
@@ -190,6 +209,13 @@ class MetricsPillar:
     def add_source(self, source: Source) -> None:
         """Read a further source at each snapshot, after our own."""
         self._sources += (source,)
+
+    def keep_exemplars(
+        self, span_ids: Callable[[], tuple[str, str] | None] | None
+    ) -> None:
+        """Point from recorded values at sampled spans, whose ids *span_ids* reads."""
+        reader = span_ids if self._settings.exemplars else None
+        _exemplars.look_by(reader, self._clock.time_ns)
 
     def dropped(self, component: str, reason: str) -> CounterChild:
         """Return the count of items of *component* thrown away for *reason*."""
@@ -243,6 +269,7 @@ class MetricsPillar:
                 metric.use_clock(self._clock.monotonic)
 
             if isinstance(metric, BucketInstrument):
+                metric.keep_sketches(self._keeps_sketches(metric.spec))
                 buckets = self._buckets_for(metric.spec.name)
                 if buckets is not None:
                     metric.rebucket(check_buckets(metric.spec.name, buckets))
