@@ -44,6 +44,7 @@ os.environ["SVCREADY_CLOUDWATCH_MODE"] = "emf"
 os.environ["SVCREADY_CLOUDWATCH_EMF_DESTINATION"] = f"{sys.argv[1]}.emf"
 os.environ["SVCREADY_OTLP_METRICS"] = "true"
 
+import opentelemetry.metrics  # noqa: E402
 import psycopg_pool  # noqa: E402
 import sqlalchemy  # noqa: E402
 
@@ -78,9 +79,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 served = svcready.wrap(application)
+meter = opentelemetry.metrics.get_meter("forks")
+added = meter.create_counter("fork_added")
+meter.create_observable_gauge(
+    "fork_observed", [lambda _: [opentelemetry.metrics.Observation(1)]]
+)
 engine = sqlalchemy.create_engine("sqlite://")
 svcready.metrics.instrument_engine(engine)
-pool = psycopg_pool.ConnectionPool("", min_size=0, open=False)
+pool = psycopg_pool.ConnectionPool("", min_size=0, max_size=1, open=False)
 svcready.metrics.instrument_pool(pool)
 
 
@@ -110,6 +116,7 @@ def exercise(name: str) -> None:
     with svcready.span("work", attributes={"name": name}):
         svcready.annotate(name=name)
 
+    added.add(1, {"kind": name})
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
 
