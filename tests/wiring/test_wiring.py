@@ -192,3 +192,16 @@ def test_there_are_no_exemplars_of_what_nobody_can_look_up(
     assert isinstance(distribution, Distribution)
     assert number.exemplar is None
     assert distribution.exemplars == ()
+
+
+def test_levels_of_several_workers_show_the_worst() -> None:
+    """A check that fails in one worker, or a breaker open in one, is seen."""
+    with running() as harness:
+        assert harness.runtime.metrics is not None
+        families = {f.name: f for f in harness.runtime.metrics.snapshot().families}
+
+    assert {
+        name: families[f"svcready_{name}"].workers
+        for name in ("health_status", "health_stuck", "resilience_state")
+    } == {"health_status": "min", "health_stuck": "max", "resilience_state": "max"}
+    assert families["svcready_resilience_calls"].workers == "sum"

@@ -42,7 +42,7 @@ def make_collector() -> Callable[..., Collector]:
         assert not problem
         for metric in REGISTER.things():
             if isinstance(metric, BucketInstrument):
-                metric.keep_sketches(True)  # as the pillar does for what is selected
+                metric.keep_sketches(True)
 
         return Collector(
             lambda: Snapshot(0, (*declared_families(), *families())),
