@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from svcready._core.events import ItemsDropped, subscribe
 from svcready.health._events import CheckChanged, CheckRan, LifecycleChanged
 from svcready.logging._outages import log_destinations
-from svcready.metrics._events import FamilyShadowed, SeriesCapped
+from svcready.metrics._events import (
+    FamilyShadowed,
+    MetricBudgetExceeded,
+    SeriesCapped,
+)
 from svcready.metrics._model import Family, Number
 from svcready.resilience import (
     BreakerMoved,
@@ -230,7 +234,22 @@ def _log_metrics(logs: LogPillar) -> list[Callable[[], None]]:
             **e._asdict(),
         )
 
-    return [subscribe(SeriesCapped, capped), subscribe(FamilyShadowed, shadowed)]
+    def over_budget(e: MetricBudgetExceeded) -> None:
+        logs.event(
+            f"this process sends {e.billed} CloudWatch metrics, each of which is "
+            f"billed; the budget is {e.budget}",
+            "WARNING",
+            event="metrics.budget_exceeded",
+            billed=e.billed,
+            budget=e.budget,
+            largest=dict(e.largest),
+        )
+
+    return [
+        subscribe(SeriesCapped, capped),
+        subscribe(FamilyShadowed, shadowed),
+        subscribe(MetricBudgetExceeded, over_budget),
+    ]
 
 
 def _mark_spans(traces: TracePillar) -> list[Callable[[], None]]:

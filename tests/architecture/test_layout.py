@@ -17,7 +17,7 @@ imports them before they run."""
 
 MAY_IMPORT = {
     "boto3": ("svcready._transport",),
-    "botocore": ("svcready._transport",),
+    "botocore": ("svcready._transport", "svcready.metrics.clients._botocore"),
     "django": ("svcready.adapters.django",),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),

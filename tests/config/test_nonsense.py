@@ -90,6 +90,7 @@ def test_every_standard_variable_set_to_nonsense_is_named(nonsense: str) -> None
         ("OTEL_TRACES_SAMPLR", "OTEL_TRACES_SAMPLER"),
         ("OTEL_EXPORTER_OTLP_ENDPIONT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         ("OTEL_SERVICENAME", "OTEL_SERVICE_NAME"),
+        ("OTEL_METRICS_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_INTERVAL"),
     ],
 )
 def test_a_misspelt_standard_variable_is_reported(name: str, meant: str) -> None:
@@ -105,12 +106,11 @@ def test_a_misspelt_standard_variable_is_reported(name: str, meant: str) -> None
     [
         "OTEL_BLRP_SCHEDULE_DELAY",
         "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "OTEL_EXPORTER_OTLP_METRICS_INSECURE",
+        "OTEL_METRICS_EXEMPLAR_FILTER",
         "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
         "OTEL_LOGS_EXPORTER",
-        "OTEL_METRICS_EXPORTER",
-        "OTEL_METRIC_EXPORT_INTERVAL",
         "OTEL_PYTHON_FLASK_EXCLUDED_URLS",
         "OTEL_SEMCONV_STABILITY_OPT_IN",
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST",

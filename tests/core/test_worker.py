@@ -177,3 +177,31 @@ def test_at_interpreter_exit_no_thread_is_no_crash(
 
     assert isinstance(faults.claim("worker"), RuntimeError)
     assert worker.stop(0.0)
+
+
+def test_a_job_runs_soon_on_the_thread_alone() -> None:
+    """Whatever the clock says; without a thread nothing happens, and that is told."""
+    clock = FakeClock()
+    worker = Worker("w", clock=clock)
+    ran, go_on = threading.Event(), threading.Event()
+    runs: list[str] = []
+
+    def work() -> None:
+        runs.append(threading.current_thread().name)
+        ran.set()
+        go_on.wait(10)
+
+    job = worker.every(3600.0, work, name="j")
+    assert not worker.soon(job)
+
+    worker.wake()
+    assert worker.soon(job)
+    assert ran.wait(10)
+    ran.clear()
+    assert worker.soon(job)  # while it runs: once more, and not lost
+    assert worker.soon(job)
+    go_on.set()
+    assert ran.wait(10)
+    assert worker.stop(10)
+    assert runs == ["w", "w"]
+    assert not worker.soon(job)

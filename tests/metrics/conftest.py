@@ -41,7 +41,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def make_pillar(clock: FakeClock) -> Iterator[Callable[..., MetricsPillar]]:
-    """Make pillars without process metrics, closed after the test."""
+    """Make pillars without the system's metrics, closed after the test."""
     made: list[MetricsPillar] = []
 
     def make(
@@ -51,7 +51,8 @@ def make_pillar(clock: FakeClock) -> Iterator[Callable[..., MetricsPillar]]:
         config_errors: int = 0,
         **settings: object,
     ) -> MetricsPillar:
-        chosen = {"process": False, "application_registry": False} | settings
+        quiet = ("process", "runtime", "host", "application_registry")
+        chosen = dict.fromkeys(quiet, False) | settings
         pillar = MetricsPillar(
             MetricsSettings(**chosen),  # type: ignore[arg-type]
             prometheus or PrometheusSettings(),

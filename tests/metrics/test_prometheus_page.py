@@ -27,7 +27,7 @@ from svcready.config._sections.prometheus import PrometheusSettings
 from svcready.metrics import counter, gauge, histogram, timer, up_down_counter
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._register import forget_all
-from svcready.metrics.sinks._prometheus import accepts_gzip
+from svcready.metrics.sinks._prometheus_accept import accepts_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

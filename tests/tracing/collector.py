@@ -28,6 +28,8 @@ class Collector:
     rejected: int = 0
     """Spans that it claims to have rejected in each request."""
     requests: list[ExportTraceServiceRequest] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    """What was taken, as it came."""
     received_headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     hang: threading.Event | None = None
@@ -70,7 +72,7 @@ class Collector:
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Take one request."""
-        body = handler.rfile.read(int(handler.headers["Content-Length"]))
+        body = sent = handler.rfile.read(int(handler.headers["Content-Length"]))
         if handler.headers.get("Content-Encoding") == "gzip":
             body = decompress(body, wbits=31)
 
@@ -79,14 +81,14 @@ class Collector:
             self.hang.wait(30)
 
         status = self.statuses.pop(0) if self.statuses else 200
-        response = ExportTraceServiceResponse()
+        content = b""
         if status == 200:
-            self.requests.append(ExportTraceServiceRequest.FromString(body))
+            self.bodies.append(sent)
+            self.take(body)
             self.received_headers.append(dict(handler.headers.items()))
             self.paths.append(handler.path)
-            response.partial_success.rejected_spans = self.rejected
+            content = self.say_rejected() if self.rejected else b""
 
-        content = response.SerializeToString() if self.rejected else b""
         handler.send_response(status)
         for name, value in self.headers.items():
             handler.send_header(name, value)
@@ -94,6 +96,17 @@ class Collector:
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
+
+    def take(self, body: bytes) -> None:
+        """Parse and keep a request."""
+        self.requests.append(ExportTraceServiceRequest.FromString(body))
+
+    def say_rejected(self) -> bytes:
+        """Write the answer that claims to have rejected some."""
+        response = ExportTraceServiceResponse()
+        response.partial_success.rejected_spans = self.rejected
+        written: bytes = response.SerializeToString()
+        return written
 
     def close(self) -> None:
         """Stop it; requests that hang are let go."""

@@ -21,7 +21,15 @@ __all__ = ["Job", "Worker"]
 class Job:
     """One periodic job of a worker; `cancel` ends it."""
 
-    __slots__ = ("_jitter", "cancelled", "due_s", "function", "interval_s", "name")
+    __slots__ = (
+        "_jitter",
+        "cancelled",
+        "due_s",
+        "function",
+        "hurried",
+        "interval_s",
+        "name",
+    )
 
     def __init__(
         self,
@@ -36,6 +44,8 @@ class Job:
         self.interval_s = interval_s
         self.due_s = due_s
         self.cancelled = False
+        self.hurried = False
+        """Somebody asked for a run, and none has begun since."""
         self._jitter = jitter
 
     def cancel(self) -> None:
@@ -121,6 +131,22 @@ class Worker:
                     self._thread = None
                     report_fault("worker", error)
 
+    def soon(self, job: Job) -> bool:
+        """
+        Have the thread run *job* without waiting for its time, once more if it runs.
+
+        Returns:
+            False if no thread runs in this process, and so nothing happens.
+        """
+        with self._changed:
+            thread = self._thread
+            if thread is None or not thread.is_alive() or self._stopping:
+                return False
+
+            job.hurried = True
+            self._changed.notify()
+            return True
+
     def run_due(self) -> float | None:
         """
         Run every job that is due now.
@@ -129,9 +155,10 @@ class Worker:
             Seconds until the next job is due; None if there is none.
         """
         for job in tuple(self._jobs):
-            if job.cancelled or job.due_s > self._clock.monotonic():
+            if job.cancelled or not (job.hurried or self._is_due(job)):
                 continue
 
+            job.hurried = False
             try:
                 job.function()
             except Exception as error:  # noqa: BLE001 - the other jobs go on
@@ -141,6 +168,9 @@ class Worker:
 
         with self._changed:
             self._jobs = [job for job in self._jobs if not job.cancelled]
+            if any(job.hurried for job in self._jobs):
+                return 0.0
+
             due_s = min((job.due_s for job in self._jobs), default=None)
 
         return None if due_s is None else max(0.0, due_s - self._clock.monotonic())
@@ -167,8 +197,12 @@ class Worker:
         while not self._stopping:
             wait_s = self.run_due()
             with self._changed:
-                if not self._stopping:
+                hurried = any(job.hurried for job in self._jobs)
+                if not self._stopping and not hurried:
                     self._changed.wait(wait_s)
+
+    def _is_due(self, job: Job) -> bool:
+        return job.due_s <= self._clock.monotonic()
 
     def _after_fork(self) -> None:
         self._changed = threading.Condition()

@@ -101,6 +101,7 @@ def redactor(settings: Settings) -> Redactor:
 def metrics(runtime: Runtime) -> MetricsPillar | None:
     """Make the metrics pillar; None if it is switched off."""
     from svcready.metrics._pillar import MetricsPillar
+    from svcready.metrics.sinks._choose import Means, choose_sinks
 
     settings = runtime.settings
     if not settings.metrics.enabled:
@@ -110,7 +111,7 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
         value = settings.named.values("BUCKETS", name).get("value")
         return value if isinstance(value, tuple) else None
 
-    return MetricsPillar(
+    pillar = MetricsPillar(
         settings.metrics,
         settings.prometheus,
         identity=runtime.identity,
@@ -119,6 +120,16 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
         config_errors=lambda: len(runtime.problems()),
         redact=runtime.redactor.text,
     )
+    means = Means(
+        settings,
+        runtime.identity,
+        runtime.clock,
+        runtime.note,
+        lambda: runtime.tracing.quiet(),  # noqa: PLW0108 - tracing is made after this
+        runtime.write,
+    )
+    pillar.push_to(choose_sinks(pillar, means))
+    return pillar
 
 
 def tracing(runtime: Runtime) -> TracePillar:

@@ -154,6 +154,9 @@ class Runtime:
         if loop is not None and self.health is not None:
             self.health.learn_loop(loop)
 
+        if loop is not None and self.metrics is not None:
+            self.metrics.watch_loop(loop)
+
     def ready(self) -> None:
         """
         Take note that requests can come, and say once what is on.
@@ -245,6 +248,7 @@ class Runtime:
         """
         problems = [str(problem) for problem in self.settings.problems]
         problems += self.tracing.problems
+        problems += self.metrics.problems if self.metrics is not None else ()
         problems += self._noted
         if self._ready:
             problems += map(str, self.settings.named.unmatched())

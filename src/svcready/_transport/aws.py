@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
 
-__all__ = ["SecretResolver", "make_client"]
+__all__ = ["SecretResolver", "error_code", "error_text", "make_client"]
 
 T = TypeVar("T")
 
@@ -27,7 +27,15 @@ _CONNECT_S = 1.0
 _SHORTEST_S = 0.01
 
 
-def make_client(service: str, *, region: str = "", timeout_s: float) -> BaseClient:
+def make_client(
+    service: str,
+    *,
+    region: str = "",
+    endpoint: str = "",
+    timeout_s: float,
+    attempts: int = 2,
+    checks: bool = True,
+) -> BaseClient:
     """
     Make a client of an AWS service, from a session of its own.
 
@@ -38,8 +46,11 @@ def make_client(service: str, *, region: str = "", timeout_s: float) -> BaseClie
     Args:
         service: `ssm`, `secretsmanager`, `cloudwatch`, `logs`, ...
         region: Overrides the region of the environment and the profile.
+        endpoint: Overrides the URL that botocore finds.
         timeout_s: For each piece that is read of an answer, in seconds; who must not
             wait longer than that for the whole asks on a thread of its own.
+        attempts: How often one call is tried in all.
+        checks: Whether botocore checks what a call is given, which costs time.
 
     Raises:
         MissingExtraError: boto3 is not installed.
@@ -49,13 +60,30 @@ def make_client(service: str, *, region: str = "", timeout_s: float) -> BaseClie
     region = region or os.environ.get("AWS_REGION", "")
     made: BaseClient = boto3.Session(region_name=region or None).client(
         service,
+        endpoint_url=endpoint or None,
         config=config.Config(
             connect_timeout=min(timeout_s, _CONNECT_S),
             read_timeout=timeout_s,
-            retries={"mode": "standard", "total_max_attempts": 2},
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            parameter_validation=checks,
+            # Also tells our calls from the application's, which alone are measured.
+            user_agent_extra="svcready",
         ),
     )
     return made
+
+
+def error_code(error: Exception) -> str:
+    """Return the code of an error that a service answered with; empty if none did."""
+    response = getattr(error, "response", None)
+    found = response.get("Error", {}).get("Code") if isinstance(response, dict) else ""
+    return str(found or "")
+
+
+def error_text(error: Exception) -> str:
+    """Say what went wrong with a call; botocore's own messages quote requests."""
+    code, call = error_code(error), getattr(error, "operation_name", "")
+    return f"AWS answers {code} to {call}" if code else type(error).__name__
 
 
 class SecretResolver:
@@ -177,8 +205,7 @@ def _text(value: object, what: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    code = error_code(error)
     return f"AWS answers {code}" if code else type(error).__name__
 
 

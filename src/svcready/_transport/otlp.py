@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import random
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from svcready._core.optional import installed, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from requests import PreparedRequest, Response, Session
 
     from svcready._core.clock import Clock
     from svcready.config._sections.otlp import Headers, OtlpSettings
 
+    Sign = Callable[[str, bytes], Mapping[str, str]]
+
 __all__ = [
     "Delivery",
     "OtlpClient",
     "Target",
     "available",
+    "metrics_target",
+    "rejected_points",
     "rejected_spans",
     "traces_target",
 ]
 
+T = TypeVar("T")
+
 _EXTRA = "otlp"
+_METRICS_RESPONSES = "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2"
 _RESPONSES = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
 _DEFAULT_BASE = "http://localhost:4318"
 _RETRIED = {429, 502, 503, 504}
@@ -64,6 +71,8 @@ class Delivery(NamedTuple):
     """What the collector or the network said."""
     content: bytes = b""
     """The response, at most 64 KiB of it."""
+    status: int = 0
+    """What HTTP calls the last answer; 0 if there was none."""
 
 
 class _Reply(NamedTuple):
@@ -86,27 +95,44 @@ def traces_target(settings: OtlpSettings, *, wanted: bool) -> Target | None:
         wanted: Export was asked for by name, so without an endpoint the standard
             one on this machine is meant.
     """
-    url = settings.traces_endpoint
-    if url is None:
-        base = settings.endpoint or (_DEFAULT_BASE if wanted else None)
-        if base is None:
-            return None
+    base = settings.endpoint or (_DEFAULT_BASE if wanted else None)
+    return _target(settings, "traces", base)
 
-        url = f"{base.rstrip('/')}/v1/traces"
 
-    def pick(special: str | None, general: str) -> str:
+def metrics_target(settings: OtlpSettings) -> Target | None:
+    """
+    Return where metrics go; None if nobody asked for that.
+
+    A general endpoint alone does not: it is often set for traces, and metrics have a
+    page for Prometheus already.
+
+    Args:
+        settings: The section; what is said for metrics wins over what is general.
+    """
+    if settings.metrics is False:
+        return None
+
+    base = settings.endpoint or _DEFAULT_BASE if settings.metrics else None
+    return _target(settings, "metrics", base)
+
+
+def _target(settings: OtlpSettings, signal: str, base: str | None) -> Target | None:
+    def pick(field: str, general: T) -> T:
+        special: T | None = getattr(settings, f"{signal}_{field}")
         return general if special is None else special
 
-    special_headers = settings.traces_headers
-    special_timeout_s = settings.traces_timeout_s
+    url = pick("endpoint", base and f"{base.rstrip('/')}/v1/{signal}")
+    if url is None:
+        return None
+
     return Target(
         url,
-        settings.headers if special_headers is None else special_headers,
-        pick(settings.traces_compression, settings.compression),
-        settings.timeout_s if special_timeout_s is None else special_timeout_s,
-        pick(settings.traces_certificate, settings.certificate),
-        pick(settings.traces_client_certificate, settings.client_certificate),
-        pick(settings.traces_client_key, settings.client_key),
+        pick("headers", settings.headers),
+        pick("compression", settings.compression),
+        pick("timeout_s", settings.timeout_s),
+        pick("certificate", settings.certificate),
+        pick("client_certificate", settings.client_certificate),
+        pick("client_key", settings.client_key),
     )
 
 
@@ -123,6 +149,18 @@ def rejected_spans(content: bytes) -> tuple[int, str]:
     messages = require(_RESPONSES, extra=_EXTRA, needed_for="OTLP export")
     partial = messages.ExportTraceServiceResponse.FromString(content).partial_success
     return partial.rejected_spans, partial.error_message
+
+
+def rejected_points(content: bytes) -> tuple[int, str]:
+    """Return how many points of a request that was accepted were not, and why."""
+    if not content:
+        return 0, ""
+
+    messages = require(_METRICS_RESPONSES, extra=_EXTRA, needed_for="OTLP export")
+    answer = messages.ExportMetricsServiceResponse.FromString(content)
+    return answer.partial_success.rejected_data_points, (
+        answer.partial_success.error_message
+    )
 
 
 class _Line:
@@ -144,11 +182,14 @@ class _Line:
         self._verify = found["verify"] or True
         self._adapter = session.get_adapter(address)
 
-    def send(self, body: bytes, timeout_s: float) -> Response:
+    def send(self, body: bytes, timeout_s: float, sign: Sign | None) -> Response:
         """Post *body*; a redirection is an answer like others."""
         request = self._request.copy()
         request.body = body
         request.headers["Content-Length"] = str(len(body))
+        if sign is not None:
+            request.headers.update(sign(request.url or "", body))
+
         return self._adapter.send(
             request,
             stream=True,
@@ -173,6 +214,8 @@ class OtlpClient:
         target: Where to.
         clock: Its monotonic time bounds a delivery.
         uniform: Draws the jitter of waits between two bounds.
+        sign: Returns the headers that prove who sends a body to a URL; what it raises
+            makes the delivery one to try again later.
     """
 
     def __init__(
@@ -180,8 +223,10 @@ class OtlpClient:
         target: Target,
         clock: Clock,
         uniform: Callable[[float, float], float] = random.uniform,
+        sign: Sign | None = None,
     ) -> None:
         self._target = target
+        self._sign = sign
         self._clock = clock
         self._uniform = uniform
         self._line: _Line | None = None
@@ -216,7 +261,7 @@ class OtlpClient:
                 return Delivery(content=reply.content)
 
             if not reply.retried:
-                return Delivery("rejected", reply.detail)
+                return Delivery("rejected", reply.detail, status=reply.status)
 
             attempt += 1
             wait_s = reply.retry_after_s
@@ -224,7 +269,7 @@ class OtlpClient:
                 wait_s = self._uniform(0.0, min(_LONGEST_WAIT_S, 2.0**attempt))
 
             if self._clock.monotonic() + wait_s >= deadline_s() or attempt >= allowed:
-                return Delivery("unavailable", reply.detail)
+                return Delivery("unavailable", reply.detail, status=reply.status)
 
             if wait(wait_s):
                 allowed = min(allowed, max(_HURRIED_ATTEMPTS, attempt + 1))
@@ -243,8 +288,9 @@ class OtlpClient:
         import requests
 
         line = self._line or self._connect()
+        body = self._compressed(body)
         try:
-            with line.send(self._compressed(body), timeout_s) as response:
+            with line.send(body, timeout_s, self._sign) as response:
                 content = response.raw.read(_MAX_RESPONSE_BYTES, decode_content=True)
                 return _Reply(
                     response.status_code,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
 from svcready.metrics._counted import counted
 from svcready.metrics._declaring import (
@@ -16,6 +18,11 @@ from svcready.metrics._histograms import Histogram
 from svcready.metrics._instruments import Counter
 from svcready.metrics._levels import Gauge, UpDownCounter
 from svcready.metrics._timer import Timer, TimerChild
+
+if TYPE_CHECKING:
+    from svcready.metrics.clients._botocore import instrument_botocore
+    from svcready.metrics.clients._processing import processing
+    from svcready.metrics.clients._sqlalchemy import instrument_engine
 
 __all__ = [
     "Counter",
@@ -32,6 +39,28 @@ __all__ = [
     "counter",
     "gauge",
     "histogram",
+    "instrument_botocore",
+    "instrument_engine",
+    "processing",
     "timer",
     "up_down_counter",
 ]
+
+_CLIENTS = {
+    "instrument_botocore": "_botocore",
+    "instrument_engine": "_sqlalchemy",
+    "processing": "_processing",
+}
+"""What is loaded when it is first used, and from where."""
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    file = _CLIENTS.get(name)
+    if file is None:
+        raise AttributeError(f"module 'svcready.metrics' has no attribute {name!r}")
+
+    value: object = getattr(import_module(f"svcready.metrics.clients.{file}"), name)
+    globals()[name] = value
+    return value

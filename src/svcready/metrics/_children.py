@@ -15,14 +15,19 @@ finalizer or signal handler may record while its own thread is recording.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
+from svcready.metrics import _exemplars
+from svcready.metrics._model import Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from svcready.metrics._model import Exemplar
 
 __all__ = [
     "MOST",
@@ -39,6 +44,7 @@ __all__ = [
 _INTERPRETER: str = sys.implementation.name
 _ONE: float = 1
 _NUMBERS = frozenset((int, float))
+_FAR = 2**30 - 1  # small ints are compared without a call
 
 MOST = 1e300
 """The largest that is recorded: far from overflow, so that no sum of it raises."""
@@ -56,10 +62,14 @@ def adds_are_atomic() -> bool:
 class CounterChild:
     """One series of a counter."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_exemplar", "_look_at", "_value")
 
     def __init__(self) -> None:
         self._value: float = 0
+        self._exemplar: Exemplar | None = None
+        # The total from which on an increment looks for an exemplar, see _look. It is
+        # the total that tells, because there is nothing cheaper to count by.
+        self._look_at: float = 0
 
     def inc(self, amount: float = 1) -> None:
         """
@@ -74,16 +84,44 @@ class CounterChild:
             self._value += amount
         else:
             number = checked_number(amount, lowest=0)
-            if number is not None:
-                self._value += number
+            if number is None:
+                return
+
+            amount = number
+            self._value += amount
+
+        if self._value >= self._look_at:
+            self._look(amount)
 
     def read(self) -> float:
         """Return the total."""
         return self._value
 
+    def point(self, labels: tuple[str, ...]) -> Number:
+        """Return the total as the series of *labels*, and wait for an exemplar."""
+        self._look_at = 0
+        return Number(labels, self.read(), self._exemplar)
+
     def reset(self) -> None:
         """Start again from zero; for a forked child, which has one thread."""
         self._value = 0
+        self._exemplar = None
+        self._look_at = 0
+
+    def _look(self, amount: float) -> None:
+        """Keep *amount* as the exemplar if the current span is sampled."""
+        if self._look_at == _FAR:  # a total that large
+            self._look_at = math.inf
+            return
+
+        found = _exemplars.find(amount)
+        if found is not None:
+            self._exemplar = found
+
+        if found is None and _exemplars.are_kept():
+            self._look_at = self._value + _exemplars.LOOK_EVERY * (amount or 1)
+        else:
+            self._look_at = _FAR if self._value < _FAR else math.inf
 
 
 class GaugeChild:
@@ -203,6 +241,9 @@ class LockedCounterChild(CounterChild):
         if number is not None:
             with self._lock:
                 self._value += number
+
+            if self._value >= self._look_at:
+                self._look(number)
 
     def reset(self) -> None:
         """Start again from zero, with a lock that nobody holds."""

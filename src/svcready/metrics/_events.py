@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["FamilyShadowed", "SeriesCapped"]
+__all__ = ["FamilyShadowed", "MetricBudgetExceeded", "SeriesCapped"]
 
 
 class SeriesCapped(NamedTuple):
@@ -29,3 +29,13 @@ class FamilyShadowed(NamedTuple):
     """In base form, as declared."""
     exposition: str
     """The name that both have on Prometheus."""
+
+
+class MetricBudgetExceeded(NamedTuple):
+    """More distinct CloudWatch metrics are sent than the budget allows."""
+
+    billed: int
+    """How many this process sent within the last hour."""
+    budget: int
+    largest: tuple[tuple[str, int], ...]
+    """The names with the most dimension values, and how many each has."""

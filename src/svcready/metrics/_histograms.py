@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from svcready.metrics._instruments import Child, Spec
     from svcready.metrics._model import Distribution, Family
+    from svcready.metrics._sketch import Sketch
 
     class ReadableHistogram(Child, Protocol):
         """A histogram's child, whatever it keeps values in."""
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
         def rebucket(self, bounds: tuple[float, ...]) -> None:
             """Count in other buckets from now on."""
+            ...
+
+        def keep_sketch(self, *, on: bool) -> None:
+            """Sketch what is recorded from now on, for `take`; or no longer."""
+            ...
+
+        def take(self) -> Sketch | None:
+            """Return what was recorded since the last take; None if nothing was."""
             ...
 
 
@@ -47,7 +56,7 @@ class BucketInstrument(Instrument[H]):
         make: Makes a child for bounds.
     """
 
-    __slots__ = ("bounds", "observe")
+    __slots__ = ("_sketched", "bounds", "observe")
 
     observe: Callable[[float], None]
     """Record a value; for a histogram that was declared without labels."""
@@ -59,7 +68,14 @@ class BucketInstrument(Instrument[H]):
         make: Callable[[tuple[float, ...]], H],
     ) -> None:
         self.bounds = bounds
-        super().__init__(spec, lambda: make(self.bounds))
+        self._sketched = False
+
+        def child() -> H:
+            made = make(self.bounds)
+            made.keep_sketch(on=self._sketched)
+            return made
+
+        super().__init__(spec, child)
         unlabelled = not spec.labels
         self.observe = (
             self._children[()].observe if unlabelled else self.unlabelled("observe")
@@ -71,6 +87,31 @@ class BucketInstrument(Instrument[H]):
         self._lost.rebucket(bounds)
         for child in self.children().values():
             child.rebucket(bounds)
+
+    def keep_sketches(self, on: bool) -> None:  # noqa: FBT001
+        """
+        Sketch what is recorded from now on, for `take`; or no longer.
+
+        What was recorded before (at import, before the service is initialised) is in
+        the first take as far as nobody has read it and it is among the last 256 values
+        of its series.
+        """
+        self._sketched = on
+        for child in self.children().values():
+            child.keep_sketch(on=on)
+
+    def take(self) -> list[tuple[tuple[str, ...], Sketch]]:
+        """
+        Return what was recorded since the last take, by label values.
+
+        Every value is in exactly one take, whoever records meanwhile. The sketches are
+        the caller's from now on; series without a new value are left out.
+        """
+        if not self._sketched:
+            return []
+
+        taken = [(key, child.take()) for key, child in self.children().items()]
+        return [(key, sketch) for key, sketch in taken if sketch is not None]
 
     def read(self) -> Family:
         """Return all series as they are now."""

@@ -89,6 +89,8 @@ class Family(NamedTuple):
     """Who recorded it: `application svcready process prometheus_client otel`."""
     workers: str = "sum"
     """What several processes' values of one series are: `sum max min latest pid`."""
+    attributes: tuple[str, ...] = ()
+    """The label names as OpenTelemetry spells them (`http.route`), if anyone says."""
 
 
 class Snapshot(NamedTuple):

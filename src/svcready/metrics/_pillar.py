@@ -18,14 +18,17 @@ from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
 from svcready.metrics.sinks._prometheus import PrometheusSink
 from svcready.metrics.sources._declared import declared_families
+from svcready.metrics.sources._host import HostSource
 from svcready.metrics.sources._own import OwnSource
 from svcready.metrics.sources._process import ProcessSource
 from svcready.metrics.sources._prometheus_client import (
     default_registry,
     registry_families,
 )
+from svcready.metrics.sources._runtime import RuntimeSource
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from svcready._core.clock import Clock
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
     from svcready.metrics._children import CounterChild
+    from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Family
     from svcready.metrics._push import PushSink
     from svcready.metrics._register import Metric
@@ -79,6 +83,10 @@ class MetricsPillar:
         self._registries: tuple[Collects, ...] = ()
         self._told: set[str] = set()
         self._started = False
+        self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
+        self._undo_clients: Callable[[], None] = lambda: None
+        self.problems: tuple[str, ...] = ()
+        """What is wrong with the settings, as far as it shows when it starts."""
         self._own = OwnSource(identity, config_errors)
         self._sources: tuple[Source, ...] = (
             declared_families,
@@ -89,6 +97,13 @@ class MetricsPillar:
 
         self.declare = Declarer("svcready")
         """Declares our own metrics, for what counts the other pillars' events."""
+        self._runtime = RuntimeSource(clock, self.declare) if settings.runtime else None
+        if self._runtime is not None:
+            self._sources += (self._runtime,)
+
+        if settings.host:
+            self._sources += (HostSource(clock),)
+
         self._dropped = self.declare.counter(
             "svcready_dropped",
             "Telemetry that was thrown away, by whose it was and why.",
@@ -100,6 +115,10 @@ class MetricsPillar:
             self.snapshot, compression=prometheus.compression
         )
         """The Prometheus sink."""
+
+    def keep_sketches(self, wanted: Callable[[Spec], bool]) -> None:
+        """Have the histograms that are *wanted* keep exact distributions for a sink."""
+        self._keeps_sketches = wanted
 
     def push_to(self, sinks: Sequence[PushSink]) -> None:
         """Send to *sinks*, once this process is woken."""
@@ -125,13 +144,28 @@ class MetricsPillar:
             self._started = True
             reset_if_forked()
             REGISTER.bind(self._bind)
+            if self._runtime is not None:
+                self._runtime.start()
+            if self._settings.instrument:
+                from svcready.metrics.clients._named import instrument_named
+
+                named = instrument_named(self._settings.instrument)
+                self.problems, self._undo_clients = named
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
         self._pusher.close()
         if self._started:
             self._started = False
+            self._undo_clients()
             REGISTER.bind(None)
+            if self._runtime is not None:
+                self._runtime.close()
+
+    def watch_loop(self, loop: AbstractEventLoop) -> None:
+        """Observe how late *loop*, which serves requests, calls back."""
+        if self._runtime is not None and self._started:
+            self._runtime.watch(loop)
 
     def identify(self, identity: Identity) -> None:
         """Take a new identity: a forked child's, or what a look-up found."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from svcready.metrics._histogram_child import HistogramChild
     from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Distribution
+    from svcready.metrics._sketch import Sketch
 
     class Timing(Protocol):
         """What can time: it has somewhere to record to, and a stopwatch."""
@@ -118,6 +119,14 @@ class TimerChild(_Timed):
     def rebucket(self, bounds: tuple[float, ...]) -> None:
         """Count in other buckets from now on."""
         self._child.rebucket(bounds)
+
+    def keep_sketch(self, *, on: bool) -> None:
+        """Sketch what is recorded from now on, for `take`; or no longer."""
+        self._child.keep_sketch(on=on)
+
+    def take(self) -> Sketch | None:
+        """Return what was recorded since the last take; None if nothing was."""
+        return self._child.take()
 
     def reset(self) -> None:
         """Start again from zero; for a forked child, which has one thread."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.optional import installed
-from svcready._transport.aws import make_client
+from svcready._transport.aws import error_code, error_text, make_client
 from svcready._transport.sinks._destination import Outcome, Quota
 from svcready._transport.sinks._log_events import (
     calls_for,
@@ -149,14 +149,14 @@ class CloudWatchLogs:
                         raise
 
                     lost["rejected"] += len(calls[0].entries)
-                    notice = f"{_said(error)}; such lines are given up"
+                    notice = f"{error_text(error)}; such lines are given up"
 
                 del calls[0]
 
             notice = self._retain(client, group) or notice
         except Exception as error:  # noqa: BLE001 - a client's may be of any kind
             left = [entry for call in calls for entry in call.entries]
-            fault = _said(error)
+            fault = error_text(error)
         else:
             left, fault = [], ""
 
@@ -200,10 +200,10 @@ class CloudWatchLogs:
         try:
             answer = client.put_log_events(**names, logEvents=call.events)
         except Exception as error:
-            if _code(error) == _TWICE:
+            if error_code(error) == _TWICE:
                 return
 
-            if _code(error) != _MISSING:
+            if error_code(error) != _MISSING:
                 raise
 
             self._create(client, group, stream)
@@ -230,13 +230,13 @@ class CloudWatchLogs:
             client.put_retention_policy(logGroupName=group, retentionInDays=days)
         except Exception as error:  # noqa: BLE001 - lines are delivered all the same
             self._retention_tries -= 1
-            if _code(error).startswith("AccessDenied"):
+            if error_code(error).startswith("AccessDenied"):
                 self._retention_tries = 0
 
             if self._retention_tries:  # throttled, as when many processes start
                 return ""
 
-            return f"the retention of {group} is not set: {_said(error)}"
+            return f"the retention of {group} is not set: {error_text(error)}"
 
         self._retained = group
         return ""
@@ -247,7 +247,7 @@ def _missing(create: Callable[..., object], **names: object) -> bool:
     try:
         create(**names)
     except Exception as error:
-        code = _code(error)
+        code = error_code(error)
         if code == _MISSING:
             return True
 
@@ -257,17 +257,7 @@ def _missing(create: Callable[..., object], **names: object) -> bool:
     return False
 
 
-def _code(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    found = response.get("Error", {}).get("Code") if isinstance(response, dict) else ""
-    return str(found or "")
-
-
 def _is_refused(error: Exception) -> bool:
-    return _code(error) in _REFUSALS or type(error).__name__ == "ParamValidationError"
-
-
-def _said(error: Exception) -> str:
-    # botocore's own messages quote requests: the code or the kind says enough.
-    code, call = _code(error), getattr(error, "operation_name", "")
-    return f"AWS answers {code} to {call}" if code else type(error).__name__
+    return (
+        error_code(error) in _REFUSALS or type(error).__name__ == "ParamValidationError"
+    )

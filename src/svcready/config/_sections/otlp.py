@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from svcready.config._kinds import TEXT, Kind, choice, duration
+from svcready.config._kinds import FLAG, TEXT, Kind, choice, duration
 from svcready.config._setting import setting, standard
 
 __all__ = ["Headers", "OtlpSettings"]
@@ -64,6 +64,19 @@ def _parse_timeout(raw: object) -> float:
     return _TIMEOUT.parse(value if value <= _LONGEST_SECONDS else value / 1000.0)
 
 
+def _parse_milliseconds(raw: object) -> float:
+    text = str(raw).strip()
+    return _INTERVAL.parse(text if text[-1:].isalpha() else f"{text}ms")
+
+
+def _parse_exporters(raw: object) -> bool:
+    words = {word.strip().lower() for word in str(raw).split(",") if word.strip()}
+    if not words or not words <= {"otlp", "prometheus", "none"}:
+        raise ValueError(raw)
+
+    return "otlp" in words
+
+
 def _show_headers(headers: Headers) -> str:
     return ",".join(f"{name}={value}" for name, value in headers)
 
@@ -88,13 +101,24 @@ _URL = Kind("url", _parse_url, "a URL that begins with http:// or https://")
 _HEADERS = Kind("headers", _parse_headers, "name=value,name=value", show=_show_headers)
 _COMPRESSION = choice("none", "gzip", "deflate")
 _PROTOCOL = choice("http/protobuf", "grpc")
+_INTERVAL = duration(0.1, 3600.0)
+_MILLISECONDS = Kind(
+    "duration", _parse_milliseconds, "milliseconds from 100, or a number with ms or s"
+)
+_EXPORTERS = Kind("flag", _parse_exporters, "otlp | prometheus | none", show=FLAG.show)
+_TEMPORALITY = choice("cumulative", "delta", "lowmemory")
 _PREFIX = "OTEL_EXPORTER_OTLP_"
 _TRACES = "OTEL_EXPORTER_OTLP_TRACES_"
+_METRICS = "OTEL_EXPORTER_OTLP_METRICS_"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OtlpSettings:
-    """Export over the OpenTelemetry protocol; `traces_...` wins for traces."""
+    """
+    Export over the OpenTelemetry protocol.
+
+    `traces_...` wins for traces and `metrics_...` for metrics.
+    """
 
     section: ClassVar[str] = "OTLP"
 
@@ -195,4 +219,85 @@ class OtlpSettings:
         _or_none(TEXT),
         "The file of our own certificate's key for traces instead",
         standards=(standard(f"{_TRACES}CLIENT_KEY", _or_none(TEXT)),),
+    )
+    metrics: bool | None = setting(
+        None,
+        _or_none(FLAG),
+        "Sends metrics; unless it is said, only if there is a URL for metrics alone",
+        standards=(standard("OTEL_METRICS_EXPORTER", _or_none(_EXPORTERS)),),
+    )
+    metrics_interval_s: float = setting(
+        60.0,
+        _INTERVAL,
+        "How often metrics are sent",
+        standards=(standard("OTEL_METRIC_EXPORT_INTERVAL", _MILLISECONDS),),
+    )
+    metrics_export_timeout_s: float = setting(
+        30.0,
+        _INTERVAL,
+        "Time for all requests of one sending of metrics",
+        standards=(standard("OTEL_METRIC_EXPORT_TIMEOUT", _MILLISECONDS),),
+    )
+    metrics_temporality: str = setting(
+        "cumulative",
+        _TEMPORALITY,
+        "Whether counts are sent as totals or as what was added since the last time",
+        standards=(standard(f"{_METRICS}TEMPORALITY_PREFERENCE", _TEMPORALITY),),
+    )
+    metrics_sigv4: bool | None = setting(
+        None,
+        _or_none(FLAG),
+        "Signs metrics for AWS; unless it is said, if the URL is CloudWatch's",
+    )
+    metrics_region: str = setting(
+        "", TEXT, "The region to sign for; empty takes the URL's, then boto3's"
+    )
+    metrics_endpoint: str | None = setting(
+        None,
+        _or_none(_URL),
+        "The URL for metrics, taken as it is",
+        standards=(standard(f"{_METRICS}ENDPOINT", _or_none(_URL)),),
+    )
+    metrics_headers: Headers | None = setting(  # noqa: RUF009 - immutable
+        None,
+        _or_none(_HEADERS),
+        "Headers sent with metrics instead",
+        standards=(standard(f"{_METRICS}HEADERS", _or_none(_HEADERS)),),
+        secret=True,
+    )
+    metrics_compression: str | None = setting(
+        None,
+        _or_none(_COMPRESSION),
+        "How metrics are compressed instead",
+        standards=(standard(f"{_METRICS}COMPRESSION", _or_none(_COMPRESSION)),),
+    )
+    metrics_timeout_s: float | None = setting(
+        None,
+        _or_none(_TIMEOUT),
+        "Time for one request with metrics instead",
+        standards=(standard(f"{_METRICS}TIMEOUT", _or_none(_STANDARD_TIMEOUT)),),
+    )
+    metrics_protocol: str | None = setting(
+        None,
+        _or_none(_PROTOCOL),
+        "The transport of metrics instead",
+        standards=(standard(f"{_METRICS}PROTOCOL", _or_none(_PROTOCOL)),),
+    )
+    metrics_certificate: str | None = setting(
+        None,
+        _or_none(TEXT),
+        "A file of certificates to trust for metrics instead",
+        standards=(standard(f"{_METRICS}CERTIFICATE", _or_none(TEXT)),),
+    )
+    metrics_client_certificate: str | None = setting(
+        None,
+        _or_none(TEXT),
+        "The file of our own certificate for metrics instead",
+        standards=(standard(f"{_METRICS}CLIENT_CERTIFICATE", _or_none(TEXT)),),
+    )
+    metrics_client_key: str | None = setting(
+        None,
+        _or_none(TEXT),
+        "The file of our own certificate's key for metrics instead",
+        standards=(standard(f"{_METRICS}CLIENT_KEY", _or_none(TEXT)),),
     )

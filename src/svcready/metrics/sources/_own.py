@@ -45,6 +45,7 @@ class OwnSource:
             "The version of svcready, as a label.",
             ("version",),
             (Number((self._own_version(),), 1),),
+            "max",
         )
         yield _family(
             "svcready_config_errors",
@@ -52,6 +53,7 @@ class OwnSource:
             "Settings whose value is wrong, so that the default is in force.",
             (),
             (Number((), self._config_errors()),),
+            "max",
         )
         yield _family(
             "svcready_internal_errors",
@@ -59,6 +61,7 @@ class OwnSource:
             "Faults inside svcready, which never reach the application.",
             ("component",),
             tuple([Number((key,), count) for key, count in fault_counts().items()]),
+            "sum",
         )
 
     def _target(self) -> Family:
@@ -72,7 +75,9 @@ class OwnSource:
             labels[name] = f"{labels[name]};{text}" if name in labels else text
 
         point = Number(tuple(labels.values()), 1)
-        return _family("target", "info", "Target metadata", tuple(labels), (point,))
+        return _family(
+            "target", "info", "Target metadata", tuple(labels), (point,), "latest"
+        )
 
     def _own_version(self) -> str:
         if self._version is None:
@@ -85,6 +90,11 @@ class OwnSource:
 
 
 def _family(
-    name: str, kind: str, text: str, labels: tuple[str, ...], points: tuple[Number, ...]
+    name: str,
+    kind: str,
+    text: str,
+    labels: tuple[str, ...],
+    points: tuple[Number, ...],
+    workers: str,
 ) -> Family:
-    return Family(name, name, kind, text, "", labels, points, "svcready")
+    return Family(name, name, kind, text, "", labels, points, "svcready", workers)

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
+from functools import partial
 from typing import TYPE_CHECKING
 
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready._core.guard import report_fault
-from svcready.metrics._model import Family, Number
+from svcready.metrics._model import Number
+from svcready.metrics.sources._gc import CollectionCounts
+from svcready.metrics.sources._reading import Reading, available, family
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import psutil
 
     from svcready._core.clock import Clock
+    from svcready.metrics._model import Family
 
 __all__ = ["ProcessSource"]
-
-_FRESH_S = 1.0
 
 
 class ProcessSource:
     """
-    Reads CPU, memory, descriptors, threads and garbage collection of this process.
+    Reads CPU, memory, descriptors, threads, disk traffic and collections of garbage.
 
     On Prometheus the families have prometheus_client's names, in base form
     OpenTelemetry's. One reading serves every scrape of the next second.
@@ -35,45 +35,38 @@ class ProcessSource:
     """
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock = clock
         self._process: psutil.Process | None = None
-        self._read_at_s = 0.0
-        self._families: tuple[Family, ...] = ()
+        self._collections = CollectionCounts()
+        self._reading = Reading(clock, self._read)
 
     def __call__(self) -> tuple[Family, ...]:
         """Return the families, read now unless that was done a moment ago."""
-        now_s = self._clock.monotonic()
-        process = self._process
-        forked = process is None or process.pid != os.getpid()
-        if forked or not self._families or now_s - self._read_at_s >= _FRESH_S:
-            self._families = (*self._of_process(), *_of_collector(), _of_python())
-            self._read_at_s = now_s
+        return self._reading()
 
-        return self._families
-
-    def _of_process(self) -> tuple[Family, ...]:
+    def _read(self) -> Iterator[Family]:
         import psutil
 
         process = self._process
         if process is None or process.pid != os.getpid():
             process = self._process = psutil.Process()
 
-        found: list[Family] = []
         with process.oneshot():
             for name, exposition, kind, unit, text, read in _READINGS:
-                try:
-                    value = read(process)
-                except Exception as error:  # noqa: BLE001 - a sandbox forbids some
-                    if not isinstance(error, (psutil.Error, OSError, AttributeError)):
-                        report_fault("metrics.process", error)
-
-                    continue
-
+                value = available("metrics.process", partial(read, process))
                 if value is not None:
-                    point = (Number((), value),)
-                    found.append(_family(name, exposition, kind, text, point, unit))
+                    yield family(
+                        *(name, exposition, kind, text, value),
+                        unit=unit,
+                        workers="pid",
+                    )
 
-        return tuple(found)
+            disk = available("metrics.process", partial(_disk, process))
+
+        if disk is not None:
+            yield disk
+
+        yield from self._collections()
+        yield _python()
 
 
 def _cpu_s(process: psutil.Process) -> float:
@@ -81,18 +74,18 @@ def _cpu_s(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def _max_fds(_: psutil.Process) -> float | None:
-    try:
-        import resource
-    except ImportError:  # pragma: no cover - Windows
-        return None
+def _max_fds(_: psutil.Process) -> float:
+    import resource  # not on Windows
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return None if limit == resource.RLIM_INFINITY else float(limit)
+    if limit == resource.RLIM_INFINITY:
+        raise OSError("there is no limit")
+
+    return float(limit)
 
 
 _READINGS: Sequence[
-    tuple[str, str, str, str, str, Callable[[psutil.Process], float | None]]
+    tuple[str, str, str, str, str, Callable[[psutil.Process], float]]
 ] = (
     (
         "process.cpu.time",
@@ -105,7 +98,7 @@ _READINGS: Sequence[
     (
         "process.memory.usage",
         "process_resident_memory_bytes",
-        "gauge",
+        "updowncounter",
         "By",
         "Resident memory size in bytes.",
         lambda process: process.memory_info().rss,
@@ -113,7 +106,7 @@ _READINGS: Sequence[
     (
         "process.memory.virtual",
         "process_virtual_memory_bytes",
-        "gauge",
+        "updowncounter",
         "By",
         "Virtual memory size in bytes.",
         lambda process: process.memory_info().vms,
@@ -129,7 +122,7 @@ _READINGS: Sequence[
     (
         "process.unix.file_descriptor.count",
         "process_open_fds",
-        "gauge",
+        "updowncounter",
         "",
         "Number of open file descriptors.",
         lambda process: process.num_fds(),
@@ -145,79 +138,43 @@ _READINGS: Sequence[
     (
         "process.thread.count",
         "process_threads",
-        "gauge",
+        "updowncounter",
         "",
         "Number of threads, those that Python does not know included.",
         lambda process: process.num_threads(),
     ),
 )
 
-_COLLECTOR = (
-    (
-        "cpython.gc.collections",
-        "python_gc_collections",
-        "Number of times this generation was collected",
-        "collections",
-    ),
-    (
-        "cpython.gc.collected_objects",
-        "python_gc_objects_collected",
-        "Objects collected during gc",
-        "collected",
-    ),
-    (
-        "cpython.gc.uncollectable_objects",
-        "python_gc_objects_uncollectable",
-        "Uncollectable objects found during GC",
-        "uncollectable",
-    ),
-)
 
-
-def _of_collector() -> tuple[Family, ...]:
-    if not hasattr(gc, "get_stats"):  # pragma: no cover - not CPython
-        return ()
-
-    stats = gc.get_stats()
-    return tuple(
-        _family(
-            name,
-            exposition,
-            "counter",
-            text,
-            tuple(
-                Number((str(generation),), float(stat[key]))
-                for generation, stat in enumerate(stats)
-            ),
-            labels=("generation",),
-        )
-        for name, exposition, text, key in _COLLECTOR
+def _disk(process: psutil.Process) -> Family:
+    counted = process.io_counters()
+    return family(
+        "process.disk.io",
+        "process_disk_io_bytes",
+        "counter",
+        "Bytes that the process read from and wrote to storage, caches left out.",
+        (
+            Number(("read",), counted.read_bytes),
+            Number(("write",), counted.write_bytes),
+        ),
+        unit="By",
+        labels=("disk_io_direction",),
+        workers="pid",
     )
 
 
-def _of_python() -> Family:
+def _python() -> Family:
     values = (
         platform.python_version(),
         platform.python_implementation(),
         *platform.python_version_tuple(),
     )
-    return _family(
+    return family(
         "python_info",
         "python_info",
         "gauge",
         "Python platform information",
         (Number(values, 1),),
         labels=("version", "implementation", "major", "minor", "patchlevel"),
+        workers="max",
     )
-
-
-def _family(
-    name: str,
-    exposition: str,
-    kind: str,
-    text: str,
-    points: tuple[Number, ...],
-    unit: str = "",
-    labels: tuple[str, ...] = (),
-) -> Family:
-    return Family(name, exposition, kind, text, unit, labels, points, "process")

@@ -1,0 +1,1 @@
+"""Metrics of client libraries: databases, message brokers and AWS."""

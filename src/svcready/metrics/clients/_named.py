@@ -1,0 +1,83 @@
+"""Instrumentation of client libraries by name, as settings ask for it."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready._core.guard import report_fault
+from svcready._core.optional import installed
+from svcready.metrics.clients._shared import COMPONENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["instrument_named"]
+
+
+class _Client(NamedTuple):
+    """How a library is instrumented as a whole."""
+
+    packages: tuple[str, ...]
+    """Any of these has to be installed."""
+    file: str
+    function: str
+    """Takes no arguments and returns what takes the instrumentation back."""
+
+
+_CLIENTS = {
+    "botocore": _Client(("botocore",), "_botocore", "instrument_every_client"),
+    "sqlalchemy": _Client(("sqlalchemy",), "_sqlalchemy", "instrument_every_engine"),
+}
+
+
+def instrument_named(
+    names: Iterable[str],
+) -> tuple[tuple[str, ...], Callable[[], None]]:
+    """
+    Instrument the libraries called *names*, as far as they are there.
+
+    Args:
+        names: As `SVCREADY_METRICS_INSTRUMENT` has them.
+
+    Returns:
+        What could not be done, one line each, and what takes back what was done.
+    """
+    problems: list[str] = []
+    undos: list[Callable[[], None]] = []
+    for name in dict.fromkeys(names):
+        client = _CLIENTS.get(name)
+        if client is None:
+            problems.append(_unknown(name))
+        elif not any(installed(package) for package in client.packages):
+            packages = " or ".join(client.packages)
+            problems.append(
+                f"SVCREADY_METRICS_INSTRUMENT: {name} is not measured: the package "
+                f"{packages} is not installed"
+            )
+        else:
+            try:
+                file = import_module(f"svcready.metrics.clients.{client.file}")
+                undos.append(getattr(file, client.function)())
+            except Exception as error:  # noqa: BLE001 - the service starts without
+                report_fault(COMPONENT, error)
+                problems.append(
+                    f"SVCREADY_METRICS_INSTRUMENT: {name} is not measured: "
+                    f"{type(error).__name__}: {error}"
+                )
+
+    def undo() -> None:
+        for each in reversed(undos):
+            each()
+
+    return tuple(problems), undo
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, _CLIENTS, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return (
+        f"SVCREADY_METRICS_INSTRUMENT: {name!r} is not known (one of "
+        f"{', '.join(sorted(_CLIENTS))}){hint}"
+    )

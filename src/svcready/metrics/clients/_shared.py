@@ -1,0 +1,175 @@
+"""What the metrics of all client libraries share: being on once, and off again."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from svcready._core import fork
+from svcready._core.guard import guard
+from svcready.metrics._children import (
+    GaugeChild,
+    LockedGaugeChild,
+    adds_are_atomic,
+)
+from svcready.metrics._register import Declarer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "COMPONENT",
+    "DECLARE",
+    "Installed",
+    "Patches",
+    "Undo",
+    "error_type",
+    "new_level",
+    "quiet",
+]
+
+T = TypeVar("T")
+
+COMPONENT = "metrics.clients"
+"""Under what name faults of this room are counted."""
+
+DECLARE = Declarer("svcready")
+"""Declares the families of client libraries: not the application's own."""
+
+quiet = guard(COMPONENT)
+"""Keeps a fault of ours away from the client."""
+
+
+class Undo(Generic[T]):
+    """
+    Takes an instrumentation back; calling it again does nothing.
+
+    It does not keep the instrumented thing alive.
+
+    Args:
+        thing: What is instrumented.
+        forget: Told that it no longer is.
+    """
+
+    __slots__ = ("_forget", "_remove", "_thing")
+
+    def __init__(self, thing: T, forget: Callable[[T], None]) -> None:
+        self._thing = weakref.ref(thing)
+        self._forget = forget
+        self._remove: Callable[[T], None] | None = None
+
+    def __call__(self) -> None:
+        """Take it back."""
+        remove, self._remove = self._remove, None
+        thing = self._thing()
+        if remove is not None and thing is not None:
+            with quiet:
+                remove(thing)
+
+            self._forget(thing)
+
+    def arm(self, remove: Callable[[T], None]) -> None:
+        """Have *remove* take it back; it must not hold on to the thing."""
+        self._remove = remove
+
+
+class Installed(Generic[T]):
+    """Which things of one kind are instrumented, without keeping them alive."""
+
+    def __init__(self) -> None:
+        self._undos: weakref.WeakKeyDictionary[T, Undo[T]]
+        self._undos = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+        fork.reset_in_child(self._reset_lock)
+
+    def once(
+        self, thing: T, install: Callable[[T], Callable[[T], None]]
+    ) -> Callable[[], None]:
+        """
+        Instrument *thing*, unless it is already.
+
+        Args:
+            thing: Can be referred to weakly.
+            install: Does it and returns what takes it back; its faults are raised.
+
+        Returns:
+            What takes the instrumentation back; the same for the same thing.
+        """
+        with self._lock:
+            undo = self._undos.get(thing)
+            if undo is not None:
+                return undo
+
+            undo = self._undos[thing] = Undo(thing, self._forget)
+
+        try:
+            undo.arm(install(thing))
+        except BaseException:
+            self._forget(thing)
+            raise
+
+        return undo
+
+    def __contains__(self, thing: T) -> bool:
+        return thing in self._undos
+
+    def _forget(self, thing: T) -> None:
+        with self._lock:
+            self._undos.pop(thing, None)
+
+    def _reset_lock(self) -> None:
+        self._lock = threading.Lock()
+
+
+class Patches:
+    """Methods of classes that are wrapped, by wrapt, until they are put back."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[type, str, object, object]] = []
+        self._active = True
+
+    def wrap_class(self, kind: type, name: str, wrapper: Callable[..., object]) -> None:
+        """
+        Wrap the method *name* of *kind*.
+
+        Args:
+            kind: Has the method itself; who inherits it is measured too.
+            name: The method's.
+            wrapper: Called with the bound method, the instance and the arguments.
+        """
+        import wrapt
+
+        def call(
+            inner: Callable[..., object],
+            instance: object,
+            args: tuple[object, ...],
+            kwargs: dict[str, object],
+        ) -> object:
+            if not self._active:  # somebody's wrapper around ours keeps it
+                return inner(*args, **kwargs)
+
+            return wrapper(inner, instance, *args, **kwargs)
+
+        original = vars(kind)[name]
+        patched = wrapt.FunctionWrapper(original, call)
+        setattr(kind, name, patched)
+        self._done.append((kind, name, original, patched))
+
+    def undo(self) -> None:
+        """Put the methods back, but for those that somebody wrapped after us."""
+        self._active = False
+        while self._done:
+            kind, name, original, patched = self._done.pop()
+            if vars(kind).get(name) is patched:
+                setattr(kind, name, original)
+
+
+def new_level() -> GaugeChild:
+    """Return a level that is no series by itself, exact on this interpreter."""
+    return GaugeChild() if adds_are_atomic() else LockedGaugeChild()
+
+
+def error_type(error: BaseException) -> str:
+    """Return the class of *error*, which is what errors are told apart by."""
+    return type(error).__name__

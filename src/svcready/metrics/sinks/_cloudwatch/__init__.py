@@ -1,0 +1,1 @@
+"""CloudWatch: what its metrics are made of, and the sinks that send them."""

@@ -1,0 +1,105 @@
+"""Chooses the sink of CloudWatch, and makes what it works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready.metrics._register import REGISTER
+from svcready.metrics.sinks._cloudwatch._billed import Billed
+from svcready.metrics.sinks._cloudwatch._collector import Collector
+from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
+from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
+from svcready.metrics.sinks._cloudwatch._emf_ways import choose_way
+from svcready.metrics.sinks._cloudwatch._selection import Selection
+from svcready.metrics.sinks._cloudwatch._texts import namespace_of
+
+if TYPE_CHECKING:
+    from svcready.metrics._pillar import MetricsPillar
+    from svcready.metrics._push import PushSink
+    from svcready.metrics.sinks._choose import Means
+
+__all__ = ["cloudwatch_sinks", "make_dimensions"]
+
+_DEFAULT = "Environment,ApiEndpoint;Environment"
+
+
+def cloudwatch_sinks(pillar: MetricsPillar, means: Means) -> list[PushSink]:
+    """Make the sink of the mode that is set; none if CloudWatch is off."""
+    settings = means.settings.cloudwatch
+    if settings.mode == "off":
+        return []
+
+    selection = Selection(settings)
+    billed = Billed(settings.metric_budget, means.clock)
+    gauge = pillar.declare.gauge(
+        "svcready_cloudwatch_billed_metrics",
+        "Distinct CloudWatch metrics that this process sent within the last hour.",
+    )
+    gauge.set_function(billed.count)
+    pillar.keep_sketches(lambda spec: selection.reads(spec.name, spec.origin))
+    collector = Collector(
+        pillar.snapshot,
+        selection,
+        make_dimensions(means),
+        identity=means.identity,
+        namespace=_namespace(means),
+        max_series=means.settings.metrics.max_series,
+        billed=billed,
+    )
+    if settings.mode == "emf":
+        return [_emf(collector, means)]
+
+    return []
+
+
+def _emf(collector: Collector, means: Means) -> EmfSink:
+    settings = means.settings.cloudwatch
+    way, problem = choose_way(
+        settings.emf_destination,
+        max_line_bytes=means.settings.log.max_line_bytes,
+        write=means.write,
+    )
+    if problem:
+        given = f"SVCREADY_CLOUDWATCH_EMF_DESTINATION={settings.emf_destination}"
+        means.note(f"{given} {problem}; EMF goes to stdout")
+
+    on_lambda = means.identity.platform == "aws_lambda"
+    asked = {"true": True, "false": False}.get(settings.emf_per_request, on_lambda)
+    return EmfSink(
+        settings,
+        collector,
+        way,
+        identity=means.identity,
+        clock=means.clock,
+        per_request=asked,
+    )
+
+
+def make_dimensions(means: Means) -> Dimensions:
+    """Make the dimension sets; a wrong setting is reported, and the default used."""
+    settings = means.settings.cloudwatch
+    known = {label for metric in REGISTER.things() for label in metric.spec.labels}
+    sets, problem = read_sets(
+        settings.dimensions, known | means.identity.resource().keys()
+    )
+    if problem:
+        means.note(
+            f"SVCREADY_CLOUDWATCH_DIMENSIONS={settings.dimensions} {problem}; "
+            f"{_DEFAULT} is used"
+        )
+        sets, _ = read_sets(_DEFAULT)
+
+    return Dimensions(sets, join_labels=settings.label_dimensions)
+
+
+def _namespace(means: Means) -> str:
+    given = means.settings.cloudwatch.namespace
+    fit = namespace_of(given) if given else ""
+    if fit != given:
+        means.note(
+            f"SVCREADY_CLOUDWATCH_NAMESPACE={given} is no namespace of CloudWatch "
+            "(1-255 of a-z, A-Z, 0-9, space and ._#:/-, no AWS/ or colon in front); "
+            f"{fit} is used"
+        )
+
+    return fit

@@ -1,0 +1,167 @@
+"""Totals: what of cumulative series was collected already, so that the rest is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from svcready.metrics._instruments import OTHER
+from svcready.metrics._sketch import Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from svcready.metrics._model import Distribution
+
+__all__ = ["COLLECTED", "Book", "Totals", "sketch_of"]
+
+_Labels = tuple[str, ...]
+
+
+class Book:
+    """
+    What was collected of one family's series.
+
+    Args:
+        owner: The instrument whose totals they are; another one of the same name
+            begins anew.
+    """
+
+    __slots__ = ("_distributions", "_numbers", "is_folded", "owner")
+
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
+        self.is_folded = False
+        """Whether some series found no place, and share one; for good."""
+        self._numbers: dict[_Labels, float] = {}
+        self._distributions: dict[_Labels, Distribution] = {}
+
+    def knows(self, labels: _Labels) -> bool:
+        """Tell whether a series was collected before."""
+        return labels in self._numbers or labels in self._distributions
+
+    def added(self, labels: _Labels, total: float) -> float:
+        """Return what was added to a counter since the last call."""
+        last = self._numbers.get(labels, 0.0)
+        self._numbers[labels] = total
+        if total >= last:
+            return total - last
+
+        # It began again from zero; what is folded only lost a series.
+        return 0.0 if self.is_folded and _is_other(labels) else total
+
+    def recorded(self, now: Distribution) -> Distribution:
+        """Return what a histogram recorded since the last call."""
+        last = self._distributions.get(now.labels)
+        self._distributions[now.labels] = now
+        if last is None or last.bounds != now.bounds:
+            return now
+
+        counts = tuple([b - a for a, b in zip(last.counts, now.counts, strict=True)])
+        if min(counts, default=0) < 0:
+            nothing = (0,) * len(counts)
+            lost = self.is_folded and _is_other(now.labels)
+            return now._replace(counts=nothing, sum=0.0) if lost else now
+
+        return now._replace(counts=counts, sum=now.sum - last.sum)
+
+    def keep_only(self, labels: Iterable[_Labels]) -> None:
+        """
+        Forget the series that the family has no more.
+
+        Not once some share one: which of them would get the place that is free, and
+        what of it was collected already, nobody knows.
+        """
+        if self.is_folded:
+            return
+
+        there = set(labels)
+        known: tuple[dict[_Labels, float] | dict[_Labels, Distribution], ...]
+        known = (self._numbers, self._distributions)
+        for series in known:
+            for key in [key for key in series if key not in there]:
+                del series[key]
+
+
+class Totals:
+    """
+    The books of all families of the process.
+
+    They outlive a runtime, as the totals do: what one runtime has sent, the next one
+    does not send again. Collectors that share them read different families.
+    """
+
+    def __init__(self) -> None:
+        self._books: dict[tuple[str, str], Book] = {}
+
+    def book(self, origin: str, name: str, owner: object = None) -> Book:
+        """Return the book of a family, a new one for another *owner*."""
+        found = self._books.get((origin, name))
+        if found is None or found.owner is not owner:
+            found = self._books[origin, name] = Book(owner)
+
+        return found
+
+    def reset(self, counted_on: Mapping[str, bool]) -> None:
+        """
+        Begin anew in a forked child.
+
+        Args:
+            counted_on: Origins whose totals a child inherits and goes on from.
+        """
+        kept = {k: b for k, b in self._books.items() if counted_on.get(k[0])}
+        self._books = kept
+
+
+def _is_other(labels: _Labels) -> bool:
+    return bool(labels) and all(label == OTHER for label in labels)
+
+
+COLLECTED = Totals()
+"""What this process has collected, for all its runtimes."""
+
+
+def sketch_of(recorded: Distribution) -> Sketch | None:
+    """
+    Return a histogram's buckets as a sketch; None if nothing was recorded.
+
+    Count and sum are the histogram's. Where in its bucket a value lies is not known:
+    all are placed at the same share of their bucket's width, the one that gives the
+    sum, and those above all bounds where that puts them.
+    """
+    total = sum(recorded.counts)
+    if total <= 0 or not math.isfinite(recorded.sum):
+        return None
+
+    bounds = recorded.bounds
+    lows = _lows(bounds)
+    above = recorded.counts[-1] if len(recorded.counts) > len(bounds) else 0
+    inside = list(zip(lows, bounds, recorded.counts, strict=False))
+    floor = sum(low * count for low, _, count in inside)
+    width = sum((high - low) * count for low, high, count in inside)
+    top = bounds[-1] if bounds else 0.0
+    highest = top
+    if above:
+        highest = max(top, (recorded.sum - floor - width / 2) / above)
+        if not bounds:
+            highest = recorded.sum / above
+
+    rest = recorded.sum - floor - highest * above
+    share = min(1.0, max(0.0, rest / width)) if width > 0 else 0.0
+    sketch = Sketch()
+    for low, high, count in inside:
+        if count:
+            sketch.observe(low + (high - low) * share, count)
+
+    if above:
+        sketch.observe(highest, above)
+
+    return sketch
+
+
+def _lows(bounds: tuple[float, ...]) -> tuple[float, ...]:
+    """Return each bucket's lower end; nobody knows that of a negative first one."""
+    if not bounds:
+        return ()
+
+    return (min(0.0, bounds[0]), *bounds[:-1])
