@@ -70,6 +70,7 @@ def connect(pillars: Pillars) -> Callable[[], None]:
     undo: list[Callable[[], None]] = []
     if pillars.metrics is not None:
         undo += _count(pillars, pillars.metrics)
+        undo += _keep_exemplars(pillars.metrics)
 
     if pillars.logging is not None:
         undo += _log_resilience(pillars.logging, pillars.clock.monotonic)
@@ -121,6 +122,14 @@ def _count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]
         ),
         subscribe(CheckRan, lambda e: durations.labels(e.name).observe(e.duration_s)),
     ]
+
+
+def _keep_exemplars(metrics: MetricsPillar) -> list[Callable[[], None]]:
+    # Here and not above: the tracing pillar has to load OpenTelemetry before.
+    from svcready.tracing._otel import sampled_span_ids
+
+    metrics.keep_exemplars(sampled_span_ids)
+    return [lambda: metrics.keep_exemplars(None)]
 
 
 class _Sparingly:
@@ -282,6 +291,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "Status of a check: 0 fail, 1 warn, 2 pass.",
             ("name",),
             [((r.name,), _HEALTH_LEVELS.get(r.status, 0.0)) for r in results],
+            workers="min",
         )
         yield _family(
             "svcready_health_stuck",
@@ -289,6 +299,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "1 while a run of a check is past its time and has not come back.",
             ("name",),
             [((r.name,), float(r.stuck)) for r in results],
+            workers="max",
         )
 
     resilience = pillars.resilience
@@ -299,6 +310,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             "State of a circuit breaker: 0 closed, 1 half-open, 2 open, 3 forced.",
             ("name",),
             [((s.name,), float(s.level)) for s in resilience.states()],
+            workers="max",
         )
         yield _family(
             "svcready_resilience_calls",
@@ -328,9 +340,11 @@ def _family(
     text: str,
     labels: tuple[str, ...],
     points: Iterable[tuple[tuple[str, ...], float]],
+    *,
+    workers: str = "sum",
 ) -> Family:
     numbers = tuple(Number(values, value) for values, value in points)
-    return Family(name, name, kind, text, "", labels, numbers, "svcready")
+    return Family(name, name, kind, text, "", labels, numbers, "svcready", workers)
 
 
 def _breaker_info(pillars: Pillars) -> Mapping[str, object]:

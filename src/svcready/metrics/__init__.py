@@ -22,6 +22,7 @@ from svcready.metrics._timer import Timer, TimerChild
 if TYPE_CHECKING:
     from svcready.metrics.clients._botocore import instrument_botocore
     from svcready.metrics.clients._processing import processing
+    from svcready.metrics.clients._psycopg_pool import instrument_pool
     from svcready.metrics.clients._sqlalchemy import instrument_engine
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "histogram",
     "instrument_botocore",
     "instrument_engine",
+    "instrument_pool",
     "processing",
     "timer",
     "up_down_counter",
@@ -49,6 +51,7 @@ __all__ = [
 _CLIENTS = {
     "instrument_botocore": "_botocore",
     "instrument_engine": "_sqlalchemy",
+    "instrument_pool": "_psycopg_pool",
     "processing": "_processing",
 }
 """What is loaded when it is first used, and from where."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
+from svcready.metrics import _exemplars
 from svcready.metrics._cardinality import Room
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._histograms import BucketInstrument
@@ -16,6 +17,7 @@ from svcready.metrics._names import check_buckets, sample_names
 from svcready.metrics._push import Pusher
 from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
+from svcready.metrics._whole import WholeService
 from svcready.metrics.sinks._prometheus import PrometheusSink
 from svcready.metrics.sources._declared import declared_families
 from svcready.metrics.sources._host import HostSource
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
+    from svcready._transport.group import Group
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
     from svcready.metrics._children import CounterChild
@@ -60,6 +63,7 @@ class MetricsPillar:
         buckets_for: Returns the configured buckets of a metric, or None.
         config_errors: Returns how many settings are wrong.
         redact: Hides the secrets in label values.
+        group: The processes whose metrics the page joins; None if it joins none.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class MetricsPillar:
         buckets_for: Callable[[str], tuple[float, ...] | None],
         config_errors: Callable[[], int],
         redact: Callable[[str], str] = str,
+        group: Group | None = None,
     ) -> None:
         self._settings = settings
         self._prometheus = prometheus
@@ -111,8 +116,15 @@ class MetricsPillar:
         )
         self.http = HttpMetrics(self.declare, max_routes=settings.max_routes)
         """The HTTP server's metrics."""
+        self._whole = WholeService(
+            group if settings.workers and prometheus.enabled else None,
+            self._all_registries,
+            self._ours,
+            self.snapshot,
+            clock,
+        )
         self.prometheus = PrometheusSink(
-            self.snapshot, compression=prometheus.compression
+            self._whole.snapshot, compression=prometheus.compression
         )
         """The Prometheus sink."""
 
@@ -127,6 +139,15 @@ class MetricsPillar:
     def wake(self) -> None:
         """Start sending in this process; a forked child starts here."""
         self._pusher.wake()
+        self._whole.wake()
+
+    def meet(self) -> None:
+        """Join the other processes, if there are any by now; cheap."""
+        self._whole.wake()
+
+    def hurry(self) -> None:
+        """Begin to send what was recorded, before something else is waited for."""
+        self._pusher.hurry()
 
     def flush(self, timeout_s: float) -> bool:
         """
@@ -136,7 +157,13 @@ class MetricsPillar:
             False if a sink could not send everything within *timeout_s* seconds; it
             keeps what it could not.
         """
+        self._whole.flush()
         return self._pusher.flush(timeout_s)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many items the sinks of this process gave up for which reason."""
+        return self._pusher.lost
 
     def start(self) -> None:
         """Bind everything declared so far and to come; again, it does nothing new."""
@@ -155,6 +182,7 @@ class MetricsPillar:
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
         self._pusher.close()
+        self._whole.close()
         if self._started:
             self._started = False
             self._undo_clients()
@@ -181,6 +209,13 @@ class MetricsPillar:
     def add_source(self, source: Source) -> None:
         """Read a further source at each snapshot, after our own."""
         self._sources += (source,)
+
+    def keep_exemplars(
+        self, span_ids: Callable[[], tuple[str, str] | None] | None
+    ) -> None:
+        """Point from recorded values at sampled spans, whose ids *span_ids* reads."""
+        reader = span_ids if self._settings.exemplars else None
+        _exemplars.look_by(reader, self._clock.time_ns)
 
     def dropped(self, component: str, reason: str) -> CounterChild:
         """Return the count of items of *component* thrown away for *reason*."""
@@ -234,6 +269,7 @@ class MetricsPillar:
                 metric.use_clock(self._clock.monotonic)
 
             if isinstance(metric, BucketInstrument):
+                metric.keep_sketches(self._keeps_sketches(metric.spec))
                 buckets = self._buckets_for(metric.spec.name)
                 if buckets is not None:
                     metric.rebucket(check_buckets(metric.spec.name, buckets))
@@ -241,13 +277,16 @@ class MetricsPillar:
             report_fault("metrics", error)
 
     def _theirs(self) -> Iterator[Family]:
+        for registry in self._all_registries():
+            yield from map(self._whole.own, registry_families(registry))
+
+    def _all_registries(self) -> tuple[Collects, ...]:
         registries = self._registries
         default = default_registry() if self._settings.application_registry else None
         if default is not None and all(known is not default for known in registries):
             registries = (default, *registries)
 
-        for registry in registries:
-            yield from registry_families(registry)
+        return registries
 
     def _ours(self) -> Iterator[Family]:
         for source in self._sources:

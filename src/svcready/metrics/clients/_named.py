@@ -28,6 +28,9 @@ class _Client(NamedTuple):
 
 _CLIENTS = {
     "botocore": _Client(("botocore",), "_botocore", "instrument_every_client"),
+    "psycopg_pool": _Client(
+        ("psycopg_pool",), "_psycopg_pool", "instrument_every_pool"
+    ),
     "sqlalchemy": _Client(("sqlalchemy",), "_sqlalchemy", "instrument_every_engine"),
 }
 

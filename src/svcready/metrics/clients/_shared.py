@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import weakref
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -25,6 +26,7 @@ __all__ = [
     "Patches",
     "Undo",
     "error_type",
+    "instrument_all",
     "new_level",
     "quiet",
 ]
@@ -163,6 +165,54 @@ class Patches:
             kind, name, original, patched = self._done.pop()
             if vars(kind).get(name) is patched:
                 setattr(kind, name, original)
+
+
+def instrument_all(
+    kind: type[T],
+    instrument: Callable[[T], Callable[[], None]],
+    is_instrumented: Callable[[T], bool],
+    made_by: type | None = None,
+) -> Callable[[object], None]:
+    """
+    Instrument every object of *kind* that there is and that will be made.
+
+    Args:
+        kind: The class, subclasses included.
+        instrument: Instruments one, and returns what takes it back.
+        is_instrumented: Tells whether one is, by the application's own call.
+        made_by: The class whose `__init__` makes them all; *kind* if None.
+
+    Returns:
+        What takes back what was instrumented here.
+    """
+    found: weakref.WeakSet[T] = weakref.WeakSet()
+
+    def adopt(thing: T) -> None:
+        with quiet:
+            if not is_instrumented(thing):
+                instrument(thing)
+                found.add(thing)
+
+    def made(
+        inner: Callable[..., None], thing: T, *args: object, **kwargs: object
+    ) -> None:
+        inner(*args, **kwargs)
+        if isinstance(thing, kind):
+            adopt(thing)
+
+    patches = Patches()
+    patches.wrap_class(made_by or kind, "__init__", made)
+    # Once, at the start; a look at its type alone wakes no lazy object.
+    for thing in gc.get_objects():
+        if issubclass(type(thing), kind):
+            adopt(thing)
+
+    def remove(_: object) -> None:
+        patches.undo()
+        for thing in tuple(found):
+            instrument(thing)()
+
+    return remove
 
 
 def new_level() -> GaugeChild:

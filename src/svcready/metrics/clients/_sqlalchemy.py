@@ -10,7 +10,6 @@ comes from the pool's public events.
 
 from __future__ import annotations
 
-import gc
 import os
 import weakref
 from functools import partial
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 from svcready.metrics.clients._database import Database, Pool, PoolLevels, system_of
 from svcready.metrics.clients._shared import (
     Installed,
-    Patches,
     error_type,
+    instrument_all,
     new_level,
     quiet,
 )
@@ -77,36 +76,12 @@ def instrument_every_engine() -> Callable[[], None]:
     """
     from sqlalchemy import Engine
 
-    return _global.once(Engine, _install_everywhere)
-
-
-def _install_everywhere(engines: type[Engine]) -> Callable[[type[Engine]], None]:
-    found: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-    def adopt(engine: Engine) -> None:
-        with quiet:
-            root = _root(engine)
-            if root not in _engines:
-                found.add(root)
-                instrument_engine(root)
-
-    def made(inner: Callable[..., None], engine: Engine, *args: object) -> None:
-        inner(*args)
-        adopt(engine)
-
-    patches = Patches()
-    patches.wrap_class(engines, "__init__", made)
-    # Once, at the start; a look at its type wakes no lazy object.
-    for thing in gc.get_objects():
-        if issubclass(type(thing), engines):
-            adopt(thing)
-
-    def remove(_: type[Engine]) -> None:
-        patches.undo()
-        for engine in tuple(found):
-            instrument_engine(engine)()
-
-    return remove
+    return _global.once(
+        Engine,
+        lambda kind: instrument_all(
+            kind, instrument_engine, lambda engine: _root(engine) in _engines
+        ),
+    )
 
 
 def _root(engine: Engine | AsyncEngine) -> Engine:
