@@ -103,16 +103,18 @@ class Reading:
 
 def _family(about: object) -> Family:
     texts: dict[str, object] = dict(about)  # type: ignore[call-overload]
-    labels = texts.pop("labels")
-    family = Family(
-        **{key: _text(value) for key, value in texts.items()},
-        labels=tuple([_text(label) for label in labels]),  # type: ignore[attr-defined]
-        points=(),
-    )
+    labels = _texts(texts.pop("labels"))
+    attributes = _texts(texts.pop("attributes", ()))
+    told = {key: _text(value) for key, value in texts.items()}
+    family = Family(**told, labels=labels, points=(), attributes=attributes)
     if family.kind not in _KINDS or family.workers not in _MODES:
         raise ValueError(family.kind)
 
     return family
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple([_text(value) for value in values])  # type: ignore[attr-defined]
 
 
 def _key(key: object, named: int | None) -> tuple[str, tuple[object, ...]]:
