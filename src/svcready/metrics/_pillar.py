@@ -93,10 +93,7 @@ class MetricsPillar:
         self.problems: tuple[str, ...] = ()
         """What is wrong with the settings, as far as it shows when it starts."""
         self._own = OwnSource(identity, config_errors)
-        self._sources: tuple[Source, ...] = (
-            declared_families,
-            self._own,
-        )
+        self._sources: tuple[Source, ...] = (declared_families, self._own)
         if settings.process:
             self._sources += (ProcessSource(clock),)
 
