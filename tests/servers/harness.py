@@ -278,11 +278,13 @@ class Service:
             return _ask(self._connections[pid], path)
 
     def total(self, name: str, /, **labels: str) -> float:
-        """Return the sum of a sample over the pages of all workers."""
-        return sum(
-            sample_of(self.on_worker(pid, "/metrics").body, name, **labels)
-            for pid in self.worker_pids()
-        )
+        """
+        Return the sum of a sample over the whole service.
+
+        Who is scraped publishes first, so the last of the pages has it all.
+        """
+        *_, last = [self.on_worker(pid, "/metrics") for pid in self.worker_pids()]
+        return sample_of(last.body, name, **labels)
 
     def _find_workers(self) -> None:
         def found() -> bool:
