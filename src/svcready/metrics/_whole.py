@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
 from svcready.metrics._model import Snapshot
-from svcready.metrics._names import sample_names
+from svcready.metrics._precedence import without_doubles
 from svcready.metrics._workers._buckets import with_distributions
 from svcready.metrics._workers._layout import TOTALS
 from svcready.metrics._workers._service import Together
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WholeService"]
 
-_INCREMENTED = frozenset(("counter", "gauge", "histogram", "summary"))
+_IN_FILES = frozenset(("counter", "gauge", "histogram", "summary"))
 
 
 class WholeService:
@@ -83,15 +84,9 @@ class WholeService:
 
             joined = tuple(self._shared())
 
-        families: list[Family] = []
-        occupied: set[str] = set()
-        for family in (*self._single(directory), *joined):
-            names = sample_names(family.kind, family.exposition)
-            if occupied.isdisjoint(names):
-                occupied.update(names)
-                families.append(family)
-
-        return Snapshot(self._clock.time_ns(), tuple(families))
+        everything = (*self._single(directory), *joined)
+        families = without_doubles(everything, self._reading.tell_shadowed)
+        return Snapshot(self._clock.time_ns(), families)
 
     def _single(self, directory: str | None) -> Iterator[Family]:
         """Return what can't be joined: collectors' results, and what already is."""
@@ -104,18 +99,14 @@ class WholeService:
     def _shared(self) -> Iterator[Family]:
         """Return what this process has and others join."""
         in_files = _multiprocess_directory() is not None
-        occupied: set[str] = set()
-        for family in self._standard():
-            if in_files and family.workers != "pid" and family.kind in _INCREMENTED:
-                continue
-
-            occupied.update(sample_names(family.kind, family.exposition))
-            yield _joinable(family)
-
-        for family in self._reading.ours():
-            names = sample_names(family.kind, family.exposition)
-            if family.points and occupied.isdisjoint(names):
-                occupied.update(names)
+        standard = (
+            _joinable(family)
+            for family in self._standard()
+            if not (in_files and family.workers != "pid" and family.kind in _IN_FILES)
+        )
+        everything = chain(standard, self._reading.ours())
+        for family in without_doubles(everything, self._reading.tell_shadowed):
+            if family.points:
                 yield family
 
     def _counted(self) -> Iterator[Family]:
