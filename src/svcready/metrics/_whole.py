@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
+from svcready.metrics._levels import Gauge
 from svcready.metrics._model import Snapshot
 from svcready.metrics._precedence import without_doubles
+from svcready.metrics._register import REGISTER
 from svcready.metrics._workers._buckets import with_distributions
-from svcready.metrics._workers._layout import TOTALS
+from svcready.metrics._workers._layout import TOTALS, Published
 from svcready.metrics._workers._service import Together
 from svcready.metrics.sources._declared import declared_families
 from svcready.metrics.sources._prometheus_client import registry_families
@@ -82,7 +84,7 @@ class WholeService:
             if directory is None:
                 return self._reading.snapshot()
 
-            joined = tuple(self._shared())
+            joined = tuple([family for family, _ in self._shared()])
 
         everything = (*self._single(directory), *joined)
         families = without_doubles(everything, self._reading.tell_shadowed)
@@ -96,7 +98,7 @@ class WholeService:
         for registry in self._reading.registries():
             yield from registry_families(registry, standard=False)
 
-    def _shared(self) -> Iterator[Family]:
+    def _shared(self) -> Iterator[Published]:
         """Return what this process has and others join."""
         in_files = _multiprocess_directory() is not None
         standard = (
@@ -107,17 +109,17 @@ class WholeService:
         everything = chain(standard, self._reading.ours())
         for family in without_doubles(everything, self._reading.tell_shadowed):
             if family.points:
-                yield family
+                yield _dated(family)
 
-    def _counted(self) -> Iterator[Family]:
+    def _counted(self) -> Iterator[Published]:
         """Return what this process has counted and a fork does not take with it."""
         in_files = _multiprocess_directory() is not None
         for family in () if in_files else self._standard():
             if family.kind in TOTALS and family.workers == "sum":
-                yield _joinable(family)
+                yield Published(_joinable(family))
 
         # Not of our other sources: one may wait for a lock, and who forks must not.
-        yield from declared_families()
+        yield from map(_dated, declared_families())
 
     def _standard(self) -> Iterator[Family]:
         for registry in self._reading.registries():
@@ -127,6 +129,18 @@ class WholeService:
     def _before_fork(self) -> None:
         if _multiprocess_directory() is None:  # its files know whose they are
             self._reading.inherited.note(self._reading.registries())
+
+
+def _dated(family: Family) -> Published:
+    """Say when each series was set, where the latest counts and somebody knows."""
+    if family.workers == "latest":
+        for metric in REGISTER.things():
+            if isinstance(metric, Gauge) and metric.spec.name == family.name:
+                dates = metric.dates()
+                labels = (point.labels for point in family.points)
+                return Published(family, tuple([dates.get(key, 0.0) for key in labels]))  # type: ignore[arg-type]
+
+    return Published(family)
 
 
 def _joinable(family: Family) -> Family:
