@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "UnreadableError"]
 
 _KINDS = TOTALS | {"updowncounter", "gauge", "info", "stateset", "unknown"}
+_TEXTS = ("name", "exposition", "kind", "help", "unit", "origin", "workers")
 _MODES = frozenset(("sum", "max", "min", "latest", "pid"))
 _FORMS = {"each": 1, "latest": 2}
 _MALFORMED = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
@@ -103,18 +104,14 @@ class Reading:
 
 def _family(about: object) -> Family:
     texts: dict[str, object] = dict(about)  # type: ignore[call-overload]
-    labels = _texts(texts.pop("labels"))
-    attributes = _texts(texts.pop("attributes", ()))
-    told = {key: _text(value) for key, value in texts.items()}
-    family = Family(**told, labels=labels, points=(), attributes=attributes)
+    labels = texts.pop("labels")
+    names = tuple([_text(label) for label in labels])  # type: ignore[attr-defined]
+    name, spelt, kind, text, unit, origin, mode = [_text(texts[f]) for f in _TEXTS]
+    family = Family(name, spelt, kind, text, unit, names, (), origin, mode)
     if family.kind not in _KINDS or family.workers not in _MODES:
         raise ValueError(family.kind)
 
     return family
-
-
-def _texts(values: object) -> tuple[str, ...]:
-    return tuple([_text(value) for value in values])  # type: ignore[attr-defined]
 
 
 def _key(key: object, named: int | None) -> tuple[str, tuple[object, ...]]:

@@ -8,7 +8,7 @@ import pytest
 from svcready._core import events
 from svcready.config._sections.cloudwatch import CloudwatchSettings
 from svcready.metrics._sketch import Sketch
-from svcready.metrics.sinks._cloudwatch._data import Datum
+from svcready.metrics.sinks._cloudwatch._data import Datum, Key
 from svcready.metrics.sinks._cloudwatch._put import PutMetricDataSink
 from svcready.testing import FakeClock
 from tests.metrics.conftest import IDENTITY
@@ -46,6 +46,11 @@ class Recorder:
         """Record values of a distribution."""
         key = _key(name, "distribution", "Milliseconds", more)
         self._sketches.setdefault(key, Sketch()).add(values)
+
+    def keys(self) -> list[Key]:
+        """Name the series that there is something to collect of."""
+        filled = [key for key, held in self._sketches.items() if held.count]
+        return [key.key for key in (*self._counts, *self._levels, *filled)]
 
     def collect(self, only: int = 0) -> list[Datum]:
         """Give everything since the last time, or what is stored so."""
