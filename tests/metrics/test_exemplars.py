@@ -114,15 +114,15 @@ def test_an_exemplar_lies_in_its_bucket_whatever_happens(
 def test_a_counter_looks_seldom_where_nothing_is_sampled(
     kind: type[CounterChild], amount: float, spans: Spans
 ) -> None:
-    """At every 16th recording, whatever is added; and finds the sampled one then."""
+    """Eight in a row and every 32nd, whatever is added; and finds what is sampled."""
     spans.sampled = False
     child = kind()
     for _ in range(1600):
         child.inc(amount)
 
-    assert 90 <= spans.looks <= 102
+    assert 55 <= spans.looks <= 59
     spans.sampled = True
-    for _ in range(20):
+    for _ in range(40):
         child.inc(amount)
 
     assert child.point(()).exemplar is not None
@@ -132,18 +132,41 @@ def test_a_counter_looks_seldom_where_nothing_is_sampled(
 def test_a_histogram_looks_seldom_where_nothing_is_sampled(
     kind: type[HistogramChild], spans: Spans
 ) -> None:
-    """At every 16th recording; and finds the sampled one then."""
+    """Eight in a row and every 32nd recording; and finds what is sampled then."""
     spans.sampled = False
     child = kind((1.0,))
     for _ in range(1600):
         child.observe(0.5)
 
-    assert 90 <= spans.looks <= 110
+    assert 55 <= spans.looks <= 65
     spans.sampled = True
-    for _ in range(20):
+    for _ in range(40):
         child.observe(0.5)
 
     assert child.read(()).exemplars[0] is not None
+
+
+@pytest.mark.parametrize("unsampled", range(8))
+def test_a_rare_series_misses_nothing(unsampled: int, spans: Spans) -> None:
+    """Of the first eight recordings after a reading, none is passed over."""
+    count, sizes = CounterChild(), HistogramChild((1.0,))
+    for _ in range(3):
+        spans.sampled = False
+        for _ in range(unsampled):
+            count.inc()
+            sizes.observe(0.5)
+
+        spans.sampled = True
+        count.inc(5)
+        sizes.observe(0.7)
+        number, (exemplar, _) = count.point(()), sizes.read(()).exemplars
+        assert number.exemplar is not None
+        assert exemplar is not None
+        assert (number.exemplar.value, exemplar.value) == (5, 0.7)
+        assert (number.exemplar.labels, exemplar.labels) == (
+            ids(spans.looks - 1),
+            ids(spans.looks),
+        )
 
 
 def test_a_large_total_looks_no_more_once_it_has_one(spans: Spans) -> None:

@@ -13,15 +13,15 @@ from svcready.metrics._workers._buckets import with_distributions
 from svcready.metrics._workers._layout import TOTALS
 from svcready.metrics._workers._service import Together
 from svcready.metrics.sources._declared import declared_families
-from svcready.metrics.sources._prometheus_client import Inherited, registry_families
+from svcready.metrics.sources._prometheus_client import registry_families
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
     from svcready._core.clock import Clock
     from svcready._transport.group import Group
     from svcready.metrics._model import Family
-    from svcready.metrics.sources._prometheus_client import Collects
+    from svcready.metrics._reading import Reading
 
 __all__ = ["WholeService"]
 
@@ -38,32 +38,25 @@ class WholeService:
 
     Args:
         group: The processes of the service; None if each is to stand alone.
-        registries: Returns prometheus_client's registries that are read.
-        ours: Returns all other families.
-        snapshot: Returns everything that this process has.
+        reading: Reads what this process has.
         clock: Tells the time.
     """
 
     def __init__(
         self,
         group: Group | None,
-        registries: Callable[[], tuple[Collects, ...]],
-        ours: Callable[[], Iterable[Family]],
-        snapshot: Callable[[], Snapshot],
+        reading: Reading,
         clock: Clock,
     ) -> None:
-        self._registries = registries
-        self._ours = ours
-        self._snapshot = snapshot
+        self._reading = reading
         self._clock = clock
-        self._inherited = Inherited()
         self._together: Together | None = None
         # Ours is prepared for a fork first: it publishes what the child goes without.
         if group is not None:
             self._together = Together(group, self._shared, self._counted, clock)
 
         fork.before_fork(self._before_fork)
-        fork.reset_in_child(self._inherited.take)
+        fork.reset_in_child(reading.inherited.take)
 
     def wake(self) -> None:
         """Publish what this process records, if there is somebody to publish for."""
@@ -80,17 +73,13 @@ class WholeService:
         if self._together is not None:
             self._together.close()
 
-    def own(self, family: Family) -> Family:
-        """Return a family of prometheus_client without what its parent counted."""
-        return self._inherited.without(family)
-
     def snapshot(self) -> Snapshot:
         """Return the families of the whole service."""
         directory = _multiprocess_directory()
         joined = None if self._together is None else self._together.families()
         if joined is None:
             if directory is None:
-                return self._snapshot()
+                return self._reading.snapshot()
 
             joined = tuple(self._shared())
 
@@ -109,7 +98,7 @@ class WholeService:
         if directory is not None:
             yield from _from_files(directory)
 
-        for registry in self._registries():
+        for registry in self._reading.registries():
             yield from registry_families(registry, standard=False)
 
     def _shared(self) -> Iterator[Family]:
@@ -123,7 +112,7 @@ class WholeService:
             occupied.update(sample_names(family.kind, family.exposition))
             yield _joinable(family)
 
-        for family in self._ours():
+        for family in self._reading.ours():
             names = sample_names(family.kind, family.exposition)
             if family.points and occupied.isdisjoint(names):
                 occupied.update(names)
@@ -140,13 +129,13 @@ class WholeService:
         yield from declared_families()
 
     def _standard(self) -> Iterator[Family]:
-        for registry in self._registries():
+        for registry in self._reading.registries():
             for family in registry_families(registry, custom=False):
-                yield self._inherited.without(family)
+                yield self._reading.inherited.without(family)
 
     def _before_fork(self) -> None:
         if _multiprocess_directory() is None:  # its files know whose they are
-            self._inherited.note(self._registries())
+            self._reading.inherited.note(self._reading.registries())
 
 
 def _joinable(family: Family) -> Family:

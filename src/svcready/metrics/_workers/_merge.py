@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Part", "merge", "merge_totals", "mode_of"]
 
 _FACTS = frozenset(("info", "stateset"))
+_LAYERS = 5  # numbers as far apart as a float can tell need some forty
 
 
 class Part(NamedTuple):
@@ -69,19 +70,17 @@ def merge(parts: Iterable[Part]) -> tuple[Family, ...]:
     return tuple([family for family in merged if family is not None])
 
 
-def merge_totals(
-    parts: Sequence[Part],
-) -> tuple[list[Published], list[Published]]:
+def merge_totals(parts: Sequence[Part]) -> list[list[Published]]:
     """
-    Return what remains of *parts* once they are dead, and what rounding took from it.
+    Return what remains of *parts* once they are dead, to be merged with the living.
 
-    Both are needed where totals are added to again: a sum that is rounded twice may
-    be a little less than the one that was shown before, and to Prometheus a counter
-    that falls has begun anew.
+    Where totals are added to again they must not be rounded: a sum that is rounded
+    twice may be a little less than the one that was shown before, and to Prometheus a
+    counter that falls has begun anew. So first come the totals, then what rounding
+    took from these, and what it took from that, as long as it took anything.
     """
     dead = [part._replace(lives=False) for part in parts]
-    totals: list[Published] = []
-    rests: list[Published] = []
+    layers: list[list[Published]] = [[] for _ in range(_LAYERS)]
     by_name: dict[tuple[object, ...], list[_Given]] = {}
     for part in dead:
         for family, stamps in part.families:
@@ -93,15 +92,18 @@ def merge_totals(
     for given in by_name.values():
         mode = mode_of(given[0].family)
         if mode == "latest":
-            family, stamps = _latest(given)
-            totals.append(Published(family, stamps))
+            layers[0].append(Published(*_latest(given)))
         elif mode == "sum" and given[0].family.kind in TOTALS:
-            totals.append(Published(_sum(given)))
-            rest = _sum(given, minus=totals[-1].family)
-            if rest.points:
-                rests.append(Published(rest))
+            exact: list[Family] = []
+            for layer in layers:
+                family = _sum(given, minus=exact)
+                if exact and not family.points:
+                    break
 
-    return totals, rests
+                exact.append(family)
+                layer.append(Published(family))
+
+    return [layer for layer in layers if layer]
 
 
 def mode_of(family: Family) -> str:
@@ -185,16 +187,17 @@ def _extreme(given: list[_Given], mode: str) -> Family:
     return head._replace(points=tuple(found.values()))
 
 
-def _sum(given: list[_Given], minus: Family | None = None) -> Family:
+def _sum(given: list[_Given], minus: Sequence[Family] = ()) -> Family:
     """
     Add up.
 
     Args:
         given: What to add up.
-        minus: If given, what the sum was rounded to; only what differs is returned.
+        minus: What the sum was rounded to, and the rests; only what differs from
+            these together is returned.
     """
     head, unified = _unify(given)
-    if len(given) == 1 and minus is None:
+    if len(given) == 1 and not minus:
         return head
 
     levels: dict[object, _Series] = {}
@@ -216,7 +219,7 @@ def _sum(given: list[_Given], minus: Family | None = None) -> Family:
             series.parts.append(point.value)
             series.exemplar = later(series.exemplar, point.exemplar)
 
-    if minus is not None:
+    if minus:
         return _rest(head, levels, spreads, minus)
 
     points: list[Point] = []
@@ -238,18 +241,25 @@ def _rest(
     head: Family,
     levels: dict[object, _Series],
     spreads: dict[tuple[str, ...], list[Distribution]],
-    minus: Family,
+    minus: Sequence[Family],
 ) -> Family:
+    known: dict[object, list[float]] = {}
+    for family in minus:
+        for point in family.points:
+            value = point.sum if isinstance(point, Distribution) else point.value
+            known.setdefault(_key(point), []).append(-value)
+
     points: list[Point] = []
-    for total in minus.points:
+    for total in minus[0].points:
+        key = _key(total)
         if isinstance(total, Distribution):
             sums = [each.sum for each in spreads[total.labels]]
-            rest = exact_sum([*sums, -total.sum])
+            rest = exact_sum([*sums, *known[key]])
             if rest:
                 none = (0,) * len(total.counts)
                 points.append(total._replace(counts=none, sum=rest, exemplars=()))
         elif not (isinstance(total, Sample) and total.name.endswith("_created")):
-            rest = exact_sum([*levels[_key(total)].parts, -total.value])
+            rest = exact_sum([*levels[key].parts, *known[key]])
             if rest:
                 points.append(total._replace(value=rest, exemplar=None))
 

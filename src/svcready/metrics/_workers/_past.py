@@ -26,7 +26,7 @@ __all__ = ["EMPTY", "Kept", "Past", "locked"]
 
 _NAME = "past"
 _LOCK = "lock"
-_HEAD = struct.Struct("<8sIIQQQQQQ")
+_HEAD = struct.Struct("<8sIIQ")
 _MAGIC = b"svcpast\0"
 _FORMAT = 1
 _MALFORMED = (ValueError, TypeError, struct.error)
@@ -39,17 +39,15 @@ class Kept(NamedTuple):
     """Grows whenever dead processes are absorbed."""
     absorbed: frozenset[str]
     """Whose totals are in it, although their files may be there yet."""
-    totals: tuple[Published, ...]
-    rests: tuple[Published, ...]
-    """What rounding took from the totals."""
+    layers: tuple[tuple[Published, ...], ...]
+    """The totals, and what rounding took from them, see `merge_totals`."""
 
     def parts(self) -> tuple[Part, ...]:
         """Return it as parts of a merge."""
-        families = (self.totals, self.rests)
-        return tuple(Part(each, lives=False) for each in families if each)
+        return tuple(Part(layer, lives=False) for layer in self.layers)
 
 
-EMPTY = Kept(0, frozenset(), (), ())
+EMPTY = Kept(0, frozenset(), ())
 
 
 class Past:
@@ -124,12 +122,10 @@ class Past:
         new = [name for name in dead if name not in before.absorbed]
         if new:
             parts = [Part(tuple(read(name))) for name in new]
-            totals, rests = merge_totals([*before.parts(), *parts])
+            layers = merge_totals([*before.parts(), *parts])
             there = {name for name in before.absorbed if self._is_there(name)}
-            _files.replace_file(
-                self._path,
-                _encode(before.edition + 1, {*there, *new}, totals, rests, now_s),
-            )
+            data = _encode(before.edition + 1, {*there, *new}, layers, now_s)
+            _files.replace_file(self._path, data)
 
         for name in dead:
             self._remove(name)
@@ -172,40 +168,34 @@ def locked(room: Path) -> Iterator[bool]:
 def _encode(
     edition: int,
     absorbed: Iterable[str],
-    totals: Sequence[Published],
-    rests: Sequence[Published],
+    layers: Iterable[Sequence[Published]],
     now_s: float,
 ) -> bytes:
-    main, rest = Layout().encode(totals, now_s), Layout().encode(rests, now_s)
-    sections = (
-        json.dumps([edition, sorted(absorbed)]).encode(),
-        main.keys,
-        main.values.tobytes(),
-        main.extras,
-        rest.keys,
-        rest.values.tobytes(),
-    )
-    body = b"".join(sections)
-    lengths = map(len, sections)
-    return _HEAD.pack(_MAGIC, _FORMAT, zlib.crc32(body), *lengths) + body
+    sections: list[bytes] = []
+    for layer in layers:
+        encoded = Layout().encode(layer, now_s)
+        sections += (encoded.keys, encoded.values.tobytes(), encoded.extras)
+
+    about = json.dumps([edition, sorted(absorbed), [len(s) for s in sections]]).encode()
+    body = b"".join((about, *sections))
+    return _HEAD.pack(_MAGIC, _FORMAT, zlib.crc32(body), len(about)) + body
 
 
 def _decode(data: bytes) -> Kept:
     try:
-        magic, form, checksum, *lengths = _HEAD.unpack_from(data)
+        magic, form, checksum, length = _HEAD.unpack_from(data)
         body = data[_HEAD.size :]
         if (magic, form, checksum) != (_MAGIC, _FORMAT, zlib.crc32(body)):
             raise UnreadableError("the past is damaged")
 
-        sections = []
-        for length in lengths:
-            sections.append(body[:length])
-            body = body[length:]
+        edition, absorbed, lengths = json.loads(body[:length])
+        sections: list[bytes] = []
+        for each in lengths:
+            sections.append(body[length : length + each])
+            length += each
 
-        edition, absorbed = json.loads(sections[0])
-        totals = _read(sections[1], sections[2], sections[3])
-        rests = _read(sections[4], sections[5], b"{}")
-        return Kept(int(edition), frozenset(map(str, absorbed)), totals, rests)
+        layers = tuple(_read(*sections[n : n + 3]) for n in range(0, len(sections), 3))
+        return Kept(int(edition), frozenset(map(str, absorbed)), layers)
     except _MALFORMED as error:
         raise UnreadableError(f"the past: {error!r:.200}") from None
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "UnreadableError"]
 
 _KINDS = TOTALS | {"updowncounter", "gauge", "info", "stateset", "unknown"}
+_TEXTS = ("name", "exposition", "kind", "help", "unit", "origin", "workers")
 _MODES = frozenset(("sum", "max", "min", "latest", "pid"))
 _FORMS = {"each": 1, "latest": 2}
 _MALFORMED = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
@@ -104,11 +105,9 @@ class Reading:
 def _family(about: object) -> Family:
     texts: dict[str, object] = dict(about)  # type: ignore[call-overload]
     labels = texts.pop("labels")
-    family = Family(
-        **{key: _text(value) for key, value in texts.items()},
-        labels=tuple([_text(label) for label in labels]),  # type: ignore[attr-defined]
-        points=(),
-    )
+    names = tuple([_text(label) for label in labels])  # type: ignore[attr-defined]
+    name, spelt, kind, text, unit, origin, mode = [_text(texts[f]) for f in _TEXTS]
+    family = Family(name, spelt, kind, text, unit, names, (), origin, mode)
     if family.kind not in _KINDS or family.workers not in _MODES:
         raise ValueError(family.kind)
 

@@ -73,6 +73,7 @@ class Together:
         shared: Returns what this process shares, at this moment.
         inherited: Returns what it counted itself and forks don't take with them.
         clock: Tells the time of levels and of signs of life.
+        is_alive: Tells whether the process lives that has an id and a start.
     """
 
     def __init__(
@@ -81,11 +82,13 @@ class Together:
         shared: Callable[[], Iterable[Family]],
         inherited: Callable[[], Iterable[Family]],
         clock: Clock,
+        is_alive: Callable[[int, str], bool] = is_alive,
     ) -> None:
         self._group = group
         self._shared = shared
         self._inherited = inherited
         self._clock = clock
+        self._is_alive = is_alive
         self._worker = Worker("svcready-workers", clock)
         self._worker.every(INTERVAL_S, self.tick, name="workers", first_s=0.0)
         self._closed = False
@@ -95,15 +98,13 @@ class Together:
         self._mine: tuple[Published, ...] = ()
         self._room: Path | None = None
         self._known: _Known | None = None
-        self._awake = False
         self._ticks = 0
         fork.before_fork(self._before_fork)
         fork.reset_in_child(self._after_fork)
 
     def wake(self) -> None:
         """Publish from now on, if there is somebody to publish for; cheap."""
-        if not self._awake and not self._closed and self._find_room() is not None:
-            self._awake = True
+        if not self._closed and self._find_room() is not None:
             self._worker.wake()
 
     def tick(self) -> None:
@@ -117,19 +118,16 @@ class Together:
 
     def flush(self) -> None:
         """Publish what was counted up to now."""
-        if self._awake:
-            self._publish(WORKS)
+        self._publish(WORKS)
 
     def close(self) -> None:
         """Publish for the last time; the levels of this process are gone then."""
         self._closed = True
         self._worker.stop(0.0)
-        if self._awake:
-            self._publish(LEFT)
+        self._publish(LEFT)
 
     def families(self) -> tuple[Family, ...] | None:
         """Return the families of the whole service; None if this process is alone."""
-        self.wake()
         mine = None if self._closed else self._publish(WORKS)
         room = self._room
         if mine is None or room is None:
@@ -218,7 +216,7 @@ class Together:
             if member is None:
                 continue
 
-            lives = is_alive(*member)
+            lives = self._is_alive(*member)
             peer = known.peers.setdefault(name, Peer(room, name))
             seen = self._read(room, name, peer)
             if seen is None:
@@ -269,7 +267,7 @@ class Together:
             return
 
         members = ((n, parse_member(n)) for n in _files.listed(room, VALUES))
-        dead = [n for n, who in members if who is not None and not is_alive(*who)]
+        dead = [n for n, who in members if who is not None and not self._is_alive(*who)]
         if not dead and self._ticks % _TOUCH_EVERY:
             return
 
@@ -295,7 +293,7 @@ class Together:
     def _before_fork(self) -> None:
         # A child starts from zero and a server's master serves nobody, so what it has
         # counted by now is published here, or nobody would ever see it.
-        if self._awake or self._closed:
+        if self._closed or self._find_room() is not None:
             return
 
         counted = tuple(self._inherited())
@@ -310,7 +308,6 @@ class Together:
         self._publishing = threading.Lock()
         self._publisher = self._room = self._known = None
         self._mine = ()
-        self._awake = False
         self._ticks = 0
 
 

@@ -46,7 +46,8 @@ def test_a_flush_writes_everything_at_once() -> None:
 
         # Two, three by endpoint and as a whole, errors as a whole, one type of error.
         assert harness.sample("svcready_cloudwatch_billed_metrics") == 2 + 3 * 2 + 2
-        assert harness.lines
+        svcready.get_logger("shop").info("open")
+        assert [line["message"] for line in harness.lines] == ["open"]
 
     assert found == {
         "emf_orders": 5,
