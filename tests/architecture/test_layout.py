@@ -18,7 +18,7 @@ imports them before they run."""
 MAY_IMPORT = {
     "boto3": ("svcready._transport",),
     "botocore": ("svcready._transport", "svcready.metrics.clients._botocore"),
-    "django": ("svcready.adapters.django",),
+    "django": ("svcready.adapters.django", "svcready.metrics.clients._django"),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),
     "gunicorn": ("svcready.logging._sources._gunicorn",),

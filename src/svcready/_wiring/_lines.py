@@ -138,8 +138,13 @@ def log_metrics(logs: LogPillar) -> list[Callable[[], None]]:
         )
 
     def shadowed(e: FamilyShadowed) -> None:
+        what = f"the application exposes metric {e.exposition} itself; ours is left out"
+        if e.origin == "otel":
+            what = f"metric {e.exposition} is there already; the one of OpenTelemetry's"
+            what += " meters is left out"
+
         logs.event(
-            f"the application exposes metric {e.exposition} itself; ours is left out",
+            what,
             "INFO",
             event="metrics.family_shadowed",
             **e._asdict(),

@@ -21,6 +21,8 @@ from svcready.metrics._timer import Timer, TimerChild
 
 if TYPE_CHECKING:
     from svcready.metrics.clients._botocore import instrument_botocore
+    from svcready.metrics.clients._celery import instrument_celery
+    from svcready.metrics.clients._django import instrument_django
     from svcready.metrics.clients._processing import processing
     from svcready.metrics.clients._psycopg_pool import instrument_pool
     from svcready.metrics.clients._sqlalchemy import instrument_engine
@@ -41,6 +43,8 @@ __all__ = [
     "gauge",
     "histogram",
     "instrument_botocore",
+    "instrument_celery",
+    "instrument_django",
     "instrument_engine",
     "instrument_pool",
     "processing",
@@ -50,6 +54,8 @@ __all__ = [
 
 _CLIENTS = {
     "instrument_botocore": "_botocore",
+    "instrument_celery": "_celery",
+    "instrument_django": "_django",
     "instrument_engine": "_sqlalchemy",
     "instrument_pool": "_psycopg_pool",
     "processing": "_processing",

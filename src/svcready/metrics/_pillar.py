@@ -69,7 +69,6 @@ class MetricsPillar:
         self._clock = clock
         self._buckets_for = buckets_for
         self._redact = redact
-        self._room = Room(settings.max_total_series, REGISTER.things)
         self._pusher = Pusher((), clock)
         self._started = False
         self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
@@ -84,6 +83,10 @@ class MetricsPillar:
             identity=identity,
             clock=clock,
             config_errors=config_errors,
+        )
+        self._room = Room(
+            settings.max_total_series,
+            lambda: (*REGISTER.things(), *self._reading.meters.streams()),
         )
         self._dropped = self.declare.counter(
             "svcready_dropped",
@@ -145,6 +148,11 @@ class MetricsPillar:
             self._started = True
             reset_if_forked()
             REGISTER.bind(self._bind)
+            if self._settings.otel_meters:
+                self._reading.meters.start(
+                    self._settings, self._redact, self._room, self._buckets_for
+                )
+
             if self._reading.runtime is not None:
                 self._reading.runtime.start()
 
@@ -209,6 +217,7 @@ class MetricsPillar:
             "series": sum(metric.series for metric in metrics),
             "capped": sorted(m.spec.name for m in metrics if m.capped),
             "shadowed": self._reading.shadowed,
+            "otel_meters": self._reading.meters.state,
             "sinks": [
                 *(("prometheus",) if self._prometheus.enabled else ()),
                 *(sink.name for sink in self._pusher.sinks),

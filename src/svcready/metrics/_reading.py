@@ -9,9 +9,10 @@ from svcready._core.events import publish
 from svcready._core.guard import report_fault
 from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._model import Snapshot
-from svcready.metrics._names import sample_names
+from svcready.metrics._precedence import without_doubles
 from svcready.metrics.sources._declared import declared_families
 from svcready.metrics.sources._host import HostSource
+from svcready.metrics.sources._meters import MeterSource
 from svcready.metrics.sources._own import OwnSource
 from svcready.metrics.sources._process import ProcessSource
 from svcready.metrics.sources._prometheus_client import (
@@ -64,6 +65,7 @@ class Reading:
         self._told: set[str] = set()
         self.inherited = Inherited()
         """What a forked child's parent had counted with prometheus_client."""
+        self.meters = MeterSource()
         self.own = OwnSource(identity, config_errors)
         self.runtime = RuntimeSource(clock, declare) if settings.runtime else None
         self._sources: tuple[Source, ...] = (declared_families, self.own)
@@ -101,7 +103,7 @@ class Reading:
 
     def ours(self) -> Iterator[Family]:
         """Read everything but prometheus_client's registries."""
-        for source in self._sources:
+        for source in (*self._sources, self.meters.families):
             try:
                 yield from source()
             except Exception as error:  # noqa: BLE001 - the other sources are read on
@@ -112,20 +114,12 @@ class Reading:
         Read every source once.
 
         A family that the application exposes through prometheus_client wins over one
-        of ours that would have a name in common with it.
+        of ours that would have a name in common with it, and ours over one that was
+        recorded by OpenTelemetry's meters.
         """
-        families: list[Family] = []
-        occupied: set[str] = set()
-        for family in chain(self._theirs(), self.ours()):
-            names = sample_names(family.kind, family.exposition)
-            if not occupied.isdisjoint(names):
-                self._tell_shadowed(family)
-                continue
-
-            occupied.update(names)
-            families.append(family)
-
-        return Snapshot(self._clock.time_ns(), tuple(families))
+        everything = chain(self._theirs(), self.ours())
+        families = without_doubles(everything, self._tell_shadowed)
+        return Snapshot(self._clock.time_ns(), families)
 
     def _theirs(self) -> Iterator[Family]:
         for registry in self.registries():
@@ -136,4 +130,5 @@ class Reading:
         # that those win is no news.
         if family.origin != "process" and family.name not in self._told:
             self._told.add(family.name)
-            publish(FamilyShadowed(family.name, family.exposition))
+            whose = "otel" if family.origin == "otel" else "svcready"
+            publish(FamilyShadowed(family.name, family.exposition, whose))

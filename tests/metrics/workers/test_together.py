@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from svcready._core.events import ItemsDropped, subscribe
-from svcready.metrics._workers import _past
+from svcready.metrics._workers import _files
 from svcready.metrics._workers._service import STALE_S
 from svcready.testing import FakeClock
 from tests.metrics.workers.conftest import Process, Service
@@ -224,17 +224,17 @@ def test_absorbing_never_shows(
         process.together.tick()
 
     seen = []
-    remove = _past._files.remove
+    remove = _files.remove
 
-    def look_and_remove(path: object) -> None:
+    def look_and_remove(path: Path) -> None:
         seen.append(reader.values("orders"))
-        remove(path)  # type: ignore[arg-type]
+        remove(path)
         seen.append(reader.values("orders"))
 
     for other in others:
         service.kill(other)
 
-    monkeypatch.setattr(_past._files, "remove", look_and_remove)
+    monkeypatch.setattr(_files, "remove", look_and_remove)
     for _ in range(3):
         one.together.tick()
 
@@ -355,6 +355,6 @@ def test_recycling(tmp_path: Path) -> None:
             room.parent.mkdir()
             return Service(room, FakeClock())
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Here, settings=settings(max_examples=40, stateful_step_count=40)
     )

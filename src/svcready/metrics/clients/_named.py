@@ -28,6 +28,8 @@ class _Client(NamedTuple):
 
 _CLIENTS = {
     "botocore": _Client(("botocore",), "_botocore", "instrument_every_client"),
+    "celery": _Client(("celery",), "_celery", "instrument_celery"),
+    "django": _Client(("django",), "_django", "instrument_django"),
     "psycopg_pool": _Client(
         ("psycopg_pool",), "_psycopg_pool", "instrument_every_pool"
     ),
