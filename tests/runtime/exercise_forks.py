@@ -47,6 +47,7 @@ os.environ["SVCREADY_OTLP_METRICS"] = "true"
 import opentelemetry.metrics  # noqa: E402
 import psycopg_pool  # noqa: E402
 import sqlalchemy  # noqa: E402
+from opentelemetry import metrics as otel  # noqa: E402
 
 import svcready  # noqa: E402 - the locks must be made by the recorders
 from svcready._runtime import current  # noqa: E402
@@ -56,6 +57,9 @@ level = svcready.gauge("fork_level", "A level")
 sizes = svcready.histogram("fork_sizes", "Sizes", unit="By")
 work = svcready.timer("fork_work", "Work")
 log = svcready.get_logger("forks")
+meter = otel.get_meter("forks")
+moved = meter.create_counter("fork.moved")
+meter.create_observable_gauge("fork.heat", [lambda _: [otel.Observation(1)]])
 
 
 @svcready.health.check("fork-check")
@@ -109,6 +113,7 @@ def exercise(name: str) -> None:
     events.labels(name).inc()
     level.set(1)
     sizes.observe(3)
+    moved.add(1, {"kind": name})
     with work:
         call([False, True])
 
