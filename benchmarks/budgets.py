@@ -64,7 +64,6 @@ LATER = frozenset(
         Budget.THROUGHPUT,
         Budget.MANY_WORKERS,
         Budget.EMF,
-        Budget.SCRAPE,
         Budget.SAMPLING,
         Budget.POLICY,
     }

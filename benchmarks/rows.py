@@ -206,6 +206,22 @@ METRICS_ROWS = (
         Item.METRICS,
         ("svcready", "prometheus_client", "multiprocess"),
     ),
+    *(
+        Row(
+            Budget.SCRAPE,
+            f"Scrape, {series // 1000} 000 series of {what}",
+            f"scrape of {series} {what}",
+            _against("svcready", "prometheus_client", 1.0, 1 / 10),
+            Item.METRICS,
+            ("svcready", "prometheus_client"),
+        )
+        for what, series in (
+            ("counters", 1_000),
+            ("counters", 10_000),
+            ("counters", 100_000),
+            ("histograms", 100_000),
+        )
+    ),
 )
 
 TRACING_ROWS = (

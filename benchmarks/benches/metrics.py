@@ -35,8 +35,36 @@ HISTOGRAM = Bench(
     ),
 )
 
+SIZES = (1_000, 10_000, 100_000)
+
+
+def _scrape(what: str, series: int) -> Bench:
+    arguments = {"series": series}
+    return Bench(
+        f"scrape of {series} {what}",
+        Group.METRICS,
+        (
+            Subject(
+                "svcready",
+                f"scrape:ours_{what}",
+                "text",
+                arguments=arguments,
+                ours=True,
+            ),
+            Subject(
+                "prometheus_client",
+                f"scrape:prometheus_{what}",
+                "text, no creation times",
+                arguments=arguments,
+            ),
+        ),
+    )
+
+
 BENCHES = (
     COUNTER,
     COUNTER_LABELS,
     HISTOGRAM,
+    *(_scrape("counters", series) for series in SIZES),
+    _scrape("histograms", SIZES[-1]),
 )

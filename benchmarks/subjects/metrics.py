@@ -101,6 +101,7 @@ def ours_histogram() -> Workload:
 
     family = svcready.histogram("order_seconds", "Time per order", labels=LABELS)
     flush = start()
+    family.keep_sketches(True)
     return Statement(OBSERVE, {"child": family.labels(*VALUES)}, flush)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from svcready.logging import audit, schema
 from svcready.logging._lines import _layouts_ecs as ecs
 from svcready.logging._lines import _layouts_otel as otel
+from svcready.metrics.sources._cgroup import cgroup_families
+from svcready.metrics.sources._runtime import declare_lag
 from svcready.testing import running
 
 if TYPE_CHECKING:
@@ -26,7 +29,23 @@ __all__ = [
 
 _ROOT = Path(__file__).resolve().parents[2]
 
-_ORDER = ("http.", "svcready_", "process.", "cpython.", "python", "target")
+_ORDER = (
+    *("http.", "svcready_", "process.", "cpython.", "python", "system.", "container."),
+    "target",
+)
+# Where the documentation is built there may be no limits to read.
+_LIMITS = {
+    "cgroup.type": "domain",
+    "cpu.max": "1 1",
+    "cpu.stat": "user_usec 0\nsystem_usec 0\n"
+    "nr_periods 0\nnr_throttled 0\nthrottled_usec 0",
+    "memory.max": "0",
+    "memory.current": "0",
+    "memory.stat": "inactive_file 0",
+    "memory.events": "oom_kill 0",
+    "pids.max": "0",
+    "pids.current": "0",
+}
 
 
 def log_fields_markdown() -> str:
@@ -81,12 +100,25 @@ def metrics_markdown() -> str:
         metrics = harness.runtime.metrics
         assert metrics is not None
         metrics.http.children("GET", "/", 200)
-        families = metrics.snapshot().families
+        declare_lag(metrics.declare)
+        families = (*metrics.snapshot().families, *_container())
 
     ours = [f for part in _ORDER for f in families if f.name.startswith(part)]
     return _table(
         ("On Prometheus", "Kind", "Labels", "What it is"), [_metric(f) for f in ours]
     )
+
+
+def _container() -> tuple[Family, ...]:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        (root / "proc/self").mkdir(parents=True)
+        (root / "proc/self/cgroup").write_text("0::/")
+        (root / "sys/fs/cgroup").mkdir(parents=True)
+        for name, text in _LIMITS.items():
+            (root / "sys/fs/cgroup" / name).write_text(text)
+
+        return tuple(cgroup_families(directory))
 
 
 def redaction_figures_markdown() -> str:

@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from svcready._runtime import Runtime, init, shutdown
     from svcready.adapters import wrap
     from svcready.logging import audit, get_logger
-    from svcready.metrics import counter, gauge, histogram, timer, up_down_counter
+    from svcready.metrics import (
+        counted,
+        counter,
+        gauge,
+        histogram,
+        timer,
+        up_down_counter,
+    )
     from svcready.resilience import circuit_breaker, retry
     from svcready.tracing import annotate, metadata, span
 
@@ -44,6 +51,7 @@ __all__ = [
     "bind",
     "bound",
     "circuit_breaker",
+    "counted",
     "counter",
     "errors",
     "gauge",
@@ -71,6 +79,7 @@ _MODULES = {
     "bind": "svcready._core.context",
     "bound": "svcready._core.context",
     "circuit_breaker": "svcready.resilience",
+    "counted": "svcready.metrics",
     "counter": "svcready.metrics",
     "gauge": "svcready.metrics",
     "get_logger": "svcready.logging",

@@ -25,6 +25,7 @@ async def charge(order: str) -> str:
     return order
 
 
+@svcready.counted("declares_packed", labels=("order",))
 @svcready.span("declares-pack")
 def pack(order: str) -> str:
     """Pack an order."""

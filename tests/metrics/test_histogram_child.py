@@ -17,6 +17,7 @@ from svcready.metrics._sketch import Sketch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from svcready.metrics._pillar import MetricsPillar
     from tests.conftest import Faults
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0)
@@ -296,6 +297,20 @@ def test_a_timer_hands_over_as_well() -> None:
     assert (key, sketch.sum, sketch.count) == (("a",), 0.5, 1)
     checkout.keep_sketches(False)
     assert checkout.take() == []
+
+
+def test_a_pillar_turns_sketches_on_where_a_sink_takes_them(
+    make_pillar: Callable[..., MetricsPillar],
+) -> None:
+    """Of the histograms that are wanted, and of no others."""
+    pillar = make_pillar()
+    pillar.keep_sketches(lambda spec: spec.name == "sent")
+    sent, kept = histogram("sent", "help"), timer("kept", "help")
+    sent.observe(1.0)
+    kept.observe(1.0)
+
+    assert [sketch.count for _, sketch in sent.take()] == [1]
+    assert kept.take() == []
 
 
 def test_a_fault_while_folding_is_ours(

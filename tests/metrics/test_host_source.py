@@ -55,6 +55,8 @@ def values(families: object) -> dict[str, object]:
         numbers = {p.labels: p.value for p in family.points}
         found[family.exposition] = numbers.get((), numbers)
         assert family.workers == "max"
+        # The same names, as either spells them.
+        assert family.labels == tuple(a.replace(".", "_") for a in family.attributes)
 
     return found
 

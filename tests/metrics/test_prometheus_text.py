@@ -415,11 +415,28 @@ def test_labels_are_forgotten_with_their_series() -> None:
 
 def test_a_format_of_the_future_is_left_to_prometheus_client() -> None:
     """What we don't write it may know: OpenMetrics 2.0 is negotiated and rendered."""
-    sink = PrometheusSink(lambda: Snapshot(0, (histogram(),)), compression=False)
+    future = "application/openmetrics-text; version=2.0.0"
+    below = Distribution((), (-1.0, 1.0), (1, 0, 0), -3.0)
+    delta = histogram()._replace(exposition="delta", points=(below,))
+    renamed = delta._replace(
+        exposition="renamed", unit="seconds", origin="prometheus_client"
+    )
+    families = (histogram(), delta, renamed)
+    sink = PrometheusSink(lambda: Snapshot(0, families), compression=False)
 
-    answer = sink.render("application/openmetrics-text; version=2.0.0", None)
-    assert answer.content_type.startswith("application/openmetrics-text; version=2.0.0")
-    assert answer.body.endswith(b"# EOF\n")
+    answer = sink.render(future, None, {"took_count", "delta", "renamed_bucket"})
+    assert answer.content_type.startswith(future)
+    lines = answer.body.decode().splitlines()
+    assert [line for line in lines if line[0] != "#"] == [
+        "took_count 3.0",
+        *('delta_bucket{le="-1.0"} 1.0', 'delta_bucket{le="1.0"} 1.0'),
+        'delta_bucket{le="+Inf"} 1.0',
+        *('renamed_bucket{le="-1.0"} 1.0', 'renamed_bucket{le="1.0"} 1.0'),
+        'renamed_bucket{le="+Inf"} 1.0',
+    ]
+    assert "# TYPE renamed histogram" in lines
+    assert lines[-1] == "# EOF"
+    assert b"delta" not in sink.render(future, None, {"took"}).body
 
 
 def accepted(accept: str) -> str:

@@ -40,6 +40,12 @@ threading.RLock = recording(threading.RLock)  # type: ignore[assignment]
 os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
 os.environ["SVCREADY_TRACING_SAMPLING"] = "100%"
 os.environ["SVCREADY_LOG_FILE"] = f"{sys.argv[1]}.log"
+os.environ["SVCREADY_CLOUDWATCH_MODE"] = "emf"
+os.environ["SVCREADY_CLOUDWATCH_EMF_DESTINATION"] = f"{sys.argv[1]}.emf"
+os.environ["SVCREADY_OTLP_METRICS"] = "true"
+
+import psycopg_pool  # noqa: E402
+import sqlalchemy  # noqa: E402
 
 import svcready  # noqa: E402 - the locks must be made by the recorders
 from svcready._runtime import current  # noqa: E402
@@ -72,6 +78,10 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 served = svcready.wrap(application)
+engine = sqlalchemy.create_engine("sqlite://")
+svcready.metrics.instrument_engine(engine)
+pool = psycopg_pool.ConnectionPool("", min_size=0, open=False)
+svcready.metrics.instrument_pool(pool)
 
 
 async def request(path: str) -> None:
@@ -99,6 +109,9 @@ def exercise(name: str) -> None:
     svcready.counter(f"fork_declared_{len(name)}", "Declared in a child").inc()
     with svcready.span("work", attributes={"name": name}):
         svcready.annotate(name=name)
+
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
 
     svcready.audit.record("forks.exercise", name, "test", "success")
     for path in ("/orders", "/metrics", "/health/readiness", "/admin/loggers"):

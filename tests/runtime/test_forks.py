@@ -21,6 +21,7 @@ RESETS = (
     "_reset_in_child",
     "_reset",
     "Outbox.reset",
+    "EmfSink._forget",
 )
 MADE_BY_RESETS = {
     # Of the same names, but called where the object is made, too.
@@ -33,6 +34,7 @@ MAKERS = {"Condition", "Event", "Lock", "RLock"}
 ELSEWHERE = {
     # Taken only where there is no GIL; tests/metrics/test_fork.py holds each of them.
     "svcready.metrics._children",
+    "svcready.metrics._histogram_child",
     # Applications of the library, which fork nothing while they serve.
     "svcready.demo._cost",
     "svcready.demo._witness",

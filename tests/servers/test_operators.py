@@ -52,6 +52,18 @@ def test_the_page_speaks_both_formats(service: Service) -> None:
     assert openmetrics.body.endswith(b"# EOF\n")
 
 
+def test_the_page_tells_how_the_process_runs(service: Service, stack: Stack) -> None:
+    """Pauses everywhere, and the lag of the event loop where one serves."""
+    assert service.total("process_threads") >= service.workers
+    assert service.total("python_gc_duration_seconds_count") > 0
+    assert service.total("process_context_switches_total") > 0
+    lag = "svcready_event_loop_lag_seconds_count"
+    if stack.is_asgi:
+        eventually(lambda: service.total(lag) >= service.workers, "a lag is measured")
+    else:
+        assert service.total(lag) == 0
+
+
 @pytest.mark.parametrize(
     ("offered", "status"),
     [

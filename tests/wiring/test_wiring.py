@@ -9,6 +9,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 import svcready
 from svcready._core.events import ItemsDropped, publish
+from svcready.metrics._model import Distribution, Number
 from svcready.resilience import CircuitBreaker
 from svcready.testing import FakeClock, running
 
@@ -142,3 +143,65 @@ def test_what_a_check_calls_makes_no_spans() -> None:
         assert ran.wait(10)
 
     assert seen == [False]
+
+
+def test_what_is_recorded_in_a_sampled_span_points_at_it() -> None:
+    """Counters and histograms carry the span's ids into the snapshot, if asked to."""
+    orders = svcready.counter("wiring_orders", "help")
+    sizes = svcready.histogram("wiring_sizes", "help", buckets=(1.0, 10.0))
+    with running(settings={"tracing.sampling": "100%"}) as harness:
+        with svcready.span("call"):
+            orders.inc(3)
+            sizes.observe(4.0)
+
+        (span,) = [span for span in harness.spans if span.name == "call"]
+        ids = (("trace_id", span.trace_id), ("span_id", span.span_id))
+        (number,) = orders.read().points
+        (distribution,) = sizes.read().points
+        assert isinstance(number, Number)
+        assert isinstance(distribution, Distribution)
+        assert number.exemplar is not None
+        assert number.exemplar[:2] == (ids, 3)
+        low, kept, high = distribution.exemplars
+        assert kept is not None
+        assert kept[:2] == (ids, 4.0)
+        assert (low, high) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"tracing.sampling": "0%"}, {"metrics.exemplars": False}]
+)
+def test_there_are_no_exemplars_of_what_nobody_can_look_up(
+    settings: dict[str, object],
+) -> None:
+    """Nothing of an unsampled span, and nothing where they are switched off."""
+    orders = svcready.counter("wiring_orders_unsampled", "help", labels=("case",))
+    sizes = svcready.histogram("wiring_sizes_unsampled", "help", labels=("case",))
+    with (
+        running(settings={"tracing.sampling": "100%", **settings}),
+        svcready.span("call"),
+    ):
+        for _ in range(100):
+            orders.labels(settings).inc()
+            sizes.labels(settings).observe(4.0)
+
+        *_, number = orders.read().points
+        *_, distribution = sizes.read().points
+
+    assert isinstance(number, Number)
+    assert isinstance(distribution, Distribution)
+    assert number.exemplar is None
+    assert distribution.exemplars == ()
+
+
+def test_levels_of_several_workers_show_the_worst() -> None:
+    """A check that fails in one worker, or a breaker open in one, is seen."""
+    with running() as harness:
+        assert harness.runtime.metrics is not None
+        families = {f.name: f for f in harness.runtime.metrics.snapshot().families}
+
+    assert {
+        name: families[f"svcready_{name}"].workers
+        for name in ("health_status", "health_stuck", "resilience_state")
+    } == {"health_status": "min", "health_stuck": "max", "resilience_state": "max"}
+    assert families["svcready_resilience_calls"].workers == "sum"

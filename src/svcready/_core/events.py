@@ -33,29 +33,29 @@ class ItemsDropped(NamedTuple):
 
 
 class DestinationFailed(NamedTuple):
-    """Lines could not be delivered; told once until they can be again."""
+    """Telemetry could not be delivered; told once until it can be again."""
 
     component: str
-    """Whose lines: `logging.file`, `audit.cloudwatch`, ..."""
+    """Whose: `logging.file`, `audit.cloudwatch`, `metrics.cloudwatch`, ..."""
     destination: str
-    """Where they were to go, for people."""
+    """Where it was to go, for people."""
     reason: str
-    """Why they did not, in a few words."""
+    """Why it did not, in a few words."""
 
 
 class DestinationRecovered(NamedTuple):
-    """Lines can be delivered again."""
+    """Telemetry can be delivered again."""
 
     component: str
     destination: str
     failed_s: float
-    """How long they could not, in seconds."""
+    """How long it could not, in seconds."""
     lost: int
-    """How many were given up meanwhile."""
+    """How many items were given up meanwhile."""
 
 
 class DestinationNoted(NamedTuple):
-    """Something about a destination is amiss, though lines are delivered."""
+    """Something about a destination is amiss, though it is delivered to."""
 
     component: str
     destination: str

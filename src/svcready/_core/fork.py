@@ -1,4 +1,4 @@
-"""The one registry of what must be made anew in a forked child."""
+"""The one registry of what a fork has to be prepared for, and what to make anew."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from weakref import WeakMethod
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["install", "reset_in_child"]
+__all__ = ["before_fork", "install", "reset_in_child"]
 
 _resets: list[Callable[[], Callable[[], None] | None]] = []
+_preparations: list[Callable[[], Callable[[], None] | None]] = []
 _installed = False
 _SWEEP_AT = 256
 
@@ -29,13 +30,32 @@ def reset_in_child(reset: Callable[[], None]) -> None:
         reset: A function, kept for ever, or a bound method, kept only as long as its
             object lives.
     """
-    if isinstance(reset, MethodType):
-        if len(_resets) % _SWEEP_AT == _SWEEP_AT - 1:
-            _resets[:] = [reference for reference in _resets if reference()]
+    _keep(_resets, reset)
 
-        _resets.append(WeakMethod(reset))
+
+def before_fork(prepare: Callable[[], None]) -> None:
+    """
+    Have *prepare* called in a process that is about to fork, by the thread that does.
+
+    It runs at every fork, of an application's too: be quick, and don't wait for what
+    other threads hold.
+
+    Args:
+        prepare: Kept as `reset_in_child` keeps its own.
+    """
+    _keep(_preparations, prepare)
+
+
+def _keep(
+    into: list[Callable[[], Callable[[], None] | None]], function: Callable[[], None]
+) -> None:
+    if isinstance(function, MethodType):
+        if len(into) % _SWEEP_AT == _SWEEP_AT - 1:
+            into[:] = [reference for reference in into if reference()]
+
+        into.append(WeakMethod(function))
     else:
-        _resets.append(lambda: reset)
+        into.append(lambda: function)
 
 
 def install() -> None:
@@ -43,18 +63,26 @@ def install() -> None:
     global _installed  # noqa: PLW0603 - CPython cannot take a fork hook back
     if not _installed and hasattr(os, "register_at_fork"):
         _installed = True
-        os.register_at_fork(after_in_child=_run_resets)
+        os.register_at_fork(before=_run_preparations, after_in_child=_run_resets)
+
+
+def _run_preparations() -> None:
+    _run(_preparations)
 
 
 def _run_resets() -> None:
+    _run(_resets)
+
+
+def _run(references: list[Callable[[], Callable[[], None] | None]]) -> None:
     from svcready._core.guard import report_fault  # guard registers here itself
 
-    for reference in tuple(_resets):
-        reset = reference()
-        if reset is None:
+    for reference in tuple(references):
+        function = reference()
+        if function is None:
             continue
 
         try:
-            reset()
+            function()
         except Exception as error:  # noqa: BLE001 - the child must come up
             report_fault("fork", error)

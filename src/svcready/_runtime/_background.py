@@ -51,6 +51,9 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
 
     def look_around() -> None:
         runtime.group.poll()
+        if runtime.metrics is not None:
+            runtime.metrics.meet()
+
         STDOUT.look_again()
         if runtime.levels is not None:
             runtime.levels.tick()

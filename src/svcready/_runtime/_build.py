@@ -119,6 +119,7 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
         buckets_for=buckets_for,
         config_errors=lambda: len(runtime.problems()),
         redact=runtime.redactor.text,
+        group=runtime.group,
     )
     means = Means(
         settings,

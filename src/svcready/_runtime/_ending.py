@@ -26,6 +26,9 @@ def flush(runtime: Runtime, timeout_s: float) -> bool:
     """
     # Real time, whatever the injected clock says: a server waits for us.
     ends_s = time.monotonic() + timeout_s
+    if runtime.metrics is not None:
+        runtime.metrics.hurry()  # so that spans that hang take nothing from it
+
     sent = runtime.tracing.flush(timeout_s)
     if runtime.metrics is not None:
         sent &= runtime.metrics.flush(max(0.0, ends_s - time.monotonic()))
@@ -52,6 +55,9 @@ def close_pillars(runtime: Runtime, timeout_s: float, *, served: bool) -> None:
     def left_s() -> float:
         return max(0.0, ends_s - time.monotonic())
 
+    if runtime.metrics is not None:
+        runtime.metrics.hurry()
+
     if runtime.health is not None:
         runtime.health.close(left_s())
 
@@ -75,6 +81,7 @@ def _say_last(runtime: Runtime, *, served: bool) -> None:
     assert runtime.logging is not None
     lost = {"spans": runtime.tracing.dropped, "lines": runtime.logging.dropped}
     lost["entries"] = runtime.audit.dropped
+    lost["metrics"] = {} if runtime.metrics is None else runtime.metrics.lost
     lost = {what: reasons for what, reasons in lost.items() if reasons}
     said = {"lost": lost} if lost else {}
     if lost or served:

@@ -61,9 +61,9 @@ class Runtime:
         self.development = settings.relaxed
         self.redactor = _build.redactor(settings)
         self.identity = _build.identity(settings, self.redactor)
+        self.group = Group(self.identity.service, settings.core.run_dir, clock=clock)
         self.metrics = _build.metrics(self)
         self.tracing = _build.tracing(self)
-        self.group = Group(self.identity.service, settings.core.run_dir, clock=clock)
         self.logging = _build.logging(self)
         self.levels = _build.levels(self)
         self.audit = _build.audit(self)

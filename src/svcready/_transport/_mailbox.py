@@ -25,6 +25,7 @@ __all__ = [
     "place",
     "post",
     "remove_member",
+    "room",
     "sweep",
     "write_member",
 ]
@@ -35,7 +36,7 @@ _MOST_BYTES = 64 * 1024
 _MOST_TRIES = 100
 _MOST_READS = 3
 _KEPT = 16
-_MEMBERS, _TOPICS = "members", "topics"
+_MEMBERS, _TOPICS, _ROOM = "members", "topics", "metrics"
 _topic = re.compile(r"[a-z0-9_.-]{1,64}").fullmatch
 
 
@@ -50,6 +51,11 @@ def place(run_dir: Path, anchor: tuple[int, str], service: str) -> Path:
     """
     name = blake2b(service.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     return run_dir / f"group-{_namespace()}-{anchor[0]}-{anchor[1]}-{name}"
+
+
+def room(path: Path) -> Path:
+    """Return where the members of a group publish."""
+    return path / _ROOM
 
 
 def make(path: Path) -> None:
@@ -210,12 +216,13 @@ def _members(path: Path) -> Iterator[tuple[int, str]]:
 
 def _remove(path: Path) -> None:
     with suppress(OSError):
-        for part in (path / _MEMBERS, path / _TOPICS, path):
+        for part in (path / _MEMBERS, path / _TOPICS, path / _ROOM, path):
             for name in _listed(part):
                 with suppress(OSError):
                     (part / name).unlink()
 
-            part.rmdir()
+            with suppress(FileNotFoundError):  # not all of them have one
+                part.rmdir()
 
 
 def _file_of(path: Path, member: tuple[int, str]) -> Path:

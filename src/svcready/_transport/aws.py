@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
 
-__all__ = ["SecretResolver", "error_code", "error_text", "make_client"]
+__all__ = ["CONNECT_S", "SecretResolver", "error_code", "error_text", "make_client"]
 
 T = TypeVar("T")
 
-_CONNECT_S = 1.0
+CONNECT_S = 1.0
+"""The longest that a client waits for a connection."""
 _SHORTEST_S = 0.01
 
 
@@ -62,7 +63,7 @@ def make_client(
         service,
         endpoint_url=endpoint or None,
         config=config.Config(
-            connect_timeout=min(timeout_s, _CONNECT_S),
+            connect_timeout=min(timeout_s, CONNECT_S),
             read_timeout=timeout_s,
             retries={"mode": "standard", "total_max_attempts": attempts},
             parameter_validation=checks,

@@ -106,6 +106,34 @@ class Group:
             self._alone.clear()
             self.poll()
 
+    def room(self, *, for_children: bool = False) -> Path | None:
+        """
+        Return the directory for what members publish, which may not be there yet.
+
+        Args:
+            for_children: The one of those that this process is about to fork, even if
+                it meets nobody itself.
+
+        Returns:
+            None while this process is alone, or has no directory to meet others in.
+        """
+        path = self._path
+        if for_children and path is None and not self._forked:
+            run_dir = find_run_dir(self._run_dir, os.environ)
+            if run_dir is None:
+                return None
+
+            path = _mailbox.place(run_dir, self._made_by, self._service)
+
+        if path is None or (self._me is None and not for_children):
+            return None
+
+        return _mailbox.room(path)
+
+    def identify(self) -> tuple[int, str]:
+        """Return process id and start of this process."""
+        return self._identify()
+
     def leave(self) -> None:
         """Register no more; the others count this process out."""
         me, self._me = self._me, None

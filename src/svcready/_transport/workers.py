@@ -133,8 +133,30 @@ def _is_usable(path: Path) -> bool:
 def _is_supervised() -> bool:
     multiprocessing = sys.modules.get("multiprocessing.process")
     spawned = multiprocessing is not None and multiprocessing.parent_process()
+    if spawned:
+        return True
+
     under_gunicorn = os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")
-    return bool(spawned) or under_gunicorn
+    return under_gunicorn and _is_forked_worker()
+
+
+def _is_forked_worker() -> bool:
+    """
+    Tell a worker of gunicorn's from its master, which loads the application too.
+
+    Both have the variable, and so has any command that a worker starts. A worker was
+    forked and has its master's command line, or says itself what it is.
+    """
+    own, parents = _command_line("self"), _command_line(str(os.getppid()))
+    return own in {b"", parents} or own.startswith(b"gunicorn: worker")
+
+
+def _command_line(pid: str) -> bytes:
+    """Return what a process was started with; empty if it cannot be known."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _sweep(run_dir: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from svcready._core.context import NO_FIELDS, activate, bind, deactivate, new_record
 from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
-from svcready.tracing._errors import type_name
+from svcready._core.type_names import type_name
 from svcready.tracing._otel import attach, detach
 
 if TYPE_CHECKING:

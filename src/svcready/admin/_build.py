@@ -11,7 +11,7 @@ from svcready.admin._port import OpsPort
 from svcready.admin._surface import OpsSurface
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from svcready._runtime import Runtime
     from svcready.admin._exchange import Audit
@@ -44,10 +44,24 @@ def build_surface(
         admin=settings.admin.enabled,
         details=settings.health.details,
         loggers=_loggers(runtime, gate, audit),
+        cost=_cost(runtime),
         decided=Decisions(gate, runtime.audit),
         prefix=settings.http.path_prefix,
         probes_only=bool(settings.admin.port) and not own_port,
     )
+
+
+def _cost(runtime: Runtime) -> Callable[[], dict[str, object]] | None:
+    metrics = runtime.metrics
+    if metrics is None:
+        return None
+
+    def cost() -> dict[str, object]:
+        from svcready.metrics.sinks._cloudwatch._usage import usage
+
+        return usage(metrics.snapshot, runtime.settings.cloudwatch, runtime.identity)
+
+    return cost
 
 
 def _loggers(

@@ -41,6 +41,7 @@ class OpsSurface:
         admin: Whether `/admin` is served at all.
         details: Who sees the deep report: `authorised`, `never` or `always`.
         loggers: Lists and changes levels; None where there are no logs.
+        cost: Says what CloudWatch is billed for; None where there are no metrics.
         decided: Told what the gate said of each request for `/admin`.
         prefix: Put before every path.
         probes_only: Whether metrics and admin live on another port.
@@ -55,6 +56,7 @@ class OpsSurface:
         admin: bool,
         details: str,
         loggers: LoggersRoute | None = None,
+        cost: Callable[[], dict[str, object]] | None = None,
         decided: Callable[[OpsRequest, Admission], None] = lambda *_: None,
         prefix: str = "",
         probes_only: bool = False,
@@ -83,6 +85,11 @@ class OpsSurface:
             routes[path] = self._guarded(loggers)
             self._methods[path] = loggers.methods
             slow.add(path)  # a change waits for the other workers
+
+        if cost is not None and admin and not probes_only:
+            path = f"{prefix}/admin/metrics/cost"
+            routes[path] = self._guarded(lambda _: _json(cost()))
+            slow.add(path)
 
         self.routes: Mapping[str, Callable[[OpsRequest], OpsResponse]] = (
             MappingProxyType(routes)
@@ -171,6 +178,13 @@ class OpsSurface:
             return OpsResponse(401, (challenge, TEXT, NO_STORE), b"unauthorised\n")
 
         return answer_if_admitted
+
+
+def _json(members: dict[str, object]) -> OpsResponse:
+    import orjson
+
+    kind = ("content-type", "application/json")
+    return OpsResponse(200, (kind, NO_STORE), orjson.dumps(members))
 
 
 def _refuse_change(request: OpsRequest) -> OpsResponse | None:

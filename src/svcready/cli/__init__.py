@@ -37,6 +37,9 @@ COMMANDS = {
     "log-config": Command(
         "svcready.cli.log_config", "print the logging configuration for servers"
     ),
+    "metrics": Command(
+        "svcready.cli.metrics", "estimate what metrics cost on CloudWatch"
+    ),
     "demo": Command("svcready.demo", "run a service and see all of it at work"),
     "schema": Command("svcready.cli.schema", "print the JSON Schema of a log line"),
 }

@@ -1,4 +1,4 @@
-"""Lines about the destinations of lines: that one fails, and that it works again."""
+"""Lines about destinations of telemetry: that one fails, and that it works again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["log_destinations"]
 
 def log_destinations(write_event: Callable[..., None]) -> list[Callable[[], None]]:
     """
-    Have it written when a destination of lines fails, and when it no longer does.
+    Have it written when a destination fails, and when it no longer does.
 
     Args:
         write_event: Takes message, level, event's name and fields.
@@ -30,7 +30,7 @@ def log_destinations(write_event: Callable[..., None]) -> list[Callable[[], None
 
     def failed(e: DestinationFailed) -> None:
         write_event(
-            f"lines cannot be delivered to {e.destination}: {e.reason}",
+            f"{_what(e.component)} cannot be delivered to {e.destination}: {e.reason}",
             "WARNING",
             event="svcready.destination.failed",
             **e._asdict(),
@@ -38,7 +38,8 @@ def log_destinations(write_event: Callable[..., None]) -> list[Callable[[], None
 
     def recovered(e: DestinationRecovered) -> None:
         write_event(
-            f"lines are delivered to {e.destination} again; {e.lost} were lost",
+            f"{_what(e.component)} are delivered to {e.destination} again; "
+            f"{e.lost} were lost",
             "WARNING" if e.lost else "INFO",
             event="svcready.destination.recovered",
             **e._asdict(),
@@ -57,3 +58,7 @@ def log_destinations(write_event: Callable[..., None]) -> list[Callable[[], None
         subscribe(DestinationRecovered, recovered),
         subscribe(DestinationNoted, noted),
     ]
+
+
+def _what(component: str) -> str:
+    return "metrics" if component.startswith("metrics.") else "lines"

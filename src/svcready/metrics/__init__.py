@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
+from svcready.metrics._counted import counted
 from svcready.metrics._declaring import (
     counter,
     gauge,
@@ -39,6 +40,7 @@ __all__ = [
     "TimerChild",
     "UpDownCounter",
     "UpDownCounterChild",
+    "counted",
     "counter",
     "gauge",
     "histogram",

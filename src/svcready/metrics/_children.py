@@ -62,7 +62,7 @@ def adds_are_atomic() -> bool:
 class CounterChild:
     """One series of a counter."""
 
-    __slots__ = ("_exemplar", "_look_at", "_value")
+    __slots__ = ("_eager", "_exemplar", "_look_at", "_value")
 
     def __init__(self) -> None:
         self._value: float = 0
@@ -70,6 +70,7 @@ class CounterChild:
         # The total from which on an increment looks for an exemplar, see _look. It is
         # the total that tells, because there is nothing cheaper to count by.
         self._look_at: float = 0
+        self._eager = _exemplars.EAGER_LOOKS
 
     def inc(self, amount: float = 1) -> None:
         """
@@ -99,6 +100,7 @@ class CounterChild:
 
     def point(self, labels: tuple[str, ...]) -> Number:
         """Return the total as the series of *labels*, and wait for an exemplar."""
+        self._eager = _exemplars.EAGER_LOOKS
         self._look_at = 0
         return Number(labels, self.read(), self._exemplar)
 
@@ -106,6 +108,7 @@ class CounterChild:
         """Start again from zero; for a forked child, which has one thread."""
         self._value = 0
         self._exemplar = None
+        self._eager = _exemplars.EAGER_LOOKS
         self._look_at = 0
 
     def _look(self, amount: float) -> None:
@@ -119,7 +122,9 @@ class CounterChild:
             self._exemplar = found
 
         if found is None and _exemplars.are_kept():
-            self._look_at = self._value + _exemplars.LOOK_EVERY * (amount or 1)
+            self._eager -= 1
+            further = 0 if self._eager > 0 else _exemplars.LOOK_EVERY * (amount or 1)
+            self._look_at = self._value + further
         else:
             self._look_at = _FAR if self._value < _FAR else math.inf
 

@@ -23,12 +23,14 @@ class SeriesCapped(NamedTuple):
 
 
 class FamilyShadowed(NamedTuple):
-    """The application exposes a family of ours itself; ours is left out. Told once."""
+    """A family is there already, under a name that another one has. Told once."""
 
     metric: str
     """In base form, as declared."""
     exposition: str
     """The name that both have on Prometheus."""
+    origin: str = "svcready"
+    """Whose is left out: ours for the application's, or `otel` for ours."""
 
 
 class MetricBudgetExceeded(NamedTuple):

@@ -11,13 +11,13 @@ from svcready.metrics._model import Exemplar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOOK_EVERY", "are_kept", "find", "look_by"]
+__all__ = ["EAGER_LOOKS", "LOOK_EVERY", "are_kept", "find", "look_by"]
 
-LOOK_EVERY = 16
-"""While a series waits for an exemplar, every how many recordings it looks for one.
-
-A look costs as much as four recordings, so that waiting costs a quarter of one, in a
-service without any sampled span as well."""
+EAGER_LOOKS = 8
+"""After a reading, how many recordings in a row look for an exemplar."""
+LOOK_EVERY = 32
+"""From then on, every how many do. A look costs as much as four recordings, so this is
+what a service pays in which nothing is sampled."""
 
 _reader: Callable[[], tuple[str, str] | None] | None = None
 _now_ns: Callable[[], int] = SYSTEM_CLOCK.time_ns

@@ -70,7 +70,15 @@ class HistogramChild:
         bounds: Finite upper bounds, inclusive and rising.
     """
 
-    __slots__ = ("_armed", "_attend_at", "_exemplars", "_limit", "_pending", "_state")
+    __slots__ = (
+        "_armed",
+        "_attend_at",
+        "_eager",
+        "_exemplars",
+        "_limit",
+        "_pending",
+        "_state",
+    )
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._state = _State(bounds, (0,) * (len(bounds) + 1))
@@ -79,8 +87,7 @@ class HistogramChild:
         self._exemplars: dict[int, Exemplar] | None = None
         # How long the buffer is when `observe` has more to do than to append: look
         # for an exemplar, or fold.
-        self._attend_at = 1
-        self._armed = True
+        self._arm()
 
     def observe(self, value: float) -> None:
         """Record *value*; what is no finite number is reported and left out."""
@@ -190,17 +197,20 @@ class HistogramChild:
         except Exception as error:  # noqa: BLE001 - recording never raises
             report_fault("metrics", error)
 
-        look_at = len(self._pending) + _exemplars.LOOK_EVERY
+        further = 1 if self._eager > 0 else _exemplars.LOOK_EVERY
+        look_at = len(self._pending) + further
         self._attend_at = min(look_at, self._limit) if self._armed else self._limit
 
     def _arm(self) -> None:
-        """Look for an exemplar at the next recording."""
+        """Look for an exemplar from the next recording on."""
         self._armed = True
+        self._eager = _exemplars.EAGER_LOOKS
         self._attend_at = 1
 
     def _look(self, value: float) -> None:
         found = _exemplars.find(value)
         if found is None:
+            self._eager -= 1
             self._armed = _exemplars.are_kept()
             return
 

@@ -16,7 +16,7 @@ from svcready.metrics._children import (
     adds_are_atomic,
 )
 from svcready.metrics._events import SeriesCapped
-from svcready.metrics._model import Family, Number
+from svcready.metrics._model import Family
 from svcready.metrics._names import label_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from svcready.metrics._cardinality import Room
-    from svcready.metrics._model import Distribution
+    from svcready.metrics._model import Distribution, Number
 
     class Child(Protocol):
         """What every child can do besides recording."""

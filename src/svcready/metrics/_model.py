@@ -88,7 +88,10 @@ class Family(NamedTuple):
     origin: str
     """Who recorded it: `application svcready process prometheus_client otel`."""
     workers: str = "sum"
-    """What several processes' values of one series are: `sum max min latest pid`."""
+    """
+    What several processes' values of one series are: `sum max min latest pid`, or
+    `own` if they cannot be joined: then each process shows its own.
+    """
     attributes: tuple[str, ...] = ()
     """The label names as OpenTelemetry spells them (`http.route`), if anyone says."""
 

@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
-from svcready._core.events import publish
 from svcready._core.guard import report_fault
+from svcready.metrics import _exemplars
 from svcready.metrics._cardinality import Room
-from svcready.metrics._events import FamilyShadowed
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
-from svcready.metrics._model import Snapshot
-from svcready.metrics._names import check_buckets, sample_names
+from svcready.metrics._names import check_buckets
 from svcready.metrics._push import Pusher
+from svcready.metrics._reading import Reading
 from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
+from svcready.metrics._whole import WholeService
 from svcready.metrics.sinks._prometheus import PrometheusSink
-from svcready.metrics.sources._declared import declared_families
-from svcready.metrics.sources._host import HostSource
-from svcready.metrics.sources._own import OwnSource
-from svcready.metrics.sources._process import ProcessSource
-from svcready.metrics.sources._prometheus_client import (
-    default_registry,
-    registry_families,
-)
-from svcready.metrics.sources._runtime import RuntimeSource
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
+    from svcready._transport.group import Group
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
     from svcready.metrics._children import CounterChild
     from svcready.metrics._instruments import Spec
-    from svcready.metrics._model import Family
+    from svcready.metrics._model import Snapshot
     from svcready.metrics._push import PushSink
+    from svcready.metrics._reading import Source
     from svcready.metrics._register import Metric
     from svcready.metrics.sources._prometheus_client import Collects
-
-    Source = Callable[[], Iterable[Family]]
-    """What is asked for its families at each snapshot; may fail, must not wait."""
 
 __all__ = ["MetricsPillar"]
 
@@ -60,6 +49,7 @@ class MetricsPillar:
         buckets_for: Returns the configured buckets of a metric, or None.
         config_errors: Returns how many settings are wrong.
         redact: Hides the secrets in label values.
+        group: The processes whose metrics the page joins; None if it joins none.
     """
 
     def __init__(
@@ -72,38 +62,32 @@ class MetricsPillar:
         buckets_for: Callable[[str], tuple[float, ...] | None],
         config_errors: Callable[[], int],
         redact: Callable[[str], str] = str,
+        group: Group | None = None,
     ) -> None:
         self._settings = settings
         self._prometheus = prometheus
         self._clock = clock
         self._buckets_for = buckets_for
         self._redact = redact
-        self._room = Room(settings.max_total_series, REGISTER.things)
         self._pusher = Pusher((), clock)
-        self._registries: tuple[Collects, ...] = ()
-        self._told: set[str] = set()
         self._started = False
+        self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
         self._undo_clients: Callable[[], None] = lambda: None
         self.problems: tuple[str, ...] = ()
         """What is wrong with the settings, as far as it shows when it starts."""
-        self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
-        self._own = OwnSource(identity, config_errors)
-        self._sources: tuple[Source, ...] = (
-            declared_families,
-            self._own,
-        )
-        if settings.process:
-            self._sources += (ProcessSource(clock),)
-
         self.declare = Declarer("svcready")
         """Declares our own metrics, for what counts the other pillars' events."""
-        self._runtime = RuntimeSource(clock, self.declare) if settings.runtime else None
-        if self._runtime is not None:
-            self._sources += (self._runtime,)
-
-        if settings.host:
-            self._sources += (HostSource(clock),)
-
+        self._reading = Reading(
+            settings,
+            self.declare,
+            identity=identity,
+            clock=clock,
+            config_errors=config_errors,
+        )
+        self._room = Room(
+            settings.max_total_series,
+            lambda: (*REGISTER.things(), *self._reading.meters.streams()),
+        )
         self._dropped = self.declare.counter(
             "svcready_dropped",
             "Telemetry that was thrown away, by whose it was and why.",
@@ -111,8 +95,13 @@ class MetricsPillar:
         )
         self.http = HttpMetrics(self.declare, max_routes=settings.max_routes)
         """The HTTP server's metrics."""
+        self._whole = WholeService(
+            group if settings.workers and prometheus.enabled else None,
+            self._reading,
+            clock,
+        )
         self.prometheus = PrometheusSink(
-            self.snapshot, compression=prometheus.compression
+            self._whole.snapshot, compression=prometheus.compression
         )
         """The Prometheus sink."""
 
@@ -127,6 +116,15 @@ class MetricsPillar:
     def wake(self) -> None:
         """Start sending in this process; a forked child starts here."""
         self._pusher.wake()
+        self._whole.wake()
+
+    def meet(self) -> None:
+        """Join the other processes, if there are any by now; cheap."""
+        self._whole.wake()
+
+    def hurry(self) -> None:
+        """Begin to send what was recorded, before something else is waited for."""
+        self._pusher.hurry()
 
     def flush(self, timeout_s: float) -> bool:
         """
@@ -136,7 +134,13 @@ class MetricsPillar:
             False if a sink could not send everything within *timeout_s* seconds; it
             keeps what it could not.
         """
+        self._whole.flush()
         return self._pusher.flush(timeout_s)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many items the sinks of this process gave up for which reason."""
+        return self._pusher.lost
 
     def start(self) -> None:
         """Bind everything declared so far and to come; again, it does nothing new."""
@@ -144,68 +148,65 @@ class MetricsPillar:
             self._started = True
             reset_if_forked()
             REGISTER.bind(self._bind)
+            if self._settings.otel_meters:
+                self._reading.meters.start(
+                    self._settings, self._redact, self._room, self._buckets_for
+                )
+
+            if self._reading.runtime is not None:
+                self._reading.runtime.start()
+
             if self._settings.instrument:
                 from svcready.metrics.clients._named import instrument_named
 
                 named = instrument_named(self._settings.instrument)
                 self.problems, self._undo_clients = named
 
-            if self._runtime is not None:
-                self._runtime.start()
-
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
         self._pusher.close()
+        self._whole.close()
         if self._started:
             self._started = False
             self._undo_clients()
             REGISTER.bind(None)
-            if self._runtime is not None:
-                self._runtime.close()
+            if self._reading.runtime is not None:
+                self._reading.runtime.close()
 
     def watch_loop(self, loop: AbstractEventLoop) -> None:
         """Observe how late *loop*, which serves requests, calls back."""
-        if self._runtime is not None and self._started:
-            self._runtime.watch(loop)
+        runtime = self._reading.runtime
+        if runtime is not None and self._started:
+            runtime.watch(loop)
 
     def identify(self, identity: Identity) -> None:
         """Take a new identity: a forked child's, or what a look-up found."""
-        self._own.identity = identity
+        self._reading.own.identity = identity
         for sink in self._pusher.sinks:
             sink.identify(identity)
 
     def include(self, registry: Collects) -> None:
         """Read a further prometheus_client registry at each snapshot."""
-        if all(known is not registry for known in self._registries):
-            self._registries = (*self._registries, registry)
+        self._reading.include(registry)
 
     def add_source(self, source: Source) -> None:
         """Read a further source at each snapshot, after our own."""
-        self._sources += (source,)
+        self._reading.add(source)
+
+    def keep_exemplars(
+        self, span_ids: Callable[[], tuple[str, str] | None] | None
+    ) -> None:
+        """Point from recorded values at sampled spans, whose ids *span_ids* reads."""
+        reader = span_ids if self._settings.exemplars else None
+        _exemplars.look_by(reader, self._clock.time_ns)
 
     def dropped(self, component: str, reason: str) -> CounterChild:
         """Return the count of items of *component* thrown away for *reason*."""
         return self._dropped.labels(component, reason)
 
     def snapshot(self) -> Snapshot:
-        """
-        Read every source once.
-
-        A family that the application exposes through prometheus_client wins over one
-        of ours that would have a name in common with it.
-        """
-        families: list[Family] = []
-        occupied: set[str] = set()
-        for family in chain(self._theirs(), self._ours()):
-            names = sample_names(family.kind, family.exposition)
-            if not occupied.isdisjoint(names):
-                self._tell_shadowed(family)
-                continue
-
-            occupied.update(names)
-            families.append(family)
-
-        return Snapshot(self._clock.time_ns(), tuple(families))
+        """Read every source of this process once."""
+        return self._reading.snapshot()
 
     def describe(self) -> dict[str, object]:
         """Return what is on, for the start line and the operator's surface."""
@@ -215,7 +216,8 @@ class MetricsPillar:
             "metrics": len(metrics),
             "series": sum(metric.series for metric in metrics),
             "capped": sorted(m.spec.name for m in metrics if m.capped),
-            "shadowed": sorted(self._told),
+            "shadowed": self._reading.shadowed,
+            "otel_meters": self._reading.meters.state,
             "sinks": [
                 *(("prometheus",) if self._prometheus.enabled else ()),
                 *(sink.name for sink in self._pusher.sinks),
@@ -235,31 +237,9 @@ class MetricsPillar:
                 metric.use_clock(self._clock.monotonic)
 
             if isinstance(metric, BucketInstrument):
+                metric.keep_sketches(self._keeps_sketches(metric.spec))
                 buckets = self._buckets_for(metric.spec.name)
                 if buckets is not None:
                     metric.rebucket(check_buckets(metric.spec.name, buckets))
         except Exception as error:  # noqa: BLE001 - it records on with its defaults
             report_fault("metrics", error)
-
-    def _theirs(self) -> Iterator[Family]:
-        registries = self._registries
-        default = default_registry() if self._settings.application_registry else None
-        if default is not None and all(known is not default for known in registries):
-            registries = (default, *registries)
-
-        for registry in registries:
-            yield from registry_families(registry)
-
-    def _ours(self) -> Iterator[Family]:
-        for source in self._sources:
-            try:
-                yield from source()
-            except Exception as error:  # noqa: BLE001 - the other sources are read on
-                report_fault("metrics", error)
-
-    def _tell_shadowed(self, family: Family) -> None:
-        # prometheus_client registers process metrics of its own just by being loaded:
-        # that those win is no news.
-        if family.origin != "process" and family.name not in self._told:
-            self._told.add(family.name)
-            publish(FamilyShadowed(family.name, family.exposition))

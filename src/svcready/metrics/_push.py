@@ -269,6 +269,11 @@ class Pusher:
         for lane in self._lanes:
             lane.worker.wake()
 
+    def hurry(self) -> None:
+        """Have the threads that run push at once, and wait for none of them."""
+        for lane in self._lanes:
+            lane.ask()
+
     def flush(self, timeout_s: float) -> bool:
         """
         Push what is pending now, to all sinks at once.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from svcready.testing._clock import FakeClock
+from svcready.testing._emf_events import assert_emf_event
 from svcready.testing._harness import Harness, running
 from svcready.testing._log_lines import assert_log_line
 
-__all__ = ["FakeClock", "Harness", "assert_log_line", "running"]
+__all__ = ["FakeClock", "Harness", "assert_emf_event", "assert_log_line", "running"]

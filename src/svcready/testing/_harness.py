@@ -64,8 +64,12 @@ class Harness:
     @property
     def lines(self) -> list[dict[str, object]]:
         """Return every log line so far, parsed."""
-        self.runtime.flush(1.0)
-        return [orjson.loads(line) for line in b"".join(self._written).splitlines()]
+        return [line for line in self._parsed() if "_aws" not in line]
+
+    @property
+    def emf_events(self) -> list[dict[str, object]]:
+        """Return the metrics written so far as EMF, if that is on, parsed."""
+        return [line for line in self._parsed() if "_aws" in line]
 
     def logged(self, message: str) -> list[dict[str, object]]:
         """
@@ -77,6 +81,10 @@ class Harness:
         lines = self.lines
         found = [line for line in lines if line["message"] == message]
         return found or _Nothing(message, [str(line["message"]) for line in lines])
+
+    def _parsed(self) -> list[dict[str, object]]:
+        self.runtime.flush(1.0)
+        return [orjson.loads(line) for line in b"".join(self._written).splitlines()]
 
     @property
     def audit_entries(self) -> list[dict[str, object]]:

@@ -6,22 +6,14 @@ import traceback
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
+from svcready._core.type_names import type_name
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from svcready.tracing._attributes import Attributes
 
-__all__ = ["record", "type_name"]
-
-
-def type_name(error: BaseException) -> str:
-    """Return the qualified name of *error*'s class, as semantic conventions want it."""
-    kind = type(error)
-    if kind.__module__ in {"builtins", "__main__"}:
-        return kind.__qualname__
-
-    return f"{kind.__module__}.{kind.__qualname__}"
+__all__ = ["record"]
 
 
 def record(span: Span, error: BaseException, attributes: Attributes) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "is_left_out",
     "new_ids",
     "new_span_id",
+    "sampled_span_ids",
     "span_ids",
     "trace_state",
 ]
@@ -240,3 +241,13 @@ def span_ids() -> tuple[str, str] | None:
 
     ids: tuple[str, str] | None = getattr(span, _IDS, None)
     return ids_of(span) if ids is None else ids
+
+
+def sampled_span_ids() -> tuple[str, str] | None:
+    """Return the current span's ids in hex if that is sampled, open or ended."""
+    span = current().get(SPAN_KEY)
+    if span is None or span.__class__ is UnsampledSpan:
+        return None
+
+    read = getattr(span, "get_span_context", None)
+    return ids_of(span) if read is not None and read().trace_flags.sampled else None

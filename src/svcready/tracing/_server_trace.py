@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import StatusCode
 
 from svcready._core.guard import report_fault
+from svcready._core.type_names import type_name
 from svcready.tracing import _otel
-from svcready.tracing._errors import record, type_name
+from svcready.tracing._errors import record
 from svcready.tracing._w3c import HEX
 from svcready.tracing._xray_header import format_xray_id
 

@@ -18,6 +18,7 @@ from svcready.metrics._register import Declarer
 from svcready.metrics.sinks._otlp_points import Reading
 from svcready.metrics.sinks._otlp_since import Since
 from svcready.metrics.sources._declared import declared_families
+from svcready.metrics.sources._otel import Provider
 from svcready.metrics.sources._prometheus_client import registry_families
 from svcready.testing import FakeClock
 
@@ -172,6 +173,26 @@ def test_our_labels_are_attributes_by_the_conventions_names(
     assert labels_of(other.histogram.data_points[0]) == {
         ("otel.metric.overflow", "true")
     }
+
+
+def test_what_meters_recorded_keeps_its_scope_and_attributes(
+    make: Callable[..., OtlpSink], receiver: MetricsCollector
+) -> None:
+    """OpenTelemetry's own goes out as it came in, under the library's scope."""
+    provider = Provider()
+    for library in ("lib.a", "lib.b"):
+        counter = provider.get_meter(library).create_counter("calls", "{call}")
+        counter.add(2, {"order.kind": "x", "http.response.status_code": 404})
+
+    assert make(provider.families).push(5.0)
+    assert [scope for scope, _ in receiver.metrics()] == ["lib.a", "lib.b"]
+    for metric in receiver.find("calls"):
+        (point,) = metric.sum.data_points
+        assert metric.unit == "{call}"
+        assert labels_of(point) == {
+            ("order.kind", "x"),
+            ("http.response.status_code", 404),
+        }
 
 
 def test_exemplars_point_at_their_traces_once(

@@ -16,6 +16,7 @@ from svcready._transport.otlp_metrics import (
 from svcready.metrics._instruments import OTHER
 from svcready.metrics._model import Distribution, Number
 from svcready.metrics.sinks._otlp_foreign import Quantiles, of_samples
+from svcready.metrics.sources._otel_labels import SCOPE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
     from svcready.metrics._model import Exemplar, Family, Snapshot
     from svcready.metrics.sinks._otlp_since import Key, Since, Total
 
-__all__ = ["SCOPE_LABEL", "Outgoing", "Reading"]
-
-SCOPE_LABEL = "otel_scope_name"
-"""The label of what OpenTelemetry's meters recorded that says who did."""
+__all__ = ["Outgoing", "Reading"]
 
 _Point = NumberPoint | HistogramPoint | SummaryPoint
 
@@ -45,7 +43,8 @@ _ATTRIBUTES = {
         *("messaging.consumer.group.name", "network.io.direction"),
         *("network.protocol.name", "network.protocol.version"),
         *("process.context_switch.type", "rpc.method", "rpc.service", "rpc.system"),
-        *("server.address", "server.port", "url.scheme"),
+        *("aws.dynamodb.table_name", "network.interface.name", "rpc.system.name"),
+        *("server.address", "server.port", "system.device", "url.scheme"),
     )
 }
 _WHOLE = {"http.response.status_code", "server.port", "cpython.gc.generation"}

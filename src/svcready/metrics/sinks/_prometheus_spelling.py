@@ -143,7 +143,11 @@ def fitting(
         low: Its value must be above this, the bucket's lower bound.
         high: Its value must not be above this, the bucket's upper bound.
     """
-    if exemplar is None or not low < exemplar.value <= high:
+    if exemplar is None:
+        return None
+
+    inside = low < exemplar.value <= high
+    if not inside and (low, high) != (-math.inf, math.inf):
         return None
 
     length = sum(len(key) + len(value) for key, value in exemplar.labels)

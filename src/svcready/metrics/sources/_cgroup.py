@@ -86,7 +86,7 @@ def _cpu(groups: list[Path]) -> Iterator[Family]:
             "CPU time that the control group used.",
             modes,
             unit="s",
-            labels=("cpu_mode",),
+            attributes=("cpu.mode",),
             workers="max",
         )
 

@@ -73,6 +73,7 @@ class CollectionCounts:
                         zip(stats, before, strict=True)
                     )
                 ],
+                attributes=("cpython.gc.generation",),
                 labels=("generation",),
                 workers="sum",
             )
@@ -139,6 +140,7 @@ class CollectionPauses:
             "Time for which collections of this generation stopped all Python code.",
             points,
             unit="s",
+            attributes=("cpython.gc.generation",),
             labels=("generation",),
             workers="sum",
         )

@@ -75,7 +75,7 @@ def _disks(blocks: Path) -> list[Family]:
             Number((name, "write"), disk.write_count),
         )
 
-    labels = ("system_device", "disk_io_direction")
+    attributes = ("system.device", "disk.io.direction")
     if not moved:
         return []
 
@@ -87,7 +87,7 @@ def _disks(blocks: Path) -> list[Family]:
             "Bytes read from and written to the disks of the host.",
             moved,
             unit="By",
-            labels=labels,
+            attributes=attributes,
             workers="max",
         ),
         family(
@@ -97,7 +97,7 @@ def _disks(blocks: Path) -> list[Family]:
             "Reads and writes of the disks of the host.",
             done,
             unit="{operation}",
-            labels=labels,
+            attributes=attributes,
             workers="max",
         ),
     ]
@@ -163,6 +163,6 @@ def _network(
         text,
         points,
         unit=unit,
-        labels=("network_interface_name", "network_io_direction"),
+        attributes=("network.interface.name", "network.io.direction"),
         workers="max",
     )

@@ -158,7 +158,7 @@ def _disk(process: psutil.Process) -> Family:
             Number(("write",), counted.write_bytes),
         ),
         unit="By",
-        labels=("disk_io_direction",),
+        attributes=("disk.io.direction",),
         workers="pid",
     )
 

@@ -9,12 +9,15 @@ from svcready._core.guard import report_fault
 from svcready.metrics._model import Exemplar, Family, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import prometheus_client.metrics_core
     import prometheus_client.samples
 
-__all__ = ["Collects", "default_registry", "registry_families"]
+__all__ = ["Collects", "Inherited", "default_registry", "registry_families"]
+
+_RISING = frozenset(("counter", "histogram", "summary"))
+_MODES = {"mostrecent": "latest", "min": "min", "max": "max", "sum": "sum"}
 
 
 class Collects(Protocol):
@@ -25,6 +28,53 @@ class Collects(Protocol):
         ...
 
 
+class Inherited:
+    """
+    What totals of prometheus_client a process had at its birth.
+
+    Its metrics keep their values over a fork, so a child would tell again what its
+    parent has counted.
+    """
+
+    def __init__(self) -> None:
+        self._at_fork: dict[object, float] = {}
+        self._totals: dict[object, float] = {}
+
+    def note(self, registries: Iterable[Collects]) -> None:
+        """Remember the totals of this process, which is about to fork."""
+        found: dict[object, float] = {}
+        for registry in registries:
+            for family in registry_families(registry, custom=False):
+                if family.kind in _RISING and family.workers == "sum":
+                    for sample in family.points:
+                        assert isinstance(sample, Sample)
+                        if not sample.name.endswith("_created"):
+                            found[sample.name, sample.labels] = sample.value
+
+        self._at_fork = found
+
+    def take(self) -> None:
+        """Take what was remembered for one's own; in the child."""
+        self._totals = self._at_fork
+
+    def without(self, family: Family) -> Family:
+        """Return *family* without what was inherited."""
+        totals = self._totals
+        if not totals or family.kind not in _RISING or family.workers != "sum":
+            return family
+
+        points = []
+        for sample in family.points:
+            assert isinstance(sample, Sample)
+            before = totals.get((sample.name, sample.labels), 0.0)
+            if 0 < before <= sample.value:  # less only if somebody has cleared it
+                sample = sample._replace(value=sample.value - before)  # noqa: PLW2901
+
+            points.append(sample)
+
+        return family._replace(points=tuple(points))
+
+
 def default_registry() -> Collects | None:
     """Return prometheus_client's own registry, if that library is loaded at all."""
     module = sys.modules.get("prometheus_client.registry")
@@ -32,13 +82,25 @@ def default_registry() -> Collects | None:
     return found
 
 
-def registry_families(registry: Collects) -> Iterator[Family]:
+def registry_families(
+    registry: Collects, *, standard: bool = True, custom: bool = True
+) -> Iterator[Family]:
     """
     Read all families of *registry*, sample by sample as it gives them.
 
     A collector that fails ends its own families, not those of the collectors after it.
+
+    Args:
+        registry: The registry.
+        standard: Whether to read prometheus_client's own metrics and collectors,
+            which know how their values of several processes are one.
+        custom: Whether to read all other collectors, which don't.
     """
     for collector in _collectors(registry):
+        mode = _mode_of(collector)
+        if not (custom if mode == "own" else standard):
+            continue
+
         try:
             for metric in collector.collect():
                 yield Family(
@@ -50,12 +112,35 @@ def registry_families(registry: Collects) -> Iterator[Family]:
                     (),
                     tuple([_sample(sample) for sample in metric.samples]),
                     "prometheus_client",
+                    # What differs by process no more than this one is no process' own.
+                    "max" if metric.name == "python_info" else mode,
                 )
         except Exception as error:  # noqa: BLE001 - an application's collector
             report_fault("metrics.application", error)
 
 
-def _collectors(registry: Collects) -> Iterable[Collects]:
+def _mode_of(collector: Collects) -> str:
+    """Return how several processes' values of *collector* are one; `own` if not."""
+    kind = type(collector)
+    if kind.__module__ == "prometheus_client.metrics":
+        if kind.__name__ != "Gauge":
+            return "sum" if kind.__name__ in _STANDARD else "max"
+
+        mode: str = getattr(collector, "_multiprocess_mode", "all")
+        return _MODES.get(mode.removeprefix("live"), "pid")
+
+    return "pid" if kind.__module__ in _OF_PROCESS else "own"
+
+
+_STANDARD = ("Counter", "Histogram", "Summary")
+_OF_PROCESS = (
+    "prometheus_client.gc_collector",
+    "prometheus_client.platform_collector",
+    "prometheus_client.process_collector",
+)
+
+
+def _collectors(registry: Collects) -> Sequence[Collects]:
     """Return what *registry* reads, in its order; itself if it won't say."""
     from prometheus_client.registry import CollectorRegistry
 

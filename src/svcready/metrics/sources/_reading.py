@@ -75,6 +75,7 @@ def family(
     points: Iterable[Point] | float,
     *,
     unit: str = "",
+    attributes: tuple[str, ...] = (),
     labels: tuple[str, ...] = (),
     workers: str,
 ) -> Family:
@@ -88,10 +89,13 @@ def family(
         text: The help text.
         points: The series, or the one value of a family without labels.
         unit: UCUM code.
-        labels: Label names.
+        attributes: OpenTelemetry's names of the labels.
+        labels: Prometheus' names, where they are others than the same with `_`.
         workers: How several processes' values of one series are one.
     """
     series = (Number((), points),) if isinstance(points, int | float) else tuple(points)
+    labels = labels or tuple(name.replace(".", "_") for name in attributes)
     return Family(
-        name, exposition, kind, text, unit, labels, series, "process", workers
+        *(name, exposition, kind, text, unit, labels, series, "process", workers),
+        attributes,
     )

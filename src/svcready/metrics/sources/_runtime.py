@@ -95,7 +95,7 @@ def _context_switches() -> list[Family]:
             "Context switches of all threads, by whether the thread gave way itself.",
             [Number((kind,), count) for kind, count in counted.items()],
             unit="{context_switch}",
-            labels=("process_context_switch_type",),
+            attributes=("process.context_switch.type",),
             workers="pid",
         )
     ]

@@ -6,6 +6,7 @@ import pytest
 
 from svcready._core.events import ItemsDropped, subscribe
 from svcready.config._sections.cloudwatch import CloudwatchSettings
+from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._model import Snapshot
 from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._collector import Collector
@@ -39,6 +40,10 @@ def make_collector() -> Callable[..., Collector]:
         chosen = CloudwatchSettings(**settings)  # type: ignore[arg-type]
         sets, problem = read_sets(chosen.dimensions)
         assert not problem
+        for metric in REGISTER.things():
+            if isinstance(metric, BucketInstrument):
+                metric.keep_sketches(True)
+
         return Collector(
             lambda: Snapshot(0, (*declared_families(), *families())),
             Selection(chosen),

@@ -105,10 +105,11 @@ def test_zeros_follow_requests(make_collector: Make, http: HttpMetrics) -> None:
 
 def test_it_is_left_out_by_name(make_collector: Make, http: HttpMetrics) -> None:
     """Each of the set, and all of it; the family itself comes by its own name."""
-    http.children("POST", "/orders", 200).observe(0.1)
 
     def names(*patterns: str) -> set[str]:
-        return {d.name for d in make_collector(metrics=patterns).collect()}
+        collector = make_collector(metrics=patterns)
+        http.children("POST", "/orders", 200).observe(0.1)
+        return {d.name for d in collector.collect()}
 
     standard = {"RequestCount", "ResponseTime", "ErrorCount", "FaultCount"}
     assert names() == standard

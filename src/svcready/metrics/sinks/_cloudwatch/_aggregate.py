@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, publish
-from svcready.metrics._sketch import Sketch
 from svcready.metrics.sinks._cloudwatch._data import Datum
 
 if TYPE_CHECKING:
+    from svcready.metrics._sketch import Sketch
     from svcready.metrics.sinks._cloudwatch._data import Key
 
 __all__ = ["Aggregate"]
@@ -55,9 +55,9 @@ class Aggregate:
         """Merge a copy of *sketch*, whose values are *scale* times smaller."""
         known = self._sketches.get(key)
         if known is None:
-            known = self._sketches[key] = (Sketch(), scale)
-
-        known[0].merge(sketch)
+            self._sketches[key] = (sketch.copy(), scale)
+        else:
+            known[0].merge(sketch)
 
     def datums(self) -> list[Datum]:
         """Return what CloudWatch takes; the rest is counted as dropped."""

@@ -10,10 +10,15 @@ from svcready.metrics.sinks._cloudwatch._collector import Collector
 from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
 from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
 from svcready.metrics.sinks._cloudwatch._emf_ways import choose_way
+from svcready.metrics.sinks._cloudwatch._put_choose import put_sinks
 from svcready.metrics.sinks._cloudwatch._selection import Selection
 from svcready.metrics.sinks._cloudwatch._texts import namespace_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready._core.identity import Identity
+    from svcready.config._sections.cloudwatch import CloudwatchSettings
     from svcready.metrics._pillar import MetricsPillar
     from svcready.metrics._push import PushSink
     from svcready.metrics.sinks._choose import Means
@@ -40,7 +45,7 @@ def cloudwatch_sinks(pillar: MetricsPillar, means: Means) -> list[PushSink]:
     collector = Collector(
         pillar.snapshot,
         selection,
-        make_dimensions(means),
+        make_dimensions(settings, means.identity, means.note),
         identity=means.identity,
         namespace=_namespace(means),
         max_series=means.settings.metrics.max_series,
@@ -49,7 +54,7 @@ def cloudwatch_sinks(pillar: MetricsPillar, means: Means) -> list[PushSink]:
     if settings.mode == "emf":
         return [_emf(collector, means)]
 
-    return []
+    return put_sinks(collector, means)
 
 
 def _emf(collector: Collector, means: Means) -> EmfSink:
@@ -75,15 +80,14 @@ def _emf(collector: Collector, means: Means) -> EmfSink:
     )
 
 
-def make_dimensions(means: Means) -> Dimensions:
+def make_dimensions(
+    settings: CloudwatchSettings, identity: Identity, note: Callable[[str], None]
+) -> Dimensions:
     """Make the dimension sets; a wrong setting is reported, and the default used."""
-    settings = means.settings.cloudwatch
     known = {label for metric in REGISTER.things() for label in metric.spec.labels}
-    sets, problem = read_sets(
-        settings.dimensions, known | means.identity.resource().keys()
-    )
+    sets, problem = read_sets(settings.dimensions, known | identity.resource().keys())
     if problem:
-        means.note(
+        note(
             f"SVCREADY_CLOUDWATCH_DIMENSIONS={settings.dimensions} {problem}; "
             f"{_DEFAULT} is used"
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
+from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._model import Distribution
 from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
@@ -33,20 +34,11 @@ if TYPE_CHECKING:
 
     Taken = list[tuple[tuple[str, ...], Sketch]]
 
-__all__ = ["Collector", "GivesSketches"]
+__all__ = ["Collector"]
 
 _OURS = {"application", "svcready"}
 # What a forked child inherits of these goes on from where its parent was.
 _COUNTED_ON = {"prometheus_client": True, "otel": True}
-
-
-@runtime_checkable
-class GivesSketches(Protocol):
-    """An instrument that keeps exact distributions for whoever takes them."""
-
-    def take(self) -> Taken:
-        """Return what each series recorded since the last call."""
-        ...
 
 
 class Collector:
@@ -116,15 +108,13 @@ class Collector:
         for family in self._snapshot().families:
             if self._takes(family.name, family.origin, only):
                 owner = declared.get(family.name) if family.origin in _OURS else None
-                if not isinstance(owner, GivesSketches):
+                if not isinstance(owner, BucketInstrument):
                     self._read(family, owner, into)
 
         for metric in declared.values():
             spec = metric.spec
-            if not isinstance(metric, GivesSketches):
-                continue
-
-            if self._takes(spec.name, spec.origin, only):
+            takes = self._takes(spec.name, spec.origin, only)
+            if takes and isinstance(metric, BucketInstrument):
                 self._distribute(spec, metric.take(), into)
 
         datums = into.datums()

@@ -74,12 +74,15 @@ class Datum(NamedTuple):
 class Collects(Protocol):
     """What a sink asks for the datums of each interval."""
 
-    def collect(self) -> list[Datum]:
+    def collect(self, only: int = 0) -> list[Datum]:
         """
         Return what was recorded since the last call, one datum for each series.
 
         Counts are what was added, distributions what was recorded, levels where they
         are. Whoever called has them: nobody is given them again. One thread at a time.
+
+        Args:
+            only: A resolution: metrics stored otherwise are left for a later call.
         """
         ...
 

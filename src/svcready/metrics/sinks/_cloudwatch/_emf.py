@@ -30,7 +30,7 @@ LARGEST_EVENT = 1024 * 1024 - 26
 
 _MOST_METRICS = 100
 _MOST_VALUES = 100
-_ALL = 10**9
+_FEWEST_VALUES = 12
 _EXACT = 2.0**53
 _MOST_COMPARED = 8
 _MINUTE = 60
@@ -56,7 +56,7 @@ class _Metric:
         self.name = name
         self.datums = [datum]
         self.sets = [[name for name, _ in datum.dimensions]]
-        self._limit = 1 if statistic else _MOST_VALUES
+        self._limit = 0 if statistic else _MOST_VALUES
         self.target: _Target = _number(datum.value)
         if datum.sketch is not None:
             self.target = _statistics(datum) if statistic else _distribution(datum)
@@ -76,12 +76,15 @@ class _Metric:
     def shrink(self) -> bool:
         """Merge values until fewer are left; False if there is nothing to merge."""
         datum = self.datums[0]
-        if datum.sketch is None or self._limit == 1:
+        if datum.sketch is None or not self._limit:
             return False
 
         self._limit //= 2
-        one = self._limit == 1
-        self.target = _statistics(datum) if one else _values(datum, self._limit)
+        if self._limit >= _FEWEST_VALUES:
+            self.target = _values(datum, self._limit)
+        else:
+            self._limit, self.target = 0, _statistics(datum)
+
         return True
 
     def is_like(self, other: _Metric) -> bool:
@@ -187,15 +190,14 @@ class Emf:
         if not self._split or datum.sketch is None:
             return (datum,)
 
-        values, counts, _ = datum.sketch.reduce(_ALL)
-        if len(values) <= _MOST_VALUES:
+        found = datum.sketch.split(_MOST_VALUES)
+        if len(found) == 1:
             return (datum,)
 
         pieces: list[Datum] = []
-        for start in range(0, len(values), _MOST_VALUES):
+        for values, counts, _ in found:
             sketch = Sketch()
-            end = start + _MOST_VALUES
-            for value, count in zip(values[start:end], counts[start:end], strict=True):
+            for value, count in zip(values, counts, strict=True):
                 sketch.observe(value, count)
 
             pieces.append(datum._replace(sketch=sketch))

@@ -15,7 +15,9 @@ from svcready.metrics.sinks._cloudwatch._emf import LARGEST_EVENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Agent", "Lines", "Way", "Went", "choose_way"]
+    from svcready._transport._output._outlet import Outlet
+
+__all__ = ["Agent", "Lines", "Stdout", "Way", "Went", "choose_way"]
 
 _PORT = 25888
 _INFO = 20
@@ -100,7 +102,7 @@ def choose_way(
     if write is not None:
         return Lines(write), problem
 
-    return _Stdout(max_line_bytes), problem
+    return Stdout(max_line_bytes), problem
 
 
 def _address(url: str) -> tuple[str, int]:
@@ -142,23 +144,28 @@ class Lines:
         """Do nothing: nothing is open."""
 
 
-class _Stdout:
+class Stdout:
     """
     Standard output, with a quota apart from the logs', so that neither starves.
 
     Args:
         max_bytes: Longest line; 0 takes 16 KiB into a pipe, because container runtimes
             split longer ones, and what CloudWatch Logs takes as one event elsewhere.
+        outlet: The descriptor.
     """
 
     name = "stdout"
     hints = False
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, outlet: Outlet = stdout.STDOUT) -> None:
         found = _PIPE_BYTES if stdout.is_stream() else LARGEST_EVENT
         self.max_bytes = max_bytes or found
         self._channel = stdout.Channel(
-            "metrics.emf", max_bytes=_QUOTA_BYTES, max_lines=_QUOTA_LINES, keep=True
+            "metrics.emf",
+            outlet,
+            max_bytes=_QUOTA_BYTES,
+            max_lines=_QUOTA_LINES,
+            keep=True,
         )
 
     def send(self, lines: Sequence[bytes], ends_s: float) -> Went:

@@ -22,7 +22,7 @@ from svcready.metrics.sinks._cloudwatch._put_sending import Sending
 from svcready.metrics.sinks._cloudwatch._texts import namespace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from svcready._core.clock import Clock
@@ -36,7 +36,7 @@ __all__ = ["PutMetricDataSink"]
 _COMPONENT = "metrics"
 _DESTINATION = ("metrics.cloudwatch", "CloudWatch")
 _MOST_TOLD = 1000
-_SECOND = 1
+_MINUTE, _SECOND = 60, 1
 _SHUN_S = 3600.0
 _MOST_SHUNNED = 10_000
 _JUMP_S = 60.0
@@ -55,7 +55,7 @@ class PutMetricDataSink:
 
     Args:
         settings: The section CLOUDWATCH.
-        collectors: Give the datums of each interval, by resolution, 60 or 1.
+        collector: Gives the datums of each interval.
         identity: Who this process is.
         clock: Stamps the intervals.
         quiet: Makes a context in which the calls are not traced.
@@ -67,7 +67,7 @@ class PutMetricDataSink:
     def __init__(
         self,
         settings: CloudwatchSettings,
-        collectors: Mapping[int, Collects],
+        collector: Collects,
         *,
         identity: Identity,
         clock: Clock,
@@ -80,10 +80,10 @@ class PutMetricDataSink:
 
         self.interval_s = settings.flush_interval_s
         often_s = settings.high_resolution_interval_s
-        has_often = _SECOND in collectors and often_s < self.interval_s
+        has_often = bool(settings.high_resolution) and often_s < self.interval_s
         self.often_s = often_s if has_often else 0.0
         self._settings = settings
-        self._collectors = dict(collectors)
+        self._collector = collector
         self._clock = clock
         self._quiet = quiet
         self._members = Members(
@@ -104,10 +104,10 @@ class PutMetricDataSink:
         now_s, now_ns = self._clock.monotonic(), self._clock.time_ns()
         self._waiting = {
             resolution: Pending(on_dropped=self._on_overflow)
-            for resolution in self._collectors
+            for resolution in (_MINUTE, _SECOND)
         }
         self._flying: list[Datum] = []
-        self._since_s = dict.fromkeys(self._collectors, now_s)
+        self._since_s = {_MINUTE: now_s, _SECOND: now_s}
         self._wall_s = now_ns / _NS - now_s
         self._shunned: dict[Key, float] = {}
         self._dropped: Counter[str] = Counter()
@@ -119,24 +119,20 @@ class PutMetricDataSink:
 
     def push(self, timeout_s: float) -> bool:
         """Send what was recorded since the last time; False if something is kept."""
-        return self._push(timeout_s, tuple(self._collectors))
+        return self._push(timeout_s, 0)
 
     def push_often(self, timeout_s: float) -> bool:
         """Send what is stored by the second; False if something of it is kept."""
-        return self._push(timeout_s, (_SECOND,))
+        return self._push(timeout_s, _SECOND)
 
     def identify(self, identity: Identity) -> None:
         """Take a new identity: a forked child's, or what a look-up found."""
-        for collector in self._collectors.values():
-            collector.identify(identity)
-
+        self._collector.identify(identity)
         self._namespace = namespace_of(self._settings.namespace or identity.service)
 
     def reset(self) -> None:
         """Forget what is pending: a forked child's parent sends it."""
-        for collector in self._collectors.values():
-            collector.reset()
-
+        self._collector.reset()
         self._client.forget()
         self._forget()
 
@@ -144,8 +140,7 @@ class PutMetricDataSink:
         """Count what is still here as lost, and let go of the connections."""
         self._closed = True
         # What is on its way has not arrived.
-        lost = len(self._flying) + sum(map(len, self._waiting.values()))
-        self._drop("deadline", lost)
+        self._drop("deadline", len(self._flying) + self.pending)
         self._say()
         self._client.close()
 
@@ -155,7 +150,7 @@ class PutMetricDataSink:
             "mode": "api",
             "namespace": self._namespace,
             "interval_s": self.interval_s,
-            "pending": sum(map(len, self._waiting.values())),
+            "pending": self.pending,
             "requests": self._requests,
             "uncertain": self._uncertain,
             "failing": bool(self._outage.faults),
@@ -163,12 +158,18 @@ class PutMetricDataSink:
             "dropped": dict(self._dropped),
         }
 
-    def _push(self, timeout_s: float, resolutions: tuple[int, ...]) -> bool:
+    @property
+    def pending(self) -> int:
+        """How many datums wait for the next flush."""
+        return sum(map(len, self._waiting.values()))
+
+    def _push(self, timeout_s: float, only: int) -> bool:
         ends_s = time.monotonic() + timeout_s
+        resolutions = (only,) if only else (_MINUTE, _SECOND)
+        self._collect(only)
         stamps = self._stamps()
         entries: list[Entry] = []
         for resolution in resolutions:
-            self._collect(resolution)
             datums = self._waiting[resolution].take()
             self._flying += datums
             entries += self._entries(datums, stamps[resolution])
@@ -191,11 +192,15 @@ class PutMetricDataSink:
         self._say()
         return not sending.left
 
-    def _collect(self, resolution: int) -> None:
+    def _collect(self, only: int) -> None:
         try:
-            self._waiting[resolution].add(self._collectors[resolution].collect())
+            datums = self._collector.collect(only)
         except Exception as error:  # noqa: BLE001 - what waits is sent all the same
             report_fault("metrics.cloudwatch", error)
+            return
+
+        for resolution, waiting in self._waiting.items():
+            waiting.add([it for it in datums if it.resolution == resolution])
 
     def _stamps(self) -> dict[int, int]:
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol, cast
 
-from svcready._transport.aws import error_code, error_text, make_client
+from svcready._transport.aws import CONNECT_S, error_code, error_text, make_client
 from svcready.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class PutClient:
         self._timeout_s = timeout_s
         self._make = make
         self._client: _CloudWatch | None = None
+        self._patience_s = timeout_s
 
     def put(self, namespace: str, members: list[Member], ends_s: float) -> None:
         """
@@ -102,9 +103,6 @@ class PutClient:
                 self.close()
 
             raise
-        finally:
-            if client is not self._client:
-                client.close()
 
     def forget(self) -> None:
         """Leave the connections to the process that we were forked from."""
@@ -117,13 +115,15 @@ class PutClient:
             client.close()
 
     def _client_until(self, ends_s: float) -> _CloudWatch:
+        """Return a client that neither takes too long nor gives up too soon."""
         left_s = ends_s - time.monotonic()
-        if left_s < self._timeout_s:
-            # Somebody waits. A call may wait to connect, and to read.
-            return self._new_client(max(_SHORTEST_S, left_s / 2))
-
-        if self._client is None:
-            self._client = self._new_client(self._timeout_s)
+        patient = self._patience_s >= min(self._timeout_s, left_s / 4)
+        # A call may wait to connect, and then to read.
+        in_time = self._patience_s + min(self._patience_s, CONNECT_S) <= left_s
+        if self._client is None or not patient or not in_time:
+            self.close()
+            self._patience_s = max(_SHORTEST_S, min(self._timeout_s, left_s / 2))
+            self._client = self._new_client(self._patience_s)
 
         return self._client
 

@@ -25,7 +25,6 @@ Member = dict[str, object]
 _EXACT = 2.0**53
 _FRAME = '{"Namespace": , "MetricData": []}'
 _COMMA = len(", ")
-_MOST_PIECES = 20
 
 
 class Unsendable(Exception):
@@ -142,12 +141,10 @@ def body_bytes(namespace: str, entries_bytes: int, entries: int) -> int:
 
 
 def _split(sketch: Sketch) -> list[Sketch]:
-    values, counts, _ = sketch.reduce(MOST_VALUES * _MOST_PIECES)
     pieces = []
-    for start in range(0, len(values), MOST_VALUES):
-        piece = Sketch()
-        end = start + MOST_VALUES
-        for value, count in zip(values[start:end], counts[start:end], strict=True):
+    for values, counts, _ in sketch.split(MOST_VALUES):
+        piece = Sketch()  # so that a piece that cannot be sent is merged back
+        for value, count in zip(values, counts, strict=True):
             piece.observe(value, count)
 
         pieces.append(piece)

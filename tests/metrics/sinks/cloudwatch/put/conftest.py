@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from svcready._core import events
 from svcready.config._sections.cloudwatch import CloudwatchSettings
 from svcready.metrics._sketch import Sketch
-from svcready.metrics.sinks._cloudwatch._data import Datum
+from svcready.metrics.sinks._cloudwatch._data import Datum, Key
 from svcready.metrics.sinks._cloudwatch._put import PutMetricDataSink
 from svcready.testing import FakeClock
 from tests.metrics.conftest import IDENTITY
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tests.metrics.sinks.cloudwatch.put.metrics_server import MetricsServer
 
 
+T = TypeVar("T")
 Make = Callable[..., PutMetricDataSink]
 
 
 class Recorder:
     """What a collector is to a sink: gives each recording once."""
 
-    def __init__(self, resolution: int = 60) -> None:
-        self._resolution = resolution
+    def __init__(self) -> None:
         self._counts: dict[Datum, float] = {}
         self._levels: dict[Datum, float] = {}
         self._sketches: dict[Datum, Sketch] = {}
@@ -35,28 +35,33 @@ class Recorder:
 
     def count(self, name: str, amount: float = 1.0, **more: str) -> None:
         """Add to a counter, whose dimensions are *more*."""
-        key = self._key(name, "count", "Count", more)
+        key = _key(name, "count", "Count", more)
         self._counts[key] = self._counts.get(key, 0.0) + amount
 
     def level(self, name: str, value: float, **more: str) -> None:
         """Set a gauge."""
-        self._levels[self._key(name, "level", "None", more)] = value
+        self._levels[_key(name, "level", "None", more)] = value
 
     def observe(self, name: str, *values: float, **more: str) -> None:
         """Record values of a distribution."""
-        key = self._key(name, "distribution", "Milliseconds", more)
+        key = _key(name, "distribution", "Milliseconds", more)
         self._sketches.setdefault(key, Sketch()).add(values)
 
-    def collect(self) -> list[Datum]:
-        """Give everything since the last time."""
+    def keys(self) -> list[Key]:
+        """Name the series that there is something to collect of."""
+        filled = [key for key, held in self._sketches.items() if held.count]
+        return [key.key for key in (*self._counts, *self._levels, *filled)]
+
+    def collect(self, only: int = 0) -> list[Datum]:
+        """Give everything since the last time, or what is stored so."""
         if self.fault is not None:
             raise self.fault
 
-        datums = [key._replace(value=value) for key, value in self._counts.items()]
-        datums += [key._replace(value=value) for key, value in self._levels.items()]
-        datums += [key._replace(sketch=held) for key, held in self._sketches.items()]
-        self._counts, self._sketches = {}, {}
-        return datums
+        return [
+            *_take(self._counts, only, lambda key, value: key._replace(value=value)),
+            *_take(self._levels.copy(), only, lambda key, v: key._replace(value=v)),
+            *_take(self._sketches, only, lambda key, held: key._replace(sketch=held)),
+        ]
 
     def identify(self, identity: Identity) -> None:
         """Note it."""
@@ -67,9 +72,17 @@ class Recorder:
         self._counts, self._levels, self._sketches = {}, {}, {}
         self.resets += 1
 
-    def _key(self, name: str, kind: str, unit: str, more: dict[str, str]) -> Datum:
-        dimensions = tuple(sorted(more.items()))
-        return Datum(name, dimensions, unit, self._resolution, kind)
+
+def _take(
+    held: dict[Datum, T], only: int, make: Callable[[Datum, T], Datum]
+) -> list[Datum]:
+    wanted = [key for key in held if only in {0, key.resolution}]
+    return [make(key, held.pop(key)) for key in wanted]
+
+
+def _key(name: str, kind: str, unit: str, more: dict[str, str]) -> Datum:
+    resolution = 1 if name.startswith("fast") else 60
+    return Datum(name, tuple(sorted(more.items())), unit, resolution, kind)
 
 
 @pytest.fixture
@@ -106,12 +119,11 @@ def make_sink(
     """Make sinks that send to the strict server."""
     made: list[PutMetricDataSink] = []
 
-    def make(*, fast: Recorder | None = None, **settings: object) -> PutMetricDataSink:
+    def make(**settings: object) -> PutMetricDataSink:
         chosen = {"mode": "api", "endpoint": server.url} | settings
-        collectors = {60: recorder} if fast is None else {60: recorder, 1: fast}
         sink = PutMetricDataSink(
             CloudwatchSettings(**chosen),  # type: ignore[arg-type]
-            collectors,
+            recorder,
             identity=IDENTITY,
             clock=clock,
         )

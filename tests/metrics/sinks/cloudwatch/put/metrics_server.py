@@ -86,6 +86,7 @@ class MetricsServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
                 server._serve(self)
@@ -299,5 +300,4 @@ def _cut(handler: BaseHTTPRequestHandler) -> None:
     linger = struct.pack("ii", 1, 0)  # a reset rather than an end
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     handler.rfile.close()
-    handler.wfile.close()
     handler.connection.close()

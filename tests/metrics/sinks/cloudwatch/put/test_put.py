@@ -8,6 +8,7 @@ import os
 import pytest
 
 from svcready._core import fork
+from svcready.metrics.sinks._cloudwatch._put_members import Members, body_bytes
 from svcready.testing import FakeClock
 from tests.conftest import Faults
 from tests.metrics.conftest import IDENTITY
@@ -125,21 +126,20 @@ def test_the_bytes_reckoned_are_those_sent(
     make_sink: Make, server: MetricsServer, recorder: Recorder
 ) -> None:
     """To the byte, as botocore writes them."""
-    from svcready.metrics.sinks._cloudwatch import _put_members, _put_packs
 
-    for number in range(40):
-        recorder.observe("wait", *(index / 3 for index in range(50)), R=f'"{number}\\')
+    def record() -> None:
+        for number in range(40):
+            values = [index / 3 for index in range(50)]
+            recorder.observe("wait", *values, Route=f'"{number}\\')
 
-    datums = recorder.collect()
-    sink = make_sink()
+    record()
+    members = Members(lambda _name: False, split=False)
     stamp_s = 1_800_000_000
-    entries = [e for datum in datums for e in sink._members.entries(datum, stamp_s)]
-    size = sum(entry.size for entry in entries)
-    recorder.collect = lambda: datums  # type: ignore[method-assign]
-    assert sink.push(5)
-    assert server.bodies == [_put_members.body_bytes("orders", size, 40)]
-    assert _put_packs.least_requests("orders", entries) == 1
-    recorder.collect = list  # type: ignore[method-assign]
+    made = [e for datum in recorder.collect() for e in members.entries(datum, stamp_s)]
+    record()
+    assert make_sink().push(5)
+    size = sum(entry.size for entry in made)
+    assert server.bodies == [body_bytes("orders", size, 40)]
 
 
 def test_many_values_are_merged_or_split(
@@ -160,11 +160,10 @@ def test_high_resolution_goes_more_often(
     make_sink: Make, server: MetricsServer, recorder: Recorder, clock: FakeClock
 ) -> None:
     """Stored by the second, and stamped so; a full push takes both."""
-    fast = Recorder(resolution=1)
-    sink = make_sink(fast=fast)
+    sink = make_sink(high_resolution=("fast*",), high_resolution_interval_s=5.0)
     assert (sink.interval_s, sink.often_s) == (60.0, 5.0)
     for _ in range(3):
-        fast.count("fast.orders")
+        recorder.count("fast.orders")
         recorder.count("orders")
         clock.advance(5)
         assert sink.push_often(5)
@@ -173,7 +172,7 @@ def test_high_resolution_goes_more_often(
     assert {datum["StorageResolution"] for _, (datum,) in server.requests} == {1}
     start_s = 1_800_000_000
     assert server.stamps["fast.orders", ()] == [start_s, start_s + 5, start_s + 10]
-    fast.count("fast.orders")
+    recorder.count("fast.orders")
     clock.advance(45)
     assert sink.push(5)
     assert server.sums == {("fast.orders", ()): 4, ("orders", ()): 3}
@@ -183,7 +182,7 @@ def test_high_resolution_goes_more_often(
 def test_without_patterns_nothing_goes_more_often(make_sink: Make) -> None:
     """Nor where the whole is as fast."""
     assert make_sink().often_s == 0.0
-    fast = make_sink(fast=Recorder(resolution=1), flush_interval_s=5.0)
+    fast = make_sink(high_resolution=("fast*",), flush_interval_s=5.0)
     assert (fast.interval_s, fast.often_s) == (5.0, 0.0)
 
 

@@ -1,0 +1,130 @@
+"""Events become counters, and what pillars know of themselves becomes families."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready._core.events import ItemsDropped, subscribe
+from svcready.health._events import CheckChanged, CheckRan
+from svcready.metrics._model import Family, Number
+from svcready.resilience import BreakerMoved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from svcready._wiring._pillars import Pillars
+    from svcready.metrics._pillar import MetricsPillar
+
+__all__ = ["count", "keep_exemplars"]
+
+_HEALTH_LEVELS = {"fail": 0.0, "pending": 0.0, "warn": 1.0, "pass": 2.0}
+
+
+def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
+    declare = metrics.declare
+    transitions = declare.counter(
+        "svcready_resilience_transitions",
+        "State changes of circuit breakers.",
+        labels=("name", "from", "to", "reason"),
+    )
+    changes = declare.counter(
+        "svcready_health_transitions",
+        "Changes of a check's settled status.",
+        labels=("name", "from", "to"),
+    )
+    durations = declare.histogram(
+        "svcready_health_check_duration",
+        "How long runs of checks took.",
+        unit="s",
+        labels=("name",),
+    )
+    metrics.add_source(lambda: _level_families(pillars))
+    return [
+        subscribe(
+            ItemsDropped,
+            lambda e: metrics.dropped(e.component, e.reason).inc(e.items),
+        ),
+        subscribe(
+            BreakerMoved,
+            lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
+        ),
+        subscribe(
+            CheckChanged, lambda e: changes.labels(e.name, e.before, e.after).inc()
+        ),
+        subscribe(CheckRan, lambda e: durations.labels(e.name).observe(e.duration_s)),
+    ]
+
+
+def keep_exemplars(metrics: MetricsPillar) -> list[Callable[[], None]]:
+    # Here and not above: the tracing pillar has to load OpenTelemetry before.
+    from svcready.tracing._otel import sampled_span_ids
+
+    metrics.keep_exemplars(sampled_span_ids)
+    return [lambda: metrics.keep_exemplars(None)]
+
+
+def _level_families(pillars: Pillars) -> Iterator[Family]:
+    """Read the levels and totals that pillars keep themselves."""
+    health = pillars.health
+    if health is not None:
+        results = health.results()
+        yield _family(
+            "svcready_health_status",
+            "gauge",
+            "Status of a check: 0 fail, 1 warn, 2 pass.",
+            ("name",),
+            [((r.name,), _HEALTH_LEVELS.get(r.status, 0.0)) for r in results],
+            workers="min",
+        )
+        yield _family(
+            "svcready_health_stuck",
+            "gauge",
+            "1 while a run of a check is past its time and has not come back.",
+            ("name",),
+            [((r.name,), float(r.stuck)) for r in results],
+            workers="max",
+        )
+
+    resilience = pillars.resilience
+    if resilience is not None:
+        yield _family(
+            "svcready_resilience_state",
+            "gauge",
+            "State of a circuit breaker: 0 closed, 1 half-open, 2 open, 3 forced.",
+            ("name",),
+            [((s.name,), float(s.level)) for s in resilience.states()],
+            workers="max",
+        )
+        yield _family(
+            "svcready_resilience_calls",
+            "counter",
+            "Calls through a policy, by what became of them.",
+            ("component", "name", "outcome"),
+            [
+                ((count.kind, count.name, count.what), float(count.total))
+                for count in resilience.calls()
+            ],
+        )
+        yield _family(
+            "svcready_resilience_retries",
+            "counter",
+            "Retries of a policy, by what became of them.",
+            ("name", "reason"),
+            [
+                ((count.name, count.what), float(count.total))
+                for count in resilience.retries()
+            ],
+        )
+
+
+def _family(
+    name: str,
+    kind: str,
+    text: str,
+    labels: tuple[str, ...],
+    points: Iterable[tuple[tuple[str, ...], float]],
+    *,
+    workers: str = "sum",
+) -> Family:
+    numbers = tuple(Number(values, value) for values, value in points)
+    return Family(name, name, kind, text, "", labels, numbers, "svcready", workers)

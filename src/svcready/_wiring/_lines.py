@@ -1,0 +1,168 @@
+"""Events become log lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from svcready._core.events import subscribe
+from svcready.health._events import CheckChanged, LifecycleChanged
+from svcready.metrics._events import (
+    FamilyShadowed,
+    MetricBudgetExceeded,
+    SeriesCapped,
+)
+from svcready.resilience import (
+    BreakerMoved,
+    BreakerStarved,
+    RetryExhausted,
+    RetryRecovered,
+    RetryScheduled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready.logging._pillar import LogPillar
+
+    _Retry = RetryExhausted | RetryRecovered | RetryScheduled
+
+__all__ = ["log_health", "log_metrics", "log_resilience"]
+
+_SPARINGLY_S = 10.0
+_VERBS = {"pass": "passes", "warn": "warns", "fail": "fails"}
+_WORSE = {"open", "forced_open"}
+
+
+class _Sparingly:
+    """
+    Lets one line per subject through every 10 s and counts those it held back.
+
+    Args:
+        now: A monotonic clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._next_at_s: dict[tuple[str, str], float] = {}
+        self._held: Counter[tuple[str, str]] = Counter()
+
+    def ask(self, event: str, name: str) -> int | None:
+        """Return how many lines were held back, or None to hold this one back too."""
+        subject = (event, name)
+        now_s = self._now()
+        if now_s < self._next_at_s.get(subject, 0.0):
+            self._held[subject] += 1
+            return None
+
+        self._next_at_s[subject] = now_s + _SPARINGLY_S
+        return self._held.pop(subject, 0)
+
+
+def log_resilience(
+    logs: LogPillar, now: Callable[[], float]
+) -> list[Callable[[], None]]:
+    sparingly = _Sparingly(now)
+
+    def moved(e: BreakerMoved) -> None:
+        logs.event(
+            f"circuit breaker {e.name} is {e.after.replace('_', ' ')}",
+            "WARNING" if e.after in _WORSE else "INFO",
+            event="circuit_breaker.moved",
+            **e._asdict(),
+        )
+
+    def starved(e: BreakerStarved) -> None:
+        logs.event(
+            f"circuit breaker {e.name} sees too few calls for its rates; give it "
+            "consecutive_failures",
+            "WARNING",
+            event="circuit_breaker.starved",
+            **e._asdict(),
+        )
+
+    def retried(word: str, level: str, e: _Retry) -> None:
+        event = f"retry.{type(e).__name__.removeprefix('Retry').lower()}"
+        held = sparingly.ask(event, e.name)
+        if held is not None:
+            more = {"not_logged": held} if held else {}
+            logs.event(
+                f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
+            )
+
+    return [
+        subscribe(BreakerMoved, moved),
+        subscribe(BreakerStarved, starved),
+        subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
+        subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
+        subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
+    ]
+
+
+def log_health(logs: LogPillar) -> list[Callable[[], None]]:
+    def changed(e: CheckChanged) -> None:
+        better = e.after == "pass" or (e.before, e.after) == ("fail", "warn")
+        logs.event(
+            f"health check {e.name} {_VERBS.get(e.after, e.after)}",
+            "INFO" if better else "WARNING",
+            event="health.check_changed",
+            **e._asdict(),
+        )
+
+    def gone_on(e: LifecycleChanged) -> None:
+        if (e.before, e.after) == ("starting", "stopped"):
+            return  # it never served: a management command, a server's master
+
+        logs.event(
+            f"service is {e.after}", "INFO", event="lifecycle.changed", **e._asdict()
+        )
+
+    return [subscribe(CheckChanged, changed), subscribe(LifecycleChanged, gone_on)]
+
+
+def log_metrics(logs: LogPillar) -> list[Callable[[], None]]:
+    def capped(e: SeriesCapped) -> None:
+        what = (
+            f"all metrics together reached their limit of series, {e.metric} has most"
+            if e.together
+            else f"metric {e.metric} reached its limit of series"
+        )
+        logs.event(
+            f"{what}; further ones are counted as __other__",
+            "WARNING",
+            event="metrics.series_capped",
+            metric=e.metric,
+            limit=e.limit,
+            label=e.label,
+            values=list(e.values),
+        )
+
+    def shadowed(e: FamilyShadowed) -> None:
+        what = f"the application exposes metric {e.exposition} itself; ours is left out"
+        if e.origin == "otel":
+            what = f"metric {e.exposition} is there already; the one of OpenTelemetry's"
+            what += " meters is left out"
+
+        logs.event(
+            what,
+            "INFO",
+            event="metrics.family_shadowed",
+            **e._asdict(),
+        )
+
+    def over_budget(e: MetricBudgetExceeded) -> None:
+        logs.event(
+            f"this process sends {e.billed} CloudWatch metrics, each of which is "
+            f"billed; the budget is {e.budget}",
+            "WARNING",
+            event="metrics.budget_exceeded",
+            billed=e.billed,
+            budget=e.budget,
+            largest=dict(e.largest),
+        )
+
+    return [
+        subscribe(SeriesCapped, capped),
+        subscribe(FamilyShadowed, shadowed),
+        subscribe(MetricBudgetExceeded, over_budget),
+    ]

@@ -1,0 +1,110 @@
+"""A runtime sends EMF when it is told to, and says what is wrong with how."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+import svcready
+from svcready.testing import FakeClock, assert_emf_event, running
+from tests.metrics.sinks.cloudwatch.test_emf import read
+
+if TYPE_CHECKING:
+    from svcready.testing import Harness
+
+ENV = (("Environment", "production"),)
+
+
+def amounts(harness: Harness) -> dict[str, float]:
+    """Return the sums of metrics that have the environment as only dimension."""
+    lines = [orjson.dumps(event) for event in harness.emf_events]
+    return {
+        name: total
+        for (name, dimensions), (_, total) in read(lines).items()
+        if dimensions == ENV
+    }
+
+
+def test_a_flush_writes_everything_at_once() -> None:
+    """What was recorded before the start and since, each once, and valid."""
+    orders = svcready.counter("emf_orders", "help")
+    times = svcready.histogram("emf_times", "help", unit="s")
+    orders.inc(2)
+    with running(settings={"cloudwatch.mode": "emf"}) as harness:
+        orders.inc(3)
+        for _ in range(250):
+            times.observe(0.5)
+
+        metrics = harness.runtime.metrics
+        assert metrics is not None
+        metrics.http.children("GET", "/orders", 503).observe(0.25)
+        found = amounts(harness)
+        for event in harness.emf_events:
+            assert_emf_event(orjson.dumps(event))
+
+        # Two, three by endpoint and as a whole, errors as a whole, one type of error.
+        assert harness.sample("svcready_cloudwatch_billed_metrics") == 2 + 3 * 2 + 2
+        svcready.get_logger("shop").info("open")
+        assert [line["message"] for line in harness.lines] == ["open"]
+
+    assert found == {
+        "emf_orders": 5,
+        "emf_times": 125.0,
+        "RequestCount": 1,
+        "ResponseTime": 250,
+        "ErrorCount": 0,
+        "FaultCount": 1,
+    }
+
+
+def test_nothing_is_written_where_it_is_off() -> None:
+    """By default CloudWatch is off, and costs nothing."""
+    orders = svcready.counter("emf_none", "help")
+    with running() as harness:
+        orders.inc()
+        assert harness.emf_events == []
+        assert harness.sample("svcready_cloudwatch_billed_metrics") is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("DIMENSIONS", "Enviroment", "did you mean Environment?"),
+        ("NAMESPACE", "AWS/Orders", "App/Orders is used"),
+        ("EMF_DESTINATION", "tcp//agent", "EMF goes to stdout"),
+    ],
+)
+def test_a_wrong_setting_is_reported(variable: str, value: str, said: str) -> None:
+    """With the variable's name, and what is done instead; metrics go on."""
+    name = f"SVCREADY_CLOUDWATCH_{variable}"
+    orders = svcready.counter("emf_wrong", "help")
+    environ = {"SVCREADY_CLOUDWATCH_MODE": "emf", name: value}
+    with running(environ=environ) as harness:
+        orders.inc()
+        (problem,) = harness.runtime.problems()
+        assert str(problem).startswith(f"{name}={value}")
+        assert said in str(problem)
+        assert "emf_wrong" in amounts(harness)
+
+
+def test_the_budget_is_warned_of_once() -> None:
+    """One line names what has most dimension values."""
+    shops = svcready.counter("emf_visits", "help", labels=("shop",))
+    settings = {"cloudwatch.mode": "emf", "cloudwatch.metric_budget": 5}
+    with running(settings=settings, clock=FakeClock()) as harness:
+        for number in range(8):
+            shops.labels(number).inc()
+
+        harness.runtime.flush(1.0)
+        harness.runtime.flush(1.0)
+        found = [
+            line
+            for line in harness.lines
+            if line.get("event") == "metrics.budget_exceeded"
+        ]
+
+    (line,) = found
+    assert line["level"] == "WARN"
+    assert line["context"] == {"billed": 9, "budget": 5, "largest": {"emf_visits": 9}}
