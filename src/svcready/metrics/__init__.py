@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from svcready.metrics.clients._processing import processing
     from svcready.metrics.clients._psycopg_pool import instrument_pool
     from svcready.metrics.clients._sqlalchemy import instrument_engine
+    from svcready.metrics.clients._sqs_queue import instrument_queue
 
 __all__ = [
     "Counter",
@@ -51,6 +52,7 @@ __all__ = [
     "instrument_engine",
     "instrument_pika",
     "instrument_pool",
+    "instrument_queue",
     "processing",
     "timer",
     "up_down_counter",
@@ -64,6 +66,7 @@ _CLIENTS = {
     "instrument_engine": "_sqlalchemy",
     "instrument_pika": "_pika",
     "instrument_pool": "_psycopg_pool",
+    "instrument_queue": "_sqs_queue",
     "processing": "_processing",
 }
 """What is loaded when it is first used, and from where."""
