@@ -17,7 +17,11 @@ imports them before they run."""
 
 MAY_IMPORT = {
     "boto3": ("svcready._transport",),
-    "botocore": ("svcready._transport", "svcready.metrics.clients._botocore"),
+    "botocore": (
+        "svcready._transport",
+        "svcready.metrics.clients._botocore",
+        "svcready.metrics.clients._sqs_queue",
+    ),
     "django": ("svcready.adapters.django", "svcready.metrics.clients._django"),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),

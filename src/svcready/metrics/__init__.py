@@ -20,12 +20,15 @@ from svcready.metrics._levels import Gauge, UpDownCounter
 from svcready.metrics._timer import Timer, TimerChild
 
 if TYPE_CHECKING:
+    from svcready.metrics.clients._aio_pika import instrument_aio_pika
     from svcready.metrics.clients._botocore import instrument_botocore
     from svcready.metrics.clients._celery import instrument_celery
     from svcready.metrics.clients._django import instrument_django
+    from svcready.metrics.clients._pika import instrument_pika
     from svcready.metrics.clients._processing import processing
     from svcready.metrics.clients._psycopg_pool import instrument_pool
     from svcready.metrics.clients._sqlalchemy import instrument_engine
+    from svcready.metrics.clients._sqs_queue import instrument_queue
 
 __all__ = [
     "Counter",
@@ -42,22 +45,28 @@ __all__ = [
     "counter",
     "gauge",
     "histogram",
+    "instrument_aio_pika",
     "instrument_botocore",
     "instrument_celery",
     "instrument_django",
     "instrument_engine",
+    "instrument_pika",
     "instrument_pool",
+    "instrument_queue",
     "processing",
     "timer",
     "up_down_counter",
 ]
 
 _CLIENTS = {
+    "instrument_aio_pika": "_aio_pika",
     "instrument_botocore": "_botocore",
     "instrument_celery": "_celery",
     "instrument_django": "_django",
     "instrument_engine": "_sqlalchemy",
+    "instrument_pika": "_pika",
     "instrument_pool": "_psycopg_pool",
+    "instrument_queue": "_sqs_queue",
     "processing": "_processing",
 }
 """What is loaded when it is first used, and from where."""

@@ -15,6 +15,7 @@ from svcready.metrics._reading import Reading
 from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
 from svcready.metrics._whole import WholeService
+from svcready.metrics.clients._polling import POLLER
 from svcready.metrics.sinks._prometheus import PrometheusSink
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class MetricsPillar:
         """Start sending in this process; a forked child starts here."""
         self._pusher.wake()
         self._whole.wake()
+        POLLER.wake()
 
     def meet(self) -> None:
         """Join the other processes, if there are any by now; cheap."""
@@ -169,6 +171,7 @@ class MetricsPillar:
         if self._started:
             self._started = False
             self._undo_clients()
+            POLLER.rest()
             REGISTER.bind(None)
             if self._reading.runtime is not None:
                 self._reading.runtime.close()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from math import isnan
 from typing import TYPE_CHECKING
 
 import pytest
 
 from svcready._transport.aws import make_client
-from svcready.metrics import instrument_botocore
+from svcready.metrics import instrument_botocore, instrument_queue
 from tests.metrics.clients.support import Page
+from tests.servers.harness import eventually
 
 moto_server = pytest.importorskip("moto.server")
 boto3 = pytest.importorskip("boto3")
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
     from svcready.metrics._pillar import MetricsPillar
+    from tests.conftest import Faults
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:botocore", "ignore::DeprecationWarning:moto"
@@ -331,3 +334,48 @@ def test_by_name_every_client_but_ours_is_measured(
     call(ssm, "describe_parameters")
     call(client("ssm"), "describe_parameters")
     assert page.count(DURATION) == 1
+
+
+DEPTH = "messaging.queue.messages"
+
+
+def test_a_queues_depth_is_observed(
+    make_pillar: Callable[..., MetricsPillar],
+) -> None:
+    """What is ready and in flight, asked at once and again, until it is ended."""
+    pillar = make_pillar()
+    page = Page(pillar)
+    sqs = client("sqs")
+    url = queue(sqs, "depth")
+    for _ in range(3):
+        call(sqs, "send_message", QueueUrl=url, MessageBody="x")
+
+    end = instrument_queue(url, interval=0.02)
+    assert instrument_queue(url) is end
+    assert page.labels(DEPTH) == []  # nobody is asked before the runtime is awake
+    pillar.wake()
+    here = {"messaging_destination_name": "depth"}
+    eventually(lambda: page.value(DEPTH, state="ready", **here) == 3, "a first answer")
+    call(sqs, "receive_message", QueueUrl=url, MaxNumberOfMessages=1)
+    eventually(lambda: page.value(DEPTH, state="in_flight") == 1, "another answer")
+    assert page.value(DEPTH, state="ready") == 2
+    end()
+    eventually(lambda: isnan(page.value(DEPTH, state="ready")), "its end")
+
+
+def test_a_queue_that_is_not_told_is_not_known(
+    make_pillar: Callable[..., MetricsPillar], faults: Faults
+) -> None:
+    """A refused question is a fault of ours, and leaves no number behind."""
+    pillar = make_pillar()
+    page = Page(pillar)
+    pillar.wake()
+    sqs = client("sqs", ONCE)
+    url = queue(sqs, "gone")
+    end = instrument_queue(url.replace("gone", "missing"), sqs, interval=60)
+    eventually(lambda: page.labels(DEPTH), "an answer")
+    end()
+
+    assert isnan(page.value(DEPTH, state="ready"))
+    pillar.close()
+    assert isinstance(faults.claim("worker.queues"), ClientError)

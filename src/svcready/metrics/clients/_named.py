@@ -27,9 +27,11 @@ class _Client(NamedTuple):
 
 
 _CLIENTS = {
+    "aio_pika": _Client(("aio_pika",), "_aio_pika", "instrument_aio_pika"),
     "botocore": _Client(("botocore",), "_botocore", "instrument_every_client"),
     "celery": _Client(("celery",), "_celery", "instrument_celery"),
     "django": _Client(("django",), "_django", "instrument_django"),
+    "pika": _Client(("pika",), "_pika", "instrument_pika"),
     "psycopg_pool": _Client(
         ("psycopg_pool",), "_psycopg_pool", "instrument_every_pool"
     ),

@@ -129,7 +129,8 @@ class Patches:
 
     def __init__(self) -> None:
         self._done: list[tuple[type, str, object, object]] = []
-        self._active = True
+        self.active = True
+        """False once the methods were put back."""
 
     def wrap_class(self, kind: type, name: str, wrapper: Callable[..., object]) -> None:
         """
@@ -148,7 +149,7 @@ class Patches:
             args: tuple[object, ...],
             kwargs: dict[str, object],
         ) -> object:
-            if not self._active:  # somebody's wrapper around ours keeps it
+            if not self.active:  # somebody's wrapper around ours keeps it
                 return inner(*args, **kwargs)
 
             return wrapper(inner, instance, *args, **kwargs)
@@ -160,7 +161,7 @@ class Patches:
 
     def undo(self) -> None:
         """Put the methods back, but for those that somebody wrapped after us."""
-        self._active = False
+        self.active = False
         while self._done:
             kind, name, original, patched = self._done.pop()
             if vars(kind).get(name) is patched:
