@@ -218,11 +218,22 @@ class Request:
                     sent,
                     self.client,
                 )
+
+            if plan.flush is not None:
+                plan.flush(self.ids())
         except Exception as fault:  # noqa: BLE001 - the response is on its way
             report_fault("http.complete", fault)
 
         if self.trace.sampled:
             self.trace.end(route, status, error)
+
+    def ids(self) -> dict[str, str]:
+        """Return what finds everything that belongs to the request."""
+        return {
+            "request_id": self.request_id,
+            "correlation_id": self.correlation_id,
+            "trace_id": self.trace.trace_id,
+        }
 
     def _measure(self, key: Key, duration_s: float, sent: int | None) -> None:
         plan = self.plan

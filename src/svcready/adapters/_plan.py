@@ -11,7 +11,7 @@ from svcready.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from svcready._runtime import PlanCell, Runtime, Serving
     from svcready.admin import OpsSurface
@@ -52,6 +52,7 @@ class RequestPlan:
         flights: Keeps each request's suppressed lines; None if none are kept.
         log_error: Writes the one line of an error that no handler caught.
         metrics: Gives the kept children of the HTTP metrics; None if switched off.
+        flush: Writes metrics when a request ends; None where they go by time.
         ops: Answers the operator's paths.
         serving: Who is told when the service serves, is ready, and stops.
         redact: Hides secrets in a text.
@@ -66,6 +67,7 @@ class RequestPlan:
         "_hops",
         "access",
         "flights",
+        "flush",
         "levels",
         "log_error",
         "metrics",
@@ -95,6 +97,7 @@ class RequestPlan:
         flights: Flights | None,
         log_error: Callable[[BaseException], object],
         metrics: HttpMetrics | None,
+        flush: Callable[[Mapping[str, str]], object] | None,
         ops: OpsSurface,
         serving: Serving,
         redact: Callable[[str], str],
@@ -110,6 +113,7 @@ class RequestPlan:
         self.flights = flights
         self.log_error = log_error
         self.metrics = metrics
+        self.flush = flush
         self.ops = ops
         self.serving = serving
         self.redact = redact
@@ -263,6 +267,7 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         flights=None if logs is None else logs.handler.flights,
         log_error=_log_nothing if logs is None else logs.log_exception,
         metrics=None if runtime.metrics is None else runtime.metrics.http,
+        flush=None if runtime.metrics is None else runtime.metrics.request_flush(),
         ops=ops,
         serving=runtime,
         redact=runtime.redactor.text,

@@ -10,7 +10,7 @@ from svcready.metrics._cardinality import Room
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
 from svcready.metrics._names import check_buckets
-from svcready.metrics._push import Pusher
+from svcready.metrics._push import Pusher, RequestSink
 from svcready.metrics._reading import Reading
 from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
 from svcready.metrics._timer import Timer
@@ -20,7 +20,7 @@ from svcready.metrics.sinks._prometheus import PrometheusSink
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
@@ -124,6 +124,14 @@ class MetricsPillar:
         """Join the other processes, if there are any by now; cheap."""
         self._whole.wake()
 
+    def request_flush(self) -> Callable[[Mapping[str, str]], object] | None:
+        """Return what writes metrics when a request ends; None if they go by time."""
+        for sink in self._pusher.sinks:
+            if isinstance(sink, RequestSink) and sink.per_request:
+                return sink.flush_request
+
+        return None
+
     def hurry(self) -> None:
         """Begin to send what was recorded, before something else is waited for."""
         self._pusher.hurry()
@@ -225,6 +233,7 @@ class MetricsPillar:
                 *(("prometheus",) if self._prometheus.enabled else ()),
                 *(sink.name for sink in self._pusher.sinks),
             ],
+            "pushed": {sink.name: sink.describe() for sink in self._pusher.sinks},
         }
 
     def _bind(self, metric: Metric) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svcready._core.identity import Identity
     from svcready._core.worker import Job
 
-__all__ = ["OftenSink", "PushSink", "Pusher"]
+__all__ = ["OftenSink", "PushSink", "Pusher", "RequestSink"]
 
 _JITTER = 0.1
 _EARLIEST = 0.5
@@ -85,6 +85,26 @@ class OftenSink(PushSink, Protocol):
 
     def push_often(self, timeout_s: float) -> bool:
         """Send that part alone; otherwise as `push`, and never together with it."""
+        ...
+
+
+@runtime_checkable
+class RequestSink(PushSink, Protocol):
+    """A sink that can write what a request has brought when the request ends."""
+
+    per_request: bool
+    """Whether it is asked to."""
+
+    def flush_request(self, properties: Mapping[str, str]) -> bool:
+        """
+        Write what was recorded up to the end of a request.
+
+        Args:
+            properties: The request's ids, to search for.
+
+        Returns:
+            False if something is kept for the next time.
+        """
         ...
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 import svcready
 from svcready.testing import FakeClock, assert_emf_event, running
+from tests.adapters.support import Scope, ask_asgi, http_scope
 from tests.metrics.sinks.cloudwatch.test_emf import read
 
 if TYPE_CHECKING:
@@ -108,3 +110,33 @@ def test_the_budget_is_warned_of_once() -> None:
     (line,) = found
     assert line["level"] == "WARN"
     assert line["context"] == {"billed": 9, "budget": 5, "largest": {"emf_visits": 9}}
+
+
+@pytest.mark.parametrize("on_lambda", [True, False])
+def test_a_request_on_lambda_brings_its_metrics_out(
+    monkeypatch: pytest.MonkeyPatch, *, on_lambda: bool
+) -> None:
+    """When it ends, with its ids to search for: the process is frozen after it."""
+    if on_lambda:
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders")
+
+    orders = svcready.counter("emf_lambda_orders", "help")
+
+    async def app(scope: Scope, receive: object, send: Any) -> None:
+        del scope, receive
+        orders.inc()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    with running(settings={"cloudwatch.mode": "emf"}) as harness:
+        scope = http_scope(headers=[(b"x-request-id", b"order-7")])
+        asyncio.run(ask_asgi(svcready.wrap(app), scope))
+        events = harness.emf_events
+
+    of_request = [event for event in events if "request_id" in event]
+    assert bool(of_request) is on_lambda
+    assert sum("emf_lambda_orders" in event for event in events) == 1
+    for event in of_request:
+        assert event["request_id"] == "order-7"
+        assert event["correlation_id"] == "order-7"
+        assert len(str(event["trace_id"])) == 32
