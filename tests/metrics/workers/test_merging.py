@@ -284,3 +284,12 @@ def test_when_a_total_began() -> None:
         Sample("m_total", (("a", "x"),), 4),
         Sample("m_created", (("a", "x"),), 20.0),
     )
+
+
+def test_what_all_read_of_one_host_does_not_fall() -> None:
+    """A total in mode `max` stays where the process was that read it last."""
+    dead = part(made("counter", Number(("x",), 10), workers="max"), lives=False)
+    late = part(made("counter", Number(("x",), 9), workers="max"), 2)
+
+    assert numbers(merge([late, dead])) == {("x",): 10}
+    assert numbers(merge([late, *past_of(dead)])) == {("x",): 10}

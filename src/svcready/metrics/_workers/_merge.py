@@ -102,6 +102,8 @@ def merge_totals(parts: Sequence[Part]) -> list[list[Published]]:
 
                 exact.append(family)
                 layer.append(Published(family))
+        elif mode == "max" and given[0].family.kind in TOTALS:
+            layers[0].append(Published(_extreme(given, mode)))
 
     return [layer for layer in layers if layer]
 
@@ -125,6 +127,9 @@ def _merge(given: list[_Given]) -> Family | None:
 
     if mode == "sum" and given[0].family.kind in TOTALS:
         return _sum(given)
+
+    if mode == "max" and given[0].family.kind in TOTALS:
+        return _extreme(given, mode)  # what all read of one host; it must not fall
 
     living = [one for one in given if one.part.lives]
     if not living:
