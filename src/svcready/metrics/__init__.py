@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from svcready.metrics.clients._botocore import instrument_botocore
     from svcready.metrics.clients._celery import instrument_celery
     from svcready.metrics.clients._django import instrument_django
+    from svcready.metrics.clients._kafka import instrument_kafka, kafka_statistics
     from svcready.metrics.clients._pika import instrument_pika
     from svcready.metrics.clients._processing import processing
     from svcready.metrics.clients._psycopg_pool import instrument_pool
@@ -50,9 +51,11 @@ __all__ = [
     "instrument_celery",
     "instrument_django",
     "instrument_engine",
+    "instrument_kafka",
     "instrument_pika",
     "instrument_pool",
     "instrument_queue",
+    "kafka_statistics",
     "processing",
     "timer",
     "up_down_counter",
@@ -64,9 +67,11 @@ _CLIENTS = {
     "instrument_celery": "_celery",
     "instrument_django": "_django",
     "instrument_engine": "_sqlalchemy",
+    "instrument_kafka": "_kafka",
     "instrument_pika": "_pika",
     "instrument_pool": "_psycopg_pool",
     "instrument_queue": "_sqs_queue",
+    "kafka_statistics": "_kafka",
     "processing": "_processing",
 }
 """What is loaded when it is first used, and from where."""

@@ -31,6 +31,7 @@ _CLIENTS = {
     "botocore": _Client(("botocore",), "_botocore", "instrument_every_client"),
     "celery": _Client(("celery",), "_celery", "instrument_celery"),
     "django": _Client(("django",), "_django", "instrument_django"),
+    "kafka": _Client(("aiokafka",), "_kafka", "instrument_kafka"),
     "pika": _Client(("pika",), "_pika", "instrument_pika"),
     "psycopg_pool": _Client(
         ("psycopg_pool",), "_psycopg_pool", "instrument_every_pool"
