@@ -12,6 +12,7 @@ from tests.servers.harness import eventually
 celery = pytest.importorskip("celery")
 
 from celery.contrib.testing.worker import start_worker  # noqa: E402
+from celery.signals import setup_logging  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +33,6 @@ def app() -> Iterator[object]:
     app = celery.Celery(
         "orders", broker="memory://orders", backend="cache+memory://", set_as_current=0
     )
-    app.conf.worker_hijack_root_logger = False
     app.conf.broker_connection_retry_on_startup = True
 
     @app.task(name="orders.pack", shared=False)  # type: ignore[untyped-decorator]
@@ -53,8 +53,15 @@ def app() -> Iterator[object]:
 
         return "done"
 
-    with start_worker(app, perform_ping_check=False, pool="solo"):
-        yield app
+    def leave_logging_alone(**_: object) -> None:
+        """Be there: a worker whose logging somebody sets up sets no levels."""
+
+    setup_logging.connect(leave_logging_alone, weak=False)
+    try:
+        with start_worker(app, perform_ping_check=False, pool="solo"):
+            yield app
+    finally:
+        setup_logging.disconnect(leave_logging_alone)
 
 
 def send(app: object, name: str, *args: object) -> object:
