@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,8 +54,11 @@ def app() -> Iterator[object]:
 
         return "done"
 
+    level = logging.root.level  # which the worker changes for the tests after these
     with start_worker(app, perform_ping_check=False, pool="solo"):
         yield app
+
+    logging.root.setLevel(level)
 
 
 def send(app: object, name: str, *args: object) -> object:
