@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +63,8 @@ def app() -> Iterator[object]:
             yield app
     finally:
         setup_logging.disconnect(leave_logging_alone)
+
+    logging.root.setLevel(level)
 
 
 def send(app: object, name: str, *args: object) -> object:
