@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import sys
 from functools import partial
+from types import MethodType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,8 @@ class Thing:
         (Thing(), "coroutine"),
         (Thing().__call__, "coroutine"),
         (partial(partial(coroutine)), "coroutine"),
+        (partial(Thing()), "coroutine"),
+        (MethodType(partial(generator), 1), "generator"),
         (generator, "generator"),
         (partial(generator), "generator"),
         (async_generator, "async generator"),

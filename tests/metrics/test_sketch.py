@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.metrics._sketch import Reduced, Sketch
+from svcready.metrics._reduce import Bin, Reduced, reduce_bins
+from svcready.metrics._sketch import Sketch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,6 +224,25 @@ def test_sketches_of_different_widths_merge() -> None:
     check(one.reduce(150), wide + narrow, 150)
     check(other.reduce(150), wide + narrow, 150)
     check(before.reduce(150), narrow, 150)
+
+
+def test_few_exact_values_merge_with_many() -> None:
+    """In either direction, and values of both signs."""
+    few, many = [-1.0, 0.0, 7.0] * 20, [at / 7 - 30 for at in range(400)]
+    one, other = sketch_of(few), sketch_of(many)
+    before = other.copy()
+    other.merge(one)
+    one.merge(before)
+
+    check(one.reduce(100), few + many, 100)
+    check(other.reduce(100), few + many, 100)
+
+
+def test_a_bin_whose_values_are_all_at_its_bound_is_that_bound() -> None:
+    """The sum says so; a value is never sent twice."""
+    bins = [Bin(1.0, 1.5, 3), Bin(1.5, 2.0, 1)]
+
+    assert reduce_bins(bins, 5.0, 3)[:2] == ((1.0, 2.0), (3, 1))
 
 
 def test_a_sum_beyond_floats_raises_nothing() -> None:

@@ -44,8 +44,10 @@ os.environ["SVCREADY_CLOUDWATCH_MODE"] = "emf"
 os.environ["SVCREADY_CLOUDWATCH_EMF_DESTINATION"] = f"{sys.argv[1]}.emf"
 os.environ["SVCREADY_OTLP_METRICS"] = "true"
 
+import opentelemetry.metrics  # noqa: E402
 import psycopg_pool  # noqa: E402
 import sqlalchemy  # noqa: E402
+from opentelemetry import metrics as otel  # noqa: E402
 
 import svcready  # noqa: E402 - the locks must be made by the recorders
 from svcready._runtime import current  # noqa: E402
@@ -55,6 +57,9 @@ level = svcready.gauge("fork_level", "A level")
 sizes = svcready.histogram("fork_sizes", "Sizes", unit="By")
 work = svcready.timer("fork_work", "Work")
 log = svcready.get_logger("forks")
+meter = otel.get_meter("forks")
+moved = meter.create_counter("fork.moved")
+meter.create_observable_gauge("fork.heat", [lambda _: [otel.Observation(1)]])
 
 
 @svcready.health.check("fork-check")
@@ -78,9 +83,14 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 served = svcready.wrap(application)
+meter = opentelemetry.metrics.get_meter("forks")
+added = meter.create_counter("fork_added")
+meter.create_observable_gauge(
+    "fork_observed", [lambda _: [opentelemetry.metrics.Observation(1)]]
+)
 engine = sqlalchemy.create_engine("sqlite://")
 svcready.metrics.instrument_engine(engine)
-pool = psycopg_pool.ConnectionPool("", min_size=0, open=False)
+pool = psycopg_pool.ConnectionPool("", min_size=0, max_size=1, open=False)
 svcready.metrics.instrument_pool(pool)
 
 
@@ -103,6 +113,7 @@ def exercise(name: str) -> None:
     events.labels(name).inc()
     level.set(1)
     sizes.observe(3)
+    moved.add(1, {"kind": name})
     with work:
         call([False, True])
 
@@ -110,6 +121,7 @@ def exercise(name: str) -> None:
     with svcready.span("work", attributes={"name": name}):
         svcready.annotate(name=name)
 
+    added.add(1, {"kind": name})
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
 

@@ -21,6 +21,7 @@ RESETS = (
     "_reset_in_child",
     "_reset",
     "Outbox.reset",
+    "ObservedStream.reset",
     "EmfSink._forget",
 )
 MADE_BY_RESETS = {

@@ -98,7 +98,7 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.workers = workers
-        self._command = [part.format(port=self.port) for part in command]
+        self.command = [part.format(port=self.port) for part in command]
         self._out = directory / "stdout"
         self._err = directory / "stderr"
         self._cwd = cwd
@@ -131,7 +131,7 @@ class Service:
         """Start the process without waiting for anything."""
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *self._command],
+                [sys.executable, "-m", *self.command],
                 cwd=self._cwd,
                 env=self._environ,
                 stdout=out,
@@ -278,11 +278,13 @@ class Service:
             return _ask(self._connections[pid], path)
 
     def total(self, name: str, /, **labels: str) -> float:
-        """Return the sum of a sample over the pages of all workers."""
-        return sum(
-            sample_of(self.on_worker(pid, "/metrics").body, name, **labels)
-            for pid in self.worker_pids()
-        )
+        """
+        Return the sum of a sample over the whole service.
+
+        Who is scraped publishes first, so the last of the pages has it all.
+        """
+        *_, last = [self.on_worker(pid, "/metrics") for pid in self.worker_pids()]
+        return sample_of(last.body, name, **labels)
 
     def _find_workers(self) -> None:
         def found() -> bool:

@@ -73,7 +73,7 @@ def test_nothing_is_doubled_at_a_fork(service: Service, stack: Stack) -> None:
     Whatever the server forks, and when, the totals over all workers hold each thing
     once: a count at import in each process that imported, a request where it ran.
     """
-    imported = 0 if "--preload" in stack.command else stack.workers
+    imported = 1 if "--preload" in stack.command else stack.workers
     assert service.total("test_imports_total") == imported
     before = service.total(
         "http_server_request_duration_seconds_count",

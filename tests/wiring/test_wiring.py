@@ -114,6 +114,29 @@ def test_drops_are_counted_by_component_and_reason() -> None:
     assert dropped == 12
 
 
+def test_a_metric_with_too_many_series_is_told_in_one_line() -> None:
+    """It names metric, label and a few values, redacted, and counts what is folded."""
+    token = "ghp_" + "a1B2" * 9
+    with running(settings={"metrics.max_series": 2}) as harness:
+        users = svcready.counter("wiring_users", "Users", labels=("shop", "user"))
+        for user in (token, "b", "c", "d"):
+            users.labels("s", user).inc()
+
+        (line,) = harness.logged(
+            "metric wiring_users reached the limit of series; further ones count as "
+            "__other__"
+        )
+        folded = harness.sample("svcready_metrics_folded_total", metric="wiring_users")
+
+    assert (line["level"], line["event"]) == ("WARN", "metrics.series_capped")
+    context = line["context"]
+    assert isinstance(context, dict)
+    assert (context["metric"], context["limit"]) == ("wiring_users", 2)
+    assert (context["label"], context["values"][1:]) == ("user", ["b"])
+    assert token not in str(line)
+    assert folded == 2
+
+
 def test_nothing_is_wired_after_the_end() -> None:
     """A closed runtime's hooks are gone: a later event reaches none of its logs."""
     with running() as harness:

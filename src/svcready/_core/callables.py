@@ -23,20 +23,32 @@ def kind_of(function: object) -> Kind:
     Returns:
         `function` for whatever runs within the call itself.
     """
-    while isinstance(function, partial):
-        function = function.func
-
-    if isinstance(function, MethodType):
-        function = function.__func__
-    elif not hasattr(function, "__code__"):
-        function = getattr(type(function), "__call__", None)  # noqa: B004
-
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    marked = getattr(function, "_is_coroutine_marker", None) is not None
-    if marked or flags & (_COROUTINE | _ITERABLE_COROUTINE):
-        return "coroutine"  # also by inspect.markcoroutinefunction
+    flags = _flags(function)
+    if flags & (_COROUTINE | _ITERABLE_COROUTINE):
+        return "coroutine"
 
     if flags & _ASYNC_GENERATOR:
         return "async generator"
 
     return "generator" if flags & _GENERATOR else "function"
+
+
+def _flags(function: object) -> int:
+    while not hasattr(function, "__code__"):
+        if isinstance(function, partial):
+            function = function.func
+        elif isinstance(function, MethodType):  # of what is no function itself
+            function = function.__func__
+        else:
+            call = getattr(type(function), "__call__", None)  # noqa: B004
+            if not hasattr(call, "__code__"):
+                return 0
+
+            function = call
+
+    marked = getattr(function, "_is_coroutine_marker", None) is not None
+    if marked:  # by inspect.markcoroutinefunction
+        return _COROUTINE
+
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return flags if isinstance(flags, int) else 0

@@ -122,19 +122,12 @@ def log_health(logs: LogPillar) -> list[Callable[[], None]]:
 
 def log_metrics(logs: LogPillar) -> list[Callable[[], None]]:
     def capped(e: SeriesCapped) -> None:
-        what = (
-            f"all metrics together reached their limit of series, {e.metric} has most"
-            if e.together
-            else f"metric {e.metric} reached its limit of series"
-        )
+        whose = "all metrics together" if e.together else f"metric {e.metric}"
         logs.event(
-            f"{what}; further ones are counted as __other__",
+            f"{whose} reached the limit of series; further ones count as __other__",
             "WARNING",
             event="metrics.series_capped",
-            metric=e.metric,
-            limit=e.limit,
-            label=e.label,
-            values=list(e.values),
+            **e._asdict(),
         )
 
     def shadowed(e: FamilyShadowed) -> None:

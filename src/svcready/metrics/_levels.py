@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready.metrics._children import (
     GaugeChild,
     LockedGaugeChild,
@@ -66,6 +67,9 @@ class Gauge(Instrument[GaugeChild]):
 
     def __init__(self, spec: Spec) -> None:
         make = GaugeChild if adds_are_atomic() else LockedGaugeChild
+        if spec.workers == "latest":
+            make = _DatedGaugeChild
+
         super().__init__(spec, make)
         if spec.labels:
             self.set = self.unlabelled("set")
@@ -86,3 +90,49 @@ class Gauge(Instrument[GaugeChild]):
                 points.append(Number(key, value))
 
         return self.family("gauge", tuple(points))
+
+    def dates(self) -> dict[tuple[str, ...], float]:
+        """
+        Return when each series was set, in seconds of wall time; 0 if it never was.
+
+        Only a gauge of which the latest value counts knows; of others it is empty.
+        """
+        return {
+            key: child.dated_s()
+            for key, child in self.children().items()
+            if isinstance(child, _DatedGaugeChild)
+        }
+
+
+class _DatedGaugeChild(LockedGaugeChild):
+    """One series of a gauge that must know which worker has set it last."""
+
+    __slots__ = ("_at_s",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at_s = 0.0
+
+    def set(self, value: float) -> None:
+        """Set the gauge."""
+        super().set(value)
+        self._at_s = SYSTEM_CLOCK.time_ns() / 1e9
+
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*."""
+        super().inc(amount)
+        self._at_s = SYSTEM_CLOCK.time_ns() / 1e9
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract *amount*."""
+        super().dec(amount)
+        self._at_s = SYSTEM_CLOCK.time_ns() / 1e9
+
+    def dated_s(self) -> float:
+        """Return when it was set; what is observed by a function is of now."""
+        return self._at_s if self._function is None else SYSTEM_CLOCK.time_ns() / 1e9
+
+    def reset(self) -> None:
+        """Start again from zero."""
+        super().reset()
+        self._at_s = 0.0

@@ -118,14 +118,15 @@ class Reading:
         recorded by OpenTelemetry's meters.
         """
         everything = chain(self._theirs(), self.ours())
-        families = without_doubles(everything, self._tell_shadowed)
+        families = without_doubles(everything, self.tell_shadowed)
         return Snapshot(self._clock.time_ns(), families)
 
     def _theirs(self) -> Iterator[Family]:
         for registry in self.registries():
             yield from map(self.inherited.without, registry_families(registry))
 
-    def _tell_shadowed(self, family: Family) -> None:
+    def tell_shadowed(self, family: Family) -> None:
+        """Tell once that a family is left out, because another has its name."""
         # prometheus_client registers process metrics of its own just by being loaded:
         # that those win is no news.
         if family.origin != "process" and family.name not in self._told:

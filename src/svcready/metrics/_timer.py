@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from functools import partial, wraps
-from types import MethodType
+from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
+from svcready._core.callables import kind_of
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.errors import DeclarationError
 from svcready.metrics._histograms import BucketInstrument, histogram_child
@@ -44,7 +44,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _CONTEXTLIB = vars(contextlib)
-_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 
 
 class Stopwatch:
@@ -174,39 +173,18 @@ def _holder(frame: FrameType) -> int:
     return id(frame)
 
 
-def _flags(function: Callable[..., object]) -> int:
-    """Return the code flags of what *function* finally runs."""
-    while True:
-        if isinstance(function, partial):
-            function = function.func
-        elif isinstance(function, MethodType):
-            function = function.__func__
-        elif hasattr(function, "__code__"):
-            break
-        else:
-            call = getattr(type(function), "__call__", None)  # noqa: B004
-            if not hasattr(call, "__code__"):
-                return 0
-
-            function = cast("Callable[..., object]", call)
-
-    marked = getattr(function, "_is_coroutine_marker", None) is not None
-    flags: int = function.__code__.co_flags
-    return flags | _COROUTINE if marked else flags
-
-
 def _wrap(timing: Timing, function: Callable[P, R]) -> Callable[P, R]:
-    flags = _flags(function)
+    kind = kind_of(function)
     wrapped: object
-    if flags & (_COROUTINE | _ITERABLE_COROUTINE):
+    if kind == "coroutine":
         wrapped = _coroutine(
             timing, cast("Callable[P, Coroutine[None, None, R]]", function)
         )
-    elif flags & _ASYNC_GENERATOR:
+    elif kind == "async generator":
         wrapped = _async_generator(
             timing, cast("Callable[P, AsyncGenerator[R, object]]", function)
         )
-    elif flags & _GENERATOR:
+    elif kind == "generator":
         wrapped = _generator(
             timing, cast("Callable[P, Generator[R, object, object]]", function)
         )

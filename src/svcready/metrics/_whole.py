@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
+from svcready.metrics._levels import Gauge
 from svcready.metrics._model import Snapshot
-from svcready.metrics._names import sample_names
+from svcready.metrics._precedence import without_doubles
+from svcready.metrics._register import REGISTER
 from svcready.metrics._workers._buckets import with_distributions
-from svcready.metrics._workers._layout import TOTALS
+from svcready.metrics._workers._layout import TOTALS, Published
 from svcready.metrics._workers._service import Together
 from svcready.metrics.sources._declared import declared_families
 from svcready.metrics.sources._prometheus_client import registry_families
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WholeService"]
 
-_INCREMENTED = frozenset(("counter", "gauge", "histogram", "summary"))
+_IN_FILES = frozenset(("counter", "gauge", "histogram", "summary"))
 
 
 class WholeService:
@@ -81,17 +84,11 @@ class WholeService:
             if directory is None:
                 return self._reading.snapshot()
 
-            joined = tuple(self._shared())
+            joined = tuple([family for family, _ in self._shared()])
 
-        families: list[Family] = []
-        occupied: set[str] = set()
-        for family in (*self._single(directory), *joined):
-            names = sample_names(family.kind, family.exposition)
-            if occupied.isdisjoint(names):
-                occupied.update(names)
-                families.append(family)
-
-        return Snapshot(self._clock.time_ns(), tuple(families))
+        everything = (*self._single(directory), *joined)
+        families = without_doubles(everything, self._reading.tell_shadowed)
+        return Snapshot(self._clock.time_ns(), families)
 
     def _single(self, directory: str | None) -> Iterator[Family]:
         """Return what can't be joined: collectors' results, and what already is."""
@@ -101,32 +98,28 @@ class WholeService:
         for registry in self._reading.registries():
             yield from registry_families(registry, standard=False)
 
-    def _shared(self) -> Iterator[Family]:
+    def _shared(self) -> Iterator[Published]:
         """Return what this process has and others join."""
         in_files = _multiprocess_directory() is not None
-        occupied: set[str] = set()
-        for family in self._standard():
-            if in_files and family.workers != "pid" and family.kind in _INCREMENTED:
-                continue
+        standard = (
+            _joinable(family)
+            for family in self._standard()
+            if not (in_files and family.workers != "pid" and family.kind in _IN_FILES)
+        )
+        everything = chain(standard, self._reading.ours())
+        for family in without_doubles(everything, self._reading.tell_shadowed):
+            if family.points:
+                yield _dated(family)
 
-            occupied.update(sample_names(family.kind, family.exposition))
-            yield _joinable(family)
-
-        for family in self._reading.ours():
-            names = sample_names(family.kind, family.exposition)
-            if family.points and occupied.isdisjoint(names):
-                occupied.update(names)
-                yield family
-
-    def _counted(self) -> Iterator[Family]:
+    def _counted(self) -> Iterator[Published]:
         """Return what this process has counted and a fork does not take with it."""
         in_files = _multiprocess_directory() is not None
         for family in () if in_files else self._standard():
             if family.kind in TOTALS and family.workers == "sum":
-                yield _joinable(family)
+                yield Published(_joinable(family))
 
         # Not of our other sources: one may wait for a lock, and who forks must not.
-        yield from declared_families()
+        yield from map(_dated, declared_families())
 
     def _standard(self) -> Iterator[Family]:
         for registry in self._reading.registries():
@@ -136,6 +129,18 @@ class WholeService:
     def _before_fork(self) -> None:
         if _multiprocess_directory() is None:  # its files know whose they are
             self._reading.inherited.note(self._reading.registries())
+
+
+def _dated(family: Family) -> Published:
+    """Say when each series was set, where the latest counts and somebody knows."""
+    if family.workers == "latest":
+        for metric in REGISTER.things():
+            if isinstance(metric, Gauge) and metric.spec.name == family.name:
+                dates = metric.dates()
+                labels = (point.labels for point in family.points)
+                return Published(family, tuple([dates.get(key, 0.0) for key in labels]))  # type: ignore[arg-type]
+
+    return Published(family)
 
 
 def _joinable(family: Family) -> Family:

@@ -433,7 +433,7 @@ def test_deltas_add_up_to_the_totals(steps: list[tuple[str, str, int]]) -> None:
                     continue
 
                 # Of one series no moment is told of twice.
-                place = f"{each.key[1]}{label}"
+                place = f"{each.key[2]}{label}"
                 assert ends_ns.get(place, STARTED_NS) <= point.start_ns
                 assert point.start_ns < point.time_ns
                 ends_ns[place] = point.time_ns
@@ -464,10 +464,10 @@ def test_a_total_that_fell_began_again() -> None:
 
 
 def test_a_forked_child_sends_its_own_counts_alone() -> None:
-    """Our totals are zero in a child; prometheus_client's go on from the parent's."""
+    """Totals are zero in a child; only what a collector computes goes on."""
     since = Since(0)
     ours = Family("c", "c", "counter", "", "", (), (), "application")
-    theirs = ours._replace(origin="prometheus_client")
+    theirs = ours._replace(origin="prometheus_client", workers="own")
     since.begin(10)
     for family in (ours, theirs):
         since.arrive(since.key(family, Number((), 0)), Number((), 5))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from svcready.metrics._model import Family, Number
+from svcready.metrics._workers._layout import Published
 from svcready.metrics._workers._service import Together
 from svcready.testing import FakeClock
 
@@ -60,9 +61,9 @@ class Service:
             def identify(here) -> tuple[int, str]:  # noqa: N805
                 return pid, "7"
 
-        def shared() -> Iterator[Family]:
-            yield family("counter", "orders", counts)
-            yield family("gauge", "level", levels, mode)
+        def shared() -> Iterator[Published]:
+            yield Published(family("counter", "orders", counts))
+            yield Published(family("gauge", "level", levels, mode))
 
         together = Together(
             Here(),  # type: ignore[arg-type]

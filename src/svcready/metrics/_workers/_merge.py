@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready.metrics._model import Distribution, Sample
+from svcready.metrics._model import Distribution, Number, Sample
 from svcready.metrics._workers._buckets import add_up, exact_sum, later
 from svcready.metrics._workers._layout import TOTALS, Published
 
@@ -200,6 +200,9 @@ def _sum(given: list[_Given], minus: Sequence[Family] = ()) -> Family:
     if len(given) == 1 and not minus:
         return head
 
+    if not minus and all(map(_is_plain, unified)):
+        return head._replace(points=_sum_plain(unified))
+
     levels: dict[object, _Series] = {}
     spreads: dict[tuple[str, ...], list[Distribution]] = {}
     order: dict[object, Point] = {}
@@ -235,6 +238,21 @@ def _sum(given: list[_Given], minus: Sequence[Family] = ()) -> Family:
         points.append(first._replace(value=value, exemplar=series.exemplar))
 
     return head._replace(points=tuple(points))
+
+
+def _is_plain(points: Sequence[Point]) -> bool:
+    return all(type(p) is Number and p.exemplar is None for p in points)
+
+
+def _sum_plain(given: Sequence[Sequence[Point]]) -> tuple[Point, ...]:
+    """Add up numbers without exemplars, which most series of large services are."""
+    columns = [{p.labels: p.value for p in its} for its in given]  # type: ignore[union-attr]
+    keys = columns[0].keys()
+    if any(column.keys() != keys for column in columns):
+        keys = dict.fromkeys(key for column in columns for key in column).keys()
+
+    rows = zip(*[[c.get(key, 0.0) for key in keys] for c in columns], strict=True)
+    return tuple(map(Number, keys, map(exact_sum, rows)))  # type: ignore[arg-type]
 
 
 def _rest(

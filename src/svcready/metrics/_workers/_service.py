@@ -13,7 +13,6 @@ from svcready._core.worker import Worker
 from svcready._transport.workers import is_alive
 from svcready.metrics._model import Distribution, Family, Number
 from svcready.metrics._workers import _files
-from svcready.metrics._workers._layout import Published
 from svcready.metrics._workers._member import (
     LEFT,
     PARENT,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready._transport.group import Group
+    from svcready.metrics._workers._layout import Published
     from svcready.metrics._workers._member import Seen
     from svcready.metrics._workers._past import Kept
 
@@ -79,8 +79,8 @@ class Together:
     def __init__(
         self,
         group: Group,
-        shared: Callable[[], Iterable[Family]],
-        inherited: Callable[[], Iterable[Family]],
+        shared: Callable[[], Iterable[Published]],
+        inherited: Callable[[], Iterable[Published]],
         clock: Clock,
         is_alive: Callable[[int, str], bool] = is_alive,
     ) -> None:
@@ -168,15 +168,13 @@ class Together:
 
         return self._mine
 
-    def _write(self, room: Path, families: Iterable[Family], role: int) -> None:
+    def _write(self, room: Path, families: Iterable[Published], role: int) -> None:
         if self._publisher is None:
             name = member_name(*self._group.identify())
             self._publisher = Publisher(room, name)
 
-        encoded = self._publisher.encode(
-            [Published(family) for family in families],
-            now_s=self._clock.time_ns() / 1e9,
-        )
+        now_s = self._clock.time_ns() / 1e9
+        encoded = self._publisher.encode(families, now_s=now_s)
         self._mine = encoded.families
         try:
             beat_s = self._clock.monotonic()
@@ -315,10 +313,10 @@ def _born(pid: int, start: str) -> tuple[int, int]:
     return (int(start) if start.isdecimal() else 0, pid)
 
 
-def _any_counted(families: Iterable[Family]) -> bool:
+def _any_counted(families: Iterable[Published]) -> bool:
     return any(
         (point.observations if isinstance(point, Distribution) else point.value)
-        for family in families
+        for family, _ in families
         for point in family.points
     )
 

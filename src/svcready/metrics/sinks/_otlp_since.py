@@ -16,7 +16,7 @@ _FORGET_AFTER = 60
 """A series that is not there for so many readings is forgotten."""
 
 Total = Number | Distribution
-Key = tuple[str, str, str, str, tuple[tuple[str, str], ...]]
+Key = tuple[bool, str, str, str, str, tuple[tuple[str, str], ...]]
 
 
 class _Arrived(NamedTuple):
@@ -64,7 +64,10 @@ class Since:
         labels = tuple(
             [pair for pair in zip(family.labels, point.labels, strict=True) if pair[1]]
         )
-        return family.origin, family.name, family.unit, family.kind, labels
+        # What other libraries' collectors compute does not begin again at a fork.
+        computed = family.workers == "own"
+        origin, name = family.origin, family.name
+        return computed, origin, name, family.unit, family.kind, labels
 
     def difference(self, key: Key, total: Total) -> tuple[Total, int] | None:
         """Return what was added, and since when; None if nothing was."""
@@ -95,9 +98,7 @@ class Since:
         """Start again in a forked child, whose totals became zero at *started_ns*."""
         self._read_ns = self._began_ns = started_ns
         self._arrived = {
-            key: arrived
-            for key, arrived in self._arrived.items()
-            if key[0] == "prometheus_client"  # whose totals are the parent's
+            key: arrived for key, arrived in self._arrived.items() if key[0]
         }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import CallbackOptions
 
+from svcready._core import fork
 from svcready._core.guard import report_fault
 from svcready.metrics._children import checked_number
 from svcready.metrics._model import Number
@@ -56,6 +57,7 @@ class ObservedStream(Stream[_Seen]):
         super().__init__(shape, _Seen)
         self._callbacks: dict[CallbackT, tuple[str, Ask]] = {}
         self._asking = threading.Lock()  # only ever tried, never waited for
+        fork.reset_in_child(self._reset_lock)
 
     def observe_by(self, scope: str, callbacks: Sequence[CallbackT] | None) -> None:
         """Ask *callbacks* of the meter *scope* from now on as well, each once."""
@@ -78,10 +80,8 @@ class ObservedStream(Stream[_Seen]):
         ]
         return self.family(names, tuple(points))
 
-    def reset(self) -> None:
-        """Forget what was said; for a forked child."""
+    def _reset_lock(self) -> None:
         self._asking = threading.Lock()
-        super().reset()
 
     def _ask_all(self) -> None:
         said: dict[_Seen, float] = {}

@@ -54,7 +54,7 @@ def write(
             datums,
             namespace="Shop",
             time_ms=NOW_MS,
-            head={},
+            hints={},
             properties=properties,
         )
     )

@@ -10,7 +10,6 @@ from svcready.metrics.sinks._cloudwatch._collector import Collector
 from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
 from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
 from svcready.metrics.sinks._cloudwatch._emf_ways import choose_way
-from svcready.metrics.sinks._cloudwatch._put_choose import put_sinks
 from svcready.metrics.sinks._cloudwatch._selection import Selection
 from svcready.metrics.sinks._cloudwatch._texts import namespace_of
 
@@ -53,6 +52,9 @@ def cloudwatch_sinks(pillar: MetricsPillar, means: Means) -> list[PushSink]:
     )
     if settings.mode == "emf":
         return [_emf(collector, means)]
+
+    # Who sends no such metrics need not load it.
+    from svcready.metrics.sinks._cloudwatch._put_choose import put_sinks
 
     return put_sinks(collector, means)
 

@@ -10,18 +10,24 @@ as AWS' own exporters do, as an object of `Values`, `Counts`, `Count`, `Sum`, `M
 
 from __future__ import annotations
 
-from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from svcready.metrics._sketch import Sketch
+from svcready.metrics.sinks._cloudwatch._emf_targets import (
+    MOST_VALUES,
+    distribution,
+    merged,
+    statistics,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from svcready.metrics.sinks._cloudwatch._data import Datum
     from svcready.metrics.sinks._cloudwatch._dimensions import Dims
+    from svcready.metrics.sinks._cloudwatch._emf_targets import Target
 
 __all__ = ["LARGEST_EVENT", "Emf", "Event"]
 
@@ -29,14 +35,11 @@ LARGEST_EVENT = 1024 * 1024 - 26
 """Most bytes of an event: CloudWatch Logs counts 26 for each (PutLogEvents)."""
 
 _MOST_METRICS = 100
-_MOST_VALUES = 100
 _FEWEST_VALUES = 12
-_EXACT = 2.0**53
 _MOST_COMPARED = 8
+_MOST_KEPT = 10_000
 _MINUTE = 60
 _RESERVED = "_aws"
-
-_Target = float | list[float] | dict[str, object]
 
 
 class Event(NamedTuple):
@@ -47,62 +50,45 @@ class Event(NamedTuple):
     datums: tuple[Datum, ...]
 
 
-class _Metric:
-    """One metric of an event, and the dimension sets that it is in."""
-
-    __slots__ = ("_limit", "datums", "name", "sets", "target")
-
-    def __init__(self, name: str, datum: Datum, *, statistic: bool) -> None:
-        self.name = name
-        self.datums = [datum]
-        self.sets = [[name for name, _ in datum.dimensions]]
-        self._limit = 0 if statistic else _MOST_VALUES
-        self.target: _Target = _number(datum.value)
-        if datum.sketch is not None:
-            self.target = _statistics(datum) if statistic else _distribution(datum)
-
-    @property
-    def definition(self) -> dict[str, object]:
-        datum = self.datums[0]
-        definition: dict[str, object] = {"Name": self.name}
-        if datum.unit != "None":
-            definition["Unit"] = datum.unit
-
-        if datum.resolution != _MINUTE:
-            definition["StorageResolution"] = datum.resolution
-
-        return definition
-
-    def shrink(self) -> bool:
-        """Merge values until fewer are left; False if there is nothing to merge."""
-        datum = self.datums[0]
-        if datum.sketch is None or not self._limit:
-            return False
-
-        self._limit //= 2
-        if self._limit >= _FEWEST_VALUES:
-            self.target = _values(datum, self._limit)
-        else:
-            self._limit, self.target = 0, _statistics(datum)
-
-        return True
-
-    def is_like(self, other: _Metric) -> bool:
-        return (
-            self.name == other.name
-            and self.target == other.target
-            and self.definition == other.definition
-        )
-
-
 class _Group:
     """Metrics with the same values of the same dimensions, their names distinct."""
 
-    __slots__ = ("dimensions", "metrics")
+    __slots__ = ("datums", "dimensions", "limits", "names", "others", "targets")
 
     def __init__(self, dimensions: Dims) -> None:
         self.dimensions = dict(dimensions)
-        self.metrics: dict[str, _Metric] = {}
+        self.names = [name for name, _ in dimensions]
+        self.datums: dict[str, Datum] = {}
+        self.targets: dict[str, Target] = {}
+        self.others: dict[str, list[Datum]] = {}
+        """Datums that are the same in fewer dimensions, by name."""
+        self.limits: dict[str, int] = {}
+        """To how many values a distribution is merged, where that is not 100."""
+
+    def all_of(self, names: Iterable[str]) -> tuple[Datum, ...]:
+        """Return everything that is said where *names* are."""
+        if not self.others:
+            return tuple([self.datums[name] for name in names])
+
+        return tuple(
+            [
+                datum
+                for name in names
+                for datum in (self.datums[name], *self.others.get(name, ()))
+            ]
+        )
+
+    def shrink(self, name: str) -> bool:
+        """Merge values until fewer are left; False if there is nothing to merge."""
+        datum, limit = self.datums[name], self.limits.get(name, MOST_VALUES)
+        if datum.sketch is None or not limit:
+            return False
+
+        limit //= 2
+        self.limits[name] = limit if limit >= _FEWEST_VALUES else 0
+        small = self.limits[name] == 0
+        self.targets[name] = statistics(datum) if small else merged(datum, limit)
+        return True
 
 
 class Emf:
@@ -127,6 +113,7 @@ class Emf:
         self._statistic = statistic
         self._split = split
         self._max_bytes = max_bytes
+        self._definitions: dict[tuple[str, str, int], dict[str, object]] = {}
 
     def events(
         self,
@@ -134,7 +121,7 @@ class Emf:
         *,
         namespace: str,
         time_ms: int,
-        head: Mapping[str, str],
+        hints: Mapping[str, str],
         properties: Mapping[str, str],
     ) -> Iterator[Event]:
         """
@@ -144,53 +131,160 @@ class Emf:
             datums: What to write.
             namespace: Where CloudWatch puts it.
             time_ms: When it was recorded, in milliseconds since the epoch.
-            head: Further members of `_aws`: the log group, for the agent.
+            hints: Further members of `_aws`: the log group, for the agent.
             properties: Members of the event that are no dimensions; dimensions and
                 metrics of the same name win.
         """
+        head: dict[str, object] = {"Timestamp": time_ms, **hints}
         for group in self._groups(datums):
-            metrics = list(group.metrics.values())
-            starts = range(0, len(metrics), _MOST_METRICS)
-            waiting = [metrics[start : start + _MOST_METRICS] for start in starts]
-            while waiting:
-                some = waiting.pop(0)
-                line = _line(group, some, namespace, time_ms, head, properties)
+            names = list(group.datums)
+            if len(names) <= _MOST_METRICS:
+                line = self._line(group, names, namespace, head, properties)
                 if len(line) <= self._max_bytes:
-                    yield Event(line, tuple([d for m in some for d in m.datums]))
-                elif len(some) > 1:
-                    half = len(some) // 2
-                    waiting[:0] = [some[:half], some[half:]]
-                elif some[0].shrink():
-                    waiting.insert(0, some)
-                else:
-                    line = _line(group, some, namespace, time_ms, head, {})
-                    fits = len(line) <= self._max_bytes
-                    yield Event(line if fits else b"", tuple(some[0].datums))
+                    yield Event(line, group.all_of(names))
+                    continue
+
+            yield from self._in_parts(group, namespace, head, properties)
+
+    def _in_parts(
+        self,
+        group: _Group,
+        namespace: str,
+        head: Mapping[str, object],
+        properties: Mapping[str, str],
+    ) -> Iterator[Event]:
+        """Yield as many events as it takes, with values merged if one is too long."""
+        names = list(group.datums)
+        starts = range(0, len(names), _MOST_METRICS)
+        waiting = [names[start : start + _MOST_METRICS] for start in starts]
+        while waiting:
+            some = waiting.pop(0)
+            line = self._line(group, some, namespace, head, properties)
+            if len(line) <= self._max_bytes:
+                yield Event(line, group.all_of(some))
+            elif len(some) > 1:
+                half = len(some) // 2
+                waiting[:0] = [some[:half], some[half:]]
+            elif group.shrink(some[0]):
+                waiting.insert(0, some)
+            else:
+                line = self._line(group, some, namespace, head, {})
+                fits = len(line) <= self._max_bytes
+                yield Event(line if fits else b"", group.all_of(some))
 
     def _groups(self, datums: Iterable[Datum]) -> list[_Group]:
+        found: list[_Group] = []
         by_dimensions: dict[Dims, list[_Group]] = {}
+        last: Dims | None = None
+        groups: list[_Group] = []
         for datum in datums:
-            groups = by_dimensions.setdefault(datum.dimensions, [])
-            taken = {_RESERVED, *(name for name, _ in datum.dimensions)}
-            name = datum.name if datum.name not in taken else f"{datum.name}_value"
-            statistic = datum.sketch is not None and self._statistic(datum.name)
-            for piece in self._pieces(datum) if not statistic else (datum,):
-                group = next((it for it in groups if name not in it.metrics), None)
-                if group is None:
-                    group = _Group(datum.dimensions)
-                    groups.append(group)
+            if datum.dimensions is not last:  # most come together
+                last = datum.dimensions
+                groups = by_dimensions.setdefault(last, [])
+                if not groups:
+                    groups.append(_Group(last))
+                    found += groups
 
-                group.metrics[name] = _Metric(name, piece, statistic=statistic)
+            group, name = groups[0], datum.name
+            if name in group.dimensions or name == _RESERVED:
+                name = f"{name}_value"
 
-        found = [group for groups in by_dimensions.values() for group in groups]
+            if datum.sketch is None and name not in group.datums:
+                group.datums[name] = datum
+                group.targets[name] = datum.value
+                continue
+
+            for piece in self._pieces(datum):
+                place = next((it for it in groups if name not in it.datums), None)
+                if place is None:
+                    place = _Group(datum.dimensions)
+                    groups.append(place)
+                    found.append(place)
+
+                self._put(place, name, piece)
+
         return _shared(found) if len(by_dimensions) > 1 else found
+
+    def _put(self, group: _Group, name: str, datum: Datum) -> None:
+        group.datums[name] = datum
+        if datum.sketch is None:
+            group.targets[name] = datum.value
+        elif self._statistic(datum.name):
+            group.limits[name] = 0
+            group.targets[name] = statistics(datum)
+        else:
+            group.targets[name] = distribution(datum)
+
+    def _line(
+        self,
+        group: _Group,
+        names: list[str],
+        namespace: str,
+        head: Mapping[str, object],
+        properties: Mapping[str, str],
+    ) -> bytes:
+        targets = group.targets
+        if len(names) < len(targets):
+            targets = {name: targets[name] for name in names}
+
+        return orjson.dumps(
+            {
+                "_aws": {
+                    **head,
+                    "CloudWatchMetrics": self._directives(group, names, namespace),
+                },
+                **properties,
+                **group.dimensions,
+                **targets,
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+
+    def _directives(
+        self, group: _Group, names: list[str], namespace: str
+    ) -> list[dict[str, object]]:
+        own = [group.names]
+        if not group.others:
+            defined = [self._definition(name, group.datums[name]) for name in names]
+            return [{"Namespace": namespace, "Dimensions": own, "Metrics": defined}]
+
+        made: dict[str, tuple[list[list[str]], list[dict[str, object]]]] = {}
+        for name in names:
+            others = group.others.get(name, ())
+            sets = own + [[key for key, _ in other.dimensions] for other in others]
+            _, defined = made.setdefault(repr(sets), (sets, []))
+            defined.append(self._definition(name, group.datums[name]))
+
+        return [
+            {"Namespace": namespace, "Dimensions": sets, "Metrics": defined}
+            for sets, defined in made.values()
+        ]
+
+    def _definition(self, name: str, datum: Datum) -> dict[str, object]:
+        key = (name, datum.unit, datum.resolution)
+        known = self._definitions.get(key)
+        if known is not None:
+            return known
+
+        if len(self._definitions) >= _MOST_KEPT:
+            self._definitions.clear()
+
+        made: dict[str, object] = {"Name": name}
+        if datum.unit != "None":
+            made["Unit"] = datum.unit
+
+        if datum.resolution != _MINUTE:
+            made["StorageResolution"] = datum.resolution
+
+        self._definitions[key] = made
+        return made
 
     def _pieces(self, datum: Datum) -> Iterable[Datum]:
         """Return *datum* in pieces of up to 100 distinct values, if that is wanted."""
-        if not self._split or datum.sketch is None:
+        if not self._split or datum.sketch is None or self._statistic(datum.name):
             return (datum,)
 
-        found = datum.sketch.split(_MOST_VALUES)
+        found = datum.sketch.split(MOST_VALUES)
         if len(found) == 1:
             return (datum,)
 
@@ -212,92 +306,21 @@ def _shared(groups: list[_Group]) -> list[_Group]:
     A whole that has one part is equal to it: one event says both, if the dimensions
     of the whole are among those of the part.
     """
-    known: dict[tuple[str, object], list[tuple[_Group, _Metric]]] = {}
-    for group in sorted(groups, key=lambda it: -len(it.dimensions)):
+    known: dict[tuple[object, ...], list[_Group]] = {}
+    for group in sorted(groups, key=lambda it: -len(it.names)):
         own = group.dimensions.items()
-        for name, metric in tuple(group.metrics.items()):
-            sketch = metric.datums[0].sketch
-            amount = metric.target if sketch is None else sketch.count
-            others = known.setdefault((name, amount), [])
-            for other, like in others:
-                if own <= other.dimensions.items() and metric.is_like(like):
-                    like.sets += metric.sets
-                    like.datums += metric.datums
-                    del group.metrics[name]
+        for name, datum in tuple(group.datums.items()):
+            target = group.targets[name]
+            amount = datum.value if datum.sketch is None else datum.sketch.count
+            key = (name, amount, datum.unit, datum.resolution)
+            others = known.setdefault(key, [])
+            for other in others:
+                if own <= other.dimensions.items() and other.targets[name] == target:
+                    other.others.setdefault(name, []).append(datum)
+                    del group.datums[name], group.targets[name]
                     break
             else:
                 if len(others) < _MOST_COMPARED:
-                    others.append((group, metric))
+                    others.append(group)
 
-    return [group for group in groups if group.metrics]
-
-
-def _line(
-    group: _Group,
-    metrics: list[_Metric],
-    namespace: str,
-    time_ms: int,
-    head: Mapping[str, str],
-    properties: Mapping[str, str],
-) -> bytes:
-    directives: dict[str, dict[str, list[object]]] = {}
-    targets: dict[str, object] = {}
-    for metric in metrics:
-        key = repr(metric.sets) if len(metric.sets) > 1 else ""
-        directive = directives.get(key)
-        if directive is None:
-            directive = directives[key] = {"Dimensions": [*metric.sets], "Metrics": []}
-
-        directive["Metrics"].append(metric.definition)
-        targets[metric.name] = metric.target
-
-    return orjson.dumps(
-        {
-            "_aws": {
-                "Timestamp": time_ms,
-                **head,
-                "CloudWatchMetrics": [
-                    {"Namespace": namespace, **each} for each in directives.values()
-                ],
-            },
-            **properties,
-            **group.dimensions,
-            **targets,
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
-    )
-
-
-def _number(value: float) -> float:
-    """Return *value* as JSON writes it shortest."""
-    value = float(value)
-    return int(value) if value.is_integer() and abs(value) < _EXACT else value
-
-
-def _distribution(datum: Datum) -> _Target:
-    """Return a distribution in the published form, if its recordings fit into it."""
-    assert datum.sketch is not None
-    if datum.sketch.count > _MOST_VALUES:
-        return _values(datum, _MOST_VALUES)
-
-    values, counts, _ = datum.reduced(_MOST_VALUES)
-    each = chain.from_iterable(map(repeat, values, counts))
-    recordings = [_number(value) for value in each]
-    return recordings if len(recordings) > 1 else recordings[0]
-
-
-def _values(datum: Datum, limit: int) -> dict[str, object]:
-    values, counts, _ = datum.reduced(limit)
-    return {"Values": [_number(v) for v in values], "Counts": counts} | _statistics(
-        datum
-    )
-
-
-def _statistics(datum: Datum) -> dict[str, object]:
-    shown = datum.statistics()
-    return {
-        "Count": shown.samples,
-        "Sum": _number(shown.sum),
-        "Min": _number(shown.min),
-        "Max": _number(shown.max),
-    }
+    return [group for group in groups if group.datums]

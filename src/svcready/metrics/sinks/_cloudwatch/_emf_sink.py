@@ -114,13 +114,13 @@ class EmfSink:
             "instance": identity.instance,
         }
         self._properties = {key: value for key, value in shown.items() if value}
-        self._head: dict[str, str] = {}
+        self._hints: dict[str, str] = {}
         if self._way.hints:
             settings = self._settings
             group = settings.log_group or f"{identity.service}-metrics"
-            self._head["LogGroupName"] = group
+            self._hints["LogGroupName"] = group
             if settings.log_stream:
-                self._head["LogStreamName"] = settings.log_stream
+                self._hints["LogStreamName"] = settings.log_stream
 
     def reset(self) -> None:
         """Forget what is pending: a forked child's parent sends it."""
@@ -181,7 +181,7 @@ class EmfSink:
                 datums,
                 namespace=self._collector.namespace,
                 time_ms=self._clock.time_ns() // _NS_PER_MS,
-                head=self._head,
+                hints=self._hints,
                 properties=properties,
             )
         )

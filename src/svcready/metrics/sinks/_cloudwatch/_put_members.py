@@ -123,7 +123,7 @@ class Members:
             }
 
         reduced = datum.reduced(MOST_VALUES)
-        values = [_number(value) for value in reduced.values]
+        values = _short([_number(value) for value in reduced.values])
         counts = list(reduced.counts)
         if counts == [1]:
             return {"Value": values[0]}
@@ -150,6 +150,18 @@ def _split(sketch: Sketch) -> list[Sketch]:
         pieces.append(piece)
 
     return pieces
+
+
+def _short(values: list[float]) -> list[float]:
+    """
+    Return *values* with nine digits each, but for the least and the greatest.
+
+    Half the bytes of a distribution are digits that mean nothing: they cost requests,
+    and the CPU that compresses them. Values that then were the same stay as they are,
+    for each may be listed only once.
+    """
+    short = [values[0], *[float(f"{v:.9g}") for v in values[1:-1]], *values[1:][-1:]]
+    return short if len(set(short)) == len(values) else values
 
 
 def _number(value: float) -> float:

@@ -97,7 +97,7 @@ def _emf_bytes(
         datums,
         namespace=namespace,
         time_ms=0,
-        head={},
+        hints={},
         properties={"service": identity.service, "instance": identity.instance},
     )
     return sum(len(event.line) for event in events)

@@ -22,6 +22,7 @@ from tests.metrics.sinks.cloudwatch.put.metrics_server import (
 
 if TYPE_CHECKING:
     from svcready.testing import FakeClock
+    from tests.conftest import Faults
     from tests.metrics.sinks.cloudwatch.put.conftest import Make, Recorder
 
 pytest.importorskip("boto3")
@@ -380,3 +381,34 @@ def test_a_flush_that_somebody_waits_for_keeps_its_time(
     assert pusher.flush(5)
     assert server.sums["orders", ()] == 1
     pusher.close()
+
+
+def test_what_cannot_be_sent_spoils_no_request(
+    make_sink: Make,
+    server: MetricsServer,
+    recorder: Recorder,
+    told: list[object],
+    faults: Faults,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A value that is none is given up and told of once; so is a fault of ours."""
+    sink = make_sink()
+    for _ in range(2):
+        recorder.level("odd", float("nan"))
+        recorder.count("orders")
+        assert sink.push(5)
+
+    assert server.calls == len(server.requests) == 2
+    assert server.sums == {("orders", ()): 2}
+    assert sink.describe()["dropped"] == {"invalid": 2}
+    assert kinds(told).count("DestinationNoted") == 1
+
+    broken = ValueError("broken")
+
+    def entries(*_: object) -> None:
+        raise broken
+
+    monkeypatch.setattr(sink._members, "entries", entries)
+    assert sink.push(5)  # of the level, which is still there
+    assert faults.claim("metrics.cloudwatch") is broken
+    assert sink.describe()["dropped"] == {"invalid": 2, "internal_error": 1}

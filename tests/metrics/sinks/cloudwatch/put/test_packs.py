@@ -144,8 +144,22 @@ def test_whatever_was_recorded_is_taken(
 
     assert count == len(values)
     magnitude = max([1.0, *map(abs, values)]) * max(1, len(values))
-    assert total == pytest.approx(sum(values), abs=magnitude * 1e-9)
+    assert total == pytest.approx(sum(values), abs=magnitude * 1e-8)
     assert len(made) <= 1 or split
+
+
+def test_digits_that_mean_nothing_are_not_sent() -> None:
+    """The least and the greatest value are exact; neighbours are never made one."""
+    third, close = 1 / 3, 1.0 + 1e-12
+    for values, sent in (
+        ([third, third + 1, third + 2], [third, 1.33333333, third + 2]),
+        ([0.1, 1.0, close, 7.0], [0.1, 1, close, 7]),
+    ):
+        sketch = Sketch()
+        sketch.add(values)
+        datum = Datum("size", (), "Bytes", kind="distribution", sketch=sketch)
+        (made,) = Members(lambda _: False, split=False).entries(datum, STAMP_S)
+        assert made.member["Values"] == sent
 
 
 def _count_and_sum(member: dict[str, object]) -> tuple[float, float]:

@@ -1,0 +1,55 @@
+"""Connects the pillars of one runtime, and undoes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready._wiring._counts import count, keep_exemplars
+from svcready._wiring._lines import log_health, log_metrics, log_resilience
+from svcready._wiring._spans import mark_spans
+from svcready.logging._outages import log_destinations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from svcready._wiring._pillars import Pillars
+
+__all__ = ["connect"]
+
+_WORSE = {"open", "forced_open"}
+
+
+def connect(pillars: Pillars) -> Callable[[], None]:
+    """
+    Wire the pillars of one runtime together.
+
+    Returns:
+        A function that undoes it.
+    """
+    undo: list[Callable[[], None]] = []
+    if pillars.metrics is not None:
+        undo += count(pillars, pillars.metrics)
+        undo += keep_exemplars(pillars.metrics)
+
+    if pillars.logging is not None:
+        undo += log_resilience(pillars.logging, pillars.clock.monotonic)
+        undo += log_health(pillars.logging)
+        undo += log_metrics(pillars.logging)
+        undo += log_destinations(pillars.logging.event)
+
+    undo += mark_spans(pillars.tracing)
+    if pillars.health is not None and pillars.resilience is not None:
+        pillars.health.add_info("breakers", lambda: _breaker_info(pillars))
+
+    def disconnect() -> None:
+        for step in undo:
+            step()
+
+    return disconnect
+
+
+def _breaker_info(pillars: Pillars) -> Mapping[str, object]:
+    assert pillars.resilience is not None
+    states = {state.name: state.state for state in pillars.resilience.states()}
+    worst = "warn" if _WORSE & set(states.values()) else "pass"
+    return {"status": worst, **states}
