@@ -11,6 +11,7 @@ from tests.servers.harness import eventually
 
 celery = pytest.importorskip("celery")
 
+from celery import signals  # noqa: E402
 from celery.contrib.testing.worker import start_worker  # noqa: E402
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ def app() -> Iterator[object]:
     app = celery.Celery(
         "orders", broker="memory://orders", backend="cache+memory://", set_as_current=0
     )
-    app.conf.worker_hijack_root_logger = False
     app.conf.broker_connection_retry_on_startup = True
 
     @app.task(name="orders.pack", shared=False)  # type: ignore[untyped-decorator]
@@ -53,8 +53,14 @@ def app() -> Iterator[object]:
 
         return "done"
 
+    def leave_logging(**_: object) -> None:
+        """Keep the worker from the root logger, which is the other tests', too."""
+
+    signals.setup_logging.connect(leave_logging)
     with start_worker(app, perform_ping_check=False, pool="solo"):
         yield app
+
+    signals.setup_logging.disconnect(leave_logging)
 
 
 def send(app: object, name: str, *args: object) -> object:
