@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,8 +62,6 @@ def app() -> Iterator[object]:
             yield app
     finally:
         setup_logging.disconnect(leave_logging_alone)
-
-    logging.root.setLevel(level)
 
 
 def send(app: object, name: str, *args: object) -> object:
