@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from svcready.metrics._workers._member import Seen
     from svcready.metrics._workers._past import Kept
 
-__all__ = ["INTERVAL_S", "STALE_S", "Together"]
+__all__ = ["INTERVAL_S", "STALE_S", "Together", "workers_family"]
 
 INTERVAL_S = 0.8
 """With the time that publishing takes, a killed process loses at most one second."""
@@ -113,7 +113,7 @@ class Together:
             return
 
         self._ticks += 1
-        if self._ticks % _ABSORB_EVERY == 0:
+        if self._ticks % _ABSORB_EVERY == 1:  # at once, as some don't live for long
             self._absorb()
 
     def flush(self) -> None:
@@ -145,7 +145,7 @@ class Together:
 
         merged = merge([me, *others, *kept.parts()])
         live = 1 + sum(part.works for part in others) - stale
-        return (*merged, _count(live, stale))
+        return (*merged, workers_family(live, stale))
 
     def _publish(self, role: int) -> tuple[Published, ...] | None:
         """Publish, and return what was published; None if this process is alone."""
@@ -321,7 +321,11 @@ def _any_counted(families: Iterable[Published]) -> bool:
     )
 
 
-def _count(live: int, stale: int) -> Family:
-    name, text = "svcready_workers", "Processes of the service, by whether they answer."
+def workers_family(live: int, stale: int) -> Family:
+    """Return how many processes publish, and how many should and don't."""
+    name, text = (
+        "svcready_workers",
+        "Processes of the service, by whether they publish.",
+    )
     points = (Number(("live",), live), Number(("stale",), stale))
     return Family(name, name, "gauge", text, "", ("state",), points, "svcready")
