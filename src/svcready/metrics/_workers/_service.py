@@ -98,12 +98,14 @@ class Together:
         self._mine: tuple[Published, ...] = ()
         self._room: Path | None = None
         self._known: _Known | None = None
+        self._works = False
         self._ticks = 0
         fork.before_fork(self._before_fork)
         fork.reset_in_child(self._after_fork)
 
     def wake(self) -> None:
         """Publish from now on, if there is somebody to publish for; cheap."""
+        self._works = True
         if not self._closed and self._find_room() is not None:
             self._worker.wake()
 
@@ -290,8 +292,9 @@ class Together:
 
     def _before_fork(self) -> None:
         # A child starts from zero and a server's master serves nobody, so what it has
-        # counted by now is published here, or nobody would ever see it.
-        if self._closed or self._find_room() is not None:
+        # counted by now is published here, or nobody would ever see it. Who works
+        # publishes in time, once a child of its has become a worker, too.
+        if self._closed or self._works:
             return
 
         counted = tuple(self._inherited())
@@ -306,6 +309,7 @@ class Together:
         self._publishing = threading.Lock()
         self._publisher = self._room = self._known = None
         self._mine = ()
+        self._works = False
         self._ticks = 0
 
 
