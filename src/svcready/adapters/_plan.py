@@ -135,14 +135,7 @@ class RequestPlan:
         """Kept children by what the response to a body is; see `receiver`."""
         self.levels: dict[tuple[str, str], Level] = {}
         """Kept children by method and scheme; see `level`."""
-        slots = {
-            **_SLOTS,
-            correlation_id_header.lower(): "correlation_id",
-            request_id_header.lower(): "request_id",
-        }
-        if trusted_hops:
-            slots["x-forwarded-for"] = "forwarded"
-
+        slots = _slots(request_id_header, correlation_id_header, trusted_hops)
         self.wanted = {name.encode("latin-1"): slot for name, slot in slots.items()}
         """ASGI header name to the slot that takes its value."""
         self.wanted_environ = tuple(
@@ -277,6 +270,18 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         send_headers=http.response_headers,
         trusted_hops=http.trusted_hops,
     )
+
+
+def _slots(request_id: str, correlation_id: str, trusted_hops: int) -> dict[str, str]:
+    slots = {
+        **_SLOTS,
+        correlation_id.lower(): "correlation_id",
+        request_id.lower(): "request_id",
+    }
+    if trusted_hops:
+        slots["x-forwarded-for"] = "forwarded"
+
+    return slots
 
 
 def _log_nothing(error: BaseException) -> None:

@@ -55,7 +55,7 @@ class WholeService:
         self._clock = clock
         self._together: Together | None = None
         # Ours is prepared for a fork first: it publishes what the child goes without.
-        if group is not None:
+        if group is not None and hasattr(os, "pread"):  # there is none on Windows
             self._together = Together(group, self._shared, self._counted, clock)
 
         fork.before_fork(self._before_fork)

@@ -220,6 +220,36 @@ def test_exemplars_point_at_their_traces_once(
     assert not receiver.find("c")[0].sum.data_points[0].exemplars
 
 
+def test_an_exemplar_that_is_kept_while_another_push_is_on_its_way(
+    make: Callable[..., OtlpSink], receiver: MetricsCollector, clock: FakeClock
+) -> None:
+    """It was not read any more, so the next push brings it."""
+    labels = (("trace_id", "0af7651916cd43dd8448eb211c80319c"),)
+    kept: list[Exemplar] = []
+
+    def families() -> list[Family]:
+        exemplar = kept[-1] if kept else None
+        counted = (Number((), 1.0, exemplar),)
+        return [Family("c", "c", "counter", "h", "", (), counted, "application")]
+
+    sink = make(families)
+    deliver = sink._client.deliver
+
+    def slowly(*given: object) -> object:
+        clock.advance(0.5)
+        kept.append(Exemplar(labels, 1.0, clock.time_ns() / 1e9))
+        clock.advance(0.5)
+        return deliver(*given)  # type: ignore[arg-type]
+
+    sink._client.deliver = slowly  # type: ignore[method-assign, assignment]
+    assert sink.push(5.0)
+    assert sink.push(5.0)
+
+    first, second = receiver.find("c")
+    assert not first.sum.data_points[0].exemplars
+    assert second.sum.data_points[0].exemplars
+
+
 def test_what_prometheus_client_recorded_keeps_its_kind(
     make: Callable[..., OtlpSink], receiver: MetricsCollector
 ) -> None:

@@ -94,6 +94,19 @@ def test_files_do_not_grow(service: Service) -> None:
     assert max(sizes) <= sizes[0] + 16  # a number may have some digits more
 
 
+def test_processes_that_live_for_a_moment_leave_nothing_behind(
+    service: Service,
+) -> None:
+    """Recycled faster than any of them looks around twice, the files stay few."""
+    for n in range(1, 31):
+        process = service.start()
+        process.counts["retail"] = 1
+        process.together.tick()
+        assert process.values("orders") == {("retail",): n}
+        assert len(service.files()) <= 5  # its own, one dead process', and the past
+        service.kill(process)
+
+
 def test_one_that_left_is_neither_live_nor_stale(service: Service) -> None:
     """After its last word a process' totals stay and its levels are gone."""
     one, other = service.start(), service.start()

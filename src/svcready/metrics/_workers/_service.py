@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from svcready.metrics._workers._member import Seen
     from svcready.metrics._workers._past import Kept
 
-__all__ = ["INTERVAL_S", "STALE_S", "Together"]
+__all__ = ["INTERVAL_S", "STALE_S", "Together", "workers_family"]
 
 INTERVAL_S = 0.8
 """With the time that publishing takes, a killed process loses at most one second."""
@@ -98,12 +98,14 @@ class Together:
         self._mine: tuple[Published, ...] = ()
         self._room: Path | None = None
         self._known: _Known | None = None
+        self._works = False
         self._ticks = 0
         fork.before_fork(self._before_fork)
         fork.reset_in_child(self._after_fork)
 
     def wake(self) -> None:
         """Publish from now on, if there is somebody to publish for; cheap."""
+        self._works = True
         if not self._closed and self._find_room() is not None:
             self._worker.wake()
 
@@ -113,7 +115,7 @@ class Together:
             return
 
         self._ticks += 1
-        if self._ticks % _ABSORB_EVERY == 0:
+        if self._ticks % _ABSORB_EVERY == 1:  # at once, as some don't live for long
             self._absorb()
 
     def flush(self) -> None:
@@ -145,7 +147,7 @@ class Together:
 
         merged = merge([me, *others, *kept.parts()])
         live = 1 + sum(part.works for part in others) - stale
-        return (*merged, _count(live, stale))
+        return (*merged, workers_family(live, stale))
 
     def _publish(self, role: int) -> tuple[Published, ...] | None:
         """Publish, and return what was published; None if this process is alone."""
@@ -290,8 +292,9 @@ class Together:
 
     def _before_fork(self) -> None:
         # A child starts from zero and a server's master serves nobody, so what it has
-        # counted by now is published here, or nobody would ever see it.
-        if self._closed or self._find_room() is not None:
+        # counted by now is published here, or nobody would ever see it. Who works
+        # publishes in time, once a child of its has become a worker, too.
+        if self._closed or self._works:
             return
 
         counted = tuple(self._inherited())
@@ -306,6 +309,7 @@ class Together:
         self._publishing = threading.Lock()
         self._publisher = self._room = self._known = None
         self._mine = ()
+        self._works = False
         self._ticks = 0
 
 
@@ -321,7 +325,11 @@ def _any_counted(families: Iterable[Published]) -> bool:
     )
 
 
-def _count(live: int, stale: int) -> Family:
-    name, text = "svcready_workers", "Processes of the service, by whether they answer."
+def workers_family(live: int, stale: int) -> Family:
+    """Return how many processes publish, and how many should and don't."""
+    name, text = (
+        "svcready_workers",
+        "Processes of the service, by whether they publish.",
+    )
     points = (Number(("live",), live), Number(("stale",), stale))
     return Family(name, name, "gauge", text, "", ("state",), points, "svcready")

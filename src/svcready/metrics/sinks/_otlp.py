@@ -163,6 +163,7 @@ class OtlpSink:
     def push(self, timeout_s: float) -> bool:
         """Send what there is; False if something did not arrive."""
         ends_s = self._clock.monotonic() + min(timeout_s, self._timeout_s)
+        begun_ns = self._clock.time_ns()
         reading = Reading(
             self._snapshot(),
             self._started_ns,
@@ -188,7 +189,8 @@ class OtlpSink:
                 complete &= not delivery.reason
 
         if complete:
-            self._complete_ns = self._clock.time_ns()
+            # What was kept since, in a series that had been read, is for the next.
+            self._complete_ns = begun_ns
             self._last_error = ""
 
         return complete

@@ -18,16 +18,15 @@ if TYPE_CHECKING:
 
     from svcready._core.identity import Identity
     from svcready.config._sections.cloudwatch import CloudwatchSettings
-    from svcready.metrics._pillar import MetricsPillar
     from svcready.metrics._push import PushSink
-    from svcready.metrics.sinks._choose import Means
+    from svcready.metrics.sinks._means import Means
 
 __all__ = ["cloudwatch_sinks", "make_dimensions"]
 
 _DEFAULT = "Environment,ApiEndpoint;Environment"
 
 
-def cloudwatch_sinks(pillar: MetricsPillar, means: Means) -> list[PushSink]:
+def cloudwatch_sinks(means: Means) -> list[PushSink]:
     """Make the sink of the mode that is set; none if CloudWatch is off."""
     settings = means.settings.cloudwatch
     if settings.mode == "off":
@@ -35,14 +34,14 @@ def cloudwatch_sinks(pillar: MetricsPillar, means: Means) -> list[PushSink]:
 
     selection = Selection(settings)
     billed = Billed(settings.metric_budget, means.clock)
-    gauge = pillar.declare.gauge(
+    gauge = means.declare.gauge(
         "svcready_cloudwatch_billed_metrics",
         "Distinct CloudWatch metrics that this process sent within the last hour.",
     )
     gauge.set_function(billed.count)
-    pillar.keep_sketches(lambda spec: selection.reads(spec.name, spec.origin))
+    means.keep_sketches(lambda spec: selection.reads(spec.name, spec.origin))
     collector = Collector(
-        pillar.snapshot,
+        means.snapshot,
         selection,
         make_dimensions(settings, means.identity, means.note),
         identity=means.identity,
