@@ -319,3 +319,44 @@ def test_dimension_values_are_made_to_fit(make_collector: Make) -> None:
         "M?ller?",
         "x" * 200,
     ]
+
+
+def test_what_is_not_sent_is_not_read(make_collector: Make) -> None:
+    """
+    Who sends no other library's metrics has none of them read: per request, on
+    Lambda, that is most of the cost. A pattern has them read.
+    """
+    asked: list[str] = []
+
+    def families() -> tuple[Family, ...]:
+        asked.append("others")
+        return ()
+
+    orders = counter("orders", "help")
+    collector = make_collector(families)
+    orders.inc(2)
+    assert [(datum.name, datum.value) for datum in collector.collect()] == [
+        ("orders", 2)
+    ]
+    assert asked == []
+
+    orders.inc(3)
+    patterned = make_collector(families, metrics=("queue_*",))
+    assert [(datum.name, datum.value) for datum in patterned.collect()] == [
+        ("orders", 5)
+    ]
+    assert asked == ["others"]
+
+
+def test_what_is_declared_later_is_read(make_collector: Make) -> None:
+    """A metric declared after the first interval goes with the next, in its labels."""
+    counter("orders", "help").inc()
+    collector = make_collector()
+    collector.collect()
+    depth = gauge("depth", "help", labels=("queue",))
+    depth.labels("retail").set(4)
+
+    assert by_key(collector.collect()) == {
+        ("depth", "test", "retail"): 4,
+        ("depth", "test"): 4,
+    }

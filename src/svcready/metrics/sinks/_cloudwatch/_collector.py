@@ -9,6 +9,7 @@ from svcready.metrics._model import Distribution
 from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
 from svcready.metrics.sinks._cloudwatch._foreign import labels_of, read_points
+from svcready.metrics.sinks._cloudwatch._plans import make_plans
 from svcready.metrics.sinks._cloudwatch._selection import HTTP_DURATION
 from svcready.metrics.sinks._cloudwatch._standard import Standard
 from svcready.metrics.sinks._cloudwatch._texts import (
@@ -19,7 +20,7 @@ from svcready.metrics.sinks._cloudwatch._texts import (
 from svcready.metrics.sinks._cloudwatch._totals import COLLECTED, sketch_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping, Sequence
 
     from svcready._core.identity import Identity
     from svcready.metrics._instruments import Spec
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from svcready.metrics.sinks._cloudwatch._billed import Billed
     from svcready.metrics.sinks._cloudwatch._data import Datum
     from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions
+    from svcready.metrics.sinks._cloudwatch._plans import Plan
     from svcready.metrics.sinks._cloudwatch._selection import Selection
     from svcready.metrics.sinks._cloudwatch._totals import Totals
 
@@ -67,7 +69,7 @@ class Collector:
         namespace: str = "",
         max_series: int = 2000,
         billed: Billed | None = None,
-        instruments: Callable[[], Iterable[Metric]] = REGISTER.things,
+        instruments: Callable[[], Sequence[Metric]] = REGISTER.things,
         totals: Totals = COLLECTED,
     ) -> None:
         self._snapshot = snapshot
@@ -79,11 +81,14 @@ class Collector:
         self._instruments = instruments
         self._totals = totals
         self._standard = Standard(selection.standard, dimensions)
+        self._plans: dict[str, Plan] = {}
+        self._settled: Sequence[Metric] = ()
         self.identify(identity)
 
     def identify(self, identity: Identity) -> None:
         """Take a new identity, which is in the dimensions of what is collected next."""
         self._dimensions.identify(identity)
+        self._plans, self._settled = {}, ()
         self.namespace = namespace_of(self._configured or identity.service)
 
     def reset(self) -> None:
@@ -104,18 +109,17 @@ class Collector:
             only: A resolution: metrics stored otherwise are left for a later call.
         """
         into = Aggregate()
-        declared = {metric.spec.name: metric for metric in self._instruments()}
-        for family in self._snapshot().families:
-            if self._takes(family.name, family.origin, only):
-                owner = declared.get(family.name) if family.origin in _OURS else None
-                if not isinstance(owner, BucketInstrument):
-                    self._read(family, owner, into)
+        plans = self._settle()
+        if self._selection.takes_others or not plans:
+            self._read_all(plans, only, into)
+        else:
+            for plan in plans.values():
+                if not only or plan.resolution == only:
+                    self._read_levels(plan, into)
 
-        for metric in declared.values():
-            spec = metric.spec
-            takes = self._takes(spec.name, spec.origin, only)
-            if takes and isinstance(metric, BucketInstrument):
-                self._distribute(spec, metric.take(), into)
+        for plan in plans.values():
+            if not only or plan.resolution == only:
+                self._distribute_declared(plan, into)
 
         datums = into.datums()
         if self._billed is not None:
@@ -123,19 +127,48 @@ class Collector:
 
         return datums
 
-    def _takes(self, name: str, origin: str, only: int) -> bool:
+    def _settle(self) -> dict[str, Plan]:
+        """Return how declared metrics are read; the same until one is declared."""
+        metrics = self._instruments()
+        if metrics is not self._settled:
+            plans = make_plans(metrics, self._selection, self._dimensions)
+            self._plans = {plan.metric.spec.name: plan for plan in plans}
+            self._settled = metrics
+
+        return self._plans
+
+    def _read_all(self, plans: Mapping[str, Plan], only: int, into: Aggregate) -> None:
+        """Read whatever a snapshot has, but the declared histograms."""
         selection = self._selection
-        if not selection.reads(name, origin):
-            return False
+        for family in self._snapshot().families:
+            if not selection.reads(family.name, family.origin):
+                continue
 
-        return not only or selection.resolution(name) == only
+            if not only or selection.resolution(family.name) == only:
+                plan = plans.get(family.name) if family.origin in _OURS else None
+                if plan is None:
+                    self._read(family, into)
+                else:
+                    self._read_levels(plan, into)
 
-    def _read(self, family: Family, owner: Metric | None, into: Aggregate) -> None:
-        """Read the cumulative totals and levels of any other family."""
-        book = self._totals.book(family.origin, family.name, owner)
+    def _read_levels(self, plan: Plan, into: Aggregate) -> None:
+        metric = plan.metric
+        if not isinstance(metric, BucketInstrument):
+            spec = metric.spec
+            plan.read(self._totals.book(spec.origin, spec.name, metric), into)
+
+    def _distribute_declared(self, plan: Plan, into: Aggregate) -> None:
+        metric = plan.metric
+        if isinstance(metric, BucketInstrument):
+            taken = metric.take()
+            if taken:
+                self._distribute(metric.spec, taken, into)
+
+    def _read(self, family: Family, into: Aggregate) -> None:
+        """Read the cumulative totals and levels of a family that is not declared."""
+        book = self._totals.book(family.origin, family.name)
         labels = labels_of(family)
-        most = self._max_series if owner is None else len(family.points)
-        points = read_points(family, labels, book, most)
+        points = read_points(family, labels, book, self._max_series)
         book.keep_only([point.labels for point in points])
         family = family._replace(labels=tuple([metric_name(each) for each in labels]))
         if family.kind in {"histogram", "summary"}:
