@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+import prometheus_client
 import psutil
 import pytest
 
@@ -310,6 +311,26 @@ def test_the_process_tells_about_itself(make_pillar: Make) -> None:
     assert abs(found["process_start_time_seconds"] - process.create_time()) < 1
     assert 0 < found["python_gc_collections"] <= gc.get_stats()[0]["collections"]
     assert found["python_info"] == 1
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_prometheus_client_says_of_the_process_is_ours_to_say(
+    make_pillar: Make, *, ours: bool
+) -> None:
+    """It registers that by being loaded, without OpenTelemetry's names or a word."""
+    assert prometheus_client.PROCESS_COLLECTOR is not None  # it is loaded
+    pillar = make_pillar(process=ours, application_registry=True)
+    families = pillar.snapshot().families
+    (cpu,) = [f for f in families if f.exposition == "process_cpu_seconds"]
+    (info,) = [f for f in families if f.exposition == "python_info"]
+
+    name, origin = cpu.name, cpu.origin
+    if ours:
+        assert (name, origin) == ("process.cpu.time", "process")
+        assert info.origin == "process"
+    else:
+        assert (name, origin) == ("process_cpu_seconds", "prometheus_client")
+        assert info.origin == "prometheus_client"
 
 
 def test_a_reading_of_the_process_serves_for_a_second(clock: FakeClock) -> None:
