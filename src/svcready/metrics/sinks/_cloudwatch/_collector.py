@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core import fork
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._model import Distribution
 from svcready.metrics._register import REGISTER
@@ -218,3 +219,11 @@ class Collector:
             for values, sketch in taken:
                 for dims in mapper(values):
                     into.distribute((name, dims, unit, resolution), sketch)
+
+
+def _begin_again() -> None:
+    # The child may make its first collector only later.
+    COLLECTED.reset(_COUNTED_ON)
+
+
+fork.reset_in_child(_begin_again)
