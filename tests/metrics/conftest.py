@@ -14,8 +14,10 @@ from svcready.testing import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from svcready.metrics._model import Family
+    from tests.metrics.received import Receivers
 
 
 IDENTITY = Identity(
@@ -81,3 +83,26 @@ def read() -> Callable[[Family], dict[tuple[str, ...], float]]:
         return {point.labels: point.value for point in family.points}  # type: ignore[union-attr, misc]
 
     return numbers
+
+
+@pytest.fixture
+def receivers(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Receivers]:
+    """Run what receives metrics; boto3 finds an account, and reads its files once."""
+    from botocore import loaders
+
+    from tests.metrics.otlp_collector import MetricsCollector
+    from tests.metrics.received import Receivers
+    from tests.metrics.sinks.cloudwatch.put.metrics_server import MetricsServer
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    known = loaders.create_loader()
+    monkeypatch.setattr(loaders, "create_loader", lambda *_: known)
+    put = MetricsServer(lambda: clock.time_ns() / 1e9)
+    collector = MetricsCollector()
+    yield Receivers(tmp_path / "emf", put, collector, clock)
+    put.stop()
+    collector.close()
