@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core.guard import guard
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._model import Distribution
 from svcready.metrics._register import REGISTER
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Collector"]
 
 _OURS = {"application", "svcready"}
-# What a forked child inherits of these goes on from where its parent was.
-_COUNTED_ON = {"prometheus_client": True, "otel": True}
+_alone = guard("metrics.cloudwatch")
+"""Keeps one family's fault from the others, which are counted as collected."""
 
 
 class Collector:
@@ -88,7 +89,7 @@ class Collector:
 
     def reset(self) -> None:
         """Forget what was recorded before a fork: the parent collects it."""
-        self._totals.reset(_COUNTED_ON)
+        self._totals.reset()
         self._standard.reset()
         if self._billed is not None:
             self._billed.reset()
@@ -109,13 +110,15 @@ class Collector:
             if self._takes(family.name, family.origin, only):
                 owner = declared.get(family.name) if family.origin in _OURS else None
                 if not isinstance(owner, BucketInstrument):
-                    self._read(family, owner, into)
+                    with _alone:
+                        self._read(family, owner, into)
 
         for metric in declared.values():
             spec = metric.spec
             takes = self._takes(spec.name, spec.origin, only)
             if takes and isinstance(metric, BucketInstrument):
-                self._distribute(spec, metric.take(), into)
+                with _alone:
+                    self._distribute(spec, metric.take(), into)
 
         datums = into.datums()
         if self._billed is not None:
@@ -132,7 +135,10 @@ class Collector:
 
     def _read(self, family: Family, owner: Metric | None, into: Aggregate) -> None:
         """Read the cumulative totals and levels of any other family."""
-        book = self._totals.book(family.origin, family.name, owner)
+        # What other libraries' collectors compute does not begin again at a fork; all
+        # else, as it is read, does.
+        goes_on = family.workers == "own"
+        book = self._totals.book(family.origin, family.name, owner, goes_on=goes_on)
         labels = labels_of(family)
         most = self._max_series if owner is None else len(family.points)
         points = read_points(family, labels, book, most)
