@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core.guard import guard
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._model import Distribution
 from svcready.metrics._register import REGISTER
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from svcready._core.identity import Identity
+    from svcready.metrics._histograms import Histogram
     from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Family, Snapshot
     from svcready.metrics._register import Metric
     from svcready.metrics._sketch import Sketch
+    from svcready.metrics._timer import Timer
     from svcready.metrics.sinks._cloudwatch._billed import Billed
     from svcready.metrics.sinks._cloudwatch._data import Datum
     from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions
@@ -39,8 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Collector"]
 
 _OURS = {"application", "svcready"}
-# What a forked child inherits of these goes on from where its parent was.
-_COUNTED_ON = {"prometheus_client": True, "otel": True}
+_alone = guard("metrics.cloudwatch")
+"""Keeps one family's fault from the others, which are counted as collected."""
 
 
 class Collector:
@@ -82,18 +85,21 @@ class Collector:
         self._totals = totals
         self._standard = Standard(selection.standard, dimensions)
         self._plans: dict[str, Plan] = {}
+        self._levels: list[Plan] = []
+        self._histograms: list[tuple[Plan, Histogram | Timer]] = []
         self._settled: Sequence[Metric] = ()
         self.identify(identity)
 
     def identify(self, identity: Identity) -> None:
         """Take a new identity, which is in the dimensions of what is collected next."""
         self._dimensions.identify(identity)
-        self._plans, self._settled = {}, ()
+        self._forget_plans()
         self.namespace = namespace_of(self._configured or identity.service)
 
     def reset(self) -> None:
         """Forget what was recorded before a fork: the parent collects it."""
-        self._totals.reset(_COUNTED_ON)
+        self._totals.reset()
+        self._forget_plans()
         self._standard.reset()
         if self._billed is not None:
             self._billed.reset()
@@ -113,13 +119,17 @@ class Collector:
         if self._selection.takes_others or not plans:
             self._read_all(plans, only, into)
         else:
-            for plan in plans.values():
+            for plan in self._levels:
                 if not only or plan.resolution == only:
-                    self._read_levels(plan, into)
+                    with _alone:
+                        plan.read(into)
 
-        for plan in plans.values():
+        for plan, histogram in self._histograms:
             if not only or plan.resolution == only:
-                self._distribute_declared(plan, into)
+                with _alone:
+                    taken = histogram.take()
+                    if taken:
+                        self._distribute(histogram.spec, taken, into)
 
         datums = into.datums()
         if self._billed is not None:
@@ -127,12 +137,23 @@ class Collector:
 
         return datums
 
+    def _forget_plans(self) -> None:
+        self._plans, self._levels, self._histograms, self._settled = {}, [], [], ()
+
     def _settle(self) -> dict[str, Plan]:
         """Return how declared metrics are read; the same until one is declared."""
         metrics = self._instruments()
         if metrics is not self._settled:
-            plans = make_plans(metrics, self._selection, self._dimensions)
+            plans = make_plans(metrics, self._selection, self._dimensions, self._totals)
             self._plans = {plan.metric.spec.name: plan for plan in plans}
+            self._levels, self._histograms = [], []
+            for plan in plans:
+                metric = plan.metric
+                if isinstance(metric, BucketInstrument):
+                    self._histograms.append((plan, metric))
+                else:
+                    self._levels.append(plan)
+
             self._settled = metrics
 
         return self._plans
@@ -146,27 +167,18 @@ class Collector:
 
             if not only or selection.resolution(family.name) == only:
                 plan = plans.get(family.name) if family.origin in _OURS else None
-                if plan is None:
-                    self._read(family, into)
-                else:
-                    self._read_levels(plan, into)
-
-    def _read_levels(self, plan: Plan, into: Aggregate) -> None:
-        metric = plan.metric
-        if not isinstance(metric, BucketInstrument):
-            spec = metric.spec
-            plan.read(self._totals.book(spec.origin, spec.name, metric), into)
-
-    def _distribute_declared(self, plan: Plan, into: Aggregate) -> None:
-        metric = plan.metric
-        if isinstance(metric, BucketInstrument):
-            taken = metric.take()
-            if taken:
-                self._distribute(metric.spec, taken, into)
+                with _alone:
+                    if plan is None:
+                        self._read(family, into)
+                    elif not isinstance(plan.metric, BucketInstrument):
+                        plan.read(into)
 
     def _read(self, family: Family, into: Aggregate) -> None:
         """Read the cumulative totals and levels of a family that is not declared."""
-        book = self._totals.book(family.origin, family.name)
+        # What other libraries' collectors compute does not begin again at a fork; all
+        # else, as it is read, does.
+        goes_on = family.workers == "own"
+        book = self._totals.book(family.origin, family.name, goes_on=goes_on)
         labels = labels_of(family)
         points = read_points(family, labels, book, self._max_series)
         book.keep_only([point.labels for point in points])

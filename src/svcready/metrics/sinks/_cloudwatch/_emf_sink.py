@@ -162,12 +162,14 @@ class EmfSink:
             return False
 
         try:
-            self._pending.add(self._collector.collect(only))
-            datums = self._pending.take()
-            if only:
-                rest = [datum for datum in datums if datum.resolution != only]
-                self._pending.add(rest)
-                datums = [datum for datum in datums if datum.resolution == only]
+            datums = self._collector.collect(only)
+            if len(self._pending):
+                self._pending.add(datums)
+                datums = self._pending.take()
+                if only:
+                    rest = [datum for datum in datums if datum.resolution != only]
+                    self._pending.add(rest)
+                    datums = [datum for datum in datums if datum.resolution == only]
 
             return self._send(datums, ends_s, {**self._properties, **properties})
         finally:
@@ -197,10 +199,11 @@ class EmfSink:
             self._pending.add(event.datums)
 
         self._drop("too_large", too_large)
-        lost = sum(self._dropped.values())
-        outcome = Outcome(fault=fault)
-        for told in self._outage.judge(outcome, self._clock.monotonic(), lost):
-            publish(told)
+        if fault or self._outage.faults:
+            lost = sum(self._dropped.values())
+            outcome = Outcome(fault=fault)
+            for told in self._outage.judge(outcome, self._clock.monotonic(), lost):
+                publish(told)
 
         return not fault
 

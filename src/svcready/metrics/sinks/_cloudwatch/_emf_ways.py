@@ -178,7 +178,7 @@ class Stdout:
                 return Went(number, _BLOCKED)
 
             # What it refuses is counted as dropped by the channel.
-            channel.put(line, _INFO, 0.0)
+            channel.write(line, _INFO)
 
         written = channel.flush(_patience_s(ends_s))
         return Went(len(lines), "" if written else _BLOCKED)

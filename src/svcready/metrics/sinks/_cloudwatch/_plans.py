@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.metrics._histograms import BucketInstrument
-from svcready.metrics.sinks._cloudwatch._selection import HTTP_DURATION
 from svcready.metrics.sinks._cloudwatch._texts import metric_name, unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from svcready.metrics._register import Metric
     from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
     from svcready.metrics.sinks._cloudwatch._data import Key
     from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions
     from svcready.metrics.sinks._cloudwatch._selection import Selection
-    from svcready.metrics.sinks._cloudwatch._totals import Book
+    from svcready.metrics.sinks._cloudwatch._totals import Totals
+
+    _Series = tuple[tuple[str, ...], tuple[Key, ...], Callable[[], float | None]]
+    """Label values, what they are on CloudWatch for each set, and what reads."""
 
 __all__ = ["Plan", "make_plans"]
-
-_MOST_KEPT = 100_000
 
 
 class Plan:
@@ -31,72 +31,78 @@ class Plan:
         metric: The instrument.
         selection: Says that it is read, and how it is stored.
         dimensions: Its dimension sets.
+        totals: What was collected already.
     """
 
     __slots__ = (
-        "_keys",
+        "_book",
+        "_counts",
         "_mapper",
+        "_series",
         "_workers",
-        "counts",
-        "is_standard",
         "metric",
         "name",
         "resolution",
-        "sends",
         "unit",
     )
 
     def __init__(
-        self, metric: Metric, selection: Selection, dimensions: Dimensions
+        self,
+        metric: Metric,
+        selection: Selection,
+        dimensions: Dimensions,
+        totals: Totals,
     ) -> None:
         spec = metric.spec
         self.metric = metric
         self.name = metric_name(spec.name)
         self.unit = unit_of(spec.unit, _KINDS.get(spec.kind, spec.kind))
         self.resolution = selection.resolution(spec.name)
-        self.sends = selection.sends(spec.name, spec.origin)
-        """Whether it is sent under its own name."""
-        self.is_standard = spec.name == HTTP_DURATION and spec.origin == "svcready"
-        """Whether the standard set is made from it."""
-        self.counts = spec.kind == "counter"
-        """Whether what was added is sent, and not where it is."""
+        self._counts = spec.kind == "counter"
         self._workers = spec.workers
         self._mapper = dimensions.mapper(spec.labels)
-        self._keys: dict[tuple[str, ...], tuple[Key, ...]] = {}
+        self._book = totals.book(spec.origin, spec.name, metric)
+        self._series: list[_Series] = []
 
-    def keys(self, labels: tuple[str, ...]) -> tuple[Key, ...]:
-        """Return what the series of *labels* is on CloudWatch, for each set."""
-        found = self._keys.get(labels)
-        if found is None:
-            if len(self._keys) >= _MOST_KEPT:
-                self._keys.clear()
+    def read(self, into: Aggregate) -> None:
+        """Read a counter's or a level's series."""
+        series = self._series
+        if len(series) != self.metric.series:  # they only become more
+            series = self._series = self._find_series()
 
-            found = self._keys[labels] = tuple(
-                [
-                    (self.name, dims, self.unit, self.resolution)
-                    for dims in self._mapper(labels)
-                ]
-            )
+        added_to = self._book.added
+        if self._counts:
+            for labels, keys, read in series:
+                added = added_to(labels, read() or 0.0)
+                if added:
+                    for key in keys:
+                        into.count(key, added)
 
-        return found
+            return
 
-    def read(self, book: Book, into: Aggregate) -> None:
-        """Read a counter's or a level's series, none of which ever goes."""
+        for labels, keys, read in series:
+            value = read()
+            if value is not None:  # else nobody could observe it now
+                added_to(labels, 0.0)  # so that its series keeps its place
+                for key in keys:
+                    into.level(key, value, self._workers)
+
+    def _find_series(self) -> list[_Series]:
         metric = self.metric
         assert not isinstance(metric, BucketInstrument)
-        for labels, child in metric.children().items():
-            value = child.read()
-            if value is None:  # nobody could observe it now
-                continue
-
-            # A level is noted as well, so that its series keeps its place.
-            added = book.added(labels, value if self.counts else 0.0)
-            if not self.counts:
-                for key in self.keys(labels):
-                    into.level(key, value, self._workers)
-            elif added:
-                for key in self.keys(labels):
-                    into.count(key, added)
+        return [
+            (
+                labels,
+                tuple(
+                    [
+                        (self.name, dims, self.unit, self.resolution)
+                        for dims in self._mapper(labels)
+                    ]
+                ),
+                child.read,
+            )
+            for labels, child in metric.children().items()
+        ]
 
 
 _KINDS = {"timer": "histogram", "up_down_counter": "updowncounter"}
@@ -104,11 +110,14 @@ _KINDS = {"timer": "histogram", "up_down_counter": "updowncounter"}
 
 
 def make_plans(
-    metrics: Iterable[Metric], selection: Selection, dimensions: Dimensions
+    metrics: Iterable[Metric],
+    selection: Selection,
+    dimensions: Dimensions,
+    totals: Totals,
 ) -> list[Plan]:
     """Return how those of *metrics* are read of which anything is sent."""
     return [
-        Plan(metric, selection, dimensions)
+        Plan(metric, selection, dimensions, totals)
         for metric in metrics
         if selection.reads(metric.spec.name, metric.spec.origin)
     ]
