@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from svcready.testing import FakeClock
 pytest.importorskip("opentelemetry.proto")
 
 from svcready.metrics.sinks._otlp import OtlpSink, plan_otlp
+from tests.metrics.broken_collector import register_broken
 from tests.metrics.otlp_collector import (
     MetricsCollector,
     labels_of,
@@ -33,6 +35,8 @@ from tests.metrics.otlp_collector import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.conftest import Faults
 
 IDENTITY = Identity(
     service="orders", version="1.4.2", instance="i-1", host_instance="task-1"
@@ -285,6 +289,25 @@ def test_what_prometheus_client_recorded_keeps_its_kind(
         (frozenset({("e", "a")}), 0),
         (frozenset({("e", "b")}), 1),
     }
+
+
+def test_one_family_that_cannot_be_written_spoils_no_other(
+    make: Callable[..., OtlpSink], receiver: MetricsCollector, faults: Faults
+) -> None:
+    """What a broken collector says stays behind, and everything beside it goes."""
+    registry = prometheus_client.CollectorRegistry()
+    prometheus_client.Counter("before", "B", registry=registry).inc(2)
+    register_broken(registry, "odd", "x", 1.0)
+    register_broken(registry, "unknown", "1", math.nan)
+    register_broken(registry, "negative", "1", -1.0)
+    prometheus_client.Counter("behind", "B", registry=registry).inc(3)
+
+    assert make(lambda: registry_families(registry)).push(5.0)
+
+    sent = {metric.name for _, metric in receiver.metrics()}
+    assert {"before", "behind"} <= sent
+    assert not sent & {"odd", "unknown", "negative"}
+    assert isinstance(faults.claim("metrics.otlp"), ValueError)
 
 
 def test_an_outage_loses_no_count(

@@ -65,19 +65,33 @@ def of_samples(family: Family) -> Iterator[Family]:
 def _numbers(family: Family, kind: str, samples: list[Sample]) -> Family:
     names = _names(samples)
     points = [
-        Number(_values(dict(sample.labels), names), sample.value, sample.exemplar)
+        Number(_values(dict(sample.labels), names), _number(sample), sample.exemplar)
         for sample in samples
     ]
     return _remade(family, kind, names, tuple(points))
 
 
 class _Group:
-    """The samples of one series of a histogram or summary."""
+    """
+    The samples of one series of a histogram or summary.
 
-    def __init__(self) -> None:
+    Args:
+        is_histogram: Whether its marks are buckets.
+    """
+
+    def __init__(self, *, is_histogram: bool) -> None:
+        self.is_histogram = is_histogram
         self.count: float | None = None
         self.sum = math.nan
         self.marks: list[tuple[float, float, Exemplar | None]] = []
+
+    def is_countable(self) -> bool:
+        """Tell whether all counts are numbers: what is none cannot be written."""
+        counts = [self.count or 0.0]
+        if self.is_histogram:
+            counts += [value for _, value, _ in self.marks]
+
+        return all(0 <= count < math.inf for count in counts)
 
 
 def _grouped(family: Family, samples: list[Sample], mark: str) -> Family:
@@ -85,7 +99,8 @@ def _grouped(family: Family, samples: list[Sample], mark: str) -> Family:
     for sample in samples:
         given = dict(sample.labels)
         at = given.pop(mark, None)
-        group = groups.setdefault(tuple(given.items()), _Group())
+        series = tuple(given.items())
+        group = groups.setdefault(series, _Group(is_histogram=mark == "le"))
         if sample.name == f"{family.name}_sum":
             group.sum = sample.value
         elif sample.name == f"{family.name}_count":
@@ -96,6 +111,9 @@ def _grouped(family: Family, samples: list[Sample], mark: str) -> Family:
     names = tuple(dict.fromkeys(name for labels in groups for name, _ in labels))
     points: list[Distribution | Quantiles] = []
     for labels, group in groups.items():
+        if not group.is_countable():
+            continue
+
         values = _values(dict(labels), names)
         group.marks.sort(key=lambda each: each[0])
         if mark == "le":
@@ -126,6 +144,12 @@ def _distribution(labels: tuple[str, ...], group: _Group) -> Distribution:
         group.sum,
         exemplars if any(exemplars) else (),
     )
+
+
+def _number(sample: Sample) -> float:
+    """Return the value as a number, which not every collector gives."""
+    value = sample.value
+    return value if type(value) in {int, float} else float(value)
 
 
 def _names(samples: Iterable[Sample]) -> tuple[str, ...]:

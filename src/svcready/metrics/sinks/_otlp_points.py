@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready._core.guard import guard
 from svcready._transport.otlp_metrics import (
     ExemplarPoint,
     HistogramPoint,
@@ -28,6 +29,8 @@ __all__ = ["Outgoing", "Reading"]
 
 _Point = NumberPoint | HistogramPoint | SummaryPoint
 
+_alone = guard("metrics.otlp")
+"""Keeps one family's fault from the others."""
 _TOTALS = frozenset({"counter", "histogram"})
 _OVERFLOW = {"otel.metric.overflow": "true"}
 # Labels that we and Prometheus spell with `_`; these are the conventions' names.
@@ -89,7 +92,8 @@ class Reading:
             since.begin(snapshot.taken_ns)
 
         for family in snapshot.families:
-            self._add(family)
+            with _alone:
+                self._add(family)
 
     def scopes(self, ours: Scope) -> Iterator[tuple[Scope, Iterable[Metric]]]:
         """Yield the metrics by scope; those that no meter recorded are of *ours*."""

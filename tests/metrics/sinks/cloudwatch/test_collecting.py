@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +18,14 @@ from svcready.metrics._model import Distribution, Family, Number
 from svcready.metrics._register import Declarer
 from svcready.metrics.sinks._cloudwatch._totals import Totals
 from svcready.metrics.sources._prometheus_client import registry_families
+from tests.metrics.broken_collector import register_broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from svcready.metrics.sinks._cloudwatch._collector import Collector
     from svcready.metrics.sinks._cloudwatch._data import Datum
+    from tests.conftest import Faults
 
     Make = Callable[..., Collector]
 
@@ -172,24 +175,32 @@ def test_the_next_runtime_does_not_send_again(make_collector: Make) -> None:
 
 
 def test_a_forked_child_begins_at_zero(make_collector: Make) -> None:
-    """Declared totals begin anew there; inherited ones go on from the parent's."""
+    """Totals begin anew there; what collectors compute goes on from the parent's."""
     ours: Numbers = {(): 5.0}
-    theirs: Numbers = {(): 50.0}
+    meters: Numbers = {(): 5.0}
+    theirs: Numbers = {(): 5.0}
+    computed: Numbers = {(): 50.0}
+    client = "prometheus_client"
     collector = make_collector(
         lambda: [
             family("ours", "counter", ours),
-            family("theirs", "counter", theirs, origin="otel"),
+            family("meters", "counter", meters, origin="otel"),
+            family("theirs", "counter", theirs, origin=client),
+            family("computed", "counter", computed, origin=client, workers="own"),
         ],
-        metrics=("theirs",),
+        metrics=("*",),
     )
     collector.collect()
     collector.reset()
-    ours[()] = 6.0  # more than before the fork, but counted from zero
-    theirs[()] = 52.0
+    # More than before the fork, but counted from zero.
+    ours[()] = meters[()] = theirs[()] = 6.0
+    computed[()] = 52.0
 
     assert by_key(collector.collect()) == {
         ("ours", "test"): 6.0,
-        ("theirs", "test"): 2.0,
+        ("meters", "test"): 6.0,
+        ("theirs", "test"): 6.0,
+        ("computed", "test"): 2.0,
     }
 
 
@@ -360,3 +371,22 @@ def test_what_is_declared_later_is_read(make_collector: Make) -> None:
         ("depth", "test", "retail"): 4,
         ("depth", "test"): 4,
     }
+
+
+def test_one_family_that_cannot_be_read_spoils_no_other(
+    make_collector: Make, faults: Faults
+) -> None:
+    """What a broken collector says stays behind, and every count beside it goes."""
+    registry = CollectorRegistry()
+    PromCounter("before", "help", registry=registry).inc(2)
+    register_broken(registry, "odd", "x", 1.0)
+    register_broken(registry, "unknown", "1", math.nan)
+    collector = make_collector(lambda: registry_families(registry), metrics=("*",))
+    counter("orders", "help").inc(3)
+
+    first, second = by_key(collector.collect()), by_key(collector.collect())
+
+    assert first == {("before", "test"): 2.0, ("orders", "test"): 3.0}
+    assert second == {}
+    assert isinstance(faults.claim("metrics.cloudwatch"), ValueError)
+    assert isinstance(faults.claim("metrics.cloudwatch"), ValueError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core.guard import guard
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._model import Distribution
 from svcready.metrics._register import REGISTER
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Collector"]
 
 _OURS = {"application", "svcready"}
-# What a forked child inherits of these goes on from where its parent was.
-_COUNTED_ON = {"prometheus_client": True, "otel": True}
+_alone = guard("metrics.cloudwatch")
+"""Keeps one family's fault from the others, which are counted as collected."""
 
 
 class Collector:
@@ -97,7 +98,7 @@ class Collector:
 
     def reset(self) -> None:
         """Forget what was recorded before a fork: the parent collects it."""
-        self._totals.reset(_COUNTED_ON)
+        self._totals.reset()
         self._forget_plans()
         self._standard.reset()
         if self._billed is not None:
@@ -120,13 +121,15 @@ class Collector:
         else:
             for plan in self._levels:
                 if not only or plan.resolution == only:
-                    plan.read(into)
+                    with _alone:
+                        plan.read(into)
 
         for plan, histogram in self._histograms:
             if not only or plan.resolution == only:
-                taken = histogram.take()
-                if taken:
-                    self._distribute(histogram.spec, taken, into)
+                with _alone:
+                    taken = histogram.take()
+                    if taken:
+                        self._distribute(histogram.spec, taken, into)
 
         datums = into.datums()
         if self._billed is not None:
@@ -164,14 +167,18 @@ class Collector:
 
             if not only or selection.resolution(family.name) == only:
                 plan = plans.get(family.name) if family.origin in _OURS else None
-                if plan is None:
-                    self._read(family, into)
-                elif not isinstance(plan.metric, BucketInstrument):
-                    plan.read(into)
+                with _alone:
+                    if plan is None:
+                        self._read(family, into)
+                    elif not isinstance(plan.metric, BucketInstrument):
+                        plan.read(into)
 
     def _read(self, family: Family, into: Aggregate) -> None:
         """Read the cumulative totals and levels of a family that is not declared."""
-        book = self._totals.book(family.origin, family.name)
+        # What other libraries' collectors compute does not begin again at a fork; all
+        # else, as it is read, does.
+        goes_on = family.workers == "own"
+        book = self._totals.book(family.origin, family.name, goes_on=goes_on)
         labels = labels_of(family)
         points = read_points(family, labels, book, self._max_series)
         book.keep_only([point.labels for point in points])

@@ -90,7 +90,9 @@ def _distributions(family: Family, labels: tuple[str, ...]) -> _Points:
                 buckets.setdefault(values, []).append((math.inf, point.value))
 
     for values, cumulated in buckets.items():
-        points.append(_distribution(values, sorted(cumulated), sums.get(values, 0.0)))
+        if all(math.isfinite(count) for _, count in cumulated):  # else nobody can tell
+            total = sums.get(values, 0.0)
+            points.append(_distribution(values, sorted(cumulated), total))
 
     return points
 

@@ -9,7 +9,7 @@ from svcready.metrics._instruments import OTHER
 from svcready.metrics._sketch import Sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from svcready.metrics._model import Distribution
 
@@ -25,12 +25,14 @@ class Book:
     Args:
         owner: The instrument whose totals they are; another one of the same name
             begins anew.
+        goes_on: Whether a forked child's totals go on from its parent's.
     """
 
-    __slots__ = ("_distributions", "_numbers", "is_folded", "owner")
+    __slots__ = ("_distributions", "_numbers", "goes_on", "is_folded", "owner")
 
-    def __init__(self, owner: object) -> None:
+    def __init__(self, owner: object, *, goes_on: bool = False) -> None:
         self.owner = owner
+        self.goes_on = goes_on
         self.is_folded = False
         """Whether some series found no place, and share one; for good."""
         self._numbers: dict[_Labels, float] = {}
@@ -94,22 +96,27 @@ class Totals:
     def __init__(self) -> None:
         self._books: dict[tuple[str, str], Book] = {}
 
-    def book(self, origin: str, name: str, owner: object = None) -> Book:
-        """Return the book of a family, a new one for another *owner*."""
+    def book(
+        self, origin: str, name: str, owner: object = None, *, goes_on: bool = False
+    ) -> Book:
+        """
+        Return the book of a family, a new one for another *owner*.
+
+        Args:
+            origin: Who recorded it.
+            name: The family's.
+            owner: The instrument whose totals they are.
+            goes_on: Whether a forked child's totals go on from its parent's.
+        """
         found = self._books.get((origin, name))
         if found is None or found.owner is not owner:
-            found = self._books[origin, name] = Book(owner)
+            found = self._books[origin, name] = Book(owner, goes_on=goes_on)
 
         return found
 
-    def reset(self, counted_on: Mapping[str, bool]) -> None:
-        """
-        Begin anew in a forked child.
-
-        Args:
-            counted_on: Origins whose totals a child inherits and goes on from.
-        """
-        kept = {k: b for k, b in self._books.items() if counted_on.get(k[0])}
+    def reset(self) -> None:
+        """Begin anew in a forked child, but for totals that go on there."""
+        kept = {key: book for key, book in self._books.items() if book.goes_on}
         self._books = kept
 
 
