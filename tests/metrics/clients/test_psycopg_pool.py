@@ -161,11 +161,12 @@ def test_a_pool_of_which_a_method_is_kept_stays(where: str, page: Page) -> None:
         pool = ConnectionPool(f"postgresql://{where}", min_size=1, open=True)
         instrument_pool(pool)
         pools.append(weakref.ref(pool))
-        return sqlalchemy.create_engine(
+        made: Engine = sqlalchemy.create_engine(
             "postgresql+psycopg://",
             creator=pool.getconn,
             poolclass=sqlalchemy.NullPool,
         )
+        return made
 
     pools: list[weakref.ref[ConnectionPool[Connection]]] = []
     engine = make_engine()
