@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, publish
+from svcready._core.guard import report_fault
 from svcready._transport.sinks._destination import Outcome
 from svcready._transport.sinks._outage import Outage
 from svcready.metrics.sinks._cloudwatch._data import Pending
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.cloudwatch import CloudwatchSettings
     from svcready.metrics.sinks._cloudwatch._collector import Collector
     from svcready.metrics.sinks._cloudwatch._data import Datum
+    from svcready.metrics.sinks._cloudwatch._emf import Event
     from svcready.metrics.sinks._cloudwatch._emf_ways import Way
 
 __all__ = ["EmfSink"]
@@ -77,6 +79,7 @@ class EmfSink:
             split=settings.split_values,
             max_bytes=way.max_bytes,
         )
+        self._closed = False
         self._forget()
         self.identify(identity)
 
@@ -130,7 +133,9 @@ class EmfSink:
 
     def close(self) -> None:
         """Count what is still here as lost, and let go of connection or file."""
-        self._drop("deadline", len(self._pending))
+        self._closed = True
+        # What is on its way has not arrived.
+        self._drop("deadline", self._flying + len(self._pending))
         self._pending.clear()
         self._way.close()
 
@@ -152,7 +157,7 @@ class EmfSink:
         self._lock = threading.Lock()
         self._pending = Pending(on_dropped=lambda lost: self._drop("queue_full", lost))
         self._dropped: Counter[str] = Counter()
-        self._events = 0
+        self._events = self._flying = 0
         self._outage = Outage(_COMPONENT, self._way.name, random.uniform)
 
     def _push(self, timeout_s: float, only: int, properties: Mapping[str, str]) -> bool:
@@ -162,7 +167,7 @@ class EmfSink:
             return False
 
         try:
-            datums = self._collector.collect(only)
+            datums = self._collect(only)
             if len(self._pending):
                 self._pending.add(datums)
                 datums = self._pending.take()
@@ -171,33 +176,36 @@ class EmfSink:
                     self._pending.add(rest)
                     datums = [datum for datum in datums if datum.resolution == only]
 
+            self._flying = len(datums)
             return self._send(datums, ends_s, {**self._properties, **properties})
         finally:
+            self._flying = 0
             self._lock.release()
+
+    def _collect(self, only: int) -> list[Datum]:
+        try:
+            return self._collector.collect(only)
+        except Exception as error:  # noqa: BLE001 - what waits is sent all the same
+            report_fault(_COMPONENT, error)
+            return []
 
     def _send(
         self, datums: list[Datum], ends_s: float, properties: Mapping[str, str]
     ) -> bool:
-        events = list(
-            self._emf.events(
-                datums,
-                namespace=self._collector.namespace,
-                time_ms=self._clock.time_ns() // _NS_PER_MS,
-                hints=self._hints,
-                properties=properties,
-            )
-        )
+        events = self._written(datums, properties)
         good = [event for event in events if event.line]
         too_large = sum(len(event.datums) for event in events if not event.line)
         if not good:
             self._drop("too_large", too_large)
             return True
 
-        taken, fault = self._way.send([event.line for event in good], ends_s)
-        self._events += taken
-        for event in good[taken:]:
-            self._pending.add(event.datums)
+        taken, fault = 0, "nobody knows"
+        try:
+            taken, fault = self._way.send([event.line for event in good], ends_s)
+        finally:
+            self._keep(good[taken:])
 
+        self._events += taken
         self._drop("too_large", too_large)
         if fault or self._outage.faults:
             lost = sum(self._dropped.values())
@@ -206,6 +214,38 @@ class EmfSink:
                 publish(told)
 
         return not fault
+
+    def _written(
+        self, datums: list[Datum], properties: Mapping[str, str]
+    ) -> list[Event]:
+        def write(some: list[Datum]) -> list[Event]:
+            made = self._emf.events(
+                some,
+                namespace=self._collector.namespace,
+                time_ms=self._clock.time_ns() // _NS_PER_MS,
+                hints=self._hints,
+                properties=properties,
+            )
+            return list(made)
+
+        try:
+            return write(datums)
+        except Exception as error:  # noqa: BLE001 - one of them, and the others go
+            report_fault(_COMPONENT, error)
+
+        events: list[Event] = []
+        for datum in datums:
+            try:
+                events += write([datum])
+            except Exception:  # noqa: BLE001 - it was reported
+                self._drop("internal_error", 1)
+
+        return events
+
+    def _keep(self, events: list[Event]) -> None:
+        if not self._closed:  # else all of it has been counted as lost already
+            for event in events:
+                self._pending.add(event.datums)
 
     def _drop(self, reason: str, items: int) -> None:
         if items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -109,6 +110,7 @@ def _address(url: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
+        host.encode("idna")
     except ValueError:
         return "", 0
 
@@ -197,7 +199,8 @@ class Agent:
 
     Connecting and sending have timeouts, and a connection that the agent has closed
     is opened anew. TCP does not tell what of the last bytes a dead agent still read:
-    those events are gone, and an event that was sent in part is sent again.
+    those events are gone, and an event that was sent in part is sent again. Of UDP it
+    is known at once on the same host that nobody listens, and elsewhere later or never.
 
     Args:
         scheme: `tcp` or `udp`.
@@ -211,32 +214,31 @@ class Agent:
         self.name = f"{scheme}://{host}:{port}"
         self.max_bytes = LARGEST_EVENT if scheme == "tcp" else _LARGEST_DATAGRAM
         self._stream = scheme == "tcp"
-        self._address = (host, port)
+        self.address = (host, port)
+        """Host and port."""
         self._socket: socket.socket | None = None
         self._opened_s = 0.0
 
     def send(self, lines: Sequence[bytes], ends_s: float) -> Went:
         """Send the lines until one does not get through."""
         done = 0
+        late = self._refusal()  # of datagrams of an earlier call: those are gone
         try:
             for line in lines:
                 agent = self._connection(ends_s)
                 agent.settimeout(_patience_s(ends_s))
-                try:
-                    agent.sendall(line)
-                except ConnectionRefusedError:
-                    if self._stream:
-                        raise
-
-                    # It is told of a datagram before this one; this one is new.
-                    agent.sendall(line)
+                agent.sendall(line)
+                refusal = self._refusal()
+                if refusal:
+                    return Went(done, refusal)
 
                 done += 1
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a host's name may be none
             self.close()
-            return Went(done, error.strerror or str(error) or type(error).__name__)
+            said = error.strerror if isinstance(error, OSError) else ""
+            return Went(done, said or str(error) or type(error).__name__)
 
-        return Went(done)
+        return Went(done, late)
 
     def forget(self) -> None:
         """Leave the connection to the process that we were forked from."""
@@ -269,11 +271,19 @@ class Agent:
         except OSError:
             return False
 
+    def _refusal(self) -> str:
+        """Return why the last datagrams did not get through, if that is known yet."""
+        if self._stream or self._socket is None:
+            return ""
+
+        number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return os.strerror(number) if number else ""
+
     def _open(self, timeout_s: float) -> socket.socket:
         if self._stream:
-            return socket.create_connection(self._address, timeout_s)
+            return socket.create_connection(self.address, timeout_s)
 
-        found = socket.getaddrinfo(*self._address, 0, socket.SOCK_DGRAM)
+        found = socket.getaddrinfo(*self.address, 0, socket.SOCK_DGRAM)
         family, kind, protocol, _, address = found[0]
         agent = socket.socket(family, kind, protocol)
         try:
