@@ -20,7 +20,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from svcready._core.declarations import calling_place
 from svcready._core.guard import report_fault
+from svcready.errors import DeclarationError
 from svcready.metrics import _exemplars
 from svcready.metrics._model import Number
 
@@ -324,13 +326,19 @@ class LockedUpDownCounterChild(UpDownCounterChild):
 def checked_number(
     value: object, *, lowest: float = -MOST, finite: bool = True
 ) -> float | None:
-    """Return *value* as a plain number, or report why it is none."""
+    """Return *value* as a plain number, or report why it is none, and who gave it."""
     try:
         number: float = value if type(value) in _NUMBERS else float(value)  # type: ignore[arg-type, assignment]
-        if finite and not lowest <= number <= MOST:
-            raise ValueError(f"{value!r} is not a finite number from {lowest:g}")
-    except Exception as error:  # noqa: BLE001 - recording never raises
-        report_fault("metrics", error)
-        return None
+        if not finite or lowest <= number <= MOST:
+            return number
+    except Exception:  # noqa: BLE001, S110 - recording never raises; told below
+        pass
 
-    return number
+    try:
+        fit = "a finite number" if lowest else "a finite number that is not negative"
+        wrong = f"{value!r:.100} at {calling_place()} is not recorded: give {fit}"
+        report_fault("metrics", DeclarationError(wrong))
+    except Exception as error:  # noqa: BLE001 - its own `__repr__`
+        report_fault("metrics", error)
+
+    return None

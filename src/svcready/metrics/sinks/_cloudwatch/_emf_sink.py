@@ -31,7 +31,6 @@ __all__ = ["EmfSink"]
 
 _COMPONENT = "metrics.emf"
 _MINUTE, _SECOND = 60, 1
-_RARELY_S = 3600.0
 _NS_PER_MS = 1_000_000
 
 
@@ -64,7 +63,7 @@ class EmfSink:
         per_request: bool = False,
     ) -> None:
         self.per_request = per_request
-        self.interval_s = _RARELY_S if per_request else settings.flush_interval_s
+        self.interval_s = settings.flush_interval_s
         often_s = settings.high_resolution_interval_s
         has_often = bool(settings.high_resolution) and often_s < self.interval_s
         self.often_s = often_s if has_often and not per_request else 0.0
