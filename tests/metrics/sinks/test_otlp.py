@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import prometheus_client
@@ -21,7 +24,7 @@ from svcready.metrics.sinks._otlp_since import Since
 from svcready.metrics.sources._declared import declared_families
 from svcready.metrics.sources._otel import Provider
 from svcready.metrics.sources._prometheus_client import registry_families
-from svcready.testing import FakeClock
+from svcready.testing import FakeClock, running
 
 pytest.importorskip("opentelemetry.proto")
 
@@ -252,6 +255,51 @@ def test_an_exemplar_that_is_kept_while_another_push_is_on_its_way(
     first, second = receiver.find("c")
     assert not first.sum.data_points[0].exemplars
     assert second.sum.data_points[0].exemplars
+
+
+def test_a_further_runtime_sends_nothing_again(receiver: MetricsCollector) -> None:
+    """Of totals that outlive a runtime, the next one sends what was added since."""
+    orders = declare.counter("orders", "Orders")
+    chosen = {
+        "otlp.metrics_endpoint": f"{receiver.url}/v1/metrics",
+        "otlp.metrics_temporality": "delta",
+    }
+    for amount in (3, 4):
+        with running(settings=chosen) as harness:
+            orders.inc(amount)
+            assert harness.runtime.flush(5.0)
+
+    sent = [value_of(metric.sum.data_points[0]) for metric in receiver.find("orders")]
+    assert sent == [3, 4]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_has_a_runtime_later_sends_all_that_it_counts() -> None:
+    """What its parent had sent, with a runtime that is closed, is not taken off."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore::DeprecationWarning", "-c"),
+            """
+import os
+from svcready._core import fork
+from svcready.metrics._model import Number
+from svcready.metrics.sinks._otlp_since import since_of_process
+fork.install()
+key = False, "application", "orders", "", "counter", ()
+since_of_process(0).arrive(key, Number((), 10))
+assert since_of_process(0).difference(key, Number((), 12))[0].value == 2
+pid = os.fork()
+if pid == 0:
+    os._exit(since_of_process(0).difference(key, Number((), 12))[0].value)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 12
+""",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_what_prometheus_client_recorded_keeps_its_kind(

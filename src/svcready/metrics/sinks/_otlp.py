@@ -24,7 +24,7 @@ from svcready._transport.otlp_metrics import (
     encode_metrics,
 )
 from svcready.metrics.sinks._otlp_points import Reading
-from svcready.metrics.sinks._otlp_since import Since
+from svcready.metrics.sinks._otlp_since import since_of_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.otlp import OtlpSettings
     from svcready.metrics._model import Snapshot
     from svcready.metrics.sinks._otlp_points import Outgoing
+    from svcready.metrics.sinks._otlp_since import Since
 
 __all__ = ["OtlpPlan", "OtlpSink", "plan_otlp"]
 
@@ -143,7 +144,7 @@ class OtlpSink:
         self._started_ns = self._find_start()
         self._since: Since | None = None
         if self._temporality != "cumulative":
-            self._since = Since(self._started_ns)
+            self._since = since_of_process(self._started_ns)
 
         self._signs = _signs(settings, target)
         self._limits = AWS_LIMITS if self._signs else LIMITS
