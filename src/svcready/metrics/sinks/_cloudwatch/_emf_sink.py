@@ -193,7 +193,10 @@ class EmfSink:
     ) -> bool:
         events = self._written(datums, properties)
         good = [event for event in events if event.line]
-        too_large = sum(len(event.datums) for event in events if not event.line)
+        too_large = 0
+        if len(good) < len(events):
+            too_large = sum(len(event.datums) for event in events if not event.line)
+
         if not good:
             self._drop("too_large", too_large)
             return True
