@@ -143,6 +143,23 @@ def test_a_value_whose_text_fails_is_reported(faults: Faults) -> None:
     assert str(faults.claim("metrics")) == "no text"
 
 
+def test_a_value_whose_hash_fails_is_reported(faults: Faults) -> None:
+    """A proxy of what is not there now must not take a request down."""
+
+    class Proxy:
+        def __hash__(self) -> int:
+            raise RuntimeError("outside of a request")
+
+        __str__ = __hash__  # type: ignore[assignment]
+
+    orders = counter("orders", "help", labels=("kind",))
+    orders.labels(Proxy()).inc()
+    orders.labels(kind=Proxy()).inc()
+
+    for _ in range(2):
+        assert str(faults.claim("metrics")) == "outside of a request"
+
+
 def test_a_gauge_is_set_and_moved(read: Callable[[Family], Numbers]) -> None:
     """Set, inc and dec act on one level; NaN is a level."""
     level = gauge("level", "help", labels=("pool",))

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricsPillar"]
 
+# Of a metric of all workers that are gone: more than most services have of all.
+_MOST_SERIES = 10_000
+
 
 class MetricsPillar:
     """
@@ -100,6 +103,7 @@ class MetricsPillar:
             group if settings.workers and prometheus.enabled else None,
             self._reading,
             clock,
+            max(_MOST_SERIES, settings.max_series, self.http.most_series),
         )
         self.prometheus = PrometheusSink(
             self._whole.snapshot, compression=prometheus.compression
@@ -250,8 +254,8 @@ class MetricsPillar:
 
             if isinstance(metric, BucketInstrument):
                 metric.keep_sketches(self._keeps_sketches(metric.spec))
-                buckets = self._buckets_for(metric.spec.name)
-                if buckets is not None:
-                    metric.rebucket(check_buckets(metric.spec.name, buckets))
+                name = metric.spec.name
+                buckets = self._buckets_for(name) or metric.declared_bounds
+                metric.rebucket(check_buckets(name, buckets))
         except Exception as error:  # noqa: BLE001 - it records on with its defaults
             report_fault("metrics", error)

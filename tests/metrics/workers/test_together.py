@@ -20,11 +20,12 @@ from hypothesis.stateful import (
 )
 
 from svcready._core.events import ItemsDropped, subscribe
+from svcready.metrics._events import SeriesCapped
 from svcready.metrics._workers import _files
 from svcready.metrics._workers._others import STALE_S
 from svcready.metrics._workers._past import locked
 from svcready.testing import FakeClock
-from tests.metrics.workers.conftest import Process, Service
+from tests.metrics.workers.conftest import MOST_SERIES, Process, Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -516,3 +517,33 @@ def test_nothing_follows_the_last_word(service: Service) -> None:
 
     assert one.values("level") == {}
     assert one.values("svcready_workers") == {("live",): 1, ("stale",): 0}
+
+
+@pytest.mark.parametrize("latest", [True, False])
+def test_the_past_is_bounded(service: Service, *, latest: bool) -> None:
+    """Label values that each process has others of share `__other__`, told once."""
+    told: list[SeriesCapped] = []
+    unsubscribe = subscribe(SeriesCapped, told.append)
+    mode = "latest" if latest else "sum"
+    one = service.start(mode)
+    each, rounds = MOST_SERIES // 2, 6
+    for n in range(rounds):
+        other = service.start(mode)
+        for key in range(each):
+            other.counts[f"{n}-{key}"] = other.levels[f"{n}-{key}"] = 1
+
+        other.counts["all"] = 1
+        other.together.tick()
+        service.kill(other)
+        for _ in range(3):
+            one.together.tick()
+
+    unsubscribe()
+    orders = one.values("orders")
+    assert len(orders) == MOST_SERIES + 1
+    assert orders["all",] == rounds
+    assert sum(orders.values()) == rounds * (each + 1)
+    assert len(one.values("level")) == latest * MOST_SERIES
+    assert [(e.metric, e.label) for e in told if e.metric == "orders"] == [
+        ("orders", "kind")
+    ]

@@ -20,10 +20,11 @@ from svcready.metrics._workers._past import EMPTY, Past, locked
 from svcready.metrics._workers._reading import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from svcready._core.clock import Clock
+    from svcready.metrics._events import SeriesCapped
     from svcready.metrics._workers._layout import Published
     from svcready.metrics._workers._member import Seen
     from svcready.metrics._workers._past import Kept
@@ -65,15 +66,22 @@ class Others:
         room: The directory.
         clock: Tells the time, and who is late.
         is_alive: Tells whether the process lives that has an id and a start.
+        most_series: Of how many series of a metric the totals of the dead are kept.
     """
 
     def __init__(
-        self, room: Path, clock: Clock, is_alive: Callable[[int, str], bool]
+        self,
+        room: Path,
+        clock: Clock,
+        is_alive: Callable[[int, str], bool],
+        most_series: int,
     ) -> None:
         self._room = room
         self._clock = clock
         self._is_alive = is_alive
+        self._most_series = most_series
         self._reported: set[str] = set()
+        self._told: set[str] = set()
         self._names: set[str] | None = None
         self._known: _Known | None = None
 
@@ -117,13 +125,26 @@ class Others:
             if not dead and not anyway:
                 return
 
-            with locked(self._room) as ours:
-                if ours:
-                    past = Past(self._room)
-                    past.absorb(dead, self._read_dead, self._clock.time_ns() / 1e9)
-                    past.touch()
+            full = self._absorb(dead)
         except OSError as error:  # a full disk: their own files are read on
             report_fault("metrics.workers", error)
+            return
+
+        for capped in full:
+            if capped.metric not in self._told:
+                self._told.add(capped.metric)
+                publish(capped)
+
+    def _absorb(self, dead: Sequence[str]) -> tuple[SeriesCapped, ...]:
+        with locked(self._room) as ours:
+            if not ours:
+                return ()
+
+            past = Past(self._room)
+            now_s = self._clock.time_ns() / 1e9
+            full = past.absorb(dead, self._read_dead, now_s, self._most_series)
+            past.touch()
+            return full
 
     def _read_past(self, past: Past) -> Kept:
         try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.metrics._workers import _files
+from svcready.metrics._workers._bounded import bounded
 from svcready.metrics._workers._layout import Layout
 from svcready.metrics._workers._member import KEYS, VALUES
 from svcready.metrics._workers._merge import Part, merge_totals
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from svcready.metrics._events import SeriesCapped
     from svcready.metrics._workers._layout import Published
 
 __all__ = ["EMPTY", "Kept", "Past", "locked"]
@@ -104,7 +106,8 @@ class Past:
         dead: Sequence[str],
         read: Callable[[str], Iterable[Published] | None],
         now_s: float,
-    ) -> None:
+        most: int,
+    ) -> tuple[SeriesCapped, ...]:
         """
         Add the totals of *dead* to the past and remove their files.
 
@@ -116,6 +119,10 @@ class Past:
             dead: Their names.
             read: Returns what a process published last; None leaves its files alone.
             now_s: Wall time in seconds.
+            most: Of how many series of a family the totals are kept apart.
+
+        Returns:
+            Which families had more series than that.
 
         Raises:
             OSError: It cannot be read now, or not be written; nothing has changed then.
@@ -127,8 +134,10 @@ class Past:
 
         found = ((name, read(name)) for name in dead if name not in before.absorbed)
         new = {name: Part(tuple(its)) for name, its in found if its is not None}
+        full: tuple[SeriesCapped, ...] = ()
         if new:
-            layers = merge_totals([*before.parts(), *new.values()])
+            parts, full = bounded([*before.parts(), *new.values()], most)
+            layers = merge_totals(parts)
             there = {name for name in before.absorbed if self._is_there(name)}
             data = _encode(before.edition + 1, {*there, *new}, layers, now_s)
             _files.replace_file(self._path, data)
@@ -136,6 +145,8 @@ class Past:
         for name in dead:
             if name in new or name in before.absorbed:
                 self._remove(name)
+
+        return full
 
     def touch(self) -> None:
         """Keep it from whoever removes what is old."""

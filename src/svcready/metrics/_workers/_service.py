@@ -55,6 +55,8 @@ class Together:
         shared: Returns what this process shares, at this moment.
         inherited: Returns what it counted itself and forks don't take with them.
         clock: Tells the time of levels and of signs of life.
+        most_series: Of how many series of a metric the totals of dead processes are
+            kept apart; further ones share `__other__`.
         is_alive: Tells whether the process lives that has an id and a start.
     """
 
@@ -64,12 +66,14 @@ class Together:
         shared: Callable[[], Iterable[Published]],
         inherited: Callable[[], Iterable[Published]],
         clock: Clock,
+        most_series: int,
         is_alive: Callable[[int, str], bool] = is_alive,
     ) -> None:
         self._group = group
         self._shared = shared
         self._inherited = inherited
         self._clock = clock
+        self._most_series = most_series
         self._is_alive = is_alive
         self._worker = Worker("svcready-workers", clock)
         self._worker.every(INTERVAL_S, self.tick, name="workers", first_s=0.0)
@@ -173,7 +177,7 @@ class Together:
 
     def _find_others(self, room: Path) -> Others:
         if self._others is None:
-            self._others = Others(room, self._clock, self._is_alive)
+            self._others = Others(room, self._clock, self._is_alive, self._most_series)
 
         return self._others
 
