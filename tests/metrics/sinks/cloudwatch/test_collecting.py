@@ -228,9 +228,10 @@ def test_a_total_that_nobody_told_once_is_not_added_again(
         dimensions="kind",
     )
     collector.collect()
-    for absent in ({}, {("b",): 2.0}):
+    some: list[Numbers] = [{}, {("b",): 2.0}]
+    for left in some:
         numbers.clear()
-        numbers.update(absent)
+        numbers.update(left)
         collector.collect()
 
     numbers[("a",)] = 7.0
