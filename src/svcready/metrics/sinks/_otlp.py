@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,7 @@ from svcready._transport.otlp import (
 from svcready._transport.otlp_metrics import (
     AWS_LIMITS,
     LIMITS,
+    Limits,
     Scope,
     encode_metrics,
 )
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
     from svcready._transport.otlp import Target
+    from svcready._transport.otlp_metrics import Request
     from svcready.config._sections.otlp import OtlpSettings
     from svcready.metrics._model import Snapshot
     from svcready.metrics.sinks._otlp_points import Outgoing
@@ -45,6 +48,7 @@ _COMPONENT = "metrics.otlp"
 _SERVICE = "monitoring"
 _QUIET_S = 60.0
 _LONGEST_WAIT_S = 0.5
+_TOO_LARGE = 413
 _REFUSED = {400, 413, 415, 422}
 """Answers that say the points themselves are wrong: sent again, they would be again."""
 
@@ -158,7 +162,10 @@ class OtlpSink:
         self._scope = Scope("svcready", _own_version())
         self._complete_ns = 0
         self._speaks_at_s = float("-inf")
-        self._sent = self._dropped = 0
+        self._sent = 0
+        self._unsent = 0
+        """How many points of the last push have not arrived."""
+        self._dropped: Counter[str] = Counter()
         self._last_error = ""
 
     def push(self, timeout_s: float) -> bool:
@@ -174,6 +181,7 @@ class OtlpSink:
         )
         outgoing = reading.outgoing()
         scopes = reading.scopes(self._scope)
+        self._unsent = len(outgoing)
         at = 0
         complete = True
         with self._quiet():
@@ -183,10 +191,16 @@ class OtlpSink:
                 delivery = self._client.deliver(
                     request.body, lambda: ends_s, self._wait
                 )
+                if delivery.status == _TOO_LARGE and request.points > 1:
+                    self._take_less(request)
+                    self._say(f"are sent to {self._target} in smaller parts", delivery)
+                    return False
+
                 if not self._settle(delivery, part):
                     self._say(f"did not reach {self._target}", delivery)
                     return False
 
+                self._unsent -= len(part)
                 complete &= not delivery.reason
 
         if complete:
@@ -203,13 +217,15 @@ class OtlpSink:
     def reset(self) -> None:
         """Start again in a forked child, with totals and connections of its own."""
         self._client.forget()
-        self._sent = self._dropped = 0
+        self._sent = self._unsent = 0
+        self._dropped.clear()
         self._started_ns = self._find_start()
         if self._since is not None:
             self._since.began_again(self._clock.time_ns())
 
     def close(self) -> None:
-        """Close the connections."""
+        """Count what did not arrive as lost, and close the connections."""
+        self._drop("deadline", self._unsent)
         self._client.close()
 
     def describe(self) -> dict[str, object]:
@@ -220,10 +236,8 @@ class OtlpSink:
             "temporality": self._temporality,
             "signed": self._signs,
             "sent": self._sent,
+            "dropped": dict(self._dropped),
         }
-        if self._dropped:
-            said["dropped"] = self._dropped
-
         if self._last_error:
             said["last_error"] = self._last_error
 
@@ -245,11 +259,22 @@ class OtlpSink:
 
         self._sent += len(part) - count
         if count:
-            self._dropped += count
-            publish(ItemsDropped(_COMPONENT, "rejected", count))
+            self._drop("rejected", count)
             self._say(f"were refused by {self._target}", Delivery("rejected", detail))
 
         return True
+
+    def _take_less(self, request: Request) -> None:
+        """Have requests half as large as one that the receiver found too large."""
+        self._limits = Limits(
+            min(self._limits.points, max(1, request.points // 2)),
+            min(self._limits.size_bytes, max(1, len(request.body) // 2)),
+        )
+
+    def _drop(self, reason: str, points: int) -> None:
+        if points:
+            self._dropped[reason] += points
+            publish(ItemsDropped(_COMPONENT, reason, points))
 
     def _say(self, what: str, delivery: Delivery) -> None:
         self._last_error = delivery.detail

@@ -214,6 +214,50 @@ def test_a_total_that_fell_began_again(make_collector: Make) -> None:
     assert by_key(collector.collect()) == {("jobs", "test"): 2.0}
 
 
+@pytest.mark.parametrize(
+    ("origin", "workers"), [("otel", "sum"), ("prometheus_client", "own")]
+)
+def test_a_total_that_nobody_told_once_is_not_added_again(
+    make_collector: Make, origin: str, workers: str
+) -> None:
+    """A callback or collector that fails for a while says the same total afterwards."""
+    numbers: Numbers = {("a",): 5.0, ("b",): 1.0}
+    collector = make_collector(
+        lambda: [family("jobs", "counter", numbers, origin=origin, workers=workers)],
+        metrics=("jobs",),
+        dimensions="kind",
+    )
+    collector.collect()
+    some: list[Numbers] = [{}, {("b",): 2.0}]
+    for left in some:
+        numbers.clear()
+        numbers.update(left)
+        collector.collect()
+
+    numbers[("a",)] = 7.0
+
+    assert by_key(collector.collect()) == {("jobs", "a"): 2.0}
+
+
+def test_series_that_stay_away_are_forgotten(make_collector: Make) -> None:
+    """Labels that come and go leave nothing behind after a while."""
+    numbers: Numbers = {}
+    totals = Totals()
+    collector = make_collector(
+        lambda: [family("jobs", "counter", numbers, origin="otel")],
+        totals=totals,
+        metrics=("jobs",),
+    )
+    for number in range(40):
+        numbers.clear()
+        numbers[(str(number),)] = 1.0
+        collector.collect()
+
+    book = totals.book("otel", "jobs")
+    known = [number for number in range(40) if book.knows((str(number),))]
+    assert known == list(range(29, 40))
+
+
 def test_prometheus_clients_metrics_are_read(make_collector: Make) -> None:
     """Counters by difference, gauges as they are, distributions with count and sum."""
     registry = CollectorRegistry()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Collector"]
 
 _OURS = {"application", "svcready"}
+_PATIENCE = 10
 _alone = guard("metrics.cloudwatch")
 """Keeps one family's fault from the others, which are counted as collected."""
 
@@ -181,7 +182,9 @@ class Collector:
         book = self._totals.book(family.origin, family.name, goes_on=goes_on)
         labels = labels_of(family)
         points = read_points(family, labels, book, self._max_series)
-        book.keep_only([point.labels for point in points])
+        asked = goes_on or family.origin == "otel"  # for totals that others keep
+        patience = _PATIENCE if asked else 0
+        book.keep_only([point.labels for point in points], patience=patience)
         family = family._replace(labels=tuple([metric_name(each) for each in labels]))
         if family.kind in {"histogram", "summary"}:
             found = [

@@ -28,7 +28,14 @@ class Book:
         goes_on: Whether a forked child's totals go on from its parent's.
     """
 
-    __slots__ = ("_distributions", "_numbers", "goes_on", "is_folded", "owner")
+    __slots__ = (
+        "_absent",
+        "_distributions",
+        "_numbers",
+        "goes_on",
+        "is_folded",
+        "owner",
+    )
 
     def __init__(self, owner: object, *, goes_on: bool = False) -> None:
         self.owner = owner
@@ -37,6 +44,7 @@ class Book:
         """Whether some series found no place, and share one; for good."""
         self._numbers: dict[_Labels, float] = {}
         self._distributions: dict[_Labels, Distribution] = {}
+        self._absent: dict[_Labels, int] = {}
 
     def knows(self, labels: _Labels) -> bool:
         """Tell whether a series was collected before."""
@@ -67,22 +75,32 @@ class Book:
 
         return now._replace(counts=counts, sum=now.sum - last.sum)
 
-    def keep_only(self, labels: Iterable[_Labels]) -> None:
+    def keep_only(self, labels: Iterable[_Labels], *, patience: int = 0) -> None:
         """
         Forget the series that the family has no more.
 
         Not once some share one: which of them would get the place that is free, and
         what of it was collected already, nobody knows.
+
+        Args:
+            labels: Those that it has.
+            patience: How many times in a row a series may be missing. What is asked
+                for its total can fail to say it, and then says all of it again.
         """
         if self.is_folded:
             return
 
         there = set(labels)
-        known: tuple[dict[_Labels, float] | dict[_Labels, Distribution], ...]
-        known = (self._numbers, self._distributions)
-        for series in known:
-            for key in [key for key in series if key not in there]:
-                del series[key]
+        absent = self._absent
+        for key in absent.keys() & there:
+            del absent[key]
+
+        for key in (self._numbers.keys() | self._distributions.keys()) - there:
+            times = absent[key] = absent.get(key, 0) + 1
+            if times > patience:
+                del absent[key]
+                self._numbers.pop(key, None)
+                self._distributions.pop(key, None)
 
 
 class Totals:
