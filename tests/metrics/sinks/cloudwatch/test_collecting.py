@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from svcready.metrics.sinks._cloudwatch._collector import Collector
     from svcready.metrics.sinks._cloudwatch._data import Datum
+    from svcready.testing import FakeClock
     from tests.conftest import Faults
 
     Make = Callable[..., Collector]
@@ -120,13 +121,16 @@ def test_levels_of_one_set_combine_by_their_mode(
     assert (datum.kind, datum.value) == ("level", expected)
 
 
-def test_a_level_is_sent_in_each_interval(make_collector: Make) -> None:
+def test_a_level_is_sent_in_each_interval(
+    make_collector: Make, clock: FakeClock
+) -> None:
     """Also where it stands still, and in its unit."""
     free = gauge("free", "help", unit="By")
-    collector = make_collector()
+    collector = make_collector(clock=clock)
     free.set(12)
 
     for _ in range(2):
+        clock.advance(1.0)
         (datum,) = collector.collect()
         assert (datum.value, datum.unit) == (12.0, "Bytes")
 
@@ -434,3 +438,21 @@ def test_one_family_that_cannot_be_read_spoils_no_other(
     assert second == {}
     assert isinstance(faults.claim("metrics.cloudwatch"), ValueError)
     assert isinstance(faults.claim("metrics.cloudwatch"), ValueError)
+
+
+def test_a_level_that_is_flushed_again_at_once_is_one_sample(
+    make_collector: Make, clock: FakeClock
+) -> None:
+    """A stop flushes several times; a level that moved, or stands later, is told."""
+    depth = gauge("depth", "help")
+    collector = make_collector(clock=clock)
+    depth.set(3)
+    values = []
+    for then in (0.0, 0.1, 0.1, 60.0):
+        clock.advance(then)
+        values.append([datum.value for datum in collector.collect()])
+
+    depth.set(4)
+    values.append([datum.value for datum in collector.collect()])
+
+    assert values == [[3.0], [], [], [3.0], [4.0]]

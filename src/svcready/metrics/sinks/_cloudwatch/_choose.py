@@ -48,6 +48,7 @@ def cloudwatch_sinks(means: Means) -> list[PushSink]:
         namespace=_namespace(means),
         max_series=means.settings.metrics.max_series,
         billed=billed,
+        clock=means.clock,
     )
     if settings.mode == "emf":
         return [_emf(collector, means)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._model import Distribution
 from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
 from svcready.metrics.sinks._cloudwatch._foreign import labels_of, read_points
+from svcready.metrics.sinks._cloudwatch._levels import RecentLevels
 from svcready.metrics.sinks._cloudwatch._plans import make_plans
 from svcready.metrics.sinks._cloudwatch._selection import HTTP_DURATION
 from svcready.metrics.sinks._cloudwatch._standard import Standard
@@ -23,6 +25,7 @@ from svcready.metrics.sinks._cloudwatch._totals import COLLECTED, sketch_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from svcready._core.clock import Clock
     from svcready._core.identity import Identity
     from svcready.metrics._histograms import Histogram
     from svcready.metrics._instruments import Spec
@@ -61,6 +64,7 @@ class Collector:
         billed: Told of every datum, to count what is billed.
         instruments: Returns the declared metrics.
         totals: What was collected already.
+        clock: Tells which flushes come at the same moment.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Collector:
         billed: Billed | None = None,
         instruments: Callable[[], Sequence[Metric]] = REGISTER.things,
         totals: Totals = COLLECTED,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._snapshot = snapshot
         self._selection = selection
@@ -85,6 +90,7 @@ class Collector:
         self._instruments = instruments
         self._totals = totals
         self._standard = Standard(selection.standard, dimensions)
+        self._recent = RecentLevels(clock)
         self._plans: dict[str, Plan] = {}
         self._levels: list[Plan] = []
         self._histograms: list[tuple[Plan, Histogram | Timer]] = []
@@ -102,6 +108,7 @@ class Collector:
         self._totals.reset()
         self._forget_plans()
         self._standard.reset()
+        self._recent.forget()
         if self._billed is not None:
             self._billed.reset()
 
@@ -132,7 +139,7 @@ class Collector:
                     if taken:
                         self._distribute(histogram.spec, taken, into)
 
-        datums = into.datums()
+        datums = self._recent.without(into.datums())
         if self._billed is not None:
             self._billed.sent(datums)
 
