@@ -228,10 +228,17 @@ def _reduced(values: Sequence[_Value]) -> Reduced:
 
 
 def _error(held: _Value) -> float:
-    """Return how far a value between the bounds can be from what stands for it."""
+    """
+    Return how far a value between the bounds can be from what stands for it.
+
+    As a share of the larger of the two, which is 2 for a value and its opposite.
+    """
     value, _, low, high = held
     if low == high:
         return 0.0
+
+    if low < 0 < high:  # what is recorded may have the other sign
+        return 2.0
 
     below = abs(value - low) / (abs(low) or abs(value))
     above = abs(high - value) / (abs(high) or abs(value))
