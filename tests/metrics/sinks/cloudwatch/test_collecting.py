@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -206,6 +209,34 @@ def test_a_forked_child_begins_at_zero(make_collector: Make) -> None:
         ("theirs", "test"): 6.0,
         ("computed", "test"): 2.0,
     }
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_has_a_runtime_later_sends_all_that_it_counts() -> None:
+    """What its parent had collected before its runtime was closed is not taken off."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore::DeprecationWarning", "-c"),
+            """
+import os
+from svcready._core import fork
+from svcready.metrics.sinks._cloudwatch._collector import COLLECTED
+fork.install()
+assert COLLECTED.book("application", "orders").added((), 10) == 10
+assert COLLECTED.book("otel", "calls").added((), 10) == 10
+pid = os.fork()
+if pid == 0:
+    assert COLLECTED.book("otel", "calls").added((), 12) == 2
+    os._exit(int(COLLECTED.book("application", "orders").added((), 12)))
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 12
+""",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_total_that_fell_began_again(make_collector: Make) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready.metrics._histograms import BucketInstrument
@@ -235,3 +236,11 @@ class Collector:
             for values, sketch in taken:
                 for dims in mapper(values):
                     into.distribute((name, dims, unit, resolution), sketch)
+
+
+def _begin_again() -> None:
+    # The child may make its first collector only later.
+    COLLECTED.reset()
+
+
+fork.reset_in_child(_begin_again)
