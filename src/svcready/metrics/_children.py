@@ -330,16 +330,22 @@ def checked_number(
     """Return *value* as a plain number, or report why it is none, and who gave it."""
     try:
         number: float = value if type(value) in _NUMBERS else float(value)  # type: ignore[arg-type, assignment]
-        if not finite or lowest <= number <= MOST:
-            return number
-    except Exception:  # noqa: BLE001, S110 - recording never raises; told below
-        pass
+        if finite and not lowest <= number <= MOST:
+            raise ValueError
+    except Exception:  # noqa: BLE001 - recording never raises
+        report_fault("metrics", _no_number(value, lowest))
+        return None
 
+    return number
+
+
+def _no_number(value: object, lowest: float) -> DeclarationError:
     try:
-        fit = "a finite number" if lowest else "a finite number that is not negative"
-        wrong = f"{value!r:.100} at {calling_place()} is not recorded: give {fit}"
-        report_fault("metrics", DeclarationError(wrong))
-    except Exception as error:  # noqa: BLE001 - its own `__repr__`
-        report_fault("metrics", error)
+        shown = f"{value!r:.200}"
+    except Exception:  # noqa: BLE001 - it is anybody's object
+        shown = f"a {type(value).__name__}"
 
-    return None
+    least = "" if lowest == -MOST else f" from {lowest:g}"
+    return DeclarationError(
+        f"{shown} was recorded at {calling_place()}, and is no finite number{least}"
+    )

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from svcready.metrics.sinks._otlp_points import Outgoing
     from svcready.metrics.sinks._otlp_since import Since
 
-__all__ = ["OtlpPlan", "OtlpSink", "plan_otlp"]
+__all__ = ["OtlpPlan", "OtlpSink", "otlp_problem", "plan_otlp"]
 
 _log = logging.getLogger("svcready.metrics")
 _COMPONENT = "metrics.otlp"
@@ -86,17 +86,9 @@ def plan_otlp(
     if target is None:
         return OtlpPlan()
 
-    if (settings.metrics_protocol or settings.protocol) == "grpc":
-        return OtlpPlan(
-            problem="metrics over OTLP are asked for by grpc, and only http/protobuf "
-            "is built"
-        )
-
-    if not available():
-        return OtlpPlan(
-            problem=f"metrics are to go to {target}, but the packages for it are not "
-            'installed: pip install "svcready[otlp]"'
-        )
+    problem = otlp_problem(settings)
+    if problem:
+        return OtlpPlan(problem=problem)
 
     sink = OtlpSink(
         settings,
@@ -107,6 +99,28 @@ def plan_otlp(
         quiet=quiet,
     )
     return OtlpPlan(sink)
+
+
+def otlp_problem(settings: OtlpSettings) -> str:
+    """Return what stands against sending, if metrics are to be sent at all."""
+    target = metrics_target(settings)
+    if target is None:
+        return ""
+
+    if (settings.metrics_protocol or settings.protocol) == "grpc":
+        return (
+            "metrics over OTLP are asked for by grpc, and only http/protobuf is "
+            "built: set SVCREADY_OTLP_METRICS_PROTOCOL=http/protobuf, and an endpoint "
+            "that speaks it"
+        )
+
+    if not available():
+        return (
+            f"metrics are to go to {target}, but the packages for it are not "
+            'installed: pip install "svcready[otlp]"'
+        )
+
+    return ""
 
 
 class OtlpSink:

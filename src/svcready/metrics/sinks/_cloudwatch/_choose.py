@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from svcready.metrics._push import PushSink
     from svcready.metrics.sinks._means import Means
 
-__all__ = ["cloudwatch_sinks", "make_dimensions"]
+__all__ = ["cloudwatch_problems", "cloudwatch_sinks", "make_dimensions"]
 
 _DEFAULT = "Environment,ApiEndpoint;Environment"
 
@@ -66,8 +66,7 @@ def _emf(collector: Collector, means: Means) -> EmfSink:
         write=means.write,
     )
     if problem:
-        given = f"SVCREADY_CLOUDWATCH_EMF_DESTINATION={settings.emf_destination}"
-        means.note(f"{given} {problem}; EMF goes to stdout")
+        means.note(_no_way(settings, problem))
 
     on_lambda = means.identity.platform == "aws_lambda"
     asked = {"true": True, "false": False}.get(settings.emf_per_request, on_lambda)
@@ -88,23 +87,62 @@ def make_dimensions(
     known = {label for metric in REGISTER.things() for label in metric.spec.labels}
     sets, problem = read_sets(settings.dimensions, known | identity.resource().keys())
     if problem:
-        note(
-            f"SVCREADY_CLOUDWATCH_DIMENSIONS={settings.dimensions} {problem}; "
-            f"{_DEFAULT} is used"
-        )
+        note(_no_sets(settings, problem))
         sets, _ = read_sets(_DEFAULT)
 
     return Dimensions(sets, join_labels=settings.label_dimensions)
+
+
+def cloudwatch_problems(settings: CloudwatchSettings) -> list[str]:
+    """
+    Return what is wrong with the section CLOUDWATCH, as the start line says it.
+
+    It is told without the service, so that a dimension which is spelt like a label
+    passes.
+    """
+    if settings.mode == "off":
+        return []
+
+    problems: list[str] = []
+    _, problem = read_sets(settings.dimensions)
+    if problem:
+        problems.append(_no_sets(settings, problem))
+
+    fit = namespace_of(settings.namespace) if settings.namespace else ""
+    if fit != settings.namespace:
+        problems.append(_no_namespace(settings, fit))
+
+    _, problem = choose_way(settings.emf_destination)
+    if settings.mode == "emf" and problem:
+        problems.append(_no_way(settings, problem))
+
+    return problems
 
 
 def _namespace(means: Means) -> str:
     given = means.settings.cloudwatch.namespace
     fit = namespace_of(given) if given else ""
     if fit != given:
-        means.note(
-            f"SVCREADY_CLOUDWATCH_NAMESPACE={given} is no namespace of CloudWatch "
-            "(1-255 of a-z, A-Z, 0-9, space and ._#:/-, no AWS/ or colon in front); "
-            f"{fit} is used"
-        )
+        means.note(_no_namespace(means.settings.cloudwatch, fit))
 
     return fit
+
+
+def _no_sets(settings: CloudwatchSettings, problem: str) -> str:
+    return (
+        f"SVCREADY_CLOUDWATCH_DIMENSIONS={settings.dimensions} {problem}; "
+        f"{_DEFAULT} is used"
+    )
+
+
+def _no_namespace(settings: CloudwatchSettings, fit: str) -> str:
+    return (
+        f"SVCREADY_CLOUDWATCH_NAMESPACE={settings.namespace} is no namespace of "
+        "CloudWatch (1-255 of a-z, A-Z, 0-9, space and ._#:/-, no AWS/ or colon in "
+        f"front); {fit} is used"
+    )
+
+
+def _no_way(settings: CloudwatchSettings, problem: str) -> str:
+    given = f"SVCREADY_CLOUDWATCH_EMF_DESTINATION={settings.emf_destination}"
+    return f"{given} {problem}; EMF goes to stdout"
