@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.metrics import _exemplars
+from svcready.metrics import _exemplars, _first
 from svcready.metrics._cardinality import Room
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
@@ -123,6 +123,23 @@ class MetricsPillar:
         self._pusher.wake()
         self._whole.wake()
         POLLER.wake()
+
+    def wake_when_recording(self, woken: Callable[[], None]) -> None:
+        """
+        Start sending in this process once it records something; quick.
+
+        For a forked child of which nobody knows whether it works for the service (a
+        worker of a task queue) or only helps for a moment.
+
+        Args:
+            woken: Called then, on whichever thread records.
+        """
+
+        def wake() -> None:
+            self._pusher.wake()
+            woken()
+
+        _first.tell_of_it(wake)
 
     def meet(self) -> None:
         """Join the other processes, if there are any by now; cheap."""
