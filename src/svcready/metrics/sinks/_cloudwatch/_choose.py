@@ -67,8 +67,8 @@ def _emf(collector: Collector, means: Means) -> EmfSink:
         write=means.write,
     )
     if problem:
-        given = f"SVCREADY_CLOUDWATCH_EMF_DESTINATION={settings.emf_destination}"
-        means.note(f"{given} {problem}; EMF goes to stdout")
+        given = means.settings.origin("cloudwatch.emf_destination")
+        means.note(f"{given}={settings.emf_destination} {problem}; EMF goes to stdout")
 
     on_lambda = means.identity.platform == "aws_lambda"
     asked = {"true": True, "false": False}.get(settings.emf_per_request, on_lambda)
