@@ -9,7 +9,7 @@ from svcready.metrics.sinks._cloudwatch._billed import Billed
 from svcready.metrics.sinks._cloudwatch._collector import Collector
 from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
 from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
-from svcready.metrics.sinks._cloudwatch._emf_ways import choose_way
+from svcready.metrics.sinks._cloudwatch._emf_ways import Agent, choose_way
 from svcready.metrics.sinks._cloudwatch._selection import Selection
 from svcready.metrics.sinks._cloudwatch._texts import namespace_of
 
@@ -72,6 +72,14 @@ def _emf(collector: Collector, means: Means) -> EmfSink:
 
     on_lambda = means.identity.platform == "aws_lambda"
     asked = {"true": True, "false": False}.get(settings.emf_per_request, on_lambda)
+    if asked and isinstance(way, Agent) and not on_lambda:
+        given = means.settings.origin("cloudwatch.emf_per_request")
+        means.note(
+            f"{given}={settings.emf_per_request} would have requests wait for "
+            f"{way.name}; EMF goes there by time"
+        )
+        asked = False
+
     return EmfSink(
         settings,
         collector,
