@@ -390,6 +390,19 @@ def test_a_callback_that_fails_is_reported_and_the_others_are_asked(
     assert found == {labels(k="before"): 1, labels(): 2}
 
 
+def test_a_callable_that_is_no_key_is_asked(provider: Provider) -> None:
+    """An object that compares by value can be called all the same."""
+
+    class Asked(list[Observation]):
+        def __call__(self, _: CallbackOptions) -> list[Observation]:
+            return self
+
+    provider.get_meter("m").create_observable_gauge("g", [Asked([Observation(2)])])
+
+    (family,) = provider.families()
+    assert [point.value for point in family.points] == [2]  # type: ignore[union-attr]
+
+
 def test_two_readers_never_ask_a_callback_at_once(provider: Provider) -> None:
     """The second one gets what was said last, and does not wait for the first."""
     asked = 0

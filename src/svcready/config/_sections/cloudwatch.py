@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+from svcready.config._addresses import REGION, URL_OR_NOTHING
 from svcready.config._kinds import (
     FLAG,
     NAMES,
@@ -113,10 +114,10 @@ class CloudwatchSettings:
         standards=(standard("AWS_EMF_LOG_STREAM_NAME", TEXT),),
     )
     region: str = setting(
-        "", TEXT, "The region of PutMetricData; empty asks where boto3 looks"
+        "", REGION, "The region of PutMetricData; empty asks where boto3 looks"
     )
     endpoint: str = setting(
-        "", TEXT, "The URL of PutMetricData, for private endpoints and tests"
+        "", URL_OR_NOTHING, "The URL of PutMetricData, for private endpoints and tests"
     )
     timeout_s: float = setting(5.0, duration(0.1, 60.0), "Time for one PutMetricData")
     metric_budget: int = setting(

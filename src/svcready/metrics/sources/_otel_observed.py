@@ -55,14 +55,21 @@ class ObservedStream(Stream[_Seen]):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape, _Seen)
-        self._callbacks: dict[CallbackT, tuple[str, Ask]] = {}
+        self._callbacks: dict[object, tuple[str, Ask]] = {}
         self._asking = threading.Lock()  # only ever tried, never waited for
         fork.reset_in_child(self._reset_lock)
 
     def observe_by(self, scope: str, callbacks: Sequence[CallbackT] | None) -> None:
         """Ask *callbacks* of the meter *scope* from now on as well, each once."""
         for callback in callbacks or ():
-            self._callbacks.setdefault(callback, (scope, _ask(callback)))
+            # Equal methods of one object are one; not every callable can be a key.
+            key: object = callback
+            try:
+                hash(callback)
+            except TypeError:
+                key = id(callback)
+
+            self._callbacks.setdefault(key, (scope, _ask(callback)))
 
     def read(self) -> Family:
         """Ask the callbacks and return what they said, in this reading alone."""

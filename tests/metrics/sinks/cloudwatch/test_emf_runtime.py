@@ -91,6 +91,28 @@ def test_a_wrong_setting_is_reported(variable: str, value: str, said: str) -> No
         assert "emf_wrong" in amounts(harness)
 
 
+@pytest.mark.parametrize(
+    ("destination", "per_request"),
+    [("udp://127.0.0.1:25888", False), ("stdout", True)],
+)
+def test_no_request_waits_for_an_agent(destination: str, *, per_request: bool) -> None:
+    """An agent that is away would hold up an event loop with each of its requests."""
+    environ = {
+        "SVCREADY_CLOUDWATCH_MODE": "emf",
+        "SVCREADY_CLOUDWATCH_EMF_PER_REQUEST": "true",
+        "SVCREADY_CLOUDWATCH_EMF_DESTINATION": destination,
+    }
+    with running(environ=environ) as harness:
+        assert harness.runtime.metrics is not None
+        asked = harness.runtime.metrics.request_flush()
+        problems = harness.runtime.problems()
+
+    assert (asked is not None) is per_request
+    assert bool(problems) is not per_request
+    for problem in problems:
+        assert str(problem).startswith("SVCREADY_CLOUDWATCH_EMF_PER_REQUEST=true")
+
+
 def test_the_budget_is_warned_of_once() -> None:
     """One line names what has most dimension values."""
     shops = svcready.counter("emf_visits", "help", labels=("shop",))

@@ -67,6 +67,24 @@ def test_requests_errors_and_faults(make_collector: Make, http: HttpMetrics) -> 
     assert {d.unit for d in datums if d.name != "ResponseTime"} == {"Count"}
 
 
+def test_an_applications_own_times_are_not_taken_for_seconds(
+    make_collector: Make, http: HttpMetrics
+) -> None:
+    """A metric of the same name in milliseconds joins the standard one as it is."""
+    own = Declarer("application").histogram("ResponseTime", "help", unit="ms")
+    collector = make_collector()
+    http.children("POST", "/orders", 200).observe(0.25)
+    own.observe(700.0)
+
+    (whole,) = [
+        datum
+        for datum in collector.collect()
+        if (datum.name, datum.dimensions) == ("ResponseTime", ALL)
+    ]
+
+    assert whole.statistics() == pytest.approx((2, 950.0, 250.0, 700.0))
+
+
 def test_times_are_in_milliseconds(make_collector: Make, http: HttpMetrics) -> None:
     """The family's are in seconds."""
     collector = make_collector()

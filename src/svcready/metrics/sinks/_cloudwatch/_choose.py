@@ -9,7 +9,7 @@ from svcready.metrics.sinks._cloudwatch._billed import Billed
 from svcready.metrics.sinks._cloudwatch._collector import Collector
 from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
 from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
-from svcready.metrics.sinks._cloudwatch._emf_ways import choose_way
+from svcready.metrics.sinks._cloudwatch._emf_ways import Agent, choose_way
 from svcready.metrics.sinks._cloudwatch._selection import Selection
 from svcready.metrics.sinks._cloudwatch._texts import namespace_of
 
@@ -67,10 +67,19 @@ def _emf(collector: Collector, means: Means) -> EmfSink:
         write=means.write,
     )
     if problem:
-        means.note(_no_way(settings, problem))
+        said = means.settings.origin("cloudwatch.emf_destination")
+        means.note(_no_way(settings, problem, str(said)))
 
     on_lambda = means.identity.platform == "aws_lambda"
     asked = {"true": True, "false": False}.get(settings.emf_per_request, on_lambda)
+    if asked and isinstance(way, Agent) and not on_lambda:
+        given = means.settings.origin("cloudwatch.emf_per_request")
+        means.note(
+            f"{given}={settings.emf_per_request} would have requests wait for "
+            f"{way.name}; EMF goes there by time"
+        )
+        asked = False
+
     return EmfSink(
         settings,
         collector,
@@ -144,6 +153,9 @@ def _no_namespace(settings: CloudwatchSettings, fit: str) -> str:
     )
 
 
-def _no_way(settings: CloudwatchSettings, problem: str) -> str:
-    given = f"SVCREADY_CLOUDWATCH_EMF_DESTINATION={settings.emf_destination}"
-    return f"{given} {problem}; EMF goes to stdout"
+def _no_way(
+    settings: CloudwatchSettings,
+    problem: str,
+    said: str = "SVCREADY_CLOUDWATCH_EMF_DESTINATION",
+) -> str:
+    return f"{said}={settings.emf_destination} {problem}; EMF goes to stdout"

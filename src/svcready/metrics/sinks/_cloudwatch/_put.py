@@ -184,7 +184,7 @@ class PutMetricDataSink:
             with self._quiet():
                 sending.send(pack(self._namespace, entries))
         except BaseException:
-            self._settle(entries, resolutions)
+            self._settle(sending.left if sending.requests else entries, resolutions)
             raise
 
         self._take_note(sending)

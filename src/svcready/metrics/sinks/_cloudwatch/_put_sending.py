@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from svcready.metrics.sinks._cloudwatch._put_client import (
@@ -76,8 +77,12 @@ class Sending:
                 self.fault = self.fault or said(error)
                 self.uncertain += is_uncertain(error)
                 if not may_differ(error):
-                    self.left += [entry for rest in waiting for entry in rest]
+                    self.left += chain.from_iterable(waiting)
                     return
+            except BaseException:
+                # A signal handler's. What was sent before this request has arrived.
+                self.left += chain(entries, *waiting)
+                raise
 
     def _halve(self, entries: list[Entry], said: str) -> list[list[Entry]]:
         self._refusals += 1

@@ -184,6 +184,35 @@ def test_of_several_calls_only_the_rest_is_kept(
     assert server.total("orders") == 2500
 
 
+def test_a_push_that_a_signal_ends_sends_nothing_twice(
+    make_sink: Make,
+    server: MetricsServer,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C while the last counts are sent: those that arrived are not kept."""
+    sink = make_sink()
+    for number in range(2500):
+        recorder.count("orders", 1, Route=f"/r/{number}")
+
+    put, calls = sink._client.put, []
+
+    def interrupted(*request: object) -> None:
+        calls.append(request)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+        put(*request)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sink._client, "put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sink.push(5)
+
+    assert sink.push(5)
+    assert set(server.sums.values()) == {1}
+    assert server.total("orders") == 2500
+
+
 def test_one_bad_datum_is_given_up_alone(
     make_sink: Make,
     server: MetricsServer,
