@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from svcready._core.declarations import calling_place
 from svcready._core.guard import report_fault
 from svcready.errors import DeclarationError
-from svcready.metrics import _exemplars, _first
+from svcready.metrics import _exemplars
 from svcready.metrics._model import Number
 
 if TYPE_CHECKING:
@@ -115,7 +115,6 @@ class CounterChild:
 
     def _look(self, amount: float) -> None:
         """Keep *amount* as the exemplar if the current span is sampled."""
-        _first.happened()
         if self._look_at == _FAR:  # a total that large
             self._look_at = math.inf
             return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import report_fault
+from svcready.metrics import _first
 from svcready.metrics._model import Exemplar
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def are_kept() -> bool:
 
 def find(value: float) -> Exemplar | None:
     """Return *value* as an exemplar of the current span; None if it isn't sampled."""
+    _first.happened()  # here, where each recording comes by that is the first
     if _reader is None:
         return None
 
