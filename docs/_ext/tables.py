@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from svcready.logging import audit, schema
 from svcready.logging._lines import _layouts_ecs as ecs
 from svcready.logging._lines import _layouts_otel as otel
+from svcready.metrics._workers._service import workers_family
 from svcready.metrics.sources._cgroup import cgroup_families
 from svcready.metrics.sources._runtime import declare_lag
 from svcready.testing import running
@@ -96,12 +97,13 @@ def log_layouts_markdown() -> str:
 def metrics_markdown() -> str:
     """Return every metric that svcready itself gives, from a runtime's snapshot."""
     # What the application exposes itself would win over ours.
-    with running(settings={"metrics.application_registry": False}) as harness:
+    settings = {"metrics.application_registry": False, "cloudwatch.mode": "emf"}
+    with running(settings=settings) as harness:
         metrics = harness.runtime.metrics
         assert metrics is not None
         metrics.http.children("GET", "/", 200)
         declare_lag(metrics.declare)
-        families = (*metrics.snapshot().families, *_container())
+        families = (*metrics.snapshot().families, *_container(), workers_family(1, 0))
 
     ours = [f for part in _ORDER for f in families if f.name.startswith(part)]
     return _table(

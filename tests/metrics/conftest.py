@@ -9,6 +9,7 @@ from svcready.config._sections.metrics import MetricsSettings
 from svcready.config._sections.prometheus import PrometheusSettings
 from svcready.metrics._pillar import MetricsPillar
 from svcready.metrics._register import forget_all
+from svcready.metrics.sinks._otlp_since import forget_arrived
 from svcready.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ IDENTITY = Identity(
 @pytest.fixture(autouse=True)
 def _fresh_register() -> Iterator[None]:
     forget_all()
+    forget_arrived()
     yield
     forget_all()
+    forget_arrived()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+import prometheus_client
 import psutil
 import pytest
 
@@ -81,6 +82,35 @@ def test_configured_buckets_win(
     child.observe(20)
     point = only(sizes.read())
     assert point == Distribution(("a",), (5.0, 50.0), (1, 1, 0), 20.5)
+
+
+def test_buckets_that_are_configured_no_more_are_no_more(make_pillar: Make) -> None:
+    """The next runtime without them has those of the declaration again."""
+    make_pillar(buckets={"sizes": (5.0, 50.0)}).close()
+    sizes = histogram("sizes", "help", buckets=(1, 10))
+    sizes.observe(3)
+    pillar = make_pillar(buckets={"sizes": (5.0,)})
+    sizes.observe(3)
+    pillar.close()
+    pillar = make_pillar()
+    sizes.observe(3)
+
+    point = only(pillar.snapshot().find("sizes"))
+    assert isinstance(point, Distribution)
+    assert point.bounds == (1.0, 10.0)
+    assert point.observations == 3
+
+
+def test_unmatched_requests_are_one_series_however_many_routes_there_are() -> None:
+    """They find room when the routes have taken all of it, and take none of theirs."""
+    metrics = HttpMetrics(Declarer("svcready"), max_routes=2)
+    shown = [
+        metrics.children("GET", route, 200)
+        for route in ("__unmatched__", "/a", "/b", "/c", None, "__unmatched__")
+    ]
+
+    assert shown[0] is shown[4] is shown[5]
+    assert len({id(child) for child in shown[:4]}) == 4
 
 
 def test_bad_configured_buckets_are_reported(make_pillar: Make, faults: Faults) -> None:
@@ -310,6 +340,26 @@ def test_the_process_tells_about_itself(make_pillar: Make) -> None:
     assert abs(found["process_start_time_seconds"] - process.create_time()) < 1
     assert 0 < found["python_gc_collections"] <= gc.get_stats()[0]["collections"]
     assert found["python_info"] == 1
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_prometheus_client_says_of_the_process_is_ours_to_say(
+    make_pillar: Make, *, ours: bool
+) -> None:
+    """It registers that by being loaded, without OpenTelemetry's names or a word."""
+    assert prometheus_client.PROCESS_COLLECTOR is not None  # it is loaded
+    pillar = make_pillar(process=ours, application_registry=True)
+    families = pillar.snapshot().families
+    (cpu,) = [f for f in families if f.exposition == "process_cpu_seconds"]
+    (info,) = [f for f in families if f.exposition == "python_info"]
+
+    name, origin = cpu.name, cpu.origin
+    if ours:
+        assert (name, origin) == ("process.cpu.time", "process")
+        assert info.origin == "process"
+    else:
+        assert (name, origin) == ("process_cpu_seconds", "prometheus_client")
+        assert info.origin == "prometheus_client"
 
 
 def test_a_reading_of_the_process_serves_for_a_second(clock: FakeClock) -> None:

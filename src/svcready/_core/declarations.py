@@ -115,6 +115,7 @@ class Register(Generic[D]):
         self._kind = kind
         self._entries: dict[str, _Entry[D]] = {}
         self._spellings: dict[str, str] = {}
+        self._things: tuple[D, ...] = ()
         self._binder: Callable[[D], None] | None = None
         self._lock = threading.Lock()
         fork.reset_in_child(self._reset_lock)
@@ -165,6 +166,7 @@ class Register(Generic[D]):
             self._check_spelling(name, place)
             self._entries[name] = _Entry(thing, arguments, place)
             self._spellings[variable(name)] = name
+            self._things = tuple([entry.thing for entry in self._entries.values()])
             binder = self._binder
 
         if binder is not None:
@@ -187,8 +189,8 @@ class Register(Generic[D]):
         return tuple(self._entries)
 
     def things(self) -> tuple[D, ...]:
-        """Return all things, in the order of declaration."""
-        return tuple(entry.thing for entry in tuple(self._entries.values()))
+        """Return all things, in the order of declaration; the same until one comes."""
+        return self._things
 
     def bind(self, binder: Callable[[D], None] | None) -> None:
         """
@@ -210,6 +212,7 @@ class Register(Generic[D]):
         with self._lock:
             self._entries.clear()
             self._spellings.clear()
+            self._things = ()
 
     def _check_spelling(self, name: str, place: Place) -> None:
         other = self._spellings.get(variable(name), name)

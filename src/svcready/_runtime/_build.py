@@ -101,7 +101,8 @@ def redactor(settings: Settings) -> Redactor:
 def metrics(runtime: Runtime) -> MetricsPillar | None:
     """Make the metrics pillar; None if it is switched off."""
     from svcready.metrics._pillar import MetricsPillar
-    from svcready.metrics.sinks._choose import Means, choose_sinks
+    from svcready.metrics.sinks._choose import choose_sinks
+    from svcready.metrics.sinks._means import Means
 
     settings = runtime.settings
     if not settings.metrics.enabled:
@@ -123,13 +124,16 @@ def metrics(runtime: Runtime) -> MetricsPillar | None:
     )
     means = Means(
         settings,
+        pillar.snapshot,
+        pillar.declare,
+        pillar.keep_sketches,
         runtime.identity,
         runtime.clock,
         runtime.note,
         lambda: runtime.tracing.quiet(),  # noqa: PLW0108 - tracing is made after this
         runtime.write,
     )
-    pillar.push_to(choose_sinks(pillar, means))
+    pillar.push_to(choose_sinks(means))
     return pillar
 
 

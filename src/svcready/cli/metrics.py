@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from argparse import ArgumentParser, ArgumentTypeError
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ _PATH = "/admin/metrics/cost"
 _TIMEOUT_S = 10.0
 _MOST_BYTES = 256 * 1024**2
 _TOKEN = "SVCREADY_ADMIN_TOKEN"  # noqa: S105 - the variable's name
-_NEED_TOKEN = {401, 404}
+_TOKENS = "SVCREADY_ADMIN_TOKENS"
 _WIDEST = 48
 
 
@@ -68,7 +69,7 @@ def _parser() -> ArgumentParser:
     add(
         "--token",
         default="",
-        help=f"one of the service's SVCREADY_ADMIN_TOKENS; {_TOKEN} by default",
+        help=f"one of the service's {_TOKENS}; {_TOKEN} by default",
     )
     add(
         "--mode",
@@ -122,10 +123,7 @@ def _from_url(options: Namespace) -> dict[str, object]:
             return _parsed(answer.read(_MOST_BYTES), url)
     except urllib.error.HTTPError as error:
         error.close()
-        hint = (
-            f"; give a token by --token or {_TOKEN}" if error.code in {401, 404} else ""
-        )
-        msg = f"{url} answers {error.code}{hint}"
+        msg = f"{url} answers {error.code}{_hint(error.code, token)}"
         raise SvcreadyError(msg) from error
     except (OSError, HTTPException) as error:
         msg = f"{url} cannot be reached: {getattr(error, 'reason', error)}"
@@ -137,6 +135,23 @@ def _split(url: str) -> SplitResult | None:
         return urlsplit(url)
     except ValueError:  # [::1 without its other bracket
         return None
+
+
+def _hint(status: int, token: str) -> str:
+    """Return what to do about an answer that is a refusal."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        if token:
+            return f"; the token is none of the service's {_TOKENS}"
+
+        return f"; give one of the service's {_TOKENS} by --token or {_TOKEN}"
+
+    if status == HTTPStatus.NOT_FOUND:
+        return (
+            f"; has the service {_TOKENS}? With SVCREADY_ADMIN_PORT ask that port, and "
+            "put SVCREADY_HTTP_PATH_PREFIX before the path"
+        )
+
+    return ""
 
 
 def _parsed(raw: bytes, name: str) -> dict[str, object]:

@@ -20,8 +20,10 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from svcready._core.declarations import calling_place
 from svcready._core.guard import report_fault
-from svcready.metrics import _exemplars
+from svcready.errors import DeclarationError
+from svcready.metrics import _exemplars, _first
 from svcready.metrics._model import Number
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class CounterChild:
 
     def _look(self, amount: float) -> None:
         """Keep *amount* as the exemplar if the current span is sampled."""
+        _first.happened()
         if self._look_at == _FAR:  # a total that large
             self._look_at = math.inf
             return
@@ -324,13 +327,25 @@ class LockedUpDownCounterChild(UpDownCounterChild):
 def checked_number(
     value: object, *, lowest: float = -MOST, finite: bool = True
 ) -> float | None:
-    """Return *value* as a plain number, or report why it is none."""
+    """Return *value* as a plain number, or report why it is none, and who gave it."""
     try:
         number: float = value if type(value) in _NUMBERS else float(value)  # type: ignore[arg-type, assignment]
         if finite and not lowest <= number <= MOST:
-            raise ValueError(f"{value!r} is not a finite number from {lowest:g}")
-    except Exception as error:  # noqa: BLE001 - recording never raises
-        report_fault("metrics", error)
+            raise ValueError
+    except Exception:  # noqa: BLE001 - recording never raises
+        report_fault("metrics", _no_number(value, lowest))
         return None
 
     return number
+
+
+def _no_number(value: object, lowest: float) -> DeclarationError:
+    try:
+        shown = f"{value!r:.200}"
+    except Exception:  # noqa: BLE001 - it is anybody's object
+        shown = f"a {type(value).__name__}"
+
+    least = "" if lowest == -MOST else f" from {lowest:g}"
+    return DeclarationError(
+        f"{shown} was recorded at {calling_place()}, and is no finite number{least}"
+    )

@@ -29,7 +29,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.guard import report_fault
-from svcready.metrics import _exemplars
+from svcready.metrics import _exemplars, _first
 from svcready.metrics._children import MOST, checked_number
 from svcready.metrics._model import Distribution
 from svcready.metrics._sketch import Sketch
@@ -208,6 +208,7 @@ class HistogramChild:
         self._attend_at = 1
 
     def _look(self, value: float) -> None:
+        _first.happened()
         found = _exemplars.find(value)
         if found is None:
             self._eager -= 1

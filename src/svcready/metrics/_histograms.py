@@ -56,7 +56,7 @@ class BucketInstrument(Instrument[H]):
         make: Makes a child for bounds.
     """
 
-    __slots__ = ("_sketched", "bounds", "observe")
+    __slots__ = ("_sketched", "bounds", "declared_bounds", "observe")
 
     observe: Callable[[float], None]
     """Record a value; for a histogram that was declared without labels."""
@@ -67,7 +67,7 @@ class BucketInstrument(Instrument[H]):
         bounds: tuple[float, ...],
         make: Callable[[tuple[float, ...]], H],
     ) -> None:
-        self.bounds = bounds
+        self.bounds = self.declared_bounds = bounds
         self._sketched = False
 
         def child() -> H:

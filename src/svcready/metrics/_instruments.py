@@ -130,7 +130,7 @@ class Instrument(Generic[C]):
                 child = self._children.get(key)
             else:
                 child = None
-        except (KeyError, TypeError):  # a wrong name; a value without a hash
+        except Exception:  # noqa: BLE001 - a wrong name; a value without a hash
             child = None
 
         return self._resolve(values, named) if child is None else child

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.metrics import _exemplars
+from svcready.metrics import _exemplars, _first
 from svcready.metrics._cardinality import Room
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._http import HttpMetrics
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from svcready.metrics.sources._prometheus_client import Collects
 
 __all__ = ["MetricsPillar"]
+
+# Of a metric of all workers that are gone: more than most services have of all.
+_MOST_SERIES = 10_000
 
 
 class MetricsPillar:
@@ -100,6 +103,7 @@ class MetricsPillar:
             group if settings.workers and prometheus.enabled else None,
             self._reading,
             clock,
+            max(_MOST_SERIES, settings.max_series, self.http.most_series),
         )
         self.prometheus = PrometheusSink(
             self._whole.snapshot, compression=prometheus.compression
@@ -119,6 +123,23 @@ class MetricsPillar:
         self._pusher.wake()
         self._whole.wake()
         POLLER.wake()
+
+    def wake_when_recording(self, woken: Callable[[], None]) -> None:
+        """
+        Start sending in this process once it records something; quick.
+
+        For a forked child of which nobody knows whether it works for the service (a
+        worker of a task queue) or only helps for a moment.
+
+        Args:
+            woken: Called then, on whichever thread records.
+        """
+
+        def wake() -> None:
+            self._pusher.wake()
+            woken()
+
+        _first.tell_of_it(wake)
 
     def meet(self) -> None:
         """Join the other processes, if there are any by now; cheap."""
@@ -250,8 +271,8 @@ class MetricsPillar:
 
             if isinstance(metric, BucketInstrument):
                 metric.keep_sketches(self._keeps_sketches(metric.spec))
-                buckets = self._buckets_for(metric.spec.name)
-                if buckets is not None:
-                    metric.rebucket(check_buckets(metric.spec.name, buckets))
+                name = metric.spec.name
+                buckets = self._buckets_for(name) or metric.declared_bounds
+                metric.rebucket(check_buckets(name, buckets))
         except Exception as error:  # noqa: BLE001 - it records on with its defaults
             report_fault("metrics", error)

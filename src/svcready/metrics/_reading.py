@@ -117,13 +117,27 @@ class Reading:
         of ours that would have a name in common with it, and ours over one that was
         recorded by OpenTelemetry's meters.
         """
-        everything = chain(self._theirs(), self.ours())
+        everything = chain(self.theirs(), self.ours())
         families = without_doubles(everything, self.tell_shadowed)
         return Snapshot(self._clock.time_ns(), families)
 
-    def _theirs(self) -> Iterator[Family]:
+    def theirs(self, *, standard: bool = True, custom: bool = True) -> Iterator[Family]:
+        """
+        Read prometheus_client's registries.
+
+        What that library registers by being loaded is left out where we read the same:
+        it is nothing that the application chose.
+
+        Args:
+            standard: Whether to read the library's own metrics and collectors.
+            custom: Whether to read the application's collectors.
+        """
+        defaults = not self._settings.process
         for registry in self.registries():
-            yield from map(self.inherited.without, registry_families(registry))
+            for family in registry_families(
+                registry, standard=standard, custom=custom, defaults=defaults
+            ):
+                yield self.inherited.without(family)
 
     def tell_shadowed(self, family: Family) -> None:
         """Tell once that a family is left out, because another has its name."""

@@ -233,6 +233,10 @@ def _error(held: _Value) -> float:
     if low == high:
         return 0.0
 
+    if low < 0 < high:  # worst where one of the other sign is as great as it
+        opposite = -low if value > 0 else high
+        return 1.0 + (min(opposite / abs(value), 1.0) if value else 0.0)
+
     below = abs(value - low) / (abs(low) or abs(value))
     above = abs(high - value) / (abs(high) or abs(value))
     return max(below, above)

@@ -149,6 +149,12 @@ class Sketch:
         Raises:
             ValueError: The limit is below 3.
         """
+        exact = self._exact
+        if exact is not None and len(exact) <= limit > 2:  # nothing is to be merged
+            rising = sorted(exact.items())
+            values = tuple([value + 0.0 for value, _ in rising])
+            return Reduced(values, tuple([count for _, count in rising]), 0.0)
+
         return reduce_bins(self._bins(), self.sum, limit)
 
     def split(self, limit: int) -> list[Reduced]:

@@ -31,6 +31,7 @@ _WORDS = {
     "J": "joules",
     "W": "watts",
     "g": "grams",
+    "kg": "kilograms",
     "Cel": "celsius",
     "Hz": "hertz",
     "%": "percent",

@@ -43,6 +43,8 @@ class WholeService:
         group: The processes of the service; None if each is to stand alone.
         reading: Reads what this process has.
         clock: Tells the time.
+        most_series: Of how many series of a metric the totals of processes that are
+            gone are kept apart.
     """
 
     def __init__(
@@ -50,13 +52,16 @@ class WholeService:
         group: Group | None,
         reading: Reading,
         clock: Clock,
+        most_series: int,
     ) -> None:
         self._reading = reading
         self._clock = clock
         self._together: Together | None = None
         # Ours is prepared for a fork first: it publishes what the child goes without.
-        if group is not None:
-            self._together = Together(group, self._shared, self._counted, clock)
+        if group is not None and hasattr(os, "pread"):  # there is none on Windows
+            self._together = Together(
+                group, self._shared, self._counted, clock, most_series
+            )
 
         fork.before_fork(self._before_fork)
         fork.reset_in_child(reading.inherited.take)
@@ -95,15 +100,14 @@ class WholeService:
         if directory is not None:
             yield from _from_files(directory)
 
-        for registry in self._reading.registries():
-            yield from registry_families(registry, standard=False)
+        yield from self._reading.theirs(standard=False)
 
     def _shared(self) -> Iterator[Published]:
         """Return what this process has and others join."""
         in_files = _multiprocess_directory() is not None
         standard = (
             _joinable(family)
-            for family in self._standard()
+            for family in self._reading.theirs(custom=False)
             if not (in_files and family.workers != "pid" and family.kind in _IN_FILES)
         )
         everything = chain(standard, self._reading.ours())
@@ -114,17 +118,12 @@ class WholeService:
     def _counted(self) -> Iterator[Published]:
         """Return what this process has counted and a fork does not take with it."""
         in_files = _multiprocess_directory() is not None
-        for family in () if in_files else self._standard():
+        for family in () if in_files else self._reading.theirs(custom=False):
             if family.kind in TOTALS and family.workers == "sum":
                 yield Published(_joinable(family))
 
         # Not of our other sources: one may wait for a lock, and who forks must not.
         yield from map(_dated, declared_families())
-
-    def _standard(self) -> Iterator[Family]:
-        for registry in self._reading.registries():
-            for family in registry_families(registry, custom=False):
-                yield self._reading.inherited.without(family)
 
     def _before_fork(self) -> None:
         if _multiprocess_directory() is None:  # its files know whose they are

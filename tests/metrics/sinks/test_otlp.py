@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import prometheus_client
@@ -22,7 +25,7 @@ from svcready.metrics.sinks._otlp_since import Since
 from svcready.metrics.sources._declared import declared_families
 from svcready.metrics.sources._otel import Provider
 from svcready.metrics.sources._prometheus_client import registry_families
-from svcready.testing import FakeClock
+from svcready.testing import FakeClock, running
 
 pytest.importorskip("opentelemetry.proto")
 
@@ -223,6 +226,81 @@ def test_exemplars_point_at_their_traces_once(
     assert {pair.key for pair in sent.filtered_attributes} == {"user"}
     assert not second.histogram.data_points[0].exemplars
     assert not receiver.find("c")[0].sum.data_points[0].exemplars
+
+
+def test_an_exemplar_that_is_kept_while_another_push_is_on_its_way(
+    make: Callable[..., OtlpSink], receiver: MetricsCollector, clock: FakeClock
+) -> None:
+    """It was not read any more, so the next push brings it."""
+    labels = (("trace_id", "0af7651916cd43dd8448eb211c80319c"),)
+    kept: list[Exemplar] = []
+
+    def families() -> list[Family]:
+        exemplar = kept[-1] if kept else None
+        counted = (Number((), 1.0, exemplar),)
+        return [Family("c", "c", "counter", "h", "", (), counted, "application")]
+
+    sink = make(families)
+    deliver = sink._client.deliver
+
+    def slowly(*given: object) -> object:
+        clock.advance(0.5)
+        kept.append(Exemplar(labels, 1.0, clock.time_ns() / 1e9))
+        clock.advance(0.5)
+        return deliver(*given)  # type: ignore[arg-type]
+
+    sink._client.deliver = slowly  # type: ignore[method-assign, assignment]
+    assert sink.push(5.0)
+    assert sink.push(5.0)
+
+    first, second = receiver.find("c")
+    assert not first.sum.data_points[0].exemplars
+    assert second.sum.data_points[0].exemplars
+
+
+def test_a_further_runtime_sends_nothing_again(receiver: MetricsCollector) -> None:
+    """Of totals that outlive a runtime, the next one sends what was added since."""
+    orders = declare.counter("orders", "Orders")
+    chosen = {
+        "otlp.metrics_endpoint": f"{receiver.url}/v1/metrics",
+        "otlp.metrics_temporality": "delta",
+    }
+    for amount in (3, 4):
+        with running(settings=chosen) as harness:
+            orders.inc(amount)
+            assert harness.runtime.flush(5.0)
+
+    sent = [value_of(metric.sum.data_points[0]) for metric in receiver.find("orders")]
+    assert sent == [3, 4]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_has_a_runtime_later_sends_all_that_it_counts() -> None:
+    """What its parent had sent, with a runtime that is closed, is not taken off."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore::DeprecationWarning", "-c"),
+            """
+import os
+from svcready._core import fork
+from svcready.metrics._model import Number
+from svcready.metrics.sinks._otlp_since import since_of_process
+fork.install()
+key = False, "application", "orders", "", "counter", ()
+since_of_process(0).arrive(key, Number((), 10))
+assert since_of_process(0).difference(key, Number((), 12))[0].value == 2
+pid = os.fork()
+if pid == 0:
+    os._exit(since_of_process(0).difference(key, Number((), 12))[0].value)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 12
+""",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_what_prometheus_client_recorded_keeps_its_kind(

@@ -638,3 +638,12 @@ def test_installing_twice_is_once(monkeypatch: pytest.MonkeyPatch) -> None:
     other = metrics.NoOpMeterProvider()
     monkeypatch.setattr(otel_internal, "_METER_PROVIDER", other)
     assert install() is other
+
+
+def test_attributes_that_cannot_be_a_key_are_counted(provider: Provider) -> None:
+    """A mapping among the values, which the API forbids, loses no measurement."""
+    counter = provider.get_meter("lib").create_counter("calls")
+    for _ in range(3):
+        counter.add(2, {"about": {"a": 1}, "these": ["b"]})
+
+    assert list(numbers(read(provider, "calls")).values()) == [6]

@@ -53,19 +53,33 @@ told["groups"] = [name for name in os.listdir(run_dir) if "group" in name]
 inside, outside = os.pipe()
 go, gone = os.pipe()
 pid = os.fork()
+if pid == 0:  # of a pool, say: it counts for nobody, and the page stays as it is
+    count(1)
+    os._exit(0)
+
+os.waitpid(pid, 0)
+runtime.group.poll()
+runtime.metrics.meet()
+told["pool"] = page()
+pid = os.fork()
 if pid == 0:
     runtime.wake()
     depth.set(4)
-    depth.set(3)
-    depth.set(4)
     count(100)
+    os.write(outside, b"x")
+    page()
+    os.read(go, 1)
     os.write(outside, json.dumps(page()).encode())
     os.read(go, 1)
     os._exit(0)
 
-told["child"] = json.loads(os.read(inside, 65536))
+os.read(inside, 1)
 runtime.group.poll()
+runtime.metrics.meet()
 count(10)
+page()
+os.write(gone, b"x")
+told["child"] = json.loads(os.read(inside, 65536))
 told["parent"] = page()
 os.write(gone, b"x")
 os.waitpid(pid, 0)
@@ -76,8 +90,8 @@ print(json.dumps(told), file=sys.stderr)
 
 def test_totals_before_a_fork_count_once(tmp_path: Path) -> None:
     """
-    A child's page has what the parent had at the fork, of prometheus_client's metrics
-    too, and what it counted itself; a process that is alone writes no file.
+    A child tells what it counted itself and its parent the rest, of prometheus_client's
+    metrics too; a process that is alone, or only has helpers, writes no file.
     """
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
@@ -97,7 +111,8 @@ def test_totals_before_a_fork_count_once(tmp_path: Path) -> None:
 
     assert told["groups"] == []
     assert totals("alone") == (5, 5, 5)
-    assert totals("child") == (105, 105, 105)
+    assert told["pool"] == told["alone"]
+    assert totals("child") == (115, 115, 115)
     assert totals("parent") == (115, 115, 115)
     assert totals("after") == (115, 115, 115)
     assert [told[who]["level"] for who in ("child", "parent", "after")] == [2, 2, 2]

@@ -26,7 +26,7 @@ from svcready._transport.otlp_metrics import (
     encode_metrics,
 )
 from svcready.metrics.sinks._otlp_points import Reading
-from svcready.metrics.sinks._otlp_since import Since
+from svcready.metrics.sinks._otlp_since import since_of_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from svcready.config._sections.otlp import OtlpSettings
     from svcready.metrics._model import Snapshot
     from svcready.metrics.sinks._otlp_points import Outgoing
+    from svcready.metrics.sinks._otlp_since import Since
 
-__all__ = ["OtlpPlan", "OtlpSink", "plan_otlp"]
+__all__ = ["OtlpPlan", "OtlpSink", "otlp_problem", "plan_otlp"]
 
 _log = logging.getLogger("svcready.metrics")
 _COMPONENT = "metrics.otlp"
@@ -85,17 +86,9 @@ def plan_otlp(
     if target is None:
         return OtlpPlan()
 
-    if (settings.metrics_protocol or settings.protocol) == "grpc":
-        return OtlpPlan(
-            problem="metrics over OTLP are asked for by grpc, and only http/protobuf "
-            "is built"
-        )
-
-    if not available():
-        return OtlpPlan(
-            problem=f"metrics are to go to {target}, but the packages for it are not "
-            'installed: pip install "svcready[otlp]"'
-        )
+    problem = otlp_problem(settings)
+    if problem:
+        return OtlpPlan(problem=problem)
 
     sink = OtlpSink(
         settings,
@@ -106,6 +99,28 @@ def plan_otlp(
         quiet=quiet,
     )
     return OtlpPlan(sink)
+
+
+def otlp_problem(settings: OtlpSettings) -> str:
+    """Return what stands against sending, if metrics are to be sent at all."""
+    target = metrics_target(settings)
+    if target is None:
+        return ""
+
+    if (settings.metrics_protocol or settings.protocol) == "grpc":
+        return (
+            "metrics over OTLP are asked for by grpc, and only http/protobuf is "
+            "built: set SVCREADY_OTLP_METRICS_PROTOCOL=http/protobuf, and an endpoint "
+            "that speaks it"
+        )
+
+    if not available():
+        return (
+            f"metrics are to go to {target}, but the packages for it are not "
+            'installed: pip install "svcready[otlp]"'
+        )
+
+    return ""
 
 
 class OtlpSink:
@@ -147,7 +162,7 @@ class OtlpSink:
         self._started_ns = self._find_start()
         self._since: Since | None = None
         if self._temporality != "cumulative":
-            self._since = Since(self._started_ns)
+            self._since = since_of_process(self._started_ns)
 
         self._signs = _signs(settings, target)
         self._limits = AWS_LIMITS if self._signs else LIMITS
@@ -170,6 +185,7 @@ class OtlpSink:
     def push(self, timeout_s: float) -> bool:
         """Send what there is; False if something did not arrive."""
         ends_s = self._clock.monotonic() + min(timeout_s, self._timeout_s)
+        begun_ns = self._clock.time_ns()
         reading = Reading(
             self._snapshot(),
             self._started_ns,
@@ -202,7 +218,8 @@ class OtlpSink:
                 complete &= not delivery.reason
 
         if complete:
-            self._complete_ns = self._clock.time_ns()
+            # What was kept since, in a series that had been read, is for the next.
+            self._complete_ns = begun_ns
             self._last_error = ""
 
         return complete

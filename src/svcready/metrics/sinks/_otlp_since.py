@@ -5,12 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready._core import fork
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready.metrics._model import Distribution, Number
 
 if TYPE_CHECKING:
     from svcready.metrics._model import Family
 
-__all__ = ["Key", "Since", "Total"]
+__all__ = ["Key", "Since", "Total", "forget_arrived", "since_of_process"]
 
 _FORGET_AFTER = 60
 """A series that is not there for so many readings is forgotten."""
@@ -100,6 +102,41 @@ class Since:
         self._arrived = {
             key: arrived for key, arrived in self._arrived.items() if key[0]
         }
+
+
+_process: Since | None = None
+
+
+def since_of_process(started_ns: int) -> Since:
+    """
+    Return what this process has sent, whichever runtime did.
+
+    It outlives a runtime, as the totals do: what one has sent, the next one does not
+    send again.
+
+    Args:
+        started_ns: When the totals began, in wall time, if nothing was sent yet.
+    """
+    global _process  # noqa: PLW0603 - one per process, as the totals are
+    if _process is None:
+        _process = Since(started_ns)
+
+    return _process
+
+
+def forget_arrived() -> None:
+    """Forget what was sent; for tests, which declare the same names again."""
+    global _process  # noqa: PLW0603
+    _process = None
+
+
+def _begin_again() -> None:
+    # The child may make its first runtime only later.
+    if _process is not None:
+        _process.began_again(SYSTEM_CLOCK.time_ns())
+
+
+fork.reset_in_child(_begin_again)
 
 
 def _more(total: Distribution, before: Distribution | None) -> Distribution:

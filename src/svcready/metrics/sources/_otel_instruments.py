@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from opentelemetry import metrics
@@ -68,9 +69,8 @@ class _Recorder(Generic[S]):
             if len(self._known) >= _KNOWN_PER_SERIES * stream.max_series:
                 self._known.clear()
 
-            given = tuple(attributes.items()) if attributes else ()
-            if all(value.__class__ is not list for _, value in given):
-                self._known[given] = child
+            with suppress(TypeError):  # a list, say, is spelt every time
+                self._known[tuple(attributes.items()) if attributes else ()] = child
         except Exception as error:  # noqa: BLE001 - recording never raises
             report_fault(_COMPONENT, error)
             return self._lost

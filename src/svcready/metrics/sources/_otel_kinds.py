@@ -70,7 +70,7 @@ class SpreadStream(Stream[HistogramChild]):
     """
 
     def __init__(self, shape: Shape, advice: tuple[float, ...]) -> None:
-        self.bounds = advice
+        self.bounds = self._advice = advice
         child_of = histogram_child()
         super().__init__(shape, lambda: child_of(self.bounds))
 
@@ -78,11 +78,10 @@ class SpreadStream(Stream[HistogramChild]):
         """Take what bounds the series, and the buckets that an operator chose."""
         super().limit(limits)
         try:
-            chosen = limits.buckets_for(self.shape.name)
-            if chosen is not None:
-                self.bounds = check_buckets(self.shape.name, chosen)
-                for child in self.kept():
-                    child.rebucket(self.bounds)
+            chosen = limits.buckets_for(self.shape.name) or self._advice
+            self.bounds = check_buckets(self.shape.name, chosen)
+            for child in self.kept():
+                child.rebucket(self.bounds)
         except Exception as error:  # noqa: BLE001 - it records on with its own
             report_fault("metrics.otel", error)
 

@@ -83,7 +83,11 @@ def default_registry() -> Collects | None:
 
 
 def registry_families(
-    registry: Collects, *, standard: bool = True, custom: bool = True
+    registry: Collects,
+    *,
+    standard: bool = True,
+    custom: bool = True,
+    defaults: bool = True,
 ) -> Iterator[Family]:
     """
     Read all families of *registry*, sample by sample as it gives them.
@@ -95,10 +99,16 @@ def registry_families(
         standard: Whether to read prometheus_client's own metrics and collectors,
             which know how their values of several processes are one.
         custom: Whether to read all other collectors, which don't.
+        defaults: Whether to read those that the library registers by being loaded, of
+            the process and its interpreter.
     """
+    left_out = () if defaults else _defaults()
     for collector in _collectors(registry):
         mode = _mode_of(collector)
         if not (custom if mode == "own" else standard):
+            continue
+
+        if any(collector is default for default in left_out):
             continue
 
         try:
@@ -119,6 +129,11 @@ def registry_families(
             report_fault("metrics.application", error)
 
 
+def _defaults() -> tuple[object, ...]:
+    loaded = sys.modules.get("prometheus_client")
+    return tuple([getattr(loaded, name, None) for name in _DEFAULTS])
+
+
 def _mode_of(collector: Collects) -> str:
     """Return how several processes' values of *collector* are one; `own` if not."""
     kind = type(collector)
@@ -133,6 +148,7 @@ def _mode_of(collector: Collects) -> str:
 
 
 _STANDARD = ("Counter", "Histogram", "Summary")
+_DEFAULTS = ("GC_COLLECTOR", "PLATFORM_COLLECTOR", "PROCESS_COLLECTOR")
 _OF_PROCESS = (
     "prometheus_client.gc_collector",
     "prometheus_client.platform_collector",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from svcready.metrics.sinks._cloudwatch._collector import Collector
     from svcready.metrics.sinks._cloudwatch._data import Datum
+    from svcready.testing import FakeClock
     from tests.conftest import Faults
 
     Make = Callable[..., Collector]
@@ -120,13 +124,16 @@ def test_levels_of_one_set_combine_by_their_mode(
     assert (datum.kind, datum.value) == ("level", expected)
 
 
-def test_a_level_is_sent_in_each_interval(make_collector: Make) -> None:
+def test_a_level_is_sent_in_each_interval(
+    make_collector: Make, clock: FakeClock
+) -> None:
     """Also where it stands still, and in its unit."""
     free = gauge("free", "help", unit="By")
-    collector = make_collector()
+    collector = make_collector(clock=clock)
     free.set(12)
 
     for _ in range(2):
+        clock.advance(1.0)
         (datum,) = collector.collect()
         assert (datum.value, datum.unit) == (12.0, "Bytes")
 
@@ -202,6 +209,36 @@ def test_a_forked_child_begins_at_zero(make_collector: Make) -> None:
         ("theirs", "test"): 6.0,
         ("computed", "test"): 2.0,
     }
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_has_a_runtime_later_sends_all_that_it_counts() -> None:
+    """What its parent had collected before its runtime was closed is not taken off."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore::DeprecationWarning", "-c"),
+            """
+import os
+from svcready._core import fork
+from svcready.metrics.sinks._cloudwatch._collector import COLLECTED
+fork.install()
+assert COLLECTED.book("application", "orders").added((), 10) == 10
+assert COLLECTED.book("otel", "calls").added((), 10) == 10
+assert COLLECTED.book("own", "computed", goes_on=True).added((), 10) == 10
+pid = os.fork()
+if pid == 0:
+    assert COLLECTED.book("otel", "calls").added((), 12) == 12
+    assert COLLECTED.book("own", "computed", goes_on=True).added((), 12) == 2
+    os._exit(int(COLLECTED.book("application", "orders").added((), 12)))
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 12
+""",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_total_that_fell_began_again(make_collector: Make) -> None:
@@ -376,6 +413,47 @@ def test_dimension_values_are_made_to_fit(make_collector: Make) -> None:
     ]
 
 
+def test_what_is_not_sent_is_not_read(make_collector: Make) -> None:
+    """
+    Who sends no other library's metrics has none of them read: per request, on
+    Lambda, that is most of the cost. A pattern has them read.
+    """
+    asked: list[str] = []
+
+    def families() -> tuple[Family, ...]:
+        asked.append("others")
+        return ()
+
+    orders = counter("orders", "help")
+    collector = make_collector(families)
+    orders.inc(2)
+    assert [(datum.name, datum.value) for datum in collector.collect()] == [
+        ("orders", 2)
+    ]
+    assert asked == []
+
+    orders.inc(3)
+    patterned = make_collector(families, metrics=("queue_*",))
+    assert [(datum.name, datum.value) for datum in patterned.collect()] == [
+        ("orders", 5)
+    ]
+    assert asked == ["others"]
+
+
+def test_what_is_declared_later_is_read(make_collector: Make) -> None:
+    """A metric declared after the first interval goes with the next, in its labels."""
+    counter("orders", "help").inc()
+    collector = make_collector()
+    collector.collect()
+    depth = gauge("depth", "help", labels=("queue",))
+    depth.labels("retail").set(4)
+
+    assert by_key(collector.collect()) == {
+        ("depth", "test", "retail"): 4,
+        ("depth", "test"): 4,
+    }
+
+
 def test_one_family_that_cannot_be_read_spoils_no_other(
     make_collector: Make, faults: Faults
 ) -> None:
@@ -393,3 +471,21 @@ def test_one_family_that_cannot_be_read_spoils_no_other(
     assert second == {}
     assert isinstance(faults.claim("metrics.cloudwatch"), ValueError)
     assert isinstance(faults.claim("metrics.cloudwatch"), ValueError)
+
+
+def test_a_level_that_is_flushed_again_at_once_is_one_sample(
+    make_collector: Make, clock: FakeClock
+) -> None:
+    """A stop flushes several times; a level that moved, or stands later, is told."""
+    depth = gauge("depth", "help")
+    collector = make_collector(clock=clock)
+    depth.set(3)
+    values = []
+    for then in (0.0, 0.1, 0.1, 60.0):
+        clock.advance(then)
+        values.append([datum.value for datum in collector.collect()])
+
+    depth.set(4)
+    values.append([datum.value for datum in collector.collect()])
+
+    assert values == [[3.0], [], [], [3.0], [4.0]]

@@ -183,7 +183,12 @@ def test_the_command_asks_a_running_service(
         try:
             address = f"http://127.0.0.1:{port.port}"
             assert main(["metrics", "cost", "--url", address]) == 1
-            assert "401" in capsys.readouterr().err
+            assert "answers 401; give one of" in capsys.readouterr().err
+            words = ["--url", address, "--token", "wrong"]
+            assert main(["metrics", "cost", *words]) == 1
+            assert "401; the token is none of" in capsys.readouterr().err
+            assert main(["metrics", "cost", "--url", f"{address}/elsewhere"]) == 1
+            assert "ADMIN_TOKENS? With SVCREADY_ADMIN_PORT" in capsys.readouterr().err
             monkeypatch.setenv("SVCREADY_ADMIN_TOKEN", "s3cret")
             words = ["--url", f"{address}/metrics", "--json", "--mode", "api"]
             assert main(["metrics", "cost", *words]) == 0

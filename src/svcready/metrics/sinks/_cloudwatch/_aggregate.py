@@ -61,27 +61,29 @@ class Aggregate:
 
     def datums(self) -> list[Datum]:
         """Return what CloudWatch takes; the rest is counted as dropped."""
-        made = [
-            *(Datum(*key, "count", value) for key, value in self._counts.items()),
-            *(Datum(*key, "level", value) for key, value in self._levels.items()),
-            *(
-                Datum(*key, "distribution", 0.0, sketch, scale)
-                for key, (sketch, scale) in self._sketches.items()
-                if sketch.count
-            ),
+        made: list[Datum] = []
+        for kind, found in (("count", self._counts), ("level", self._levels)):
+            made += [
+                Datum(*key, kind, value)
+                for key, value in found.items()
+                if -_MOST <= value <= _MOST
+            ]
+
+        recorded = [
+            Datum(*key, "distribution", 0.0, sketch, scale)
+            for key, (sketch, scale) in self._sketches.items()
+            if sketch.count
         ]
-        good = [datum for datum in made if _is_taken(datum)]
-        lost = len(made) - len(good) + self._invalid
+        made += filter(_is_taken, recorded)
+        all_made = len(self._counts) + len(self._levels) + len(recorded)
+        lost = all_made - len(made) + self._invalid
         if lost:
             publish(ItemsDropped("metrics.cloudwatch", "invalid_value", lost))
 
-        return good
+        return made
 
 
 def _is_taken(datum: Datum) -> bool:
-    if datum.sketch is None:
-        return math.isfinite(datum.value) and abs(datum.value) <= _MOST
-
     shown = datum.statistics()
     ends = (shown.sum, shown.min, shown.max)
     return all(math.isfinite(end) and abs(end) <= _MOST for end in ends)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core import fork
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready.metrics._histograms import BucketInstrument
 from svcready.metrics._model import Distribution
 from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
 from svcready.metrics.sinks._cloudwatch._foreign import labels_of, read_points
+from svcready.metrics.sinks._cloudwatch._levels import RecentLevels
+from svcready.metrics.sinks._cloudwatch._plans import make_plans
 from svcready.metrics.sinks._cloudwatch._selection import HTTP_DURATION
 from svcready.metrics.sinks._cloudwatch._standard import Standard
 from svcready.metrics.sinks._cloudwatch._texts import (
@@ -20,16 +24,20 @@ from svcready.metrics.sinks._cloudwatch._texts import (
 from svcready.metrics.sinks._cloudwatch._totals import COLLECTED, sketch_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from svcready._core.clock import Clock
     from svcready._core.identity import Identity
+    from svcready.metrics._histograms import Histogram
     from svcready.metrics._instruments import Spec
     from svcready.metrics._model import Family, Snapshot
     from svcready.metrics._register import Metric
     from svcready.metrics._sketch import Sketch
+    from svcready.metrics._timer import Timer
     from svcready.metrics.sinks._cloudwatch._billed import Billed
     from svcready.metrics.sinks._cloudwatch._data import Datum
     from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions
+    from svcready.metrics.sinks._cloudwatch._plans import Plan
     from svcready.metrics.sinks._cloudwatch._selection import Selection
     from svcready.metrics.sinks._cloudwatch._totals import Totals
 
@@ -57,6 +65,7 @@ class Collector:
         billed: Told of every datum, to count what is billed.
         instruments: Returns the declared metrics.
         totals: What was collected already.
+        clock: Tells which flushes come at the same moment.
     """
 
     def __init__(
@@ -69,8 +78,9 @@ class Collector:
         namespace: str = "",
         max_series: int = 2000,
         billed: Billed | None = None,
-        instruments: Callable[[], Iterable[Metric]] = REGISTER.things,
+        instruments: Callable[[], Sequence[Metric]] = REGISTER.things,
         totals: Totals = COLLECTED,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._snapshot = snapshot
         self._selection = selection
@@ -81,17 +91,25 @@ class Collector:
         self._instruments = instruments
         self._totals = totals
         self._standard = Standard(selection.standard, dimensions)
+        self._recent = RecentLevels(clock)
+        self._plans: dict[str, Plan] = {}
+        self._levels: list[Plan] = []
+        self._histograms: list[tuple[Plan, Histogram | Timer]] = []
+        self._settled: Sequence[Metric] = ()
         self.identify(identity)
 
     def identify(self, identity: Identity) -> None:
         """Take a new identity, which is in the dimensions of what is collected next."""
         self._dimensions.identify(identity)
+        self._forget_plans()
         self.namespace = namespace_of(self._configured or identity.service)
 
     def reset(self) -> None:
         """Forget what was recorded before a fork: the parent collects it."""
         self._totals.reset()
+        self._forget_plans()
         self._standard.reset()
+        self._recent.forget()
         if self._billed is not None:
             self._billed.reset()
 
@@ -106,43 +124,72 @@ class Collector:
             only: A resolution: metrics stored otherwise are left for a later call.
         """
         into = Aggregate()
-        declared = {metric.spec.name: metric for metric in self._instruments()}
-        for family in self._snapshot().families:
-            if self._takes(family.name, family.origin, only):
-                owner = declared.get(family.name) if family.origin in _OURS else None
-                if not isinstance(owner, BucketInstrument):
+        plans = self._settle()
+        if self._selection.takes_others or not plans:
+            self._read_all(plans, only, into)
+        else:
+            for plan in self._levels:
+                if not only or plan.resolution == only:
                     with _alone:
-                        self._read(family, owner, into)
+                        plan.read(into)
 
-        for metric in declared.values():
-            spec = metric.spec
-            takes = self._takes(spec.name, spec.origin, only)
-            if takes and isinstance(metric, BucketInstrument):
+        for plan, histogram in self._histograms:
+            if not only or plan.resolution == only:
                 with _alone:
-                    self._distribute(spec, metric.take(), into)
+                    taken = histogram.take()
+                    if taken:
+                        self._distribute(histogram.spec, taken, into)
 
-        datums = into.datums()
+        datums = self._recent.without(into.datums())
         if self._billed is not None:
             self._billed.sent(datums)
 
         return datums
 
-    def _takes(self, name: str, origin: str, only: int) -> bool:
+    def _forget_plans(self) -> None:
+        self._plans, self._levels, self._histograms, self._settled = {}, [], [], ()
+
+    def _settle(self) -> dict[str, Plan]:
+        """Return how declared metrics are read; the same until one is declared."""
+        metrics = self._instruments()
+        if metrics is not self._settled:
+            plans = make_plans(metrics, self._selection, self._dimensions, self._totals)
+            self._plans = {plan.metric.spec.name: plan for plan in plans}
+            self._levels, self._histograms = [], []
+            for plan in plans:
+                metric = plan.metric
+                if isinstance(metric, BucketInstrument):
+                    self._histograms.append((plan, metric))
+                else:
+                    self._levels.append(plan)
+
+            self._settled = metrics
+
+        return self._plans
+
+    def _read_all(self, plans: Mapping[str, Plan], only: int, into: Aggregate) -> None:
+        """Read whatever a snapshot has, but the declared histograms."""
         selection = self._selection
-        if not selection.reads(name, origin):
-            return False
+        for family in self._snapshot().families:
+            if not selection.reads(family.name, family.origin):
+                continue
 
-        return not only or selection.resolution(name) == only
+            if not only or selection.resolution(family.name) == only:
+                plan = plans.get(family.name) if family.origin in _OURS else None
+                with _alone:
+                    if plan is None:
+                        self._read(family, into)
+                    elif not isinstance(plan.metric, BucketInstrument):
+                        plan.read(into)
 
-    def _read(self, family: Family, owner: Metric | None, into: Aggregate) -> None:
-        """Read the cumulative totals and levels of any other family."""
+    def _read(self, family: Family, into: Aggregate) -> None:
+        """Read the cumulative totals and levels of a family that is not declared."""
         # What other libraries' collectors compute does not begin again at a fork; all
         # else, as it is read, does.
         goes_on = family.workers == "own"
-        book = self._totals.book(family.origin, family.name, owner, goes_on=goes_on)
+        book = self._totals.book(family.origin, family.name, goes_on=goes_on)
         labels = labels_of(family)
-        most = self._max_series if owner is None else len(family.points)
-        points = read_points(family, labels, book, most)
+        points = read_points(family, labels, book, self._max_series)
         asked = goes_on or family.origin == "otel"  # for totals that others keep
         patience = _PATIENCE if asked else 0
         book.keep_only([point.labels for point in points], patience=patience)
@@ -189,3 +236,11 @@ class Collector:
             for values, sketch in taken:
                 for dims in mapper(values):
                     into.distribute((name, dims, unit, resolution), sketch)
+
+
+def _begin_again() -> None:
+    # The child may make its first collector only later.
+    COLLECTED.reset()
+
+
+fork.reset_in_child(_begin_again)

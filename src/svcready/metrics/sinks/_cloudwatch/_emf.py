@@ -38,6 +38,7 @@ _MOST_METRICS = 100
 _FEWEST_VALUES = 12
 _MOST_COMPARED = 8
 _MOST_KEPT = 10_000
+_MOST_WRITTEN = 1000
 _MINUTE = 60
 _RESERVED = "_aws"
 
@@ -113,6 +114,7 @@ class Emf:
         self._statistic = statistic
         self._split = split
         self._max_bytes = max_bytes
+        self._written: dict[tuple[object, ...], orjson.Fragment] = {}
         self._definitions: dict[tuple[str, str, int], dict[str, object]] = {}
 
     def events(
@@ -231,7 +233,7 @@ class Emf:
             {
                 "_aws": {
                     **head,
-                    "CloudWatchMetrics": self._directives(group, names, namespace),
+                    "CloudWatchMetrics": self._directive(group, names, namespace),
                 },
                 **properties,
                 **group.dimensions,
@@ -240,14 +242,33 @@ class Emf:
             option=orjson.OPT_APPEND_NEWLINE,
         )
 
+    def _directive(
+        self, group: _Group, names: list[str], namespace: str
+    ) -> orjson.Fragment | list[dict[str, object]]:
+        """Return what CloudWatch is told to read, which seldom changes."""
+        if group.others:
+            return self._directives(group, names, namespace)
+
+        datums = group.datums
+        key = (
+            namespace,
+            *group.names,
+            *[(name, datums[name].unit, datums[name].resolution) for name in names],
+        )
+        known = self._written.get(key)
+        if known is None:
+            if len(self._written) >= _MOST_WRITTEN:
+                self._written.clear()
+
+            written = orjson.dumps(self._directives(group, names, namespace))
+            known = self._written[key] = orjson.Fragment(written)
+
+        return known
+
     def _directives(
         self, group: _Group, names: list[str], namespace: str
     ) -> list[dict[str, object]]:
         own = [group.names]
-        if not group.others:
-            defined = [self._definition(name, group.datums[name]) for name in names]
-            return [{"Namespace": namespace, "Dimensions": own, "Metrics": defined}]
-
         made: dict[str, tuple[list[list[str]], list[dict[str, object]]]] = {}
         for name in names:
             others = group.others.get(name, ())

@@ -31,7 +31,6 @@ __all__ = ["EmfSink"]
 
 _COMPONENT = "metrics.emf"
 _MINUTE, _SECOND = 60, 1
-_RARELY_S = 3600.0
 _NS_PER_MS = 1_000_000
 
 
@@ -64,7 +63,7 @@ class EmfSink:
         per_request: bool = False,
     ) -> None:
         self.per_request = per_request
-        self.interval_s = _RARELY_S if per_request else settings.flush_interval_s
+        self.interval_s = settings.flush_interval_s
         often_s = settings.high_resolution_interval_s
         has_often = bool(settings.high_resolution) and often_s < self.interval_s
         self.often_s = often_s if has_often and not per_request else 0.0
@@ -167,12 +166,14 @@ class EmfSink:
             return False
 
         try:
-            self._collect(only)
-            datums = self._pending.take()
-            if only:
-                rest = [datum for datum in datums if datum.resolution != only]
-                self._pending.add(rest)
-                datums = [datum for datum in datums if datum.resolution == only]
+            datums = self._collect(only)
+            if len(self._pending):
+                self._pending.add(datums)
+                datums = self._pending.take()
+                if only:
+                    rest = [datum for datum in datums if datum.resolution != only]
+                    self._pending.add(rest)
+                    datums = [datum for datum in datums if datum.resolution == only]
 
             self._flying = len(datums)
             return self._send(datums, ends_s, {**self._properties, **properties})
@@ -180,18 +181,22 @@ class EmfSink:
             self._flying = 0
             self._lock.release()
 
-    def _collect(self, only: int) -> None:
+    def _collect(self, only: int) -> list[Datum]:
         try:
-            self._pending.add(self._collector.collect(only))
+            return self._collector.collect(only)
         except Exception as error:  # noqa: BLE001 - what waits is sent all the same
             report_fault(_COMPONENT, error)
+            return []
 
     def _send(
         self, datums: list[Datum], ends_s: float, properties: Mapping[str, str]
     ) -> bool:
         events = self._written(datums, properties)
         good = [event for event in events if event.line]
-        too_large = sum(len(event.datums) for event in events if not event.line)
+        too_large = 0
+        if len(good) < len(events):
+            too_large = sum(len(event.datums) for event in events if not event.line)
+
         if not good:
             self._drop("too_large", too_large)
             return True
@@ -204,10 +209,11 @@ class EmfSink:
 
         self._events += taken
         self._drop("too_large", too_large)
-        lost = sum(self._dropped.values())
-        outcome = Outcome(fault=fault)
-        for told in self._outage.judge(outcome, self._clock.monotonic(), lost):
-            publish(told)
+        if fault or self._outage.faults:
+            lost = sum(self._dropped.values())
+            outcome = Outcome(fault=fault)
+            for told in self._outage.judge(outcome, self._clock.monotonic(), lost):
+                publish(told)
 
         return not fault
 

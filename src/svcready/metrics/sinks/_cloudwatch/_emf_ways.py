@@ -92,11 +92,13 @@ def choose_way(
             return Agent(scheme, host, port), ""
 
         problem = f"is no address; write {scheme}://host:{_PORT}"
-    elif scheme == "file" or "/" in destination:
+    elif scheme == "file" or ("/" in destination and not rest.startswith("//")):
         path = unquote(urlsplit(destination).path) if scheme == "file" else destination
         problem = file_problem(path)
         if not problem:
             return _File(path), ""
+
+        problem = f"cannot be written: {problem}"
     elif destination != "stdout":
         problem = f"is none of stdout, tcp://host:{_PORT}, udp://host:{_PORT}, a path"
 
@@ -180,7 +182,7 @@ class Stdout:
                 return Went(number, _BLOCKED)
 
             # What it refuses is counted as dropped by the channel.
-            channel.put(line, _INFO, 0.0)
+            channel.write(line, _INFO)
 
         written = channel.flush(_patience_s(ends_s))
         return Went(len(lines), "" if written else _BLOCKED)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PutMetricDataSink"]
 
-_COMPONENT = "metrics"
+_COMPONENT = "metrics.cloudwatch"
 _DESTINATION = ("metrics.cloudwatch", "CloudWatch")
 _MOST_TOLD = 1000
 _MINUTE, _SECOND = 60, 1

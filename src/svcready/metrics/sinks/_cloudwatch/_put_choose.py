@@ -9,8 +9,8 @@ from svcready.metrics.sinks._cloudwatch._put import PutMetricDataSink
 
 if TYPE_CHECKING:
     from svcready.metrics._push import PushSink
-    from svcready.metrics.sinks._choose import Means
     from svcready.metrics.sinks._cloudwatch._data import Collects
+    from svcready.metrics.sinks._means import Means
 
 __all__ = ["put_sinks"]
 

@@ -45,6 +45,11 @@ class Selection:
         """Whether any metric may be stored by the second."""
         return bool(self._fast)
 
+    @property
+    def takes_others(self) -> bool:
+        """Whether more may be sent than HTTP's standard set and what is declared."""
+        return bool(self._into)
+
     def sends(self, name: str, origin: str) -> bool:
         """Tell whether a family is sent under its own name."""
         wanted = origin == "application" or _matches(name, self._into)

@@ -234,7 +234,7 @@ def test_one_bad_datum_is_given_up_alone(
     assert server.total("orders") == 999
     assert server.calls <= 2 * 10 + 1
     assert told == [
-        ItemsDropped("metrics", "rejected", 1),
+        ItemsDropped("metrics.cloudwatch", "rejected", 1),
         DestinationNoted(
             "metrics.cloudwatch",
             "CloudWatch",
@@ -374,7 +374,7 @@ def test_what_is_unsent_at_the_end_is_counted(
     assert not pusher.flush(5)
     pusher.close()
     assert pusher.lost == {"deadline": 2}
-    assert ItemsDropped("metrics", "deadline", 2) in told
+    assert ItemsDropped("metrics.cloudwatch", "deadline", 2) in told
     assert not pusher.flush(5)
 
 
