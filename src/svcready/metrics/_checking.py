@@ -26,7 +26,7 @@ def metrics_problems(settings: Settings) -> tuple[str, ...]:
 
     problems = [
         *named_problems(settings.metrics.instrument),
-        *cloudwatch_problems(settings.cloudwatch),
+        *cloudwatch_problems(settings),
         otlp_problem(settings.otlp),
     ]
     return tuple([problem for problem in problems if problem])

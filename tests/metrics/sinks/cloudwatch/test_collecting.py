@@ -223,11 +223,12 @@ from svcready._core import fork
 from svcready.metrics.sinks._cloudwatch._collector import COLLECTED
 fork.install()
 assert COLLECTED.book("application", "orders").added((), 10) == 10
-calls = COLLECTED.book("prometheus_client", "calls", goes_on=True)
-assert calls.added((), 10) == 10
+assert COLLECTED.book("otel", "calls").added((), 10) == 10
+assert COLLECTED.book("own", "computed", goes_on=True).added((), 10) == 10
 pid = os.fork()
 if pid == 0:
-    assert COLLECTED.book("prometheus_client", "calls").added((), 12) == 2
+    assert COLLECTED.book("otel", "calls").added((), 12) == 12
+    assert COLLECTED.book("own", "computed", goes_on=True).added((), 12) == 2
     os._exit(int(COLLECTED.book("application", "orders").added((), 12)))
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 12
 """,

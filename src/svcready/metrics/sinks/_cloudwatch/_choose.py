@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from svcready._core.identity import Identity
+    from svcready.config import Settings
     from svcready.config._sections.cloudwatch import CloudwatchSettings
     from svcready.metrics._push import PushSink
     from svcready.metrics.sinks._means import Means
@@ -67,8 +68,7 @@ def _emf(collector: Collector, means: Means) -> EmfSink:
         write=means.write,
     )
     if problem:
-        said = means.settings.origin("cloudwatch.emf_destination")
-        means.note(_no_way(settings, problem, str(said)))
+        means.note(_no_way(settings, problem, means.settings))
 
     on_lambda = means.identity.platform == "aws_lambda"
     asked = {"true": True, "false": False}.get(settings.emf_per_request, on_lambda)
@@ -103,13 +103,14 @@ def make_dimensions(
     return Dimensions(sets, join_labels=settings.label_dimensions)
 
 
-def cloudwatch_problems(settings: CloudwatchSettings) -> list[str]:
+def cloudwatch_problems(everything: Settings) -> list[str]:
     """
     Return what is wrong with the section CLOUDWATCH, as the start line says it.
 
     It is told without the service, so that a dimension which is spelt like a label
     passes.
     """
+    settings = everything.cloudwatch
     if settings.mode == "off":
         return []
 
@@ -124,7 +125,7 @@ def cloudwatch_problems(settings: CloudwatchSettings) -> list[str]:
 
     _, problem = choose_way(settings.emf_destination)
     if settings.mode == "emf" and problem:
-        problems.append(_no_way(settings, problem))
+        problems.append(_no_way(settings, problem, everything))
 
     return problems
 
@@ -153,9 +154,7 @@ def _no_namespace(settings: CloudwatchSettings, fit: str) -> str:
     )
 
 
-def _no_way(
-    settings: CloudwatchSettings,
-    problem: str,
-    said: str = "SVCREADY_CLOUDWATCH_EMF_DESTINATION",
-) -> str:
-    return f"{said}={settings.emf_destination} {problem}; EMF goes to stdout"
+def _no_way(settings: CloudwatchSettings, problem: str, everything: Settings) -> str:
+    # It may have been said by the variable of AWS' own libraries.
+    given = everything.origin("cloudwatch.emf_destination")
+    return f"{given}={settings.emf_destination} {problem}; EMF goes to stdout"
