@@ -13,8 +13,8 @@ import pytest
 
 from svcready.metrics import CounterChild, counter, gauge, histogram, timer
 from svcready.metrics._http import HttpMetrics
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics._model import Distribution, Family, Number
-from svcready.metrics._register import Declarer
 from svcready.metrics.sources._process import ProcessSource
 
 if TYPE_CHECKING:

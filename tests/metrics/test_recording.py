@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from svcready.errors import DeclarationError
 from svcready.metrics import counter, gauge, histogram, up_down_counter
-from svcready.metrics._children import (
+from svcready.metrics._instruments._children import (
     CounterChild,
     GaugeChild,
     LockedCounterChild,
@@ -24,8 +24,11 @@ from svcready.metrics._children import (
     UpDownCounterChild,
     adds_are_atomic,
 )
-from svcready.metrics._histogram_child import HistogramChild, LockedHistogramChild
-from svcready.metrics._register import forget_all
+from svcready.metrics._instruments._histogram_child import (
+    HistogramChild,
+    LockedHistogramChild,
+)
+from svcready.metrics._instruments._register import forget_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -371,7 +374,9 @@ def test_locks_are_taken_where_the_gil_does_not_help(
     atomic: bool,
 ) -> None:
     """A free-threaded build may have its GIL on for a moment; its build decides."""
-    monkeypatch.setattr("svcready.metrics._children._INTERPRETER", interpreter)
+    monkeypatch.setattr(
+        "svcready.metrics._instruments._children._INTERPRETER", interpreter
+    )
     monkeypatch.setattr(sys, "abiflags", flags, raising=False)
     if gil is None:
         monkeypatch.delattr(sys, "_is_gil_enabled", raising=False)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from svcready.metrics._reduce import Bin, Reduced, reduce_bins
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._reduce import Bin, Reduced, reduce_bins
+from svcready.metrics._instruments._sketch import Sketch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready.metrics.clients._named import named_problems
 from svcready.metrics.sinks._cloudwatch._choose import cloudwatch_problems
-from svcready.metrics.sinks._otlp import otlp_problem
+from svcready.metrics.sinks._otlp._sink import otlp_problem
 
 if TYPE_CHECKING:
     from svcready.config import Settings

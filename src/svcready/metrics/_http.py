@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 from svcready._core.events import publish
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready.metrics._events import SeriesCapped
-from svcready.metrics._instruments import OTHER
+from svcready.metrics._instruments._instrument import OTHER
 
 if TYPE_CHECKING:
-    from svcready.metrics._histograms import Histogram
-    from svcready.metrics._register import Declarer
+    from svcready.metrics._instruments._histograms import Histogram
+    from svcready.metrics._instruments._register import Declarer
 
 __all__ = ["HttpMetrics", "Level", "Recorder"]
 

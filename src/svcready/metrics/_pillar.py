@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.metrics import _exemplars, _first
-from svcready.metrics._cardinality import Room
-from svcready.metrics._histograms import BucketInstrument
+from svcready.metrics import _first
 from svcready.metrics._http import HttpMetrics
-from svcready.metrics._names import check_buckets
+from svcready.metrics._instruments import _exemplars
+from svcready.metrics._instruments._cardinality import Room
+from svcready.metrics._instruments._histograms import BucketInstrument
+from svcready.metrics._instruments._names import check_buckets
+from svcready.metrics._instruments._register import REGISTER, Declarer, reset_if_forked
+from svcready.metrics._instruments._timer import Timer
 from svcready.metrics._push import Pusher, RequestSink
 from svcready.metrics._reading import Reading
-from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
-from svcready.metrics._timer import Timer
 from svcready.metrics._whole import WholeService
 from svcready.metrics.clients._polling import POLLER
-from svcready.metrics.sinks._prometheus import PrometheusSink
+from svcready.metrics.sinks._prometheus._sink import PrometheusSink
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from svcready._transport.group import Group
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
-    from svcready.metrics._children import CounterChild
-    from svcready.metrics._instruments import Spec
+    from svcready.metrics._instruments._children import CounterChild
+    from svcready.metrics._instruments._instrument import Spec
+    from svcready.metrics._instruments._register import Metric
     from svcready.metrics._model import Snapshot
     from svcready.metrics._push import PushSink
     from svcready.metrics._reading import Source
-    from svcready.metrics._register import Metric
     from svcready.metrics.sources._prometheus_client import Collects
 
 __all__ = ["MetricsPillar"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
-from svcready.metrics._levels import Gauge
+from svcready.metrics._instruments._levels import Gauge
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics._model import Snapshot
 from svcready.metrics._precedence import without_doubles
-from svcready.metrics._register import REGISTER
 from svcready.metrics._workers._buckets import with_distributions
 from svcready.metrics._workers._layout import TOTALS, Published
 from svcready.metrics._workers._service import Together

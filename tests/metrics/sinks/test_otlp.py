@@ -17,19 +17,19 @@ from hypothesis import strategies as st
 from svcready._core.events import ItemsDropped, subscribe
 from svcready._core.identity import Identity
 from svcready.config._sections.otlp import OtlpSettings
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics._model import Distribution, Exemplar, Family, Number, Snapshot
 from svcready.metrics._push import Pusher
-from svcready.metrics._register import Declarer
-from svcready.metrics.sinks._otlp_points import Reading
-from svcready.metrics.sinks._otlp_since import Since
+from svcready.metrics.sinks._otlp._points import Reading
+from svcready.metrics.sinks._otlp._since import Since
 from svcready.metrics.sources._declared import declared_families
-from svcready.metrics.sources._otel import Provider
+from svcready.metrics.sources._otel._provider import Provider
 from svcready.metrics.sources._prometheus_client import registry_families
 from svcready.testing import FakeClock, running
 
 pytest.importorskip("opentelemetry.proto")
 
-from svcready.metrics.sinks._otlp import OtlpSink, plan_otlp
+from svcready.metrics.sinks._otlp._sink import OtlpSink, plan_otlp
 from tests.metrics.broken_collector import register_broken
 from tests.metrics.otlp_collector import (
     MetricsCollector,
@@ -284,7 +284,7 @@ def test_a_child_that_has_a_runtime_later_sends_all_that_it_counts() -> None:
 import os
 from svcready._core import fork
 from svcready.metrics._model import Number
-from svcready.metrics.sinks._otlp_since import since_of_process
+from svcready.metrics.sinks._otlp._since import since_of_process
 fork.install()
 key = False, "application", "orders", "", "counter", ()
 since_of_process(0).arrive(key, Number((), 10))

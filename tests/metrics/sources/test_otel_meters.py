@@ -17,10 +17,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from svcready._core.events import subscribe
 from svcready.metrics._events import FamilyShadowed, SeriesCapped
+from svcready.metrics._instruments._names import default_buckets
 from svcready.metrics._model import Distribution, Number
-from svcready.metrics._names import default_buckets
-from svcready.metrics.sources._otel import PROVIDER, Provider, install
-from svcready.metrics.sources._otel_streams import Limits
+from svcready.metrics.sources._otel._provider import PROVIDER, Provider, install
+from svcready.metrics.sources._otel._streams import Limits
 from tests.architecture.house import run_clean
 
 if TYPE_CHECKING:
@@ -559,8 +559,10 @@ def test_a_provider_named_by_the_environment_breaks_nothing() -> None:
 def ours(monkeypatch: pytest.MonkeyPatch) -> Provider:
     """Have a pillar follow a provider of the test's own."""
     made = Provider()
-    monkeypatch.setattr("svcready.metrics.sources._otel.PROVIDER", made)
-    monkeypatch.setattr("svcready.metrics.sources._otel.install", lambda: None)
+    monkeypatch.setattr("svcready.metrics.sources._otel._provider.PROVIDER", made)
+    monkeypatch.setattr(
+        "svcready.metrics.sources._otel._provider.install", lambda: None
+    )
     return made
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready.metrics._cardinality import fullest
 from svcready.metrics._events import SeriesCapped
-from svcready.metrics._instruments import OTHER
+from svcready.metrics._instruments._cardinality import fullest
+from svcready.metrics._instruments._instrument import OTHER
 from svcready.metrics._model import Distribution, Number, Sample
 from svcready.metrics._workers._buckets import add_up, exact_sum
 from svcready.metrics._workers._layout import Published

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Protocol
 
-    from svcready.metrics._levels import Gauge
+    from svcready.metrics._instruments._levels import Gauge
 
     class Record(Protocol):
         """A message of Kafka."""

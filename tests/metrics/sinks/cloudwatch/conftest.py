@@ -7,9 +7,9 @@ import pytest
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import ItemsDropped, subscribe
 from svcready.config._sections.cloudwatch import CloudwatchSettings
-from svcready.metrics._histograms import BucketInstrument
+from svcready.metrics._instruments._histograms import BucketInstrument
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics._model import Snapshot
-from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._collector import Collector
 from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
 from svcready.metrics.sinks._cloudwatch._selection import Selection

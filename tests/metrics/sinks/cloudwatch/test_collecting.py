@@ -17,8 +17,8 @@ from prometheus_client import Summary as PromSummary
 
 from svcready._core.events import ItemsDropped
 from svcready.metrics import counter, gauge
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics._model import Distribution, Family, Number
-from svcready.metrics._register import Declarer
 from svcready.metrics.sinks._cloudwatch._totals import Totals
 from svcready.metrics.sources._prometheus_client import registry_families
 from tests.metrics.broken_collector import register_broken

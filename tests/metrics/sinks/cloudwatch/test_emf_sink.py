@@ -15,9 +15,9 @@ from svcready._core.events import (
 from svcready.config._sections.cloudwatch import CloudwatchSettings
 from svcready.metrics import counter, gauge, histogram
 from svcready.metrics.sinks._cloudwatch._data import Datum
-from svcready.metrics.sinks._cloudwatch._emf import LARGEST_EVENT
-from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
-from svcready.metrics.sinks._cloudwatch._emf_ways import Went
+from svcready.metrics.sinks._cloudwatch._emf._events import LARGEST_EVENT
+from svcready.metrics.sinks._cloudwatch._emf._sink import EmfSink
+from svcready.metrics.sinks._cloudwatch._emf._ways import Went
 from svcready.testing import assert_emf_event
 from tests.metrics.conftest import IDENTITY
 from tests.metrics.sinks.cloudwatch.test_emf import read

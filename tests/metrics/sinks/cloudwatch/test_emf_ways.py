@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._transport._output._outlet import Outlet
-from svcready.metrics.sinks._cloudwatch import _emf_ways
-from svcready.metrics.sinks._cloudwatch._emf import LARGEST_EVENT
-from svcready.metrics.sinks._cloudwatch._emf_ways import (
+from svcready.metrics.sinks._cloudwatch._emf import _ways as _emf_ways
+from svcready.metrics.sinks._cloudwatch._emf._events import LARGEST_EVENT
+from svcready.metrics.sinks._cloudwatch._emf._ways import (
     Agent,
     Lines,
     Stdout,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._sketch import Sketch
 from svcready.metrics.sinks._cloudwatch._data import Datum, Pending, Statistics
 
 HERE = (("Environment", "test"),)

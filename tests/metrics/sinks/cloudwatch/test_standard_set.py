@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready.metrics._http import HttpMetrics
-from svcready.metrics._register import Declarer
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics.sinks._cloudwatch._standard import is_error, is_fault
 
 if TYPE_CHECKING:

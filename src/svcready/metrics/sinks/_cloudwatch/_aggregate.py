@@ -9,7 +9,7 @@ from svcready._core.events import ItemsDropped, publish
 from svcready.metrics.sinks._cloudwatch._data import Datum, merge_scaled
 
 if TYPE_CHECKING:
-    from svcready.metrics._sketch import Sketch
+    from svcready.metrics._instruments._sketch import Sketch
     from svcready.metrics.sinks._cloudwatch._data import Key
 
 __all__ = ["Aggregate"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.metrics._register import REGISTER
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._billed import Billed
 from svcready.metrics.sinks._cloudwatch._collector import Collector
 from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
-from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
-from svcready.metrics.sinks._cloudwatch._emf_ways import Agent, choose_way
+from svcready.metrics.sinks._cloudwatch._emf._sink import EmfSink
+from svcready.metrics.sinks._cloudwatch._emf._ways import Agent, choose_way
 from svcready.metrics.sinks._cloudwatch._selection import Selection
 from svcready.metrics.sinks._cloudwatch._texts import namespace_of
 
@@ -55,7 +55,7 @@ def cloudwatch_sinks(means: Means) -> list[PushSink]:
         return [_emf(collector, means)]
 
     # Who sends no such metrics need not load it.
-    from svcready.metrics.sinks._cloudwatch._put_choose import put_sinks
+    from svcready.metrics.sinks._cloudwatch._put._choose import put_sinks
 
     return put_sinks(collector, means)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
-from svcready.metrics._histograms import BucketInstrument
+from svcready.metrics._instruments._histograms import BucketInstrument
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics._model import Distribution
-from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
 from svcready.metrics.sinks._cloudwatch._foreign import labels_of, read_points
 from svcready.metrics.sinks._cloudwatch._levels import RecentLevels
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
-    from svcready.metrics._histograms import Histogram
-    from svcready.metrics._instruments import Spec
+    from svcready.metrics._instruments._histograms import Histogram
+    from svcready.metrics._instruments._instrument import Spec
+    from svcready.metrics._instruments._register import Metric
+    from svcready.metrics._instruments._sketch import Sketch
+    from svcready.metrics._instruments._timer import Timer
     from svcready.metrics._model import Family, Snapshot
-    from svcready.metrics._register import Metric
-    from svcready.metrics._sketch import Sketch
-    from svcready.metrics._timer import Timer
     from svcready.metrics.sinks._cloudwatch._billed import Billed
     from svcready.metrics.sinks._cloudwatch._data import Datum
     from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions

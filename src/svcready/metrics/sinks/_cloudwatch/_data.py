@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from svcready.metrics._sketch import Reduced
+from svcready.metrics._instruments._sketch import Reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from svcready._core.identity import Identity
-    from svcready.metrics._sketch import Sketch
+    from svcready.metrics._instruments._sketch import Sketch
 
 __all__ = ["Collects", "Datum", "Key", "Pending", "Statistics", "merge_scaled"]
 

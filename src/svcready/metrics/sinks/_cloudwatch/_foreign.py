@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from svcready.metrics._instruments import OTHER
+from svcready.metrics._instruments._instrument import OTHER
 from svcready.metrics._model import Distribution, Number, Sample
 
 if TYPE_CHECKING:

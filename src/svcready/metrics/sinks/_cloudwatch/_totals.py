@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from svcready.metrics._instruments import OTHER
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._instrument import OTHER
+from svcready.metrics._instruments._sketch import Sketch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
