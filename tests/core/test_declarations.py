@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready._core.declarations import (
-    Place,
-    Register,
-    calling_place,
-    check_name,
-    name_of,
-    variable,
-)
+from svcready._core.declarations import Register, check_name, name_of, variable
+from svcready._core.places import Place, calling_place
 from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready._core.declarations import calling_place
+from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from svcready._core.declarations import calling_place
 from svcready._core.guard import report_fault
+from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.metrics._instruments import _exemplars
 from svcready.metrics._model import Number

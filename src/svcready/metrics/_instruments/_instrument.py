@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from svcready._core.declarations import calling_place
 from svcready._core.events import publish
 from svcready._core.guard import report_fault
+from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.metrics._events import SeriesCapped
 from svcready.metrics._instruments._cardinality import fullest
