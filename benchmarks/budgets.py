@@ -62,8 +62,6 @@ class Budget(StrEnum):
 LATER = frozenset(
     {
         Budget.THROUGHPUT,
-        Budget.MANY_WORKERS,
-        Budget.EMF,
         Budget.SAMPLING,
         Budget.POLICY,
     }

@@ -116,6 +116,20 @@ def within(value: float | None, at_most: float) -> bool | None:
     return None if value is None else value <= at_most
 
 
+def between(comparison: Comparison, at_most: float) -> bool | None:
+    """
+    Say whether both quartiles of a ratio keep a limit.
+
+    Returns:
+        `None` if they differ, or if one is of a cost at or below nothing.
+    """
+    if comparison.low <= 0:
+        return None
+
+    outcomes = {comparison.low <= at_most, comparison.high <= at_most}
+    return outcomes.pop() if len(outcomes) == 1 else None
+
+
 def judge(budget: Sequence[bool | None], stretch: Sequence[bool | None]) -> Verdict:
     """
     Turn the outcomes of a row's limits into its verdict.

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ROUND_S = 0.04
-"""How long a calibrated round lasts."""
-
 PATIENCE_S = 120
 """A subject that has not answered for so long is ended."""
 
@@ -193,7 +190,7 @@ class Harness:
 
         series.lines = answer["lines"]
         if bench.count is None:
-            worker.count = worker.ask({"calibrate": ROUND_S})["count"]
+            worker.count = worker.ask({"calibrate": bench.round_s})["count"]
         else:
             worker.count = bench.count
 

@@ -73,8 +73,10 @@ class Bench:
         key: Its name in results.
         group: What `--only` chooses it by.
         subjects: What is measured, in the order of the first round.
-        count: Operations per round; `None` calibrates each subject to a fixed time.
+        count: Operations per round; `None` calibrates each subject to `round_s`.
         fresh: Whether every round is a new process that imports `target` once.
+        round_s: How long a calibrated round lasts, in seconds; longer where what
+            happens by time is to be in it as often as it is.
     """
 
     key: str
@@ -82,6 +84,7 @@ class Bench:
     subjects: tuple[Subject, ...]
     count: int | None = None
     fresh: bool = False
+    round_s: float = 0.04
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,11 @@ def _spell_limits(decision: Decision, goal: Goal) -> str:
 
 def _spell_value(finding: Finding) -> str:
     if finding.value is None:
-        return Verdict.NOISY.value
+        around = finding.comparison
+        if around is None or finding.kept is None:
+            return Verdict.NOISY.value
+
+        return f"{around.low:.2f}-{around.high:.2f} x"
 
     if finding.comparison is None:
         return number(finding.value)

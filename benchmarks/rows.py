@@ -3,25 +3,9 @@
 from __future__ import annotations
 
 from benchmarks.budgets import Budget, Item
+from benchmarks.limits import absolute, against
 from benchmarks.model import Goal, Limit, Row
-
-
-def _against(
-    subject: str,
-    against: str,
-    budget: float,
-    stretch: float | None = None,
-    over: str = "",
-) -> tuple[Limit, ...]:
-    limits = [Limit(subject, budget, against, over)]
-    if stretch is not None:
-        limits.append(Limit(subject, stretch, against, over, Goal.STRETCH))
-
-    return tuple(limits)
-
-
-def _absolute(subject: str, budget: float, stretch: float) -> tuple[Limit, ...]:
-    return (Limit(subject, budget), Limit(subject, stretch, goal=Goal.STRETCH))
+from benchmarks.rows_metrics import METRICS_ROWS
 
 
 def _request(
@@ -39,7 +23,7 @@ def _request(
         budget_row,
         title,
         bench,
-        (*_against(ours, peer, budget, stretch, over="bare"), *more),
+        (*against(ours, peer, budget, stretch, over="bare"), *more),
         Item.REQUEST,
         (ours, peer, *(f"{name} {share}" for name in others)),
         over="bare",
@@ -54,7 +38,7 @@ REQUEST_ROWS = (
         "5%",
         1 / 12,
         1 / 18,
-        *_against("svcready 5%", "bare", 1.3, 1.2),
+        *against("svcready 5%", "bare", 1.3, 1.2),
         others=("tuned stack", "usual stack", "logfire"),
     ),
     _request(
@@ -84,7 +68,7 @@ REQUEST_ROWS = (
         Budget.PROBE,
         "Probe answered by the adapter",
         "probe",
-        _against("svcready", "route", 1 / 12, 1 / 25),
+        against("svcready", "route", 1 / 12, 1 / 25),
         Item.REQUEST,
         ("svcready", "route"),
     ),
@@ -132,7 +116,7 @@ LOGGING_ROWS = (
         Budget.STDLIB_LINE,
         "Log line through an unchanged stdlib logger with `extra=`",
         "log line",
-        _against("svcready stdlib", "python-json-logger", 0.65, 0.4),
+        against("svcready stdlib", "python-json-logger", 0.65, 0.4),
         Item.LOG_LINE,
         ("svcready stdlib", "python-json-logger"),
     ),
@@ -140,7 +124,7 @@ LOGGING_ROWS = (
         Budget.EXCEPTION_LINE,
         "Exception line, 15 frames",
         "exception line",
-        _against("svcready", "python-json-logger", 1 / 12, 1 / 30),
+        against("svcready", "python-json-logger", 1 / 12, 1 / 30),
         Item.LOG_LINE,
         ("svcready", "python-json-logger", "structlog"),
     ),
@@ -148,7 +132,7 @@ LOGGING_ROWS = (
         Budget.DISABLED_LEVEL,
         "Disabled level",
         "disabled level",
-        _against("svcready", "stdlib", 1.0),
+        against("svcready", "stdlib", 1.0),
         Item.LOG_LINE,
         ("svcready", "stdlib", "structlog"),
     ),
@@ -156,7 +140,7 @@ LOGGING_ROWS = (
         Budget.DISABLED_LEVEL,
         "Disabled level, the flight recorder on, outside requests",
         "disabled level",
-        _against("recorder on", "stdlib", 1.5),
+        against("recorder on", "stdlib", 1.5),
         Item.LOG_LINE,
         ("recorder on", "stdlib", "recorder on, library's"),
     ),
@@ -181,55 +165,12 @@ LOGGING_ROWS = (
     ),
 )
 
-METRICS_ROWS = (
-    Row(
-        Budget.COUNTER,
-        "Counter, kept child",
-        "counter",
-        _against("svcready", "prometheus_client", 0.5, 0.3),
-        Item.METRICS,
-        ("svcready", "prometheus_client", "multiprocess", "OTel", "floor"),
-    ),
-    Row(
-        Budget.COUNTER_LABELS,
-        "Counter with label look-up (3)",
-        "counter with labels",
-        _against("svcready", "prometheus_client", 0.3, 0.15),
-        Item.METRICS,
-        ("svcready", "prometheus_client"),
-    ),
-    Row(
-        Budget.HISTOGRAM,
-        "Histogram, kept child (buckets **and** sketch)",
-        "histogram",
-        _against("svcready", "prometheus_client", 0.5, 0.25),
-        Item.METRICS,
-        ("svcready", "prometheus_client", "multiprocess"),
-    ),
-    *(
-        Row(
-            Budget.SCRAPE,
-            f"Scrape, {series // 1000} 000 series of {what}",
-            f"scrape of {series} {what}",
-            _against("svcready", "prometheus_client", 1.0, 1 / 10),
-            Item.METRICS,
-            ("svcready", "prometheus_client"),
-        )
-        for what, series in (
-            ("counters", 1_000),
-            ("counters", 10_000),
-            ("counters", 100_000),
-            ("histograms", 100_000),
-        )
-    ),
-)
-
 TRACING_ROWS = (
     Row(
         Budget.SPAN_UNSAMPLED,
         "`with svcready.span(...)`, unsampled",
         "span unsampled",
-        _against("svcready", "OTel SDK", 1 / 5, 1 / 15),
+        against("svcready", "OTel SDK", 1 / 5, 1 / 15),
         Item.SPAN,
         ("svcready", "OTel SDK"),
     ),
@@ -237,7 +178,7 @@ TRACING_ROWS = (
         Budget.SPAN_SAMPLED,
         "`with svcready.span(...)`, sampled, 5 attributes, encoding included",
         "span sampled",
-        _against("svcready", "OTel SDK", 1.0, 1 / 4),
+        against("svcready", "OTel SDK", 1.0, 1 / 4),
         Item.SPAN,
         ("svcready", "OTel SDK"),
     ),
@@ -245,7 +186,7 @@ TRACING_ROWS = (
         Budget.W3C,
         "W3C extract",
         "extract",
-        _against("svcready", "OTel", 1 / 4, 1 / 6),
+        against("svcready", "OTel", 1 / 4, 1 / 6),
         Item.SPAN,
         ("svcready", "OTel"),
     ),
@@ -253,7 +194,7 @@ TRACING_ROWS = (
         Budget.W3C,
         "W3C inject",
         "inject",
-        _against("svcready", "OTel", 1 / 4, 1 / 6),
+        against("svcready", "OTel", 1 / 4, 1 / 6),
         Item.SPAN,
         ("svcready", "OTel"),
     ),
@@ -264,7 +205,7 @@ RESILIENCE_ROWS = (
         Budget.BREAKER,
         "Breaker, success, sync",
         "breaker",
-        _against("svcready", "circuitbreaker", 1.0, 0.6),
+        against("svcready", "circuitbreaker", 1.0, 0.6),
         Item.RESILIENCE,
         ("svcready", "circuitbreaker", "purgatory", "pybreaker", "floor"),
     ),
@@ -272,7 +213,7 @@ RESILIENCE_ROWS = (
         Budget.BREAKER,
         "Breaker, success, async",
         "breaker async",
-        _against("svcready", "circuitbreaker", 1.0, 0.6),
+        against("svcready", "circuitbreaker", 1.0, 0.6),
         Item.RESILIENCE,
         ("svcready", "circuitbreaker", "purgatory", "floor"),
     ),
@@ -280,7 +221,7 @@ RESILIENCE_ROWS = (
         Budget.RETRY,
         "Retry, success, sync",
         "retry",
-        _against("svcready", "stamina", 1 / 15, 1 / 30),
+        against("svcready", "stamina", 1 / 15, 1 / 30),
         Item.RESILIENCE,
         ("svcready", "stamina", "tenacity", "backoff", "floor"),
     ),
@@ -288,7 +229,7 @@ RESILIENCE_ROWS = (
         Budget.RETRY,
         "Retry, success, async",
         "retry async",
-        _against("svcready", "stamina", 1 / 15, 1 / 30),
+        against("svcready", "stamina", 1 / 15, 1 / 30),
         Item.RESILIENCE,
         ("svcready", "stamina", "tenacity", "backoff", "floor"),
     ),
@@ -300,7 +241,7 @@ STARTUP_ROWS = (
         "A module that declares a logger, counter, retry, breaker, check and span, "
         "before `init()`",
         "declare",
-        _absolute("svcready", 60, 35),
+        absolute("svcready", 60, 35),
         Item.STARTUP,
         ("svcready", "peers"),
         unit="ms",
@@ -310,7 +251,7 @@ STARTUP_ROWS = (
         Budget.IMPORT,
         "`import svcready` over a bare interpreter",
         "import",
-        _absolute("svcready", 40, 20),
+        absolute("svcready", 40, 20),
         Item.STARTUP,
         ("svcready", "prometheus_client", "structlog", "stamina", "logfire", "ADOT"),
         unit="ms",
@@ -319,7 +260,7 @@ STARTUP_ROWS = (
         Budget.INIT,
         "`init()` with an app, everything on, framework already imported",
         "init",
-        _against("svcready", "peer stack", 0.6, 0.3),
+        against("svcready", "peer stack", 0.6, 0.3),
         Item.STARTUP,
         ("svcready", "peer stack", "logfire"),
         unit="ms",
@@ -328,7 +269,7 @@ STARTUP_ROWS = (
         Budget.MEMORY,
         "Memory of a service, over bare",
         "memory",
-        _against("svcready", "peer stack", 0.8, 0.4, over="bare"),
+        against("svcready", "peer stack", 0.8, 0.4, over="bare"),
         Item.STARTUP,
         ("svcready", "peer stack", "logfire"),
         over="bare",

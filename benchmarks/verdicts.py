@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import Verdict, added, compare, judge, summarise, within
+from benchmarks.figures import (
+    Verdict,
+    added,
+    between,
+    compare,
+    judge,
+    summarise,
+    within,
+)
 from benchmarks.model import SAMPLE_COUNT, Goal
 
 if TYPE_CHECKING:
@@ -45,7 +53,15 @@ class Finding:
 
     @property
     def kept(self) -> bool | None:
-        """Whether the limit is kept, or `None` if noise hides it."""
+        """
+        Whether the limit is kept, or `None` if noise hides it.
+
+        Two costs that are hardly different have no honest ratio; but where both
+        quartiles of it lie on one side of the limit, they decide.
+        """
+        if self.value is None and self.comparison is not None:
+            return between(self.comparison, self.limit.at_most)
+
         return within(self.value, self.limit.at_most)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import tempfile
 from typing import TYPE_CHECKING
 
 from benchmarks.workload import Statement
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prometheus_client import Counter, Histogram
 
     from benchmarks.workload import Workload
@@ -17,6 +21,16 @@ LABELS = ("method", "route", "status")
 VALUES = ("GET", "/items/{item_id}", "200")
 WRITTEN = ", ".join(f'"{value}"' for value in VALUES)
 OBSERVE = "child.observe(0.042)"
+OBSERVE_SPREAD = "child.observe(value())"
+_SEED = 4
+_DIFFERENT = 10_007
+
+
+def log_normal() -> Callable[[], float]:
+    """Return what gives latencies as they come: log-normal, median 50 ms, sigma 1."""
+    draw = random.Random(_SEED)
+    values = [draw.lognormvariate(-3.0, 1.0) for _ in range(_DIFFERENT)]
+    return itertools.cycle(values).__next__
 
 
 def _counter() -> Counter:
@@ -31,7 +45,8 @@ def _histogram() -> Histogram:
     return Histogram("order_seconds", "Time per order", LABELS)
 
 
-def _share_by_files() -> None:
+def share_by_files() -> None:
+    """Have prometheus_client keep its values in files that processes share."""
     # Read when prometheus_client is imported, so it has to come before.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="bench-")
 
@@ -43,13 +58,19 @@ def prometheus_counter() -> Workload:
 
 def prometheus_counter_files() -> Workload:
     """prometheus_client in multiprocess mode, kept child."""
-    _share_by_files()
+    share_by_files()
     return prometheus_counter()
 
 
 def prometheus_counter_labels() -> Workload:
     """prometheus_client, three labels looked up by position."""
     return Statement(f"family.labels({WRITTEN}).inc()", {"family": _counter()})
+
+
+def prometheus_counter_labels_files() -> Workload:
+    """prometheus_client in multiprocess mode, three labels by position."""
+    share_by_files()
+    return prometheus_counter_labels()
 
 
 def prometheus_histogram() -> Workload:
@@ -59,8 +80,20 @@ def prometheus_histogram() -> Workload:
 
 def prometheus_histogram_files() -> Workload:
     """prometheus_client in multiprocess mode, kept child."""
-    _share_by_files()
+    share_by_files()
     return prometheus_histogram()
+
+
+def prometheus_spread() -> Workload:
+    """prometheus_client, kept child, latencies of all sizes."""
+    names = {"child": _histogram().labels(*VALUES), "value": log_normal()}
+    return Statement(OBSERVE_SPREAD, names)
+
+
+def prometheus_spread_files() -> Workload:
+    """prometheus_client in multiprocess mode, latencies of all sizes."""
+    share_by_files()
+    return prometheus_spread()
 
 
 def otel_counter() -> Workload:
@@ -103,6 +136,23 @@ def ours_histogram() -> Workload:
     flush = start()
     family.keep_sketches(True)
     return Statement(OBSERVE, {"child": family.labels(*VALUES)}, flush)
+
+
+def ours_spread(*, sketched: bool) -> Workload:
+    """svcready, kept child, latencies of all sizes."""
+    import svcready
+    from benchmarks.subjects.ours import start
+
+    family = svcready.histogram("order_seconds", "Time per order", labels=LABELS)
+    flush = start()
+    family.keep_sketches(sketched)
+    names = {"child": family.labels(*VALUES), "value": log_normal()}
+    return Statement(OBSERVE_SPREAD, names, flush)
+
+
+def floor_values() -> Workload:
+    """The values alone, which everyone's figure has in it."""
+    return Statement("value()", {"value": log_normal()})
 
 
 def floor_append() -> Workload:

@@ -97,7 +97,8 @@ def log_layouts_markdown() -> str:
 def metrics_markdown() -> str:
     """Return every metric that svcready itself gives, from a runtime's snapshot."""
     # What the application exposes itself would win over ours.
-    with running(settings={"metrics.application_registry": False}) as harness:
+    settings = {"metrics.application_registry": False, "cloudwatch.mode": "emf"}
+    with running(settings=settings) as harness:
         metrics = harness.runtime.metrics
         assert metrics is not None
         metrics.http.children("GET", "/", 200)

@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 import svcready
+from svcready.metrics._instruments._register import forget_all
 from svcready.metrics._model import Distribution, Number
-from svcready.metrics._register import forget_all
 from tests.adapters.support import Scope, ask_asgi, ask_wsgi, http_scope
 
 if TYPE_CHECKING:

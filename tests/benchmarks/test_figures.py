@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.figures import (
+    Comparison,
     Verdict,
+    between,
     compare,
     judge,
     spell_ratio,
@@ -82,6 +84,23 @@ def test_a_limit_is_kept_up_to_its_value(
 ) -> None:
     """A limit includes its own value, and noise leaves it undecided."""
     assert within(value, 0.5) is kept
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kept"),
+    [
+        (0.9, 1.0, True),
+        (1.06, 1.2, False),
+        (0.9, 1.2, None),
+        (-0.1, 0.2, None),
+        (0.0, 0.0, None),
+    ],
+)
+def test_quartiles_on_one_side_of_a_limit_decide(
+    low: float, high: float, kept: bool | None
+) -> None:
+    """What costs as much as its peer keeps `no dearer`, though noise hides a ratio."""
+    assert between(Comparison(None, low, high), 1.05) is kept
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,18 @@ def test_noise_is_said() -> None:
     assert "noisy" in as_text([decision])
 
 
+def test_noise_that_cannot_break_a_limit_is_no_verdict() -> None:
+    """Rounds that disagree, and all far below what is allowed, keep the limit."""
+    measured = {"svcready": took(1.0, 1.2, 0.9, 1.1), "peer": took(1.1, 1.0, 1.0, 1.1)}
+    limit = Limit("svcready", 1.5, "peer")
+    decision = decide(row(limit), measured, {})
+
+    assert decision.verdict is Verdict.MET
+    assert decision.findings[0].value is None
+    # Of the ratios 0.9, 0.909, 1.0 and 1.2.
+    assert "0.91-1.05 x, kept" in as_text([decision])
+
+
 def test_a_part_that_is_not_there_yet() -> None:
     """A missing part of ours is named, and the peer's figures are still told."""
     ours = Series(missing="AttributeError: no retry")

@@ -164,6 +164,42 @@ def test_config_shows_what_is_wrong_and_check_fails(
     assert "1 problem\n" in out
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SVCREADY_METRICS_INSTRUMENT", "sqlalchmy", "did you mean sqlalchemy?"),
+        ("SVCREADY_CLOUDWATCH_DIMENSIONS", "Enviroment", "(did you mean Environment?)"),
+        ("SVCREADY_CLOUDWATCH_NAMESPACE", "AWS/Orders", "is no namespace"),
+        ("SVCREADY_CLOUDWATCH_EMF_DESTINATION", "kafka://x", "is none of stdout, tcp:"),
+        ("SVCREADY_CLOUDWATCH_EMF_DESTINATION", "/no/dir/x", "cannot be written: "),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc", "=http/protobuf, and an"),
+    ],
+)
+def test_check_fails_on_what_metrics_cannot_do(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    said: str,
+) -> None:
+    """A deployment's check finds what the start line would report, in its words."""
+    monkeypatch.setenv("SVCREADY_CLOUDWATCH_MODE", "emf")
+    monkeypatch.setenv("SVCREADY_OTLP_METRICS", "yes")
+    assert main(["config", "--check"]) == 0
+
+    monkeypatch.setenv(variable, value)
+    capsys.readouterr()
+    assert main(["config", "--check"]) == 1
+    _, _, problems = capsys.readouterr().out.partition("1 problem\n")
+    assert said in problems
+    assert main(["config", "--check", "--json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert said in problem["text"]
+
+    monkeypatch.setenv("SVCREADY_METRICS_ENABLED", "no")
+    assert main(["config", "--check"]) == 0
+
+
 def test_config_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready._core.declarations import (
-    Place,
-    Register,
-    calling_place,
-    check_name,
-    name_of,
-    variable,
-)
+from svcready._core.declarations import Register, check_name, name_of, variable
+from svcready._core.places import Place, calling_place
 from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -139,6 +133,22 @@ def test_the_same_declaration_twice_is_one_thing() -> None:
     assert register.things() == (first,)
     assert register.get("a") is first
     assert register.get("b") is None
+
+
+def test_all_things_are_the_same_tuple_until_one_comes() -> None:
+    """Who works with all of them sees by identity that none is new."""
+    register: Register[Thing] = Register("policy")
+    first = register.declare("a", (1,), Thing)
+    before = register.things()
+    register.declare("a", (1,), Thing)
+    assert register.things() is before
+    assert before == (first,)
+
+    second = register.declare("b", (1,), Thing)
+    third = register.declare("a", (2,), Thing, replace=lambda *_: True)
+    assert register.things() == (third, second)
+    register.clear()
+    assert register.things() == ()
 
 
 def test_another_meaning_raises_and_shows_both_places() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._core.guard import FaultLog, fault_counts, guard
+from svcready.errors import DeclarationError
 from svcready.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -53,6 +54,22 @@ def test_a_site_speaks_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == [
         "internal error in x: KeyError"
     ] * 3
+
+
+def test_each_line_that_uses_something_wrongly_speaks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once a minute for each, though the error is made in one place of ours."""
+    log = FaultLog(FakeClock())
+    caplog.set_level(logging.ERROR, "svcready")
+    for _ in range(2):
+        log("metrics", DeclarationError("first"))
+        log("metrics", DeclarationError("second"))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "metrics used wrongly: first",
+        "metrics used wrongly: second",
+    ]
 
 
 def test_a_fault_while_logging_a_fault_does_not_come_back() -> None:

@@ -7,9 +7,9 @@ import pytest
 from svcready._core.identity import Identity
 from svcready.config._sections.metrics import MetricsSettings
 from svcready.config._sections.prometheus import PrometheusSettings
+from svcready.metrics._instruments._register import forget_all
 from svcready.metrics._pillar import MetricsPillar
-from svcready.metrics._register import forget_all
-from svcready.metrics.sinks._otlp_since import forget_arrived
+from svcready.metrics.sinks._otlp._since import forget_arrived
 from svcready.testing import FakeClock
 
 if TYPE_CHECKING:

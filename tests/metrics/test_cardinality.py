@@ -9,7 +9,7 @@ import pytest
 from svcready._core.events import subscribe
 from svcready.metrics import counter, histogram
 from svcready.metrics._events import SeriesCapped
-from svcready.metrics._instruments import OTHER
+from svcready.metrics._instruments._instrument import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

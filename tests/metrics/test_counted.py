@@ -12,7 +12,7 @@ import pytest
 
 from svcready.errors import DeclarationError
 from svcready.metrics import counted, counter
-from svcready.metrics._register import REGISTER
+from svcready.metrics._instruments._register import REGISTER
 from svcready.resilience import retry
 
 if TYPE_CHECKING:

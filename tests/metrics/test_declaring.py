@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from svcready.errors import DeclarationError
 from svcready.metrics import counter, gauge, histogram, timer, up_down_counter
-from svcready.metrics._register import forget_all
-from svcready.metrics._units import prometheus_name
+from svcready.metrics._instruments._register import forget_all
+from svcready.metrics._instruments._units import prometheus_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from svcready.metrics._names import Workers
+    from svcready.metrics._instruments._names import Workers
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from svcready.metrics import _exemplars
-from svcready.metrics._children import CounterChild, LockedCounterChild
-from svcready.metrics._histogram_child import HistogramChild, LockedHistogramChild
+from svcready.metrics._instruments import _exemplars
+from svcready.metrics._instruments._children import CounterChild, LockedCounterChild
+from svcready.metrics._instruments._histogram_child import (
+    HistogramChild,
+    LockedHistogramChild,
+)
 from svcready.metrics._model import Exemplar
 
 if TYPE_CHECKING:

@@ -104,11 +104,12 @@ assert value(orders) == 3
 def test_a_fork_while_recording_leaves_a_working_child() -> None:
     """Locks that a thread of the parent holds are new in the child."""
     run("""
-from svcready.metrics import _children
-from svcready.metrics._children import *
+from svcready.metrics._instruments import _children
+from svcready.metrics._instruments._children import *
 _children.adds_are_atomic = lambda: False
-import svcready.metrics._instruments as i, svcready.metrics._histograms as h
-import svcready.metrics._levels as levels
+import svcready.metrics._instruments._instrument as i
+import svcready.metrics._instruments._histograms as h
+import svcready.metrics._instruments._levels as levels
 i.adds_are_atomic = h.adds_are_atomic = levels.adds_are_atomic = lambda: False
 fork.install()
 locked = [counter("c", "help"), gauge("g", "help"), histogram("h", "help")]
@@ -144,7 +145,7 @@ go.set()
 def test_the_room_that_is_taken_is_known_to_a_child() -> None:
     """Series are the parent's, so is what is left; and no lock of it is held."""
     run("""
-from svcready.metrics import _cardinality as cardinality
+from svcready.metrics._instruments import _cardinality as cardinality
 cardinality.adds_are_atomic = lambda: False
 fork.install()
 room = cardinality.Room(7, lambda: [])

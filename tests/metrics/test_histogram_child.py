@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready.metrics import histogram, timer
-from svcready.metrics._children import CounterChild, adds_are_atomic
-from svcready.metrics._histogram_child import HistogramChild, LockedHistogramChild
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._children import CounterChild, adds_are_atomic
+from svcready.metrics._instruments._histogram_child import (
+    HistogramChild,
+    LockedHistogramChild,
+)
+from svcready.metrics._instruments._sketch import Sketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,7 +158,7 @@ def test_a_reader_sees_what_another_thread_is_about_to_fold(
     kind: type[HistogramChild], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full buffer whose thread was stopped before it could count is no gap."""
-    from svcready.metrics import _histogram_child
+    from svcready.metrics._instruments import _histogram_child
 
     child = kind(BOUNDS)
     folded = _histogram_child._folded
@@ -317,7 +320,7 @@ def test_a_fault_while_folding_is_ours(
     monkeypatch: pytest.MonkeyPatch, faults: Faults
 ) -> None:
     """It is reported, and the values wait for the next fold."""
-    from svcready.metrics import _histogram_child
+    from svcready.metrics._instruments import _histogram_child
 
     def fail(_: object) -> None:
         raise RuntimeError("no fold")

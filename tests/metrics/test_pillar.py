@@ -13,8 +13,8 @@ import pytest
 
 from svcready.metrics import CounterChild, counter, gauge, histogram, timer
 from svcready.metrics._http import HttpMetrics
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics._model import Distribution, Family, Number
-from svcready.metrics._register import Declarer
 from svcready.metrics.sources._process import ProcessSource
 
 if TYPE_CHECKING:
@@ -82,6 +82,35 @@ def test_configured_buckets_win(
     child.observe(20)
     point = only(sizes.read())
     assert point == Distribution(("a",), (5.0, 50.0), (1, 1, 0), 20.5)
+
+
+def test_buckets_that_are_configured_no_more_are_no_more(make_pillar: Make) -> None:
+    """The next runtime without them has those of the declaration again."""
+    make_pillar(buckets={"sizes": (5.0, 50.0)}).close()
+    sizes = histogram("sizes", "help", buckets=(1, 10))
+    sizes.observe(3)
+    pillar = make_pillar(buckets={"sizes": (5.0,)})
+    sizes.observe(3)
+    pillar.close()
+    pillar = make_pillar()
+    sizes.observe(3)
+
+    point = only(pillar.snapshot().find("sizes"))
+    assert isinstance(point, Distribution)
+    assert point.bounds == (1.0, 10.0)
+    assert point.observations == 3
+
+
+def test_unmatched_requests_are_one_series_however_many_routes_there_are() -> None:
+    """They find room when the routes have taken all of it, and take none of theirs."""
+    metrics = HttpMetrics(Declarer("svcready"), max_routes=2)
+    shown = [
+        metrics.children("GET", route, 200)
+        for route in ("__unmatched__", "/a", "/b", "/c", None, "__unmatched__")
+    ]
+
+    assert shown[0] is shown[4] is shown[5]
+    assert len({id(child) for child in shown[:4]}) == 4
 
 
 def test_bad_configured_buckets_are_reported(make_pillar: Make, faults: Faults) -> None:

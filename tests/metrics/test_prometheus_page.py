@@ -25,8 +25,8 @@ from svcready._core.identity import Identity
 from svcready.config._sections.prometheus import PrometheusSettings
 from svcready.metrics import counter, gauge, histogram, timer, up_down_counter
 from svcready.metrics._events import FamilyShadowed
-from svcready.metrics._register import forget_all
-from svcready.metrics.sinks._prometheus_accept import accepts_gzip
+from svcready.metrics._instruments._register import forget_all
+from svcready.metrics.sinks._prometheus._accept import accepts_gzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -350,7 +350,7 @@ def test_the_renderer_can_be_loaded_early() -> None:
     script = """
 import sys
 from svcready.metrics._model import Snapshot
-from svcready.metrics.sinks._prometheus import PrometheusSink
+from svcready.metrics.sinks._prometheus._sink import PrometheusSink
 sink = PrometheusSink(lambda: Snapshot(0, ()))
 assert "prometheus_client" not in sys.modules
 sink.prepare()

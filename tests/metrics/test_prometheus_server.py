@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from svcready.metrics import counter, gauge, histogram, timer
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics._model import Distribution, Exemplar, Family, Number
-from svcready.metrics._register import Declarer
 from svcready.metrics.sources._cgroup import cgroup_families
 from svcready.metrics.sources._runtime import declare_lag
 from tests.servers.harness import eventually, free_port

@@ -27,8 +27,8 @@ from svcready.metrics._model import (
     Sample,
     Snapshot,
 )
-from svcready.metrics.sinks._prometheus import PrometheusSink
-from svcready.metrics.sinks._prometheus_text import TextRenderer
+from svcready.metrics.sinks._prometheus._sink import PrometheusSink
+from svcready.metrics.sinks._prometheus._text import TextRenderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -468,7 +468,7 @@ def test_weights_of_a_scraper_are_heeded(accept: str, expected: str) -> None:
 def test_numbers_are_spelt_as_go_does() -> None:
     """Exponents from a million on, and the words for what is no number."""
     spelt: Callable[[float], str]
-    from svcready.metrics.sinks._prometheus_spelling import spell_number as spelt
+    from svcready.metrics.sinks._prometheus._spelling import spell_number as spelt
 
     assert [
         spelt(value)

@@ -7,14 +7,15 @@ import threading
 from collections import Counter as Tally
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svcready.errors import DeclarationError
 from svcready.metrics import counter, gauge, histogram, up_down_counter
-from svcready.metrics._children import (
+from svcready.metrics._instruments._children import (
     CounterChild,
     GaugeChild,
     LockedCounterChild,
@@ -23,8 +24,11 @@ from svcready.metrics._children import (
     UpDownCounterChild,
     adds_are_atomic,
 )
-from svcready.metrics._histogram_child import HistogramChild, LockedHistogramChild
-from svcready.metrics._register import forget_all
+from svcready.metrics._instruments._histogram_child import (
+    HistogramChild,
+    LockedHistogramChild,
+)
+from svcready.metrics._instruments._register import forget_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,7 +105,21 @@ def test_an_amount_that_cannot_be_added_is_reported_and_not_raised(
     orders.inc(amount)
 
     assert read(orders.read()) == {(): 3}
-    faults.claim("metrics")
+    told = faults.claim("metrics")
+    assert isinstance(told, DeclarationError), "it is the application's, not ours"
+    assert f"{__file__}:" in str(told)
+
+
+def test_a_number_whose_text_fails_is_reported(faults: Faults) -> None:
+    """By its class: nothing that an object does may reach the application."""
+
+    class Shy:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    counter("orders", "help").inc(cast("float", Shy()))
+
+    assert str(faults.claim("metrics")).startswith("a Shy was recorded at ")
 
 
 @pytest.mark.parametrize("amount", [True, Decimal("1.0"), 1.0])
@@ -141,6 +159,23 @@ def test_a_value_whose_text_fails_is_reported(faults: Faults) -> None:
     counter("orders", "help", labels=("kind",)).labels(Broken()).inc()
 
     assert str(faults.claim("metrics")) == "no text"
+
+
+def test_a_value_whose_hash_fails_is_reported(faults: Faults) -> None:
+    """A proxy of what is not there now must not take a request down."""
+
+    class Proxy:
+        def __hash__(self) -> int:
+            raise RuntimeError("outside of a request")
+
+        __str__ = __hash__  # type: ignore[assignment]
+
+    orders = counter("orders", "help", labels=("kind",))
+    orders.labels(Proxy()).inc()
+    orders.labels(kind=Proxy()).inc()
+
+    for _ in range(2):
+        assert str(faults.claim("metrics")) == "outside of a request"
 
 
 def test_a_gauge_is_set_and_moved(read: Callable[[Family], Numbers]) -> None:
@@ -339,7 +374,9 @@ def test_locks_are_taken_where_the_gil_does_not_help(
     atomic: bool,
 ) -> None:
     """A free-threaded build may have its GIL on for a moment; its build decides."""
-    monkeypatch.setattr("svcready.metrics._children._INTERPRETER", interpreter)
+    monkeypatch.setattr(
+        "svcready.metrics._instruments._children._INTERPRETER", interpreter
+    )
     monkeypatch.setattr(sys, "abiflags", flags, raising=False)
     if gil is None:
         monkeypatch.delattr(sys, "_is_gil_enabled", raising=False)

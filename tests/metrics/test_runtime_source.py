@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._core.clock import SYSTEM_CLOCK
+from svcready.metrics._instruments._register import REGISTER, Declarer
 from svcready.metrics._model import Distribution, Number
-from svcready.metrics._register import REGISTER, Declarer
 from svcready.metrics.sources._gc import CollectionPauses
 from svcready.metrics.sources._loop_lag import LoopLag
 from svcready.metrics.sources._runtime import RuntimeSource
@@ -100,7 +100,7 @@ def test_a_forked_child_counts_its_own_collections() -> None:
 import gc, os
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready.metrics._register import Declarer
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics.sources._gc import CollectionCounts
 from svcready.metrics.sources._runtime import RuntimeSource
 gc.disable()

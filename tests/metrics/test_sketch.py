@@ -7,11 +7,11 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from svcready.metrics._reduce import Bin, Reduced, reduce_bins
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._reduce import Bin, Reduced, reduce_bins
+from svcready.metrics._instruments._sketch import Sketch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,7 @@ def test_what_is_sent_has_the_true_count_sum_and_extremes(
     assert (sketch.min, sketch.max) == (min(values), max(values))
 
 
+@example([2, 2, 3, -1, -2, -3], 3)
 @given(many, st.integers(3, 160))
 def test_no_value_is_further_off_than_is_said(values: list[float], limit: int) -> None:
     """The n-th of the values that are sent stands for the n-th recorded."""

@@ -93,7 +93,7 @@ def test_without_its_library_code_is_told_and_operators_read_it(
     server: MetricsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asks in code gets the pip command; a variable stops no service."""
-    from svcready.metrics.sinks._cloudwatch import _put_choose
+    from svcready.metrics.sinks._cloudwatch._put import _choose as _put_choose
 
     monkeypatch.setattr(_put_choose, "installed", lambda _module: False)
     with running(environ=variables(server)) as harness:

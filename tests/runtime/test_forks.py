@@ -34,8 +34,8 @@ MAKERS = {"Condition", "Event", "Lock", "RLock"}
 
 ELSEWHERE = {
     # Taken only where there is no GIL; tests/metrics/test_fork.py holds each of them.
-    "svcready.metrics._children",
-    "svcready.metrics._histogram_child",
+    "svcready.metrics._instruments._children",
+    "svcready.metrics._instruments._histogram_child",
     # Applications of the library, which fork nothing while they serve.
     "svcready.demo._cost",
     "svcready.demo._witness",

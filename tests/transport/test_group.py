@@ -451,3 +451,48 @@ def test_where_there_is_no_proc_the_kernel_is_asked(
 
     assert workers.is_alive(os.getpid(), "0")
     assert not workers.is_alive(2**22 + 1, "0")
+
+
+def test_nobody_dies_because_files_run_short(tmp_path: Path) -> None:
+    """Who has too many files open to look takes nobody for dead, nor for another."""
+    shown = run_python(
+        """
+import os, resource, sys
+from svcready._core import fork
+from svcready._transport import workers
+from svcready._transport.group import Group
+
+fork.install()
+group = Group("orders", sys.argv[1])
+ended = os.fork()
+if ended == 0:
+    os._exit(0)
+
+start = workers.start_of(ended)
+os.waitpid(ended, 0)
+child = os.fork()
+if child == 0:  # whose identity is another than the one that was made
+    me = group.identify()
+    parent = (os.getppid(), workers.start_of(os.getppid()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+    try:
+        while True:
+            os.open("/dev/null", os.O_RDONLY)
+    except OSError:
+        print(workers.is_alive(*parent), workers.is_alive(ended, start))
+        print(group.identify() == me, flush=True)
+        os._exit(0)
+
+os.waitpid(child, 0)
+""",
+        str(tmp_path),
+    )
+
+    assert shown.split() == ["True", "False", "True"]
+
+
+def run_python(code: str, *arguments: str) -> str:
+    """Run a program, and return what it prints."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout

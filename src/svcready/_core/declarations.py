@@ -8,12 +8,15 @@ import threading
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from svcready._core import fork
+from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Place", "Register", "calling_place", "check_name", "name_of", "variable"]
+    from svcready._core.places import Place
+
+__all__ = ["Register", "check_name", "name_of", "variable"]
 
 D = TypeVar("D")
 
@@ -22,29 +25,6 @@ _RUN = re.compile(r"[._-]+")
 _UNFIT = re.compile(r"[^a-z0-9_.-]+")
 _MAX_NAME = 64
 _KEPT_TAIL = 55
-
-
-class Place(NamedTuple):
-    """Where in the application's code a thing was declared."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
-
-
-def calling_place() -> Place:
-    """Return the innermost caller outside svcready itself."""
-    frame = sys._getframe(1)  # noqa: SLF001 - what `inspect` would do, without it
-    while frame.f_back is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module != "svcready" and not module.startswith("svcready."):
-            break
-
-        frame = frame.f_back
-
-    return Place(frame.f_code.co_filename, frame.f_lineno)
 
 
 def check_name(kind: str, name: object) -> str:

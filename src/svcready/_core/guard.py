@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
+from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class FaultLog:
 
     def _log(self, component: str, error: Exception) -> None:
         now = self._clock.monotonic()
-        site = (component, *_site(error))
+        # What was used wrongly was made nowhere in particular: the line that did it.
+        wrongly = isinstance(error, DeclarationError)
+        site = (component, *(calling_place() if wrongly else _site(error)))
         if now < self._next_at.get(site, 0.0):
             return
 
@@ -75,7 +78,7 @@ class FaultLog:
         import logging
 
         log = logging.getLogger("svcready")
-        if isinstance(error, DeclarationError):  # the caller's, and it says where
+        if wrongly:  # the caller's, and it says where
             log.error("%s used wrongly: %s", component, error)
         else:
             name = type(error).__name__

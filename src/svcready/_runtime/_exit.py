@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], object] | int | None
 
-__all__ = ["unwatch", "watch"]
+__all__ = ["flush_at_end_of_child", "unwatch", "watch"]
 
 _watched: WeakSet[Runtime] = WeakSet()
 _registered = False
@@ -72,6 +73,20 @@ def watch(runtime: Runtime) -> None:
 def unwatch(runtime: Runtime) -> None:
     """Forget *runtime*."""
     _watched.discard(runtime)
+
+
+def flush_at_end_of_child(flush: Callable[[], None]) -> None:
+    """Have *flush* called when this forked child ends, which skips atexit."""
+
+    def end() -> None:
+        with _guarded:
+            flush()
+
+    # Each keeps a list of its own; billiard is Celery's.
+    for name in ("multiprocessing.util", "billiard.util"):
+        finalize = getattr(sys.modules.get(name), "Finalize", None)
+        if finalize is not None:
+            finalize(None, end, exitpriority=0)
 
 
 def _at_exit() -> None:

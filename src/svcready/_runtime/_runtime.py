@@ -78,7 +78,7 @@ class Runtime:
         """Whether this process says for its group what is on; None: not yet asked."""
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
-        self._ready = self._lifespan = self._closed = False
+        self._ready = self._lifespan = self._closed = self._works = False
         self._port: Port | None = None
         self._asked_port = False
         self._flush_left_s = settings.lifecycle.flush_timeout_s
@@ -123,6 +123,7 @@ class Runtime:
     def wake(self) -> None:
         """Start what must run in this process; a forked child starts here."""
         if self.settings.core.enabled and not self._closed:
+            self._works = True
             _background.meet(self)
             self._worker.wake()
             if self.metrics is not None:
@@ -321,3 +322,14 @@ class Runtime:
 
         self._port, self._asked_port = None, False
         self.identify(_build.child_identity(self.identity))
+        if self._works and not self._closed and self.metrics is not None:
+            self.metrics.wake_when_recording(self._wake_helper)
+
+    def _wake_helper(self) -> None:
+        """Start what sends, in a child of a working process that may never serve."""
+        self._worker.wake()
+        _exit.flush_at_end_of_child(self._end_helper)
+
+    def _end_helper(self) -> None:
+        _background.meet(self)  # it may have been too short for that
+        self._flush_at_end(self._flush_left_s)

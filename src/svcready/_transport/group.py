@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Group", "Reach"]
 
 _REGISTER_AGAIN_S = 3600.0
+_UNKNOWN = "0"
 _RECENT_NS = 2_000_000_000
 """A directory's time is no finer than a tick, so a recent one proves nothing."""
 
@@ -61,7 +62,7 @@ class Group:
         self._run_dir = run_dir
         self._clock = clock
         pid = os.getpid()
-        self._made_by = (pid, start_of(pid))
+        self._made_by = self._identity = (pid, start_of(pid))
         self._forked = False
         self._path: Path | None = None
         self._me: tuple[int, str] | None = None
@@ -290,7 +291,11 @@ class Group:
 
     def _identify(self) -> tuple[int, str]:
         pid = os.getpid()
-        return pid, (self._made_by[1] if pid == self._made_by[0] else start_of(pid))
+        if pid != self._identity[0] or self._identity[1] == _UNKNOWN:
+            # Kept, because there may be too many files open to ask again.
+            self._identity = (pid, start_of(pid))
+
+        return self._identity
 
     def _register(self, path: Path) -> bool:
         me = self._identify()

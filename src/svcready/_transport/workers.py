@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -18,6 +19,7 @@ __all__ = ["find_run_dir", "is_alive", "is_first_of_group", "parent_of", "start_
 _STALE_AFTER_S = 7 * 86400.0
 _OWNER_ONLY = 0o700
 _ENDED = "ZXx"
+_SHORT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 
 def find_run_dir(configured: str, environ: Mapping[str, str]) -> Path | None:
@@ -84,17 +86,24 @@ def parent_of() -> tuple[int, str] | None:
 
 def start_of(pid: int) -> str:
     """Return when *pid* started, so that a number used again is another process."""
-    return _about(pid)[1]
+    try:
+        return _about(pid)[1]
+    except OSError:
+        return "0"
 
 
 def is_alive(pid: int, start: str) -> bool:
     """Tell whether the process *pid* that started at *start* still runs."""
-    state, started = _about(pid)
-    if state:
-        return started == start and state not in _ENDED
+    try:
+        state, started = _about(pid)
+    except OSError:  # whoever takes it for dead would take over what it has
+        state = ""
+    else:
+        if state:
+            return started == start and state not in _ENDED
 
-    if os.path.exists("/proc/self/stat"):  # noqa: PTH110 - there is /proc, but no such
-        return False
+        if os.path.exists("/proc/self/stat"):  # noqa: PTH110 - it is, and no such
+            return False
 
     try:
         os.kill(pid, 0)
@@ -107,10 +116,18 @@ def is_alive(pid: int, start: str) -> bool:
 
 
 def _about(pid: int) -> tuple[str, str]:
-    """Return the state and the start of *pid*; empty and `0` if it cannot be known."""
+    """
+    Return the state and the start of *pid*; empty and `0` if it cannot be known.
+
+    Raises:
+        OSError: It cannot be known now, because this process has too many files open.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
+    except OSError as error:
+        if error.errno in _SHORT:
+            raise
+
         return "", "0"
 
     # proc(5): fields 3 and 22; the command before may hold spaces and parentheses.

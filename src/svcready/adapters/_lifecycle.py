@@ -239,9 +239,10 @@ class Request:
         plan = self.plan
         recorder = plan.recorders.get(key) or plan.recorder(key)
         if recorder is not None:
-            recorder[0].observe(duration_s)
+            observe_time, observe_size = recorder
+            observe_time(duration_s)
             if sent is not None and self.status:  # without one the page is the server's
-                recorder[1].observe(float(sent))
+                observe_size(float(sent))
 
         received = self._length
         if received is not None:

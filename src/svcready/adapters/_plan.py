@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str, int, str, str | None]
     """A response's method, route, status, scheme and error."""
+    Observe = Callable[[float], None]
 
 __all__ = ["RequestPlan", "build_plan", "take_plan"]
 
@@ -129,8 +130,8 @@ class RequestPlan:
         """The names of the headers that we add to responses, as ASGI spells them."""
         self.our_names = frozenset(name.decode("latin-1") for name in self.ours)
         """The same in text, in lower case."""
-        self.recorders: dict[Key, tuple[Recorder, Recorder]] = {}
-        """Kept children by what a response is; see `recorder`."""
+        self.recorders: dict[Key, tuple[Observe, Observe]] = {}
+        """What kept children record by, by what a response is; see `recorder`."""
         self.receivers: dict[Key, Recorder] = {}
         """Kept children by what the response to a body is; see `receiver`."""
         self.levels: dict[tuple[str, str], Level] = {}
@@ -143,18 +144,18 @@ class RequestPlan:
         )
         """WSGI environ key and the slot that takes its value."""
 
-    def recorder(self, key: Key) -> tuple[Recorder, Recorder] | None:
+    def recorder(self, key: Key) -> tuple[Observe, Observe] | None:
         """Find what takes such responses' durations and their sizes, and keep it."""
         if self.metrics is None:
             return None
 
         method, route, status, scheme, error = key
-        recorder = (
-            self.metrics.children(method, route, status, scheme=scheme, error=error),
-            self.metrics.response_sizes(
-                method, route, status, scheme=scheme, error=error
-            ),
+        metrics = self.metrics
+        times = metrics.children(method, route, status, scheme=scheme, error=error)
+        sizes = metrics.response_sizes(
+            method, route, status, scheme=scheme, error=error
         )
+        recorder = (times.observe, sizes.observe)
         if len(self.recorders) < _MAX_KEPT:
             self.recorders[key] = recorder
 

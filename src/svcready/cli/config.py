@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from svcready._transport.aws import SecretResolver
 from svcready.cli._style import style_for
 from svcready.config import describe, load
+from svcready.metrics._checking import metrics_problems
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,15 +47,20 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     settings = load(environ=os.environ, resolve_secret=SecretResolver(_DEADLINE_S))
+    unfit = metrics_problems(settings)
     if options.json:
-        print(_as_json(settings))
+        print(_as_json(settings, unfit))
     else:
-        print(_as_text(settings, style_for(sys.stdout, os.environ)))
+        print(_as_text(settings, unfit, style_for(sys.stdout, os.environ)))
 
-    return 1 if options.check and settings.problems else 0
+    return 1 if options.check and (settings.problems or unfit) else 0
 
 
-def _as_json(settings: Settings) -> str:
+def _as_json(settings: Settings, unfit: tuple[str, ...]) -> str:
+    problems: list[dict[str, str]] = [
+        {"text": str(problem), **problem._asdict()} for problem in settings.problems
+    ]
+    problems += [{"text": text, "kind": "unfit"} for text in unfit]
     report = {
         "svcready": version("svcready"),
         "environment": settings.service.environment,
@@ -63,14 +69,12 @@ def _as_json(settings: Settings) -> str:
             for row in describe(settings)
         },
         "pinned": list(settings.pinned),
-        "problems": [
-            {"text": str(problem), **problem._asdict()} for problem in settings.problems
-        ],
+        "problems": problems,
     }
     return json.dumps(report, indent=2)
 
 
-def _as_text(settings: Settings, style: Style) -> str:
+def _as_text(settings: Settings, unfit: tuple[str, ...], style: Style) -> str:
     rows = describe(settings)
     head = f"svcready {version('svcready')} | {settings.service.environment}"
     lines = [style(head, "bold")]
@@ -88,7 +92,7 @@ def _as_text(settings: Settings, style: Style) -> str:
         lines += ["", "In the file, but the environment decides:"]
         lines += [f"  {key}" for key in settings.pinned]
 
-    problems = settings.problems
+    problems = [*map(str, settings.problems), *unfit]
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         lines += ["", style(count, "bold", "red")]

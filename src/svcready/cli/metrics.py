@@ -7,7 +7,9 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +21,7 @@ from svcready.metrics.sinks._cloudwatch._cost import estimate, price_list
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
+    from urllib.parse import SplitResult
 
     from svcready.cli._style import Style
     from svcready.metrics.sinks._cloudwatch._cost import Estimate
@@ -29,7 +32,7 @@ _PATH = "/admin/metrics/cost"
 _TIMEOUT_S = 10.0
 _MOST_BYTES = 256 * 1024**2
 _TOKEN = "SVCREADY_ADMIN_TOKEN"  # noqa: S105 - the variable's name
-_NEED_TOKEN = {401, 404}
+_TOKENS = "SVCREADY_ADMIN_TOKENS"
 _WIDEST = 48
 
 
@@ -66,7 +69,7 @@ def _parser() -> ArgumentParser:
     add(
         "--token",
         default="",
-        help=f"one of the service's SVCREADY_ADMIN_TOKENS; {_TOKEN} by default",
+        help=f"one of the service's {_TOKENS}; {_TOKEN} by default",
     )
     add(
         "--mode",
@@ -76,12 +79,20 @@ def _parser() -> ArgumentParser:
     )
     add(
         "--processes",
-        type=int,
+        type=_count,
         default=1,
         help="how many processes the service has, all workers of all instances",
     )
     add("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{text!r} is no number from 1"
+        raise ArgumentTypeError(msg)
+
+    return int(text)
 
 
 def _from_file(name: str) -> dict[str, object]:
@@ -94,8 +105,8 @@ def _from_file(name: str) -> dict[str, object]:
 
 
 def _from_url(options: Namespace) -> dict[str, object]:
-    parts = urlsplit(options.url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    parts = _split(options.url)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         msg = f"{options.url} is no address of a service: write http://host:port"
         raise SvcreadyError(msg)
 
@@ -104,21 +115,43 @@ def _from_url(options: Namespace) -> dict[str, object]:
     request = urllib.request.Request(url)  # noqa: S310 - the scheme was checked
     token = options.token or os.environ.get(_TOKEN, "")
     if token:
-        request.add_header("Authorization", f"Bearer {token}")
+        # Not where the service sends us on to: that may be another host.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
 
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
             return _parsed(answer.read(_MOST_BYTES), url)
     except urllib.error.HTTPError as error:
         error.close()
-        hint = (
-            f"; give a token by --token or {_TOKEN}" if error.code in {401, 404} else ""
-        )
-        msg = f"{url} answers {error.code}{hint}"
+        msg = f"{url} answers {error.code}{_hint(error.code, token)}"
         raise SvcreadyError(msg) from error
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         msg = f"{url} cannot be reached: {getattr(error, 'reason', error)}"
         raise SvcreadyError(msg) from error
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:  # [::1 without its other bracket
+        return None
+
+
+def _hint(status: int, token: str) -> str:
+    """Return what to do about an answer that is a refusal."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        if token:
+            return f"; the token is none of the service's {_TOKENS}"
+
+        return f"; give one of the service's {_TOKENS} by --token or {_TOKEN}"
+
+    if status == HTTPStatus.NOT_FOUND:
+        return (
+            f"; has the service {_TOKENS}? With SVCREADY_ADMIN_PORT ask that port, and "
+            "put SVCREADY_HTTP_PATH_PREFIX before the path"
+        )
+
+    return ""
 
 
 def _parsed(raw: bytes, name: str) -> dict[str, object]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.metrics._children import CounterChild, GaugeChild, UpDownCounterChild
-from svcready.metrics._counted import counted
-from svcready.metrics._declaring import (
+from svcready.metrics._instruments._children import (
+    CounterChild,
+    GaugeChild,
+    UpDownCounterChild,
+)
+from svcready.metrics._instruments._counted import counted
+from svcready.metrics._instruments._declaring import (
     counter,
     gauge,
     histogram,
     timer,
     up_down_counter,
 )
-from svcready.metrics._histogram_child import HistogramChild
-from svcready.metrics._histograms import Histogram
-from svcready.metrics._instruments import Counter
-from svcready.metrics._levels import Gauge, UpDownCounter
-from svcready.metrics._timer import Timer, TimerChild
+from svcready.metrics._instruments._histogram_child import HistogramChild
+from svcready.metrics._instruments._histograms import Histogram
+from svcready.metrics._instruments._instrument import Counter
+from svcready.metrics._instruments._levels import Gauge, UpDownCounter
+from svcready.metrics._instruments._timer import Timer, TimerChild
 
 if TYPE_CHECKING:
     from svcready.metrics.clients._aio_pika import instrument_aio_pika

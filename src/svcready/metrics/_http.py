@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 from svcready._core.events import publish
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready.metrics._events import SeriesCapped
-from svcready.metrics._instruments import OTHER
+from svcready.metrics._instruments._instrument import OTHER
 
 if TYPE_CHECKING:
-    from svcready.metrics._histograms import Histogram
-    from svcready.metrics._register import Declarer
+    from svcready.metrics._instruments._histograms import Histogram
+    from svcready.metrics._instruments._register import Declarer
 
 __all__ = ["HttpMetrics", "Level", "Recorder"]
 
@@ -94,8 +94,10 @@ class HttpMetrics:
             labels=_RESPONSE,
             buckets=_SIZES,
         )
+        self.most_series = max_routes * _SERIES_PER_ROUTE
+        """How many series each of these metrics may have."""
         for histogram in (self._duration, self._request_size, self._response_size):
-            histogram.cap(max_routes * _SERIES_PER_ROUTE)
+            histogram.cap(self.most_series)
 
         self._active = declare.up_down_counter(
             "http.server.active_requests",
@@ -178,7 +180,7 @@ class HttpMetrics:
         return method if method in self._known_methods else OTHER_VALUE
 
     def _route(self, route: str | None) -> str:
-        if not route:
+        if not route or route == UNMATCHED:  # which takes nobody's room
             return UNMATCHED
 
         known = self._routes.get(route)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.metrics import _exemplars
-from svcready.metrics._cardinality import Room
-from svcready.metrics._histograms import BucketInstrument
+from svcready.metrics import _first
 from svcready.metrics._http import HttpMetrics
-from svcready.metrics._names import check_buckets
+from svcready.metrics._instruments import _exemplars
+from svcready.metrics._instruments._cardinality import Room
+from svcready.metrics._instruments._histograms import BucketInstrument
+from svcready.metrics._instruments._names import check_buckets
+from svcready.metrics._instruments._register import REGISTER, Declarer, reset_if_forked
+from svcready.metrics._instruments._timer import Timer
 from svcready.metrics._push import Pusher, RequestSink
 from svcready.metrics._reading import Reading
-from svcready.metrics._register import REGISTER, Declarer, reset_if_forked
-from svcready.metrics._timer import Timer
 from svcready.metrics._whole import WholeService
 from svcready.metrics.clients._polling import POLLER
-from svcready.metrics.sinks._prometheus import PrometheusSink
+from svcready.metrics.sinks._prometheus._sink import PrometheusSink
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -27,15 +28,18 @@ if TYPE_CHECKING:
     from svcready._transport.group import Group
     from svcready.config._sections.metrics import MetricsSettings
     from svcready.config._sections.prometheus import PrometheusSettings
-    from svcready.metrics._children import CounterChild
-    from svcready.metrics._instruments import Spec
+    from svcready.metrics._instruments._children import CounterChild
+    from svcready.metrics._instruments._instrument import Spec
+    from svcready.metrics._instruments._register import Metric
     from svcready.metrics._model import Snapshot
     from svcready.metrics._push import PushSink
     from svcready.metrics._reading import Source
-    from svcready.metrics._register import Metric
     from svcready.metrics.sources._prometheus_client import Collects
 
 __all__ = ["MetricsPillar"]
+
+# Of a metric of all workers that are gone: more than most services have of all.
+_MOST_SERIES = 10_000
 
 
 class MetricsPillar:
@@ -100,6 +104,7 @@ class MetricsPillar:
             group if settings.workers and prometheus.enabled else None,
             self._reading,
             clock,
+            max(_MOST_SERIES, settings.max_series, self.http.most_series),
         )
         self.prometheus = PrometheusSink(
             self._whole.snapshot, compression=prometheus.compression
@@ -119,6 +124,23 @@ class MetricsPillar:
         self._pusher.wake()
         self._whole.wake()
         POLLER.wake()
+
+    def wake_when_recording(self, woken: Callable[[], None]) -> None:
+        """
+        Start sending in this process once it records something; quick.
+
+        For a forked child of which nobody knows whether it works for the service (a
+        worker of a task queue) or only helps for a moment.
+
+        Args:
+            woken: Called then, on whichever thread records.
+        """
+
+        def wake() -> None:
+            self._pusher.wake()
+            woken()
+
+        _first.tell_of_it(wake)
 
     def meet(self) -> None:
         """Join the other processes, if there are any by now; cheap."""
@@ -250,8 +272,8 @@ class MetricsPillar:
 
             if isinstance(metric, BucketInstrument):
                 metric.keep_sketches(self._keeps_sketches(metric.spec))
-                buckets = self._buckets_for(metric.spec.name)
-                if buckets is not None:
-                    metric.rebucket(check_buckets(metric.spec.name, buckets))
+                name = metric.spec.name
+                buckets = self._buckets_for(name) or metric.declared_bounds
+                metric.rebucket(check_buckets(name, buckets))
         except Exception as error:  # noqa: BLE001 - it records on with its defaults
             report_fault("metrics", error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.metrics._names import sample_names
+from svcready.metrics._instruments._names import sample_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,7 +12,7 @@ from svcready.metrics._model import Snapshot
 from svcready.metrics._precedence import without_doubles
 from svcready.metrics.sources._declared import declared_families
 from svcready.metrics.sources._host import HostSource
-from svcready.metrics.sources._meters import MeterSource
+from svcready.metrics.sources._otel._meters import MeterSource
 from svcready.metrics.sources._own import OwnSource
 from svcready.metrics.sources._process import ProcessSource
 from svcready.metrics.sources._prometheus_client import (
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
     from svcready.config._sections.metrics import MetricsSettings
+    from svcready.metrics._instruments._register import Declarer
     from svcready.metrics._model import Family
-    from svcready.metrics._register import Declarer
     from svcready.metrics.sources._prometheus_client import Collects
 
     Source = Callable[[], Iterable[Family]]

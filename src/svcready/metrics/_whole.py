@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
-from svcready.metrics._levels import Gauge
+from svcready.metrics._instruments._levels import Gauge
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics._model import Snapshot
 from svcready.metrics._precedence import without_doubles
-from svcready.metrics._register import REGISTER
 from svcready.metrics._workers._buckets import with_distributions
 from svcready.metrics._workers._layout import TOTALS, Published
 from svcready.metrics._workers._service import Together
@@ -43,6 +43,8 @@ class WholeService:
         group: The processes of the service; None if each is to stand alone.
         reading: Reads what this process has.
         clock: Tells the time.
+        most_series: Of how many series of a metric the totals of processes that are
+            gone are kept apart.
     """
 
     def __init__(
@@ -50,13 +52,16 @@ class WholeService:
         group: Group | None,
         reading: Reading,
         clock: Clock,
+        most_series: int,
     ) -> None:
         self._reading = reading
         self._clock = clock
         self._together: Together | None = None
         # Ours is prepared for a fork first: it publishes what the child goes without.
         if group is not None and hasattr(os, "pread"):  # there is none on Windows
-            self._together = Together(group, self._shared, self._counted, clock)
+            self._together = Together(
+                group, self._shared, self._counted, clock, most_series
+            )
 
         fork.before_fork(self._before_fork)
         fork.reset_in_child(reading.inherited.take)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from svcready._core.declarations import Register, calling_place, check_name, name_of
+from svcready._core.declarations import Register, check_name, name_of
+from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.resilience._arguments import Matcher, breaker_config
 from svcready.resilience._breaker import DISABLED, FORCED_CLOSED, FORCED_OPEN, Breaker
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import ParamSpec, Self, TypeVar
 
-    from svcready._core.declarations import Place
+    from svcready._core.places import Place
     from svcready.resilience._arguments import Duration, Errors
 
     P = ParamSpec("P")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
-    from svcready._core.declarations import Place
+    from svcready._core.places import Place
 
 __all__ = ["Core", "Declared"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from svcready._core.declarations import Register, calling_place, check_name, name_of
+from svcready._core.declarations import Register, check_name, name_of
+from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.resilience._arguments import Matcher, retry_config, source_of
 from svcready.resilience._config import override_retry
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ParamSpec, TypeVar
 
-    from svcready._core.declarations import Place
+    from svcready._core.places import Place
     from svcready.resilience._arguments import Duration, Errors
     from svcready.resilience._config import RetryConfig
 

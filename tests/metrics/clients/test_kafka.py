@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,6 +95,35 @@ def test_a_message_that_cannot_be_sent_is_a_failure(brokers: str, page: Page) ->
 
     undo()
     assert page.value(SENT, error_type="MessageSizeTooLargeError") == 1
+
+
+def test_a_failure_that_nobody_looks_at_is_told_by_asyncio(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without metrics, which look at a delivery's error and leave it unseen."""
+    told: list[str] = []
+
+    async def fail(_: object, topic: str) -> asyncio.Future[object]:
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(ConnectionError(topic))
+        return future
+
+    async def drive() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, said: told.append(said["message"]))
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers="localhost:1")
+        await producer.send("orders")
+        await asyncio.sleep(0)
+        await producer.stop()
+        gc.collect()
+
+    monkeypatch.setattr(aiokafka.AIOKafkaProducer, "send", fail)
+    undo = instrument_kafka()
+    asyncio.run(drive())
+    undo()
+
+    assert told == ["Future exception was never retrieved"]
+    assert page.value(SENT, error_type="ConnectionError") == 1
 
 
 def test_librdkafkas_statistics_are_counted(brokers: str, page: Page) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from tests.servers.harness import eventually
 from tests.servers.postgres import postgres
 
 psycopg_pool = pytest.importorskip("psycopg_pool")
+sqlalchemy = pytest.importorskip("sqlalchemy")
 
 from psycopg_pool import (  # noqa: E402
     AsyncConnectionPool,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from psycopg import Connection
+    from sqlalchemy import Engine
 
     from svcready.metrics._pillar import MetricsPillar
     from svcready.testing import FakeClock
@@ -149,6 +152,32 @@ def test_a_pool_that_is_gone_counts_no_more(where: str, page: Page) -> None:
     gc.collect()
 
     assert page.value("db.client.connection.max") == 0
+
+
+def test_a_pool_of_which_a_method_is_kept_stays(where: str, page: Page) -> None:
+    """SQLAlchemy on `creator=pool.getconn` needs no other name of the pool."""
+
+    def make_engine() -> Engine:
+        pool = ConnectionPool(f"postgresql://{where}", min_size=1, open=True)
+        instrument_pool(pool)
+        pools.append(weakref.ref(pool))
+        made: Engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://",
+            creator=pool.getconn,
+            poolclass=sqlalchemy.NullPool,
+        )
+        return made
+
+    pools: list[weakref.ref[ConnectionPool[Connection]]] = []
+    engine = make_engine()
+    gc.collect()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT 7").scalar() == 7
+
+    assert page.count(WAIT) == 1
+    pool = pools[0]()
+    assert pool is not None
+    pool.close()
 
 
 def test_async_pools_are_measured_the_same(where: str, page: Page) -> None:

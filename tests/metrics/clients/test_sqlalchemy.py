@@ -293,6 +293,37 @@ def test_engines_of_one_name_are_added_up_and_forgotten(
     assert page.value("db.client.connection.max") == 15
 
 
+def test_a_method_of_a_pool_may_be_all_that_is_kept(tmp_path: Path, page: Page) -> None:
+    """It keeps its pool, and works, as it does where nothing is measured."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'orders.db'}")
+    instrument_engine(engine)
+    connect = engine.pool.connect
+    del engine
+    gc.collect()
+
+    connection = connect()
+    connection.close()
+
+    assert page.count("db.client.connection.wait_time") == 1
+
+
+def test_a_dialect_may_be_given_its_arguments_by_name(
+    make_engine: Callable[..., Engine], page: Page
+) -> None:
+    """Third parties' dialects call their own methods as they like."""
+    engine = make_engine()
+    instrument_engine(engine)
+
+    with engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        engine.dialect.do_execute(
+            cursor=cursor, statement="SELECT 7", parameters=(), context=None
+        )
+        assert cursor.fetchone() == (7,)
+
+    assert page.count(DURATION, db_operation_name="SELECT") == 1
+
+
 async def drive_async(url: str) -> None:
     """Run two statements at once on an instrumented async engine."""
     engine = create_async_engine(url, pool_size=1, max_overflow=0)

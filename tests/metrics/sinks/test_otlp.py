@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -16,18 +17,20 @@ from hypothesis import strategies as st
 from svcready._core.events import ItemsDropped, subscribe
 from svcready._core.identity import Identity
 from svcready.config._sections.otlp import OtlpSettings
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics._model import Distribution, Exemplar, Family, Number, Snapshot
-from svcready.metrics._register import Declarer
-from svcready.metrics.sinks._otlp_points import Reading
-from svcready.metrics.sinks._otlp_since import Since
+from svcready.metrics._push import Pusher
+from svcready.metrics.sinks._otlp._points import Reading
+from svcready.metrics.sinks._otlp._since import Since
 from svcready.metrics.sources._declared import declared_families
-from svcready.metrics.sources._otel import Provider
+from svcready.metrics.sources._otel._provider import Provider
 from svcready.metrics.sources._prometheus_client import registry_families
 from svcready.testing import FakeClock, running
 
 pytest.importorskip("opentelemetry.proto")
 
-from svcready.metrics.sinks._otlp import OtlpSink, plan_otlp
+from svcready.metrics.sinks._otlp._sink import OtlpSink, plan_otlp
+from tests.metrics.broken_collector import register_broken
 from tests.metrics.otlp_collector import (
     MetricsCollector,
     labels_of,
@@ -36,6 +39,8 @@ from tests.metrics.otlp_collector import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.conftest import Faults
 
 IDENTITY = Identity(
     service="orders", version="1.4.2", instance="i-1", host_instance="task-1"
@@ -279,7 +284,7 @@ def test_a_child_that_has_a_runtime_later_sends_all_that_it_counts() -> None:
 import os
 from svcready._core import fork
 from svcready.metrics._model import Number
-from svcready.metrics.sinks._otlp_since import since_of_process
+from svcready.metrics.sinks._otlp._since import since_of_process
 fork.install()
 key = False, "application", "orders", "", "counter", ()
 since_of_process(0).arrive(key, Number((), 10))
@@ -333,6 +338,25 @@ def test_what_prometheus_client_recorded_keeps_its_kind(
         (frozenset({("e", "a")}), 0),
         (frozenset({("e", "b")}), 1),
     }
+
+
+def test_one_family_that_cannot_be_written_spoils_no_other(
+    make: Callable[..., OtlpSink], receiver: MetricsCollector, faults: Faults
+) -> None:
+    """What a broken collector says stays behind, and everything beside it goes."""
+    registry = prometheus_client.CollectorRegistry()
+    prometheus_client.Counter("before", "B", registry=registry).inc(2)
+    register_broken(registry, "odd", "x", 1.0)
+    register_broken(registry, "unknown", "1", math.nan)
+    register_broken(registry, "negative", "1", -1.0)
+    prometheus_client.Counter("behind", "B", registry=registry).inc(3)
+
+    assert make(lambda: registry_families(registry)).push(5.0)
+
+    sent = {metric.name for _, metric in receiver.metrics()}
+    assert {"before", "behind"} <= sent
+    assert not sent & {"odd", "unknown", "negative"}
+    assert isinstance(faults.claim("metrics.otlp"), ValueError)
 
 
 def test_an_outage_loses_no_count(
@@ -400,7 +424,7 @@ def test_refused_points_are_counted_and_told(
     assert dropped == [ItemsDropped("metrics.otlp", "rejected", 1)] * 2
     assert len(receiver.pushes) == 1
     assert "too many labels" in caplog.text
-    assert sink.describe()["dropped"] == 2
+    assert sink.describe()["dropped"] == {"rejected": 2}
 
 
 def test_a_proxys_answer_that_is_no_protobuf_is_a_success(
@@ -426,6 +450,56 @@ def test_cloudwatchs_limits_divide_a_push(
     found = [metric.sum.data_points for metric in receiver.find("m")]
     assert [len(each) for each in found] == [1000, 1000, 345]
     assert sum(value_of(p) for each in found for p in each) == sum(range(2345))
+
+
+@pytest.mark.parametrize("temporality", ["cumulative", "delta"])
+def test_a_request_that_is_too_large_is_sent_in_parts(
+    make: Callable[..., OtlpSink], receiver: MetricsCollector, temporality: str
+) -> None:
+    """A proxy may take less than a collector does: nothing is lost for that."""
+    points = tuple(Number((str(n),), 1) for n in range(30))
+    family = Family("m", "m", "counter", "", "", ("n",), points, "application")
+    sink = make(lambda: [family], metrics_temporality=temporality)
+    receiver.statuses = [413, 413]
+    assert [sink.push(5.0) for _ in range(3)] == [False, False, True]
+
+    arrived = [p for metric in receiver.find("m") for p in metric.sum.data_points]
+    assert len(arrived) == len({labels_of(point) for point in arrived}) == 30
+    assert max(len(m.sum.data_points) for m in receiver.find("m")) <= 7
+    assert sink.describe()["dropped"] == {}
+
+
+def test_one_point_that_is_too_large_is_given_up(
+    make: Callable[..., OtlpSink], receiver: MetricsCollector
+) -> None:
+    """There is nothing left to divide, and the others go."""
+    points = tuple(Number((str(n),), 1) for n in range(2))
+    family = Family("m", "m", "counter", "", "", ("n",), points, "application")
+    sink = make(lambda: [family], metrics_temporality="delta")
+    receiver.statuses = [413, 413]
+    assert not sink.push(5.0)
+    assert not sink.push(5.0)
+    assert sink.push(5.0)
+
+    (found,) = receiver.find("m")
+    assert [labels_of(point) for point in found.sum.data_points] == [{("n", "1")}]
+    assert sink.describe()["dropped"] == {"rejected": 1}
+
+
+def test_what_did_not_arrive_at_the_end_is_counted_as_lost(
+    make: Callable[..., OtlpSink], receiver: MetricsCollector, clock: FakeClock
+) -> None:
+    """By the points of the last push, for whoever writes the last line."""
+    points = tuple(Number((str(n),), 1) for n in range(2))
+    family = Family("m", "m", "gauge", "", "", ("n",), points, "application")
+    sink = make(lambda: [family])
+    pusher = Pusher([sink], clock)
+    receiver.statuses = [503, 503]
+    assert not pusher.flush(5.0)
+
+    pusher.close()
+
+    assert pusher.lost == {"deadline": 2}
 
 
 def test_the_rest_of_a_push_survives_one_refused_request(

@@ -17,7 +17,7 @@ pytest.importorskip("opentelemetry.proto")
 pytest.importorskip("botocore")
 
 from svcready._transport.otlp_metrics import AWS_LIMITS, LIMITS
-from svcready.metrics.sinks._otlp import OtlpSink, plan_otlp
+from svcready.metrics.sinks._otlp._sink import OtlpSink, plan_otlp
 from tests.metrics.otlp_collector import MetricsCollector
 
 if TYPE_CHECKING:

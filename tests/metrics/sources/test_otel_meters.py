@@ -17,10 +17,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from svcready._core.events import subscribe
 from svcready.metrics._events import FamilyShadowed, SeriesCapped
+from svcready.metrics._instruments._names import default_buckets
 from svcready.metrics._model import Distribution, Number
-from svcready.metrics._names import default_buckets
-from svcready.metrics.sources._otel import PROVIDER, Provider, install
-from svcready.metrics.sources._otel_streams import Limits
+from svcready.metrics.sources._otel._provider import PROVIDER, Provider, install
+from svcready.metrics.sources._otel._streams import Limits
 from tests.architecture.house import run_clean
 
 if TYPE_CHECKING:
@@ -390,6 +390,19 @@ def test_a_callback_that_fails_is_reported_and_the_others_are_asked(
     assert found == {labels(k="before"): 1, labels(): 2}
 
 
+def test_a_callable_that_is_no_key_is_asked(provider: Provider) -> None:
+    """An object that compares by value can be called all the same."""
+
+    class Asked(list[Observation]):
+        def __call__(self, _: CallbackOptions) -> list[Observation]:
+            return self
+
+    provider.get_meter("m").create_observable_gauge("g", [Asked([Observation(2)])])
+
+    (family,) = provider.families()
+    assert [point.value for point in family.points] == [2]  # type: ignore[union-attr]
+
+
 def test_two_readers_never_ask_a_callback_at_once(provider: Provider) -> None:
     """The second one gets what was said last, and does not wait for the first."""
     asked = 0
@@ -546,8 +559,10 @@ def test_a_provider_named_by_the_environment_breaks_nothing() -> None:
 def ours(monkeypatch: pytest.MonkeyPatch) -> Provider:
     """Have a pillar follow a provider of the test's own."""
     made = Provider()
-    monkeypatch.setattr("svcready.metrics.sources._otel.PROVIDER", made)
-    monkeypatch.setattr("svcready.metrics.sources._otel.install", lambda: None)
+    monkeypatch.setattr("svcready.metrics.sources._otel._provider.PROVIDER", made)
+    monkeypatch.setattr(
+        "svcready.metrics.sources._otel._provider.install", lambda: None
+    )
     return made
 
 
@@ -625,3 +640,12 @@ def test_installing_twice_is_once(monkeypatch: pytest.MonkeyPatch) -> None:
     other = metrics.NoOpMeterProvider()
     monkeypatch.setattr(otel_internal, "_METER_PROVIDER", other)
     assert install() is other
+
+
+def test_attributes_that_cannot_be_a_key_are_counted(provider: Provider) -> None:
+    """A mapping among the values, which the API forbids, loses no measurement."""
+    counter = provider.get_meter("lib").create_counter("calls")
+    for _ in range(3):
+        counter.add(2, {"about": {"a": 1}, "these": ["b"]})
+
+    assert list(numbers(read(provider, "calls")).values()) == [6]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+MOST_SERIES = 4000
+
+
 class Process(NamedTuple):
     """What stands for one process of the group."""
 
@@ -70,6 +73,7 @@ class Service:
             shared,
             tuple,
             self.clock,
+            MOST_SERIES,
             lambda pid, _: pid not in self.dead,
         )
         return Process(pid, together, counts, levels)

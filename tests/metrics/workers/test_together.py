@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import threading
@@ -19,10 +20,12 @@ from hypothesis.stateful import (
 )
 
 from svcready._core.events import ItemsDropped, subscribe
+from svcready.metrics._events import SeriesCapped
 from svcready.metrics._workers import _files
-from svcready.metrics._workers._service import STALE_S
+from svcready.metrics._workers._others import STALE_S
+from svcready.metrics._workers._past import locked
 from svcready.testing import FakeClock
-from tests.metrics.workers.conftest import Process, Service
+from tests.metrics.workers.conftest import MOST_SERIES, Process, Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -371,3 +374,176 @@ def test_recycling(tmp_path: Path) -> None:
     run_state_machine_as_test(
         Here, settings=settings(max_examples=40, stateful_step_count=40)
     )
+
+
+class Short:
+    """A process that has too many files open to open some, or to list any."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def of(self, ending: str) -> None:
+        """Open nothing that ends so, and list nothing, from now on."""
+        really = os.open
+
+        def refuse(*_: object) -> list[str]:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        def choose(path: str | Path, flags: int, mode: int = 0o777) -> int:
+            if str(path).endswith(ending):
+                refuse()
+
+            return really(path, flags, mode)
+
+        self._monkeypatch.setattr(os, "open", choose)
+        self._monkeypatch.setattr(os, "listdir", refuse)
+
+    def no_more(self) -> None:
+        """Have room for files again."""
+        self._monkeypatch.undo()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Short:
+    """What makes files run short."""
+    return Short(monkeypatch)
+
+
+def test_a_total_does_not_fall_while_files_run_short(
+    service: Service, short: Short
+) -> None:
+    """Who cannot open a file shows what it read there last, of the dead as well."""
+    one, other, dead = (service.start() for _ in range(3))
+    for process in (one, other, dead):
+        process.counts["a"] = 5
+        process.together.tick()
+
+    service.kill(dead)
+    for _ in range(4):
+        one.together.tick()
+
+    assert one.values("orders") == {("a",): 15}
+    other.counts["a"] = 6
+    other.together.tick()
+    for ending in (f"{other.pid}-7.values", "past"):
+        short.of(ending)
+        assert one.values("orders") in ({("a",): 15}, {("a",): 16})
+        short.no_more()
+
+    assert one.values("orders") == {("a",): 16}
+
+
+def test_half_a_page_is_no_page(service: Service, short: Short) -> None:
+    """Who could never read the others has no page, which looks like no reset."""
+    one, other = service.start(), service.start()
+    other.counts["a"] = 5
+    other.together.tick()
+    for ending in (f"{other.pid}-7.values", "past"):
+        newly = service.start()
+        short.of(ending)
+        with pytest.raises(OSError, match="Too many"):
+            newly.together.families()
+
+        short.no_more()
+
+    assert one.values("orders") == {("a",): 5}
+
+
+@pytest.mark.parametrize("ending", ["101-7.values", "past"])
+def test_nothing_is_taken_for_empty_while_files_run_short(
+    service: Service,
+    ending: str,
+    monkeypatch: pytest.MonkeyPatch,
+    faults: Faults,
+) -> None:
+    """What cannot be opened is absorbed later, and nothing is put in its place."""
+    dead, one, before = (service.start() for _ in range(3))
+    for process in (one, before, dead):
+        process.counts["a"] = 5
+        process.together.tick()
+
+    service.kill(before)
+    for _ in range(4):
+        one.together.tick()
+
+    service.kill(dead)
+    listed = os.listdir
+    short = Short(monkeypatch)
+    short.of(ending)
+    monkeypatch.setattr(os, "listdir", listed)
+    for _ in range(4):
+        one.together.tick()
+
+    short.no_more()
+    if ending == "past":
+        assert isinstance(faults.claim("metrics.workers"), OSError)
+
+    for _ in range(2):
+        assert one.values("orders") == {("a",): 15}
+        for _ in range(4):
+            one.together.tick()
+
+    assert f"{dead.pid}-7.values" not in service.files()
+
+
+def test_a_child_does_not_keep_the_past_locked(service: Service) -> None:
+    """Whoever is forked while the past is written lets others write it later."""
+    service.start().together.tick()
+    with locked(service.room) as ours:
+        assert ours
+        end_r, end_w = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(end_w)
+            os.read(end_r, 1)
+            os._exit(0)
+
+    try:
+        with locked(service.room) as again:
+            assert again
+    finally:
+        os.close(end_w)
+        os.close(end_r)
+        os.waitpid(child, 0)
+
+
+def test_nothing_follows_the_last_word(service: Service) -> None:
+    """A tick that was on its way when a process left does not call it back."""
+    one, other = service.start(), service.start()
+    other.levels["x"] = 7
+    other.together.close()
+    other.together.tick()
+    other.together.flush()
+
+    assert one.values("level") == {}
+    assert one.values("svcready_workers") == {("live",): 1, ("stale",): 0}
+
+
+@pytest.mark.parametrize("latest", [True, False])
+def test_the_past_is_bounded(service: Service, *, latest: bool) -> None:
+    """Label values that each process has others of share `__other__`, told once."""
+    told: list[SeriesCapped] = []
+    unsubscribe = subscribe(SeriesCapped, told.append)
+    mode = "latest" if latest else "sum"
+    one = service.start(mode)
+    each, rounds = MOST_SERIES // 2, 6
+    for n in range(rounds):
+        other = service.start(mode)
+        for key in range(each):
+            other.counts[f"{n}-{key}"] = other.levels[f"{n}-{key}"] = 1
+
+        other.counts["all"] = 1
+        other.together.tick()
+        service.kill(other)
+        for _ in range(3):
+            one.together.tick()
+
+    unsubscribe()
+    orders = one.values("orders")
+    assert len(orders) == MOST_SERIES + 1
+    assert orders["all",] == rounds
+    assert sum(orders.values()) == rounds * (each + 1)
+    assert len(one.values("level")) == latest * MOST_SERIES
+    assert [(e.metric, e.label) for e in told if e.metric == "orders"] == [
+        ("orders", "kind")
+    ]

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from svcready.metrics import _levels, gauge
+from svcready.metrics import gauge
+from svcready.metrics._instruments import _levels
 from svcready.metrics._model import Distribution, Number, Sample
 from svcready.metrics._workers._buckets import with_distributions
 from svcready.metrics.sources._prometheus_client import Inherited, registry_families

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from svcready.config._kinds import FLAG, NAMES, TEXT, choice, duration, integer
+from svcready.config._addresses import REGION, URL_OR_NOTHING
+from svcready.config._kinds import (
+    FLAG,
+    NAMES,
+    TEXT,
+    Kind,
+    PartlyWrongError,
+    choice,
+    duration,
+    integer,
+)
 from svcready.config._setting import setting, standard
 
 __all__ = ["CloudwatchSettings"]
+
+_pattern = re.compile(r"!?[A-Za-z0-9_.:*?\[\]-]+").fullmatch
+
+
+def _parse_patterns(raw: object) -> tuple[str, ...]:
+    patterns = NAMES.parse(raw)
+    wrong = tuple([pattern for pattern in patterns if not _pattern(pattern)])
+    if wrong:
+        raise PartlyWrongError(tuple([p for p in patterns if p not in wrong]), wrong)
+
+    return patterns
+
+
+_PATTERNS = Kind(
+    "list",
+    _parse_patterns,
+    "names of metrics separated by commas, with * and ? for what may vary",
+    show=",".join,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +67,7 @@ class CloudwatchSettings:
     )
     metrics: tuple[str, ...] = setting(
         (),
-        NAMES,
+        _PATTERNS,
         "Patterns of further metrics to send, beside the standard set and the "
         "application's own; a leading ! leaves out",
     )
@@ -45,14 +75,14 @@ class CloudwatchSettings:
         60.0, duration(1.0, 3600.0), "How often metrics are sent"
     )
     high_resolution: tuple[str, ...] = setting(
-        (), NAMES, "Patterns of metrics that are stored by the second"
+        (), _PATTERNS, "Patterns of metrics that are stored by the second"
     )
     high_resolution_interval_s: float = setting(
         5.0, duration(1.0, 60.0), "How often metrics stored by the second are sent"
     )
     statistic_sets: tuple[str, ...] = setting(
         (),
-        NAMES,
+        _PATTERNS,
         "Patterns of metrics sent as count, sum, min and max alone: no percentiles",
     )
     split_values: bool = setting(
@@ -84,10 +114,10 @@ class CloudwatchSettings:
         standards=(standard("AWS_EMF_LOG_STREAM_NAME", TEXT),),
     )
     region: str = setting(
-        "", TEXT, "The region of PutMetricData; empty asks where boto3 looks"
+        "", REGION, "The region of PutMetricData; empty asks where boto3 looks"
     )
     endpoint: str = setting(
-        "", TEXT, "The URL of PutMetricData, for private endpoints and tests"
+        "", URL_OR_NOTHING, "The URL of PutMetricData, for private endpoints and tests"
     )
     timeout_s: float = setting(5.0, duration(0.1, 60.0), "Time for one PutMetricData")
     metric_budget: int = setting(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from svcready.config._addresses import REGION, URL
 from svcready.config._kinds import FLAG, TEXT, Kind, choice, duration
 from svcready.config._setting import setting, standard
 
@@ -19,18 +20,6 @@ Headers = tuple[tuple[str, str], ...]
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PRINTABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LONGEST_SECONDS = 300.0
-
-
-def _parse_url(raw: object) -> str:
-    text = TEXT.parse(raw)
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(raw)
-
-    if parts.port == 0 or any(mark in text for mark in " \t\r\n"):
-        raise ValueError(raw)
-
-    return text
 
 
 def _parse_headers(raw: object) -> Headers:
@@ -97,7 +86,6 @@ _STANDARD_TIMEOUT = Kind(
     _parse_timeout,
     "seconds up to 300, milliseconds beyond, or a number with ms or s",
 )
-_URL = Kind("url", _parse_url, "a URL that begins with http:// or https://")
 _HEADERS = Kind("headers", _parse_headers, "name=value,name=value", show=_show_headers)
 _COMPRESSION = choice("none", "gzip", "deflate")
 _PROTOCOL = choice("http/protobuf", "grpc")
@@ -124,15 +112,15 @@ class OtlpSettings:
 
     endpoint: str | None = setting(
         None,
-        _or_none(_URL),
+        _or_none(URL),
         "The collector's base URL; /v1/traces and the like are appended",
-        standards=(standard(f"{_PREFIX}ENDPOINT", _or_none(_URL)),),
+        standards=(standard(f"{_PREFIX}ENDPOINT", _or_none(URL)),),
     )
     traces_endpoint: str | None = setting(
         None,
-        _or_none(_URL),
+        _or_none(URL),
         "The URL for traces, taken as it is",
-        standards=(standard(f"{_TRACES}ENDPOINT", _or_none(_URL)),),
+        standards=(standard(f"{_TRACES}ENDPOINT", _or_none(URL)),),
     )
     headers: Headers = setting(  # noqa: RUF009 - immutable
         (),
@@ -250,13 +238,13 @@ class OtlpSettings:
         "Signs metrics for AWS; unless it is said, if the URL is CloudWatch's",
     )
     metrics_region: str = setting(
-        "", TEXT, "The region to sign for; empty takes the URL's, then boto3's"
+        "", REGION, "The region to sign for; empty takes the URL's, then boto3's"
     )
     metrics_endpoint: str | None = setting(
         None,
-        _or_none(_URL),
+        _or_none(URL),
         "The URL for metrics, taken as it is",
-        standards=(standard(f"{_METRICS}ENDPOINT", _or_none(_URL)),),
+        standards=(standard(f"{_METRICS}ENDPOINT", _or_none(URL)),),
     )
     metrics_headers: Headers | None = setting(  # noqa: RUF009 - immutable
         None,

@@ -40,6 +40,7 @@ _SUM = struct.Struct("<I")
 _FORMAT = 1
 _DATA_AT = 4096
 _LEAST = 16 * 1024
+_SHORT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -79,8 +80,13 @@ def make_room(path: Path) -> None:
 
 
 def listed(path: Path, suffix: str) -> Iterator[str]:
-    """Yield the names of files that end so, without the ending."""
-    with suppress(OSError):
+    """
+    Yield the names of files that end so, without the ending.
+
+    Raises:
+        OSError: The directory is there and cannot be read.
+    """
+    with suppress(FileNotFoundError):
         for name in os.listdir(path):  # noqa: PTH208 - names are all that is wanted
             if name.endswith(suffix):
                 yield name[: -len(suffix)]
@@ -133,6 +139,7 @@ def read_file(path: Path, start: int = 0, length: int | None = None) -> bytes:
 
     Raises:
         FileNotFoundError: There is none.
+        OSError: This process has too many files open.
         UnreadableError: It is no regular file of this user's, too long or too short.
     """
     fd = _open_to_read(path)
@@ -192,6 +199,7 @@ def read_values(path: Path) -> Values:
 
     Raises:
         FileNotFoundError: It published nothing, or its totals were taken over.
+        OSError: This process has too many files open.
         UnreadableError: The file holds something else.
     """
     fd = _open_to_read(path)
@@ -298,9 +306,11 @@ def _open_to_read(path: Path) -> int:
     try:
         # A pipe that somebody put there must not make a reader wait.
         fd = _open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        # What fails for a moment says nothing of the file.
+        if isinstance(error, FileNotFoundError) or error.errno in _SHORT:
+            raise
+
         raise UnreadableError(f"cannot be opened: {error.strerror}") from None
 
     found = os.fstat(fd)

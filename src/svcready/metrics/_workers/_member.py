@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.metrics._workers import _files
@@ -77,7 +78,7 @@ class Publisher:
             families: All that the process shares.
             now_s: Wall time in seconds.
         """
-        if not self._generation or self._layout.is_wasteful:
+        if not self._generation or self._layout.is_wasteful or self._lost_keys():
             self._layout = Layout()
             self._generation = int.from_bytes(os.urandom(7), "big") | 1
             self._unwritten, self._keys_bytes, self._keys_sum = b"", 0, 0
@@ -111,17 +112,22 @@ class Publisher:
             values = encoded.values[: self._places]
             self._write_values(values, encoded.extras, beat_s, role)
 
+    def _lost_keys(self) -> bool:
+        """Tell whether somebody has removed the keys, without which none reads us."""
+        return bool(self._keys_bytes) and not self._keys_path().exists()
+
+    def _keys_path(self) -> Path:
+        return self._room / f"{self._name}.{self._generation}{KEYS}"
+
     def _touch(self, beat_s: float) -> None:
         self._touched_s = beat_s
-        try:
-            os.utime(self._room / f"{self._name}.{self._generation}{KEYS}")
-        except FileNotFoundError:
-            self._generation = 0
+        with suppress(FileNotFoundError):  # the next publication makes it anew
+            os.utime(self._keys_path())
 
     def _write_keys(self, places: int) -> None:
         new = self._unwritten
         if new:
-            path = self._room / f"{self._name}.{self._generation}{KEYS}"
+            path = self._keys_path()
             try:
                 _files.append(path, self._keys_bytes, new)
             except FileNotFoundError:  # somebody tidied up: all anew, next time
@@ -140,10 +146,11 @@ class Publisher:
         now = (role, extras, values)
         changed = now != self._last
         first = self._last is None
-        self._edition += changed
+        # One that fails is written again to the same place: the other is in force.
+        edition = self._edition + changed
         content = _files.Values(
             role,
-            self._edition,
+            edition,
             self._generation,
             self._keys_bytes,
             self._keys_sum,
@@ -158,16 +165,17 @@ class Publisher:
             self._generation = 0
             raise
 
-        self._last = now
+        self._edition, self._last = edition, now
         if first:
             self._sweep()
 
     def _sweep(self) -> None:
         """Remove the keys of earlier generations."""
         current = f"{self._name}.{self._generation}"
-        for name in _files.listed(self._room, KEYS):
-            if name.startswith(f"{self._name}.") and name != current:
-                _files.remove(self._room / f"{name}{KEYS}")
+        with suppress(OSError):
+            for name in _files.listed(self._room, KEYS):
+                if name.startswith(f"{self._name}.") and name != current:
+                    _files.remove(self._room / f"{name}{KEYS}")
 
 
 class Seen(NamedTuple):
@@ -203,6 +211,7 @@ class Peer:
 
         Raises:
             FileNotFoundError: It published nothing, or its totals were taken over.
+            OSError: This process has too many files open.
             UnreadableError: Its files hold something else.
         """
         found = _files.read_values(self._room / f"{self._name}{VALUES}")

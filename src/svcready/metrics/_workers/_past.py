@@ -7,10 +7,11 @@ import os
 import struct
 import zlib
 from array import array
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.metrics._workers import _files
+from svcready.metrics._workers._bounded import bounded
 from svcready.metrics._workers._layout import Layout
 from svcready.metrics._workers._member import KEYS, VALUES
 from svcready.metrics._workers._merge import Part, merge_totals
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from svcready.metrics._events import SeriesCapped
     from svcready.metrics._workers._layout import Published
 
 __all__ = ["EMPTY", "Kept", "Past", "locked"]
@@ -72,11 +74,17 @@ class Past:
 
         return (found.st_ino, found.st_size, found.st_mtime_ns)
 
+    @property
+    def last(self) -> Kept | None:
+        """What it said when it was last read."""
+        return None if self._known is None else self._known[1]
+
     def read(self) -> Kept:
         """
         Return what it says; read again only where it has changed.
 
         Raises:
+            OSError: This process has too many files open.
             UnreadableError: It says nothing that we can read.
         """
         edition = self.edition()
@@ -96,9 +104,10 @@ class Past:
     def absorb(
         self,
         dead: Sequence[str],
-        read: Callable[[str], Iterable[Published]],
+        read: Callable[[str], Iterable[Published] | None],
         now_s: float,
-    ) -> None:
+        most: int,
+    ) -> tuple[SeriesCapped, ...]:
         """
         Add the totals of *dead* to the past and remove their files.
 
@@ -108,27 +117,36 @@ class Past:
 
         Args:
             dead: Their names.
-            read: Returns what a process published last.
+            read: Returns what a process published last; None leaves its files alone.
             now_s: Wall time in seconds.
+            most: Of how many series of a family the totals are kept apart.
+
+        Returns:
+            Which families had more series than that.
 
         Raises:
-            OSError: It cannot be written; nothing has changed then.
+            OSError: It cannot be read now, or not be written; nothing has changed then.
         """
         try:
             before = self.read()
         except UnreadableError:  # reported by whoever reads pages
             before = EMPTY
 
-        new = [name for name in dead if name not in before.absorbed]
+        found = ((name, read(name)) for name in dead if name not in before.absorbed)
+        new = {name: Part(tuple(its)) for name, its in found if its is not None}
+        full: tuple[SeriesCapped, ...] = ()
         if new:
-            parts = [Part(tuple(read(name))) for name in new]
-            layers = merge_totals([*before.parts(), *parts])
+            parts, full = bounded([*before.parts(), *new.values()], most)
+            layers = merge_totals(parts)
             there = {name for name in before.absorbed if self._is_there(name)}
             data = _encode(before.edition + 1, {*there, *new}, layers, now_s)
             _files.replace_file(self._path, data)
 
         for name in dead:
-            self._remove(name)
+            if name in new or name in before.absorbed:
+                self._remove(name)
+
+        return full
 
     def touch(self) -> None:
         """Keep it from whoever removes what is old."""
@@ -162,6 +180,10 @@ def locked(room: Path) -> Iterator[bool]:
         else:
             yield True
     finally:
+        # Closing is not enough: a child that was forked meanwhile has it open, too.
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
         os.close(fd)
 
 

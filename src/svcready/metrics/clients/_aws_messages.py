@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready._core.http import OTHER_VALUE
 from svcready.metrics.clients._messaging import Messaging
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class AwsMessages:
         failed = parsed.get("Failed")
         refused = failed if isinstance(failed, list) else []
         for entry in refused:
-            count(destination, operation, 1, str(entry.get("Code") or "_OTHER"))
+            count(destination, operation, 1, str(entry.get("Code") or OTHER_VALUE))
 
         count(destination, operation, max(0, messages - len(refused)))
 

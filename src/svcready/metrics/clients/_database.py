@@ -12,8 +12,8 @@ from svcready.metrics.clients._shared import COMPONENT, DECLARE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from svcready.metrics._children import CounterChild
-    from svcready.metrics._timer import Stopwatch
+    from svcready.metrics._instruments._children import CounterChild
+    from svcready.metrics._instruments._timer import Stopwatch
 
 __all__ = ["Database", "Pool", "PoolLevels", "Recorders", "operation_of", "system_of"]
 

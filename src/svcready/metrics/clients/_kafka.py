@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Protocol
 
-    from svcready.metrics._levels import Gauge
+    from svcready.metrics._instruments._levels import Gauge
 
     class Record(Protocol):
         """A message of Kafka."""
@@ -95,6 +95,17 @@ def kafka_statistics(text: str) -> None:
 _counted: dict[tuple[str, str, str], tuple[int, int]] = {}
 
 
+def _failure(future: Future[object]) -> str:
+    """Return the class of the error in which a delivery ended; empty if it did not."""
+    if future.cancelled():
+        return "CancelledError"
+
+    # Asked by `exception()`, asyncio would take it for dealt with, and not tell of a
+    # failure that the application never looks at.
+    error = getattr(future, "_exception", None)
+    return "" if error is None else error_type(error)
+
+
 def _lag() -> Gauge:
     return DECLARE.gauge(
         "messaging.kafka.consumer.lag",
@@ -147,9 +158,7 @@ class _Watch:
 
         def delivered(future: Future[object]) -> None:
             with quiet:
-                error = None if future.cancelled() else future.exception()
-                kind = "CancelledError" if future.cancelled() else ""
-                kind = error_type(error) if error is not None else kind
+                kind = _failure(future)
                 self._messaging.sent(topic, "send", 1, kind)
                 self._messaging.took(topic, "send", clock.now() - started_s, kind)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.metrics._register import REGISTER
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics.clients._shared import DECLARE
 
 if TYPE_CHECKING:
-    from svcready.metrics._timer import Stopwatch
+    from svcready.metrics._instruments._timer import Stopwatch
 
 __all__ = ["Messaging", "messaging"]
 

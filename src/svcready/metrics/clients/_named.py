@@ -13,7 +13,7 @@ from svcready.metrics.clients._shared import COMPONENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["instrument_named"]
+__all__ = ["instrument_named", "named_problems"]
 
 
 class _Client(NamedTuple):
@@ -55,16 +55,11 @@ def instrument_named(
     problems: list[str] = []
     undos: list[Callable[[], None]] = []
     for name in dict.fromkeys(names):
-        client = _CLIENTS.get(name)
-        if client is None:
-            problems.append(_unknown(name))
-        elif not any(installed(package) for package in client.packages):
-            packages = " or ".join(client.packages)
-            problems.append(
-                f"SVCREADY_METRICS_INSTRUMENT: {name} is not measured: the package "
-                f"{packages} is not installed"
-            )
+        problem = _problem(name)
+        if problem:
+            problems.append(problem)
         else:
+            client = _CLIENTS[name]
             try:
                 file = import_module(f"svcready.metrics.clients.{client.file}")
                 undos.append(getattr(file, client.function)())
@@ -80,6 +75,25 @@ def instrument_named(
             each()
 
     return tuple(problems), undo
+
+
+def named_problems(names: Iterable[str]) -> list[str]:
+    """Return what of *names* cannot be instrumented here, one line each."""
+    return [problem for problem in map(_problem, dict.fromkeys(names)) if problem]
+
+
+def _problem(name: str) -> str:
+    client = _CLIENTS.get(name)
+    if client is None:
+        return _unknown(name)
+
+    if any(installed(package) for package in client.packages):
+        return ""
+
+    return (
+        f"SVCREADY_METRICS_INSTRUMENT: {name} is not measured: the package "
+        f"{' or '.join(client.packages)} is not installed"
+    )
 
 
 def _unknown(name: str) -> str:

@@ -71,8 +71,8 @@ def _install(pool: BasePool, name: str | None) -> Callable[[BasePool], None]:
 
     watch = _Watch(pool, name or pool.name, PoolTimeout)
     get = watch.get_async if isinstance(pool, AsyncConnectionPool) else watch.get
-    vars(pool)["getconn"] = _late(pool, "getconn", get)
-    vars(pool)["putconn"] = _late(pool, "putconn", watch.put)
+    vars(pool)["getconn"] = _measured(pool, "getconn", get)
+    vars(pool)["putconn"] = _measured(pool, "putconn", watch.put)
     watch.pool.watch(watch.levels)
 
     def remove(pool: BasePool) -> None:
@@ -83,16 +83,16 @@ def _install(pool: BasePool, name: str | None) -> Callable[[BasePool], None]:
     return remove
 
 
-def _late(
+def _measured(
     pool: BasePool, method: str, measure: Callable[..., object]
 ) -> Callable[..., object]:
-    """Return the pool's *method*, measured, without keeping the pool alive."""
-    reference, own = weakref.ref(pool), getattr(type(pool), method)
+    """
+    Return the pool's *method*, measured.
 
-    def call(*args: object, **kwargs: object) -> object:
-        return measure(partial(own, reference()), *args, **kwargs)
-
-    return call
+    As a bound method does, it keeps the pool alive: `creator=pool.getconn` may be all
+    that SQLAlchemy has of it.
+    """
+    return partial(measure, getattr(pool, method))
 
 
 class _Watch:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from svcready._core import fork
 from svcready._core.guard import guard
-from svcready.metrics._children import (
+from svcready.metrics._instruments._children import (
     GaugeChild,
     LockedGaugeChild,
     adds_are_atomic,
 )
-from svcready.metrics._register import Declarer
+from svcready.metrics._instruments._register import Declarer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -171,9 +171,10 @@ class _Watch:
     def measure_pool(self, pool: EnginePool) -> None:
         """Measure the waits for *pool*, and for what replaces it after a dispose."""
         if self.active:
-            reference = weakref.ref(pool)
-            vars(pool)["connect"] = self._waiting(reference)
-            vars(pool)["recreate"] = partial(self._recreate, reference)
+            # They keep the pool alive as its own methods do: `creator=pool.connect` may
+            # be all that somebody has of it.
+            vars(pool)["connect"] = self._waiting(pool.connect)
+            vars(pool)["recreate"] = partial(self._recreate, pool.recreate)
 
     def forget(self, thing: Dialect | EnginePool) -> None:
         """Give a dialect or pool its own methods back."""
@@ -242,10 +243,12 @@ class _Watch:
     def _executing(self, inner: Callable[..., None]) -> Callable[..., None]:
         database, clock = self._database, self._clock
 
-        def execute(cursor: object, statement: object, *rest: object) -> None:
+        def execute(
+            cursor: object, statement: object, *rest: object, **named: object
+        ) -> None:
             started_s = clock.now()
             try:
-                inner(cursor, statement, *rest)
+                inner(cursor, statement, *rest, **named)
             except BaseException as error:
                 with quiet:
                     seconds = clock.now() - started_s
@@ -283,26 +286,24 @@ class _Watch:
 
         return connect
 
-    def _recreate(self, reference: weakref.ref[EnginePool]) -> EnginePool:
-        pool = reference()
-        assert pool is not None  # who calls holds it
-        made = type(pool).recreate(pool)
+    def _recreate(self, inner: Callable[[], EnginePool]) -> EnginePool:
+        made = inner()
         with quiet:
             self.measure_pool(made)
 
         return made
 
-    def _waiting(self, reference: weakref.ref[EnginePool]) -> Callable[[], object]:
+    def _waiting(
+        self, inner: Callable[[], PoolProxiedConnection]
+    ) -> Callable[[], object]:
         times, pending, clock = self._times, self._pending, self._clock
         timeout = self._pool_timeout
 
         def connect() -> PoolProxiedConnection:
-            pool = reference()
-            assert pool is not None
             pending.inc()
             started_s = clock.now()
             try:
-                connection = type(pool).connect(pool)
+                connection = inner()
             except Exception as error:
                 (times.timeout if isinstance(error, timeout) else times.refused).inc()
                 raise

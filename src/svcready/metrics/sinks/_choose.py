@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.metrics.sinks._cloudwatch._choose import cloudwatch_sinks
-from svcready.metrics.sinks._otlp import plan_otlp
+from svcready.metrics.sinks._otlp._sink import plan_otlp
 
 if TYPE_CHECKING:
     from svcready.metrics._push import PushSink

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
     from svcready.config import Settings
-    from svcready.metrics._instruments import Spec
+    from svcready.metrics._instruments._instrument import Spec
+    from svcready.metrics._instruments._register import Declarer
     from svcready.metrics._model import Snapshot
-    from svcready.metrics._register import Declarer
 
 __all__ = ["Means"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics._model import Family, Number
-from svcready.metrics._register import REGISTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import fault_counts
+from svcready.metrics._instruments._names import label_text
 from svcready.metrics._model import Family, Number
-from svcready.metrics._names import label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from svcready._core.clock import Clock
-    from svcready.metrics._histograms import Histogram
+    from svcready.metrics._instruments._histograms import Histogram
+    from svcready.metrics._instruments._register import Declarer
     from svcready.metrics._model import Family
-    from svcready.metrics._register import Declarer
 
 __all__ = ["RuntimeSource", "declare_lag"]
 

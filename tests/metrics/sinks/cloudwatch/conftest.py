@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import ItemsDropped, subscribe
 from svcready.config._sections.cloudwatch import CloudwatchSettings
-from svcready.metrics._histograms import BucketInstrument
+from svcready.metrics._instruments._histograms import BucketInstrument
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics._model import Snapshot
-from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._collector import Collector
 from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
 from svcready.metrics.sinks._cloudwatch._selection import Selection
@@ -19,6 +20,7 @@ from tests.metrics.conftest import IDENTITY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from svcready._core.clock import Clock
     from svcready._core.identity import Identity
     from svcready.metrics._model import Family
     from svcready.metrics.sinks._cloudwatch._billed import Billed
@@ -35,6 +37,7 @@ def make_collector() -> Callable[..., Collector]:
         max_series: int = 2000,
         billed: Billed | None = None,
         totals: Totals | None = None,
+        clock: Clock = SYSTEM_CLOCK,
         **settings: object,
     ) -> Collector:
         chosen = CloudwatchSettings(**settings)  # type: ignore[arg-type]
@@ -54,6 +57,7 @@ def make_collector() -> Callable[..., Collector]:
             billed=billed,
             instruments=REGISTER.things,
             totals=totals or Totals(),
+            clock=clock,
         )
 
     return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -16,16 +17,19 @@ from prometheus_client import Summary as PromSummary
 
 from svcready._core.events import ItemsDropped
 from svcready.metrics import counter, gauge
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics._model import Distribution, Family, Number
-from svcready.metrics._register import Declarer
 from svcready.metrics.sinks._cloudwatch._totals import Totals
 from svcready.metrics.sources._prometheus_client import registry_families
+from tests.metrics.broken_collector import register_broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from svcready.metrics.sinks._cloudwatch._collector import Collector
     from svcready.metrics.sinks._cloudwatch._data import Datum
+    from svcready.testing import FakeClock
+    from tests.conftest import Faults
 
     Make = Callable[..., Collector]
 
@@ -120,13 +124,16 @@ def test_levels_of_one_set_combine_by_their_mode(
     assert (datum.kind, datum.value) == ("level", expected)
 
 
-def test_a_level_is_sent_in_each_interval(make_collector: Make) -> None:
+def test_a_level_is_sent_in_each_interval(
+    make_collector: Make, clock: FakeClock
+) -> None:
     """Also where it stands still, and in its unit."""
     free = gauge("free", "help", unit="By")
-    collector = make_collector()
+    collector = make_collector(clock=clock)
     free.set(12)
 
     for _ in range(2):
+        clock.advance(1.0)
         (datum,) = collector.collect()
         assert (datum.value, datum.unit) == (12.0, "Bytes")
 
@@ -175,24 +182,32 @@ def test_the_next_runtime_does_not_send_again(make_collector: Make) -> None:
 
 
 def test_a_forked_child_begins_at_zero(make_collector: Make) -> None:
-    """Declared totals begin anew there; inherited ones go on from the parent's."""
+    """Totals begin anew there; what collectors compute goes on from the parent's."""
     ours: Numbers = {(): 5.0}
-    theirs: Numbers = {(): 50.0}
+    meters: Numbers = {(): 5.0}
+    theirs: Numbers = {(): 5.0}
+    computed: Numbers = {(): 50.0}
+    client = "prometheus_client"
     collector = make_collector(
         lambda: [
             family("ours", "counter", ours),
-            family("theirs", "counter", theirs, origin="otel"),
+            family("meters", "counter", meters, origin="otel"),
+            family("theirs", "counter", theirs, origin=client),
+            family("computed", "counter", computed, origin=client, workers="own"),
         ],
-        metrics=("theirs",),
+        metrics=("*",),
     )
     collector.collect()
     collector.reset()
-    ours[()] = 6.0  # more than before the fork, but counted from zero
-    theirs[()] = 52.0
+    # More than before the fork, but counted from zero.
+    ours[()] = meters[()] = theirs[()] = 6.0
+    computed[()] = 52.0
 
     assert by_key(collector.collect()) == {
         ("ours", "test"): 6.0,
-        ("theirs", "test"): 2.0,
+        ("meters", "test"): 6.0,
+        ("theirs", "test"): 6.0,
+        ("computed", "test"): 2.0,
     }
 
 
@@ -209,9 +224,11 @@ from svcready.metrics.sinks._cloudwatch._collector import COLLECTED
 fork.install()
 assert COLLECTED.book("application", "orders").added((), 10) == 10
 assert COLLECTED.book("otel", "calls").added((), 10) == 10
+assert COLLECTED.book("own", "computed", goes_on=True).added((), 10) == 10
 pid = os.fork()
 if pid == 0:
-    assert COLLECTED.book("otel", "calls").added((), 12) == 2
+    assert COLLECTED.book("otel", "calls").added((), 12) == 12
+    assert COLLECTED.book("own", "computed", goes_on=True).added((), 12) == 2
     os._exit(int(COLLECTED.book("application", "orders").added((), 12)))
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 12
 """,
@@ -232,6 +249,50 @@ def test_a_total_that_fell_began_again(make_collector: Make) -> None:
     numbers[()] = 2.0
 
     assert by_key(collector.collect()) == {("jobs", "test"): 2.0}
+
+
+@pytest.mark.parametrize(
+    ("origin", "workers"), [("otel", "sum"), ("prometheus_client", "own")]
+)
+def test_a_total_that_nobody_told_once_is_not_added_again(
+    make_collector: Make, origin: str, workers: str
+) -> None:
+    """A callback or collector that fails for a while says the same total afterwards."""
+    numbers: Numbers = {("a",): 5.0, ("b",): 1.0}
+    collector = make_collector(
+        lambda: [family("jobs", "counter", numbers, origin=origin, workers=workers)],
+        metrics=("jobs",),
+        dimensions="kind",
+    )
+    collector.collect()
+    some: list[Numbers] = [{}, {("b",): 2.0}]
+    for left in some:
+        numbers.clear()
+        numbers.update(left)
+        collector.collect()
+
+    numbers[("a",)] = 7.0
+
+    assert by_key(collector.collect()) == {("jobs", "a"): 2.0}
+
+
+def test_series_that_stay_away_are_forgotten(make_collector: Make) -> None:
+    """Labels that come and go leave nothing behind after a while."""
+    numbers: Numbers = {}
+    totals = Totals()
+    collector = make_collector(
+        lambda: [family("jobs", "counter", numbers, origin="otel")],
+        totals=totals,
+        metrics=("jobs",),
+    )
+    for number in range(40):
+        numbers.clear()
+        numbers[(str(number),)] = 1.0
+        collector.collect()
+
+    book = totals.book("otel", "jobs")
+    known = [number for number in range(40) if book.knows((str(number),))]
+    assert known == list(range(29, 40))
 
 
 def test_prometheus_clients_metrics_are_read(make_collector: Make) -> None:
@@ -391,3 +452,40 @@ def test_what_is_declared_later_is_read(make_collector: Make) -> None:
         ("depth", "test", "retail"): 4,
         ("depth", "test"): 4,
     }
+
+
+def test_one_family_that_cannot_be_read_spoils_no_other(
+    make_collector: Make, faults: Faults
+) -> None:
+    """What a broken collector says stays behind, and every count beside it goes."""
+    registry = CollectorRegistry()
+    PromCounter("before", "help", registry=registry).inc(2)
+    register_broken(registry, "odd", "x", 1.0)
+    register_broken(registry, "unknown", "1", math.nan)
+    collector = make_collector(lambda: registry_families(registry), metrics=("*",))
+    counter("orders", "help").inc(3)
+
+    first, second = by_key(collector.collect()), by_key(collector.collect())
+
+    assert first == {("before", "test"): 2.0, ("orders", "test"): 3.0}
+    assert second == {}
+    assert isinstance(faults.claim("metrics.cloudwatch"), ValueError)
+    assert isinstance(faults.claim("metrics.cloudwatch"), ValueError)
+
+
+def test_a_level_that_is_flushed_again_at_once_is_one_sample(
+    make_collector: Make, clock: FakeClock
+) -> None:
+    """A stop flushes several times; a level that moved, or stands later, is told."""
+    depth = gauge("depth", "help")
+    collector = make_collector(clock=clock)
+    depth.set(3)
+    values = []
+    for then in (0.0, 0.1, 0.1, 60.0):
+        clock.advance(then)
+        values.append([datum.value for datum in collector.collect()])
+
+    depth.set(4)
+    values.append([datum.value for datum in collector.collect()])
+
+    assert values == [[3.0], [], [], [3.0], [4.0]]

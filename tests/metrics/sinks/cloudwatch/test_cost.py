@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,7 +72,15 @@ def test_requests_and_log_data_are_by_process() -> None:
     assert emf.usd == pytest.approx(5 * 0.3 + emf.transport_usd)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"metrics": 1}, {"metrics": [{"name": "a"}]}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"metrics": 1},
+        {"metrics": [{"name": "a"}]},
+        {**usage(1), "pushes": [{"interval_s": 0, "emf_bytes": 1, "put_requests": 1}]},
+    ],
+)
 def test_what_is_no_usage_is_said(wrong: dict[str, object]) -> None:
     """Whatever a file or an address gave."""
     with pytest.raises(SvcreadyError, match="no usage of CloudWatch"):
@@ -106,6 +116,8 @@ def test_the_command_reads_a_snapshot(
         ["--snapshot", "/no/such/file"],
         ["--url", "localhost:8000"],
         ["--url", "http://127.0.0.1:1"],
+        ["--url", "http://[::1"],
+        ["--url", "http://or ders"],
     ],
 )
 def test_what_cannot_be_read_is_said(
@@ -114,6 +126,43 @@ def test_what_cannot_be_read_is_said(
     """In one line, with exit code 1."""
     assert main(["metrics", "cost", *words]) == 1
     assert capsys.readouterr().err.startswith("svcready: ")
+
+
+@pytest.mark.parametrize("processes", ["0", "-3", "many"])
+def test_a_service_has_a_process_at_least(
+    processes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or its costs would be nothing, or less."""
+    with pytest.raises(SystemExit):
+        main(["metrics", "cost", "--snapshot", "-", f"--processes={processes}"])
+
+    assert "is no number from 1" in capsys.readouterr().err
+
+
+def test_a_token_goes_to_the_service_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who is sent on to another address does not show it there."""
+    seen: list[str | None] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers["Authorization"])
+            sends_on = self.path.startswith("/admin")
+            self.send_response(302 if sends_on else 401)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert main(["metrics", "cost", "--url", url, "--token", "s3cret"]) == 1
+        server.shutdown()
+
+    assert seen == ["Bearer s3cret", None]
+    assert "401" in capsys.readouterr().err
 
 
 def test_the_command_asks_a_running_service(
@@ -134,7 +183,12 @@ def test_the_command_asks_a_running_service(
         try:
             address = f"http://127.0.0.1:{port.port}"
             assert main(["metrics", "cost", "--url", address]) == 1
-            assert "401" in capsys.readouterr().err
+            assert "answers 401; give one of" in capsys.readouterr().err
+            words = ["--url", address, "--token", "wrong"]
+            assert main(["metrics", "cost", *words]) == 1
+            assert "401; the token is none of" in capsys.readouterr().err
+            assert main(["metrics", "cost", "--url", f"{address}/elsewhere"]) == 1
+            assert "ADMIN_TOKENS? With SVCREADY_ADMIN_PORT" in capsys.readouterr().err
             monkeypatch.setenv("SVCREADY_ADMIN_TOKEN", "s3cret")
             words = ["--url", f"{address}/metrics", "--json", "--mode", "api"]
             assert main(["metrics", "cost", *words]) == 0

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._sketch import Sketch
 from svcready.metrics.sinks._cloudwatch._data import Datum
-from svcready.metrics.sinks._cloudwatch._emf import LARGEST_EVENT, Emf
+from svcready.metrics.sinks._cloudwatch._emf._events import LARGEST_EVENT, Emf
 from svcready.testing import assert_emf_event
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._sketch import Sketch
 from svcready.metrics.sinks._cloudwatch._data import Datum
-from svcready.metrics.sinks._cloudwatch._emf import Emf
+from svcready.metrics.sinks._cloudwatch._emf._events import Emf
 from tests.metrics.sinks.cloudwatch.test_emf import read
 
 if TYPE_CHECKING:

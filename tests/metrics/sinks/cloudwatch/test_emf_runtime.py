@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from svcready.testing import Harness
 
 ENV = (("Environment", "production"),)
+OWN = "SVCREADY_CLOUDWATCH_"
 
 
 def amounts(harness: Harness) -> dict[str, float]:
@@ -73,22 +74,44 @@ def test_nothing_is_written_where_it_is_off() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("DIMENSIONS", "Enviroment", "did you mean Environment?"),
-        ("NAMESPACE", "AWS/Orders", "App/Orders is used"),
-        ("EMF_DESTINATION", "tcp//agent", "EMF goes to stdout"),
+        (f"{OWN}DIMENSIONS", "Enviroment", "did you mean Environment?"),
+        (f"{OWN}NAMESPACE", "AWS/Orders", "App/Orders is used"),
+        (f"{OWN}EMF_DESTINATION", "tcp//agent", "EMF goes to stdout"),
+        ("AWS_EMF_AGENT_ENDPOINT", "tcp//agent", "EMF goes to stdout"),
     ],
 )
 def test_a_wrong_setting_is_reported(variable: str, value: str, said: str) -> None:
     """With the variable's name, and what is done instead; metrics go on."""
-    name = f"SVCREADY_CLOUDWATCH_{variable}"
     orders = svcready.counter("emf_wrong", "help")
-    environ = {"SVCREADY_CLOUDWATCH_MODE": "emf", name: value}
+    environ = {f"{OWN}MODE": "emf", variable: value}
     with running(environ=environ) as harness:
         orders.inc()
         (problem,) = harness.runtime.problems()
-        assert str(problem).startswith(f"{name}={value}")
+        assert str(problem).startswith(f"{variable}={value}")
         assert said in str(problem)
         assert "emf_wrong" in amounts(harness)
+
+
+@pytest.mark.parametrize(
+    ("destination", "per_request"),
+    [("udp://127.0.0.1:25888", False), ("stdout", True)],
+)
+def test_no_request_waits_for_an_agent(destination: str, *, per_request: bool) -> None:
+    """An agent that is away would hold up an event loop with each of its requests."""
+    environ = {
+        "SVCREADY_CLOUDWATCH_MODE": "emf",
+        "SVCREADY_CLOUDWATCH_EMF_PER_REQUEST": "true",
+        "SVCREADY_CLOUDWATCH_EMF_DESTINATION": destination,
+    }
+    with running(environ=environ) as harness:
+        assert harness.runtime.metrics is not None
+        asked = harness.runtime.metrics.request_flush()
+        problems = harness.runtime.problems()
+
+    assert (asked is not None) is per_request
+    assert bool(problems) is not per_request
+    for problem in problems:
+        assert str(problem).startswith("SVCREADY_CLOUDWATCH_EMF_PER_REQUEST=true")
 
 
 def test_the_budget_is_warned_of_once() -> None:

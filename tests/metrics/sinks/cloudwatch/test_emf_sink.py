@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from svcready._core.events import (
     DestinationFailed,
     DestinationRecovered,
@@ -12,9 +14,10 @@ from svcready._core.events import (
 )
 from svcready.config._sections.cloudwatch import CloudwatchSettings
 from svcready.metrics import counter, gauge, histogram
-from svcready.metrics.sinks._cloudwatch._emf import LARGEST_EVENT
-from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
-from svcready.metrics.sinks._cloudwatch._emf_ways import Went
+from svcready.metrics.sinks._cloudwatch._data import Datum
+from svcready.metrics.sinks._cloudwatch._emf._events import LARGEST_EVENT
+from svcready.metrics.sinks._cloudwatch._emf._sink import EmfSink
+from svcready.metrics.sinks._cloudwatch._emf._ways import Went
 from svcready.testing import assert_emf_event
 from tests.metrics.conftest import IDENTITY
 from tests.metrics.sinks.cloudwatch.test_emf import read
@@ -22,10 +25,9 @@ from tests.metrics.sinks.cloudwatch.test_emf import read
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import pytest
-
     from svcready.metrics.sinks._cloudwatch._collector import Collector
     from svcready.testing import FakeClock
+    from tests.conftest import Faults
 
     Make = Callable[..., Collector]
 
@@ -43,9 +45,11 @@ class Road:
         self.lines: list[bytes] = []
         self.room = 10**6
         self.closed = False
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def send(self, lines: Sequence[bytes], ends_s: float) -> Went:
         """Take what there is room for."""
+        self.meanwhile()
         taken = list(lines)[: self.room]
         self.lines += taken
         return Went(len(taken), "" if len(taken) == len(lines) else "blocked")
@@ -168,7 +172,7 @@ def test_a_requests_ids_are_properties(make_collector: Make, clock: FakeClock) -
     event = assert_emf_event(line)
     assert (event["request_id"], event["trace_id"]) == ("r-1", "ab" * 16)
     assert read(road.lines) == {("orders", ENV): [1, 1.0]}
-    assert sink.interval_s == 3600.0
+    assert sink.interval_s == 60.0  # what no request brings goes by time
     assert sink.describe()["per_request"] is True
 
 
@@ -205,6 +209,86 @@ def test_what_is_left_at_the_end_is_counted(
     assert road.closed
     assert drops == [ItemsDropped("metrics.emf", "deadline", 1)]
     assert sink.describe()["dropped"] == {"deadline": 1}
+
+
+def test_what_is_on_its_way_at_the_end_is_counted(
+    make_collector: Make, clock: FakeClock, drops: list[ItemsDropped]
+) -> None:
+    """Nobody waits for a push that hangs, and what it had does not come back."""
+    counter("orders", "help").inc()
+    road = Road()
+    road.room = 0
+    sink = make_sink(make_collector, clock, road)
+    road.meanwhile = sink.close
+
+    assert not sink.push(1.0)
+
+    assert drops == [ItemsDropped("metrics.emf", "deadline", 1)]
+    assert sink.describe()["pending"] == 0
+
+
+def test_a_way_that_raises_loses_nothing(
+    make_collector: Make, clock: FakeClock
+) -> None:
+    """Its fault is its own; the counts go with the next push."""
+    orders, road = counter("orders", "help"), Road()
+    sink = make_sink(make_collector, clock, road)
+    orders.inc(3)
+    road.meanwhile = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        sink.push(1.0)
+
+    road.meanwhile = lambda: None
+    orders.inc(4)
+
+    assert sink.push(1.0)
+    assert read(road.lines) == {("orders", ENV): [1, 7.0]}
+
+
+def test_a_collector_that_raises_holds_nothing_back(
+    make_collector: Make,
+    clock: FakeClock,
+    faults: Faults,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waited for an outage to end is sent all the same."""
+    collector, road = make_collector(), Road()
+    sink = EmfSink(
+        CloudwatchSettings(), collector, road, identity=IDENTITY, clock=clock
+    )
+    counter("orders", "help").inc(3)
+    road.room = 0
+    sink.push(1.0)
+    road.room = 9
+    monkeypatch.setattr(collector, "collect", lambda _: 1 / 0)
+
+    assert sink.push(1.0)
+
+    assert read(road.lines) == {("orders", ENV): [1, 3.0]}
+    assert isinstance(faults.claim("metrics.emf"), ZeroDivisionError)
+
+
+def test_one_datum_that_cannot_be_written_is_given_up_alone(
+    make_collector: Make,
+    clock: FakeClock,
+    drops: list[ItemsDropped],
+    faults: Faults,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others of its push arrive, and it is counted."""
+    collector, road = make_collector(), Road()
+    sink = EmfSink(
+        CloudwatchSettings(), collector, road, identity=IDENTITY, clock=clock
+    )
+    bad = Datum("bad", (("Environment", "\udcff"),), "Count", value=1.0)
+    good = Datum("good", ENV, "Count", value=2.0)
+    monkeypatch.setattr(collector, "collect", lambda _: [bad, good])
+
+    assert sink.push(1.0)
+
+    assert read(road.lines) == {("good", ENV): [1, 2.0]}
+    assert drops == [ItemsDropped("metrics.emf", "internal_error", 1)]
+    assert isinstance(faults.claim("metrics.emf"), TypeError)
 
 
 def test_what_fits_no_line_is_counted(

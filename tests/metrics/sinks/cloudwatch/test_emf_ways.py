@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._transport._output._outlet import Outlet
-from svcready.metrics.sinks._cloudwatch import _emf_ways
-from svcready.metrics.sinks._cloudwatch._emf import LARGEST_EVENT
-from svcready.metrics.sinks._cloudwatch._emf_ways import (
+from svcready.metrics.sinks._cloudwatch._emf import _ways as _emf_ways
+from svcready.metrics.sinks._cloudwatch._emf._events import LARGEST_EVENT
+from svcready.metrics.sinks._cloudwatch._emf._ways import (
     Agent,
     Lines,
     Stdout,
@@ -116,14 +117,31 @@ def test_udp_sends_one_event_a_datagram() -> None:
         assert [server.recv(70_000) for _ in range(3)] == [*LINES, longest]
 
 
-def test_udp_without_a_listener_goes_on() -> None:
-    """What the kernel tells of earlier datagrams does not hold up later ones."""
+def test_udp_without_a_listener_is_no_success() -> None:
+    """Nothing counts as sent while the kernel says that nobody listens."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         agent = agent_of(server, "udp")
 
-    assert agent.send(LINES * 3, soon()).taken >= 1
+    for _ in range(3):
+        assert agent.send(LINES, soon()) == (0, os.strerror(errno.ECONNREFUSED))
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(agent.address)
+        assert agent.send(LINES, soon()) == (2, "")
+
     agent.close()
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_a_host_that_no_name_service_takes_is_a_fault(scheme: str) -> None:
+    """Nothing is raised: the events come back."""
+    agent = Agent(scheme, "a..b", 25888)
+
+    went = agent.send(LINES, soon())
+
+    assert went.taken == 0
+    assert went.fault
 
 
 def test_a_file_takes_lines(tmp_path: Path) -> None:
@@ -159,7 +177,15 @@ def test_destinations(
 
 @pytest.mark.parametrize(
     "destination",
-    ["", "stderr", "tcp://", "tcp://host:port", "/no/such/dir/x", "http://host/x"],
+    [
+        "",
+        "stderr",
+        "tcp://",
+        "tcp://host:port",
+        "/no/such/dir/x",
+        "http://host/x",
+        "udp://a..b",
+    ],
 )
 def test_a_wrong_destination_is_said_and_stdout_taken(destination: str) -> None:
     """Metrics go where they can be found."""

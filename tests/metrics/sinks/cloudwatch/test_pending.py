@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from svcready.metrics._sketch import Sketch
+import pytest
+
+from svcready.metrics._instruments._sketch import Sketch
 from svcready.metrics.sinks._cloudwatch._data import Datum, Pending, Statistics
 
 HERE = (("Environment", "test"),)
@@ -49,6 +51,23 @@ def test_distributions_merge() -> None:
     reduced = datum.reduced(100)
     assert reduced.values == (125.0, 250.0, 500.0)
     assert reduced.counts == (1, 1, 1)
+
+
+def test_distributions_of_two_units_merge() -> None:
+    """One was recorded in seconds and one in milliseconds, as they are sent."""
+    for first, second in ((0, 1), (1, 0)):
+        both = [
+            times(0.25, 0.5),
+            times(125.0)._replace(scale=1.0),
+        ]
+        pending = Pending()
+        pending.add([both[first]])
+        pending.add([both[second]])
+
+        (datum,) = pending.take()
+
+        assert datum.statistics() == pytest.approx((3, 875.0, 125.0, 500.0))
+        assert datum.reduced(100).values == pytest.approx((125.0, 250.0, 500.0))
 
 
 def test_levels_keep_the_latest() -> None:

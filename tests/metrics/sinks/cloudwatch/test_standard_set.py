@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready.metrics._http import HttpMetrics
-from svcready.metrics._register import Declarer
+from svcready.metrics._instruments._register import Declarer
 from svcready.metrics.sinks._cloudwatch._standard import is_error, is_fault
 
 if TYPE_CHECKING:
@@ -65,6 +65,24 @@ def test_requests_errors_and_faults(make_collector: Make, http: HttpMetrics) -> 
         (*ALL, ("ErrorType", "BrokenPipeError")): 1,
     }
     assert {d.unit for d in datums if d.name != "ResponseTime"} == {"Count"}
+
+
+def test_an_applications_own_times_are_not_taken_for_seconds(
+    make_collector: Make, http: HttpMetrics
+) -> None:
+    """A metric of the same name in milliseconds joins the standard one as it is."""
+    own = Declarer("application").histogram("ResponseTime", "help", unit="ms")
+    collector = make_collector()
+    http.children("POST", "/orders", 200).observe(0.25)
+    own.observe(700.0)
+
+    (whole,) = [
+        datum
+        for datum in collector.collect()
+        if (datum.name, datum.dimensions) == ("ResponseTime", ALL)
+    ]
+
+    assert whole.statistics() == pytest.approx((2, 950.0, 250.0, 700.0))
 
 
 def test_times_are_in_milliseconds(make_collector: Make, http: HttpMetrics) -> None:

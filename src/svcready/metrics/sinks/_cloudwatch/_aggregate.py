@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, publish
-from svcready.metrics.sinks._cloudwatch._data import Datum
+from svcready.metrics.sinks._cloudwatch._data import Datum, merge_scaled
 
 if TYPE_CHECKING:
-    from svcready.metrics._sketch import Sketch
+    from svcready.metrics._instruments._sketch import Sketch
     from svcready.metrics.sinks._cloudwatch._data import Key
 
 __all__ = ["Aggregate"]
@@ -57,7 +57,7 @@ class Aggregate:
         if known is None:
             self._sketches[key] = (sketch.copy(), scale)
         else:
-            known[0].merge(sketch)
+            merge_scaled(*known, sketch, scale)
 
     def datums(self) -> list[Datum]:
         """Return what CloudWatch takes; the rest is counted as dropped."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.metrics._register import REGISTER
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._billed import Billed
 from svcready.metrics.sinks._cloudwatch._collector import Collector
 from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, read_sets
-from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
-from svcready.metrics.sinks._cloudwatch._emf_ways import choose_way
+from svcready.metrics.sinks._cloudwatch._emf._sink import EmfSink
+from svcready.metrics.sinks._cloudwatch._emf._ways import Agent, choose_way
 from svcready.metrics.sinks._cloudwatch._selection import Selection
 from svcready.metrics.sinks._cloudwatch._texts import namespace_of
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from svcready._core.identity import Identity
+    from svcready.config import Settings
     from svcready.config._sections.cloudwatch import CloudwatchSettings
     from svcready.metrics._push import PushSink
     from svcready.metrics.sinks._means import Means
 
-__all__ = ["cloudwatch_sinks", "make_dimensions"]
+__all__ = ["cloudwatch_problems", "cloudwatch_sinks", "make_dimensions"]
 
 _DEFAULT = "Environment,ApiEndpoint;Environment"
 
@@ -48,12 +49,13 @@ def cloudwatch_sinks(means: Means) -> list[PushSink]:
         namespace=_namespace(means),
         max_series=means.settings.metrics.max_series,
         billed=billed,
+        clock=means.clock,
     )
     if settings.mode == "emf":
         return [_emf(collector, means)]
 
     # Who sends no such metrics need not load it.
-    from svcready.metrics.sinks._cloudwatch._put_choose import put_sinks
+    from svcready.metrics.sinks._cloudwatch._put._choose import put_sinks
 
     return put_sinks(collector, means)
 
@@ -66,11 +68,18 @@ def _emf(collector: Collector, means: Means) -> EmfSink:
         write=means.write,
     )
     if problem:
-        given = f"SVCREADY_CLOUDWATCH_EMF_DESTINATION={settings.emf_destination}"
-        means.note(f"{given} {problem}; EMF goes to stdout")
+        means.note(_no_way(settings, problem, means.settings))
 
     on_lambda = means.identity.platform == "aws_lambda"
     asked = {"true": True, "false": False}.get(settings.emf_per_request, on_lambda)
+    if asked and isinstance(way, Agent) and not on_lambda:
+        given = means.settings.origin("cloudwatch.emf_per_request")
+        means.note(
+            f"{given}={settings.emf_per_request} would have requests wait for "
+            f"{way.name}; EMF goes there by time"
+        )
+        asked = False
+
     return EmfSink(
         settings,
         collector,
@@ -88,23 +97,64 @@ def make_dimensions(
     known = {label for metric in REGISTER.things() for label in metric.spec.labels}
     sets, problem = read_sets(settings.dimensions, known | identity.resource().keys())
     if problem:
-        note(
-            f"SVCREADY_CLOUDWATCH_DIMENSIONS={settings.dimensions} {problem}; "
-            f"{_DEFAULT} is used"
-        )
+        note(_no_sets(settings, problem))
         sets, _ = read_sets(_DEFAULT)
 
     return Dimensions(sets, join_labels=settings.label_dimensions)
+
+
+def cloudwatch_problems(everything: Settings) -> list[str]:
+    """
+    Return what is wrong with the section CLOUDWATCH, as the start line says it.
+
+    It is told without the service, so that a dimension which is spelt like a label
+    passes.
+    """
+    settings = everything.cloudwatch
+    if settings.mode == "off":
+        return []
+
+    problems: list[str] = []
+    _, problem = read_sets(settings.dimensions)
+    if problem:
+        problems.append(_no_sets(settings, problem))
+
+    fit = namespace_of(settings.namespace) if settings.namespace else ""
+    if fit != settings.namespace:
+        problems.append(_no_namespace(settings, fit))
+
+    _, problem = choose_way(settings.emf_destination)
+    if settings.mode == "emf" and problem:
+        problems.append(_no_way(settings, problem, everything))
+
+    return problems
 
 
 def _namespace(means: Means) -> str:
     given = means.settings.cloudwatch.namespace
     fit = namespace_of(given) if given else ""
     if fit != given:
-        means.note(
-            f"SVCREADY_CLOUDWATCH_NAMESPACE={given} is no namespace of CloudWatch "
-            "(1-255 of a-z, A-Z, 0-9, space and ._#:/-, no AWS/ or colon in front); "
-            f"{fit} is used"
-        )
+        means.note(_no_namespace(means.settings.cloudwatch, fit))
 
     return fit
+
+
+def _no_sets(settings: CloudwatchSettings, problem: str) -> str:
+    return (
+        f"SVCREADY_CLOUDWATCH_DIMENSIONS={settings.dimensions} {problem}; "
+        f"{_DEFAULT} is used"
+    )
+
+
+def _no_namespace(settings: CloudwatchSettings, fit: str) -> str:
+    return (
+        f"SVCREADY_CLOUDWATCH_NAMESPACE={settings.namespace} is no namespace of "
+        "CloudWatch (1-255 of a-z, A-Z, 0-9, space and ._#:/-, no AWS/ or colon in "
+        f"front); {fit} is used"
+    )
+
+
+def _no_way(settings: CloudwatchSettings, problem: str, everything: Settings) -> str:
+    # It may have been said by the variable of AWS' own libraries.
+    given = everything.origin("cloudwatch.emf_destination")
+    return f"{given}={settings.emf_destination} {problem}; EMF goes to stdout"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
-from svcready.metrics._histograms import BucketInstrument
+from svcready._core.clock import SYSTEM_CLOCK
+from svcready._core.guard import guard
+from svcready.metrics._instruments._histograms import BucketInstrument
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics._model import Distribution
-from svcready.metrics._register import REGISTER
 from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
 from svcready.metrics.sinks._cloudwatch._foreign import labels_of, read_points
+from svcready.metrics.sinks._cloudwatch._levels import RecentLevels
 from svcready.metrics.sinks._cloudwatch._plans import make_plans
 from svcready.metrics.sinks._cloudwatch._selection import HTTP_DURATION
 from svcready.metrics.sinks._cloudwatch._standard import Standard
@@ -23,13 +26,14 @@ from svcready.metrics.sinks._cloudwatch._totals import COLLECTED, sketch_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from svcready._core.clock import Clock
     from svcready._core.identity import Identity
-    from svcready.metrics._histograms import Histogram
-    from svcready.metrics._instruments import Spec
+    from svcready.metrics._instruments._histograms import Histogram
+    from svcready.metrics._instruments._instrument import Spec
+    from svcready.metrics._instruments._register import Metric
+    from svcready.metrics._instruments._sketch import Sketch
+    from svcready.metrics._instruments._timer import Timer
     from svcready.metrics._model import Family, Snapshot
-    from svcready.metrics._register import Metric
-    from svcready.metrics._sketch import Sketch
-    from svcready.metrics._timer import Timer
     from svcready.metrics.sinks._cloudwatch._billed import Billed
     from svcready.metrics.sinks._cloudwatch._data import Datum
     from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions
@@ -42,8 +46,9 @@ if TYPE_CHECKING:
 __all__ = ["Collector"]
 
 _OURS = {"application", "svcready"}
-# What a forked child inherits of these goes on from where its parent was.
-_COUNTED_ON = {"prometheus_client": True, "otel": True}
+_PATIENCE = 10
+_alone = guard("metrics.cloudwatch")
+"""Keeps one family's fault from the others, which are counted as collected."""
 
 
 class Collector:
@@ -60,6 +65,7 @@ class Collector:
         billed: Told of every datum, to count what is billed.
         instruments: Returns the declared metrics.
         totals: What was collected already.
+        clock: Tells which flushes come at the same moment.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Collector:
         billed: Billed | None = None,
         instruments: Callable[[], Sequence[Metric]] = REGISTER.things,
         totals: Totals = COLLECTED,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._snapshot = snapshot
         self._selection = selection
@@ -84,6 +91,7 @@ class Collector:
         self._instruments = instruments
         self._totals = totals
         self._standard = Standard(selection.standard, dimensions)
+        self._recent = RecentLevels(clock)
         self._plans: dict[str, Plan] = {}
         self._levels: list[Plan] = []
         self._histograms: list[tuple[Plan, Histogram | Timer]] = []
@@ -98,9 +106,10 @@ class Collector:
 
     def reset(self) -> None:
         """Forget what was recorded before a fork: the parent collects it."""
-        self._totals.reset(_COUNTED_ON)
+        self._totals.reset()
         self._forget_plans()
         self._standard.reset()
+        self._recent.forget()
         if self._billed is not None:
             self._billed.reset()
 
@@ -121,15 +130,17 @@ class Collector:
         else:
             for plan in self._levels:
                 if not only or plan.resolution == only:
-                    plan.read(into)
+                    with _alone:
+                        plan.read(into)
 
         for plan, histogram in self._histograms:
             if not only or plan.resolution == only:
-                taken = histogram.take()
-                if taken:
-                    self._distribute(histogram.spec, taken, into)
+                with _alone:
+                    taken = histogram.take()
+                    if taken:
+                        self._distribute(histogram.spec, taken, into)
 
-        datums = into.datums()
+        datums = self._recent.without(into.datums())
         if self._billed is not None:
             self._billed.sent(datums)
 
@@ -165,17 +176,23 @@ class Collector:
 
             if not only or selection.resolution(family.name) == only:
                 plan = plans.get(family.name) if family.origin in _OURS else None
-                if plan is None:
-                    self._read(family, into)
-                elif not isinstance(plan.metric, BucketInstrument):
-                    plan.read(into)
+                with _alone:
+                    if plan is None:
+                        self._read(family, into)
+                    elif not isinstance(plan.metric, BucketInstrument):
+                        plan.read(into)
 
     def _read(self, family: Family, into: Aggregate) -> None:
         """Read the cumulative totals and levels of a family that is not declared."""
-        book = self._totals.book(family.origin, family.name)
+        # What other libraries' collectors compute does not begin again at a fork; all
+        # else, as it is read, does.
+        goes_on = family.workers == "own"
+        book = self._totals.book(family.origin, family.name, goes_on=goes_on)
         labels = labels_of(family)
         points = read_points(family, labels, book, self._max_series)
-        book.keep_only([point.labels for point in points])
+        asked = goes_on or family.origin == "otel"  # for totals that others keep
+        patience = _PATIENCE if asked else 0
+        book.keep_only([point.labels for point in points], patience=patience)
         family = family._replace(labels=tuple([metric_name(each) for each in labels]))
         if family.kind in {"histogram", "summary"}:
             found = [
@@ -223,7 +240,7 @@ class Collector:
 
 def _begin_again() -> None:
     # The child may make its first collector only later.
-    COLLECTED.reset(_COUNTED_ON)
+    COLLECTED.reset()
 
 
 fork.reset_in_child(_begin_again)

@@ -85,7 +85,7 @@ def estimate(
         )
         mode = mode or str(usage["mode"]).replace("off", "emf")
         transport, transport_usd = _transport(usage, prices, mode, processes)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         msg = f"this is no usage of CloudWatch: {error!r}"
         raise SvcreadyError(msg) from error
 

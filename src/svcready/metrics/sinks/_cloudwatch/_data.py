@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from svcready.metrics._sketch import Reduced
+from svcready.metrics._instruments._sketch import Reduced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from svcready._core.identity import Identity
-    from svcready.metrics._sketch import Sketch
+    from svcready.metrics._instruments._sketch import Sketch
 
-__all__ = ["Collects", "Datum", "Key", "Pending", "Statistics"]
+__all__ = ["Collects", "Datum", "Key", "Pending", "Statistics", "merge_scaled"]
 
+_FINE = 150
 Key = tuple[str, tuple[tuple[str, str], ...], str, int]
 """What tells one series of datums from another."""
 
@@ -145,9 +146,30 @@ class Pending:
         self._held.clear()
 
 
+def merge_scaled(into: Sketch, scale: float, other: Sketch, its_scale: float) -> None:
+    """
+    Merge *other* into a sketch of another unit.
+
+    Two metrics of one name and unit may be recorded in different ones.
+
+    Args:
+        into: Takes it in.
+        scale: What its values are multiplied by to be in the unit that is sent.
+        other: Stays as it is.
+        its_scale: The same of the other.
+    """
+    if scale != its_scale:
+        factor, values = its_scale / scale, other.reduce(_FINE)
+        other = type(other)()
+        for value, count in zip(values.values, values.counts, strict=True):
+            other.observe(value * factor, count)
+
+    into.merge(other)
+
+
 def _merged(old: Datum, new: Datum) -> Datum:
     if old.sketch is not None and new.sketch is not None:
-        old.sketch.merge(new.sketch)
+        merge_scaled(old.sketch, old.scale, new.sketch, new.scale)
         return old
 
     if new.kind == "count" and old.kind == "count":

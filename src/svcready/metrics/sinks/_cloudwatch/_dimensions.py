@@ -58,7 +58,7 @@ def read_sets(text: str, known: Collection[str] = ()) -> tuple[Sets, str]:
             if name not in names and name not in known:
                 near = nearest(name, names) or _cased(name)
                 if near or not _NAME.fullmatch(name):
-                    meant = f"; did you mean {near}?" if near else ""
+                    meant = f" (did you mean {near}?)" if near else ""
                     return (), f"has the unknown name {name!r}{meant}"
 
         sets.append(found)

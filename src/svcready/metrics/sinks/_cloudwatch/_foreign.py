@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from svcready.metrics._instruments import OTHER
+from svcready.metrics._instruments._instrument import OTHER
 from svcready.metrics._model import Distribution, Number, Sample
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def _distributions(family: Family, labels: tuple[str, ...]) -> _Points:
                 buckets.setdefault(values, []).append((math.inf, point.value))
 
     for values, cumulated in buckets.items():
-        points.append(_distribution(values, sorted(cumulated), sums.get(values, 0.0)))
+        if all(math.isfinite(count) for _, count in cumulated):  # else nobody can tell
+            total = sums.get(values, 0.0)
+            points.append(_distribution(values, sorted(cumulated), total))
 
     return points
 

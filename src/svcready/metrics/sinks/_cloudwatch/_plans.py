@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.metrics._histograms import BucketInstrument
+from svcready.metrics._instruments._histograms import BucketInstrument
 from svcready.metrics.sinks._cloudwatch._texts import metric_name, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from svcready.metrics._register import Metric
+    from svcready.metrics._instruments._register import Metric
     from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
     from svcready.metrics.sinks._cloudwatch._data import Key
     from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions

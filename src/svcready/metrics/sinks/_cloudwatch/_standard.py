@@ -10,7 +10,7 @@ from svcready.metrics.sinks._cloudwatch._texts import dimension_value
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from svcready.metrics._sketch import Sketch
+    from svcready.metrics._instruments._sketch import Sketch
     from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
     from svcready.metrics.sinks._cloudwatch._data import Key
     from svcready.metrics.sinks._cloudwatch._dimensions import Dimensions, Dims

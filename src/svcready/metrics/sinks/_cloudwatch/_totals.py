@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from svcready.metrics._instruments import OTHER
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._instrument import OTHER
+from svcready.metrics._instruments._sketch import Sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from svcready.metrics._model import Distribution
 
@@ -25,16 +25,26 @@ class Book:
     Args:
         owner: The instrument whose totals they are; another one of the same name
             begins anew.
+        goes_on: Whether a forked child's totals go on from its parent's.
     """
 
-    __slots__ = ("_distributions", "_numbers", "is_folded", "owner")
+    __slots__ = (
+        "_absent",
+        "_distributions",
+        "_numbers",
+        "goes_on",
+        "is_folded",
+        "owner",
+    )
 
-    def __init__(self, owner: object) -> None:
+    def __init__(self, owner: object, *, goes_on: bool = False) -> None:
         self.owner = owner
+        self.goes_on = goes_on
         self.is_folded = False
         """Whether some series found no place, and share one; for good."""
         self._numbers: dict[_Labels, float] = {}
         self._distributions: dict[_Labels, Distribution] = {}
+        self._absent: dict[_Labels, int] = {}
 
     def knows(self, labels: _Labels) -> bool:
         """Tell whether a series was collected before."""
@@ -65,22 +75,32 @@ class Book:
 
         return now._replace(counts=counts, sum=now.sum - last.sum)
 
-    def keep_only(self, labels: Iterable[_Labels]) -> None:
+    def keep_only(self, labels: Iterable[_Labels], *, patience: int = 0) -> None:
         """
         Forget the series that the family has no more.
 
         Not once some share one: which of them would get the place that is free, and
         what of it was collected already, nobody knows.
+
+        Args:
+            labels: Those that it has.
+            patience: How many times in a row a series may be missing. What is asked
+                for its total can fail to say it, and then says all of it again.
         """
         if self.is_folded:
             return
 
         there = set(labels)
-        known: tuple[dict[_Labels, float] | dict[_Labels, Distribution], ...]
-        known = (self._numbers, self._distributions)
-        for series in known:
-            for key in [key for key in series if key not in there]:
-                del series[key]
+        absent = self._absent
+        for key in absent.keys() & there:
+            del absent[key]
+
+        for key in (self._numbers.keys() | self._distributions.keys()) - there:
+            times = absent[key] = absent.get(key, 0) + 1
+            if times > patience:
+                del absent[key]
+                self._numbers.pop(key, None)
+                self._distributions.pop(key, None)
 
 
 class Totals:
@@ -94,22 +114,27 @@ class Totals:
     def __init__(self) -> None:
         self._books: dict[tuple[str, str], Book] = {}
 
-    def book(self, origin: str, name: str, owner: object = None) -> Book:
-        """Return the book of a family, a new one for another *owner*."""
+    def book(
+        self, origin: str, name: str, owner: object = None, *, goes_on: bool = False
+    ) -> Book:
+        """
+        Return the book of a family, a new one for another *owner*.
+
+        Args:
+            origin: Who recorded it.
+            name: The family's.
+            owner: The instrument whose totals they are.
+            goes_on: Whether a forked child's totals go on from its parent's.
+        """
         found = self._books.get((origin, name))
         if found is None or found.owner is not owner:
-            found = self._books[origin, name] = Book(owner)
+            found = self._books[origin, name] = Book(owner, goes_on=goes_on)
 
         return found
 
-    def reset(self, counted_on: Mapping[str, bool]) -> None:
-        """
-        Begin anew in a forked child.
-
-        Args:
-            counted_on: Origins whose totals a child inherits and goes on from.
-        """
-        kept = {k: b for k, b in self._books.items() if counted_on.get(k[0])}
+    def reset(self) -> None:
+        """Begin anew in a forked child, but for totals that go on there."""
+        kept = {key: book for key, book in self._books.items() if book.goes_on}
         self._books = kept
 
 

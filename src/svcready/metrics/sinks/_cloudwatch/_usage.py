@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready.metrics.sinks._cloudwatch._choose import make_dimensions
 from svcready.metrics.sinks._cloudwatch._collector import Collector
-from svcready.metrics.sinks._cloudwatch._emf import Emf
+from svcready.metrics.sinks._cloudwatch._emf._events import Emf
 from svcready.metrics.sinks._cloudwatch._selection import Selection
 from svcready.metrics.sinks._cloudwatch._totals import Totals
 

@@ -7,9 +7,9 @@ import pytest
 
 from svcready._core import events
 from svcready.config._sections.cloudwatch import CloudwatchSettings
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._sketch import Sketch
 from svcready.metrics.sinks._cloudwatch._data import Datum, Key
-from svcready.metrics.sinks._cloudwatch._put import PutMetricDataSink
+from svcready.metrics.sinks._cloudwatch._put._sink import PutMetricDataSink
 from svcready.testing import FakeClock
 from tests.metrics.conftest import IDENTITY
 

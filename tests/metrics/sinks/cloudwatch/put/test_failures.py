@@ -184,6 +184,35 @@ def test_of_several_calls_only_the_rest_is_kept(
     assert server.total("orders") == 2500
 
 
+def test_a_push_that_a_signal_ends_sends_nothing_twice(
+    make_sink: Make,
+    server: MetricsServer,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C while the last counts are sent: those that arrived are not kept."""
+    sink = make_sink()
+    for number in range(2500):
+        recorder.count("orders", 1, Route=f"/r/{number}")
+
+    put, calls = sink._client.put, []
+
+    def interrupted(*request: object) -> None:
+        calls.append(request)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+        put(*request)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sink._client, "put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sink.push(5)
+
+    assert sink.push(5)
+    assert set(server.sums.values()) == {1}
+    assert server.total("orders") == 2500
+
+
 def test_one_bad_datum_is_given_up_alone(
     make_sink: Make,
     server: MetricsServer,
@@ -205,7 +234,7 @@ def test_one_bad_datum_is_given_up_alone(
     assert server.total("orders") == 999
     assert server.calls <= 2 * 10 + 1
     assert told == [
-        ItemsDropped("metrics", "rejected", 1),
+        ItemsDropped("metrics.cloudwatch", "rejected", 1),
         DestinationNoted(
             "metrics.cloudwatch",
             "CloudWatch",
@@ -345,7 +374,7 @@ def test_what_is_unsent_at_the_end_is_counted(
     assert not pusher.flush(5)
     pusher.close()
     assert pusher.lost == {"deadline": 2}
-    assert ItemsDropped("metrics", "deadline", 2) in told
+    assert ItemsDropped("metrics.cloudwatch", "deadline", 2) in told
     assert not pusher.flush(5)
 
 

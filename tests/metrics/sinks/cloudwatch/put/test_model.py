@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from svcready.config._sections.cloudwatch import CloudwatchSettings
-from svcready.metrics.sinks._cloudwatch._put import PutMetricDataSink
+from svcready.metrics.sinks._cloudwatch._put._sink import PutMetricDataSink
 from svcready.testing import FakeClock
 from tests.metrics.conftest import IDENTITY
 from tests.metrics.sinks.cloudwatch.put.conftest import Recorder

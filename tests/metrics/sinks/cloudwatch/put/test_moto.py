@@ -10,7 +10,7 @@ import pytest
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._transport.aws import make_client
 from svcready.config._sections.cloudwatch import CloudwatchSettings
-from svcready.metrics.sinks._cloudwatch._put import PutMetricDataSink
+from svcready.metrics.sinks._cloudwatch._put._sink import PutMetricDataSink
 from tests.metrics.conftest import IDENTITY
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.metrics._sketch import Sketch
+from svcready.metrics._instruments._sketch import Sketch
 from svcready.metrics.sinks._cloudwatch._data import Datum
-from svcready.metrics.sinks._cloudwatch._put_members import (
+from svcready.metrics.sinks._cloudwatch._put._members import (
     Entry,
     Members,
     Unsendable,
     body_bytes,
 )
-from svcready.metrics.sinks._cloudwatch._put_packs import least_requests, pack
+from svcready.metrics.sinks._cloudwatch._put._packs import least_requests, pack
 from tests.metrics.sinks.cloudwatch.put.metrics_server import Refused, check_datum
 
 STAMP_S = 1_800_000_000

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from svcready._core import fork
-from svcready.metrics.sinks._cloudwatch._put_members import Members, body_bytes
+from svcready.metrics.sinks._cloudwatch._put._members import Members, body_bytes
 from svcready.testing import FakeClock
 from tests.conftest import Faults
 from tests.metrics.conftest import IDENTITY

@@ -1,0 +1,1 @@
+"""Instruments: what applications declare, and what they record on."""

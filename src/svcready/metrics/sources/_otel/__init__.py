@@ -1,0 +1,1 @@
+"""What libraries record through OpenTelemetry's meters."""
