@@ -16,8 +16,8 @@ from svcready.testing import Harness, running
 pytest.importorskip("opentelemetry.proto")
 pytest.importorskip("boto3")
 
-from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
-from svcready.metrics.sinks._cloudwatch._emf_ways import Went
+from svcready.metrics.sinks._cloudwatch._emf._sink import EmfSink
+from svcready.metrics.sinks._cloudwatch._emf._ways import Went
 from tests.metrics.received import ENVIRONMENT, Receivers
 from tests.metrics.recorded import OTHER, OVERFLOW
 from tests.metrics.sinks.cloudwatch.put.metrics_server import Refused

@@ -31,7 +31,7 @@ import svcready
 from svcready._core.guard import set_reporter
 from svcready._runtime import _background
 from svcready.errors import DeclarationError
-from svcready.metrics._register import forget_all
+from svcready.metrics._instruments._register import forget_all
 from svcready.testing import FakeClock, Harness, running
 
 pytest.importorskip("opentelemetry.proto")
@@ -39,10 +39,10 @@ pytest.importorskip("boto3")
 
 
 from svcready._transport.otlp_metrics import Limits
-from svcready.metrics.sinks._cloudwatch import _put_packs
-from svcready.metrics.sinks._cloudwatch._emf_sink import EmfSink
-from svcready.metrics.sinks._otlp import OtlpSink
-from svcready.metrics.sinks._otlp_since import forget_arrived
+from svcready.metrics.sinks._cloudwatch._emf._sink import EmfSink
+from svcready.metrics.sinks._cloudwatch._put import _packs as _put_packs
+from svcready.metrics.sinks._otlp._since import forget_arrived
+from svcready.metrics.sinks._otlp._sink import OtlpSink
 from tests.metrics.received import OPENMETRICS, Key, Received, Receivers
 from tests.metrics.recorded import (
     CLOUDWATCH,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from svcready.metrics.sinks._cloudwatch._emf_ways import Way, Went
+from svcready.metrics.sinks._cloudwatch._emf._ways import Way, Went
 from tests.metrics.otlp_collector import MetricsCollector
 from tests.metrics.sinks.cloudwatch.put.metrics_server import Refused, Troubles, _cut
 
