@@ -21,7 +21,13 @@ for _name in list(os.environ):
 
 
 # How long one example takes says something of the machine, not of the code.
-hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
+# Who judges a change takes the same examples each time, who develops new ones.
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,
+    print_blob=True,
+    derandomize=bool(os.environ.get("TEST_SAME_EXAMPLES")),
+)
 hypothesis.settings.load_profile("house")
 
 

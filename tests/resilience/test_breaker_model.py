@@ -295,7 +295,5 @@ def test_breaker_is_its_model(machine: type[Machine]) -> None:
 
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=200, stateful_step_count=50, deadline=None, derandomize=False
-        ),
+        settings=settings(max_examples=200, stateful_step_count=50, deadline=None),
     )
