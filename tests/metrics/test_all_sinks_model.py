@@ -614,7 +614,7 @@ def run_model(world: World, examples: int, steps: int, *phases: Phase) -> None:
 def test_nothing_is_lost_and_nothing_counted_twice(world: World) -> None:
     """On any sink, whatever is recorded, fails, forks and begins anew in any order."""
     # A failure is told as it is; to make it small can take minutes.
-    run_model(world, 16, 20)
+    run_model(world, 12, 20)
 
 
 @pytest.mark.soak
