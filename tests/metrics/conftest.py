@@ -10,6 +10,7 @@ from svcready.config._sections.prometheus import PrometheusSettings
 from svcready.metrics._instruments._register import forget_all
 from svcready.metrics._pillar import MetricsPillar
 from svcready.metrics.sinks._otlp._since import forget_arrived
+from svcready.metrics.sources._otel._provider import PROVIDER
 from svcready.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ IDENTITY = Identity(
 
 @pytest.fixture(autouse=True)
 def _fresh_register() -> Iterator[None]:
-    forget_all()
-    forget_arrived()
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     forget_all()
     forget_arrived()
+    PROVIDER.forget()
 
 
 @pytest.fixture

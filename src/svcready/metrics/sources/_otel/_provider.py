@@ -234,6 +234,11 @@ class Provider(metrics.MeterProvider):
             except Exception as error:  # noqa: BLE001 - the others are read on
                 report_fault(_COMPONENT, error)
 
+    def forget(self) -> None:
+        """Forget every instrument; for tests, which make the same names again."""
+        for known in (self._streams, self._instruments, self._named, self._told):
+            known.clear()
+
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
         """Return True: sinks read, and the runtime flushes them."""
         return True
