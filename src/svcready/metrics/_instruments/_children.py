@@ -28,6 +28,7 @@ from svcready.metrics._model import Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from svcready.metrics._model import Exemplar
 
@@ -131,71 +132,8 @@ class CounterChild:
             self._look_at = _FAR if self._value < _FAR else math.inf
 
 
-class GaugeChild:
-    """One series of a gauge."""
-
-    __slots__ = ("_function", "_value")
-
-    def __init__(self) -> None:
-        self._value: float = 0
-        self._function: Callable[[], float] | None = None
-
-    def set(self, value: float) -> None:
-        """Set the gauge; what is no number is reported, and nothing is raised."""
-        if type(value) in _NUMBERS:
-            self._value = value
-        else:
-            number = checked_number(value, finite=False)
-            if number is not None:
-                self._value = number
-
-    def inc(self, amount: float = 1) -> None:
-        """Add *amount*; what is no finite number is reported and not added."""
-        if type(amount) in _NUMBERS and -MOST <= amount <= MOST:
-            self._value += amount
-        else:
-            number = checked_number(amount)
-            if number is not None:
-                self._value += number
-
-    def dec(self, amount: float = 1) -> None:
-        """Subtract *amount*; what is no finite number is reported."""
-        if type(amount) in _NUMBERS and -MOST <= amount <= MOST:
-            self._value -= amount
-        else:
-            number = checked_number(amount)
-            if number is not None:
-                self._value -= number
-
-    def set_function(self, function: Callable[[], float]) -> None:
-        """
-        Observe *function* at each reading instead of what was set.
-
-        Args:
-            function: Returns the value; quick, for a scrape waits for it. If it fails
-                the fault is reported and the series is left out of that reading.
-        """
-        self._function = function
-
-    def read(self) -> float | None:
-        """Return the value, or None if it cannot be observed now."""
-        function = self._function
-        if function is None:
-            return self._value
-
-        try:
-            return float(function())
-        except Exception as error:  # noqa: BLE001 - the other series are read on
-            report_fault("metrics.gauge", error)
-            return None
-
-    def reset(self) -> None:
-        """Start again from zero; a function stays."""
-        self._value = 0
-
-
-class UpDownCounterChild:
-    """One series of an up-down counter: a total of what came and went."""
+class _Level:
+    """What rises and falls by amounts."""
 
     __slots__ = ("_value",)
 
@@ -220,6 +158,57 @@ class UpDownCounterChild:
             if number is not None:
                 self._value -= number
 
+    def reset(self) -> None:
+        """Start again from zero; for a forked child, which has one thread."""
+        self._value = 0
+
+
+class GaugeChild(_Level):
+    """One series of a gauge."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._function: Callable[[], float] | None = None
+
+    def set(self, value: float) -> None:
+        """Set the gauge; what is no number is reported, and nothing is raised."""
+        if type(value) in _NUMBERS:
+            self._value = value
+        else:
+            number = checked_number(value, finite=False)
+            if number is not None:
+                self._value = number
+
+    def set_function(self, function: Callable[[], float]) -> None:
+        """
+        Observe *function* at each reading instead of what was set.
+
+        Args:
+            function: Returns the value; quick, for a scrape waits for it. If it fails
+                the fault is reported and the series is left out of that reading.
+        """
+        self._function = function
+
+    def read(self) -> float | None:
+        """Return the value, or None if it cannot be observed now."""
+        function = self._function
+        if function is None:
+            return self._value
+
+        try:
+            return float(function())
+        except Exception as error:  # noqa: BLE001 - the other series are read on
+            report_fault("metrics.gauge", error)
+            return None
+
+
+class UpDownCounterChild(_Level):
+    """One series of an up-down counter: a total of what came and went."""
+
+    __slots__ = ()
+
     def add(self, amount: float) -> None:
         """Add *amount*, which may be negative; OpenTelemetry's word for it."""
         self.inc(amount)
@@ -227,10 +216,6 @@ class UpDownCounterChild:
     def read(self) -> float:
         """Return the total."""
         return self._value
-
-    def reset(self) -> None:
-        """Start again from zero; for a forked child, which has one thread."""
-        self._value = 0
 
 
 class LockedCounterChild(CounterChild):
@@ -258,7 +243,29 @@ class LockedCounterChild(CounterChild):
         super().reset()
 
 
-class LockedGaugeChild(GaugeChild):
+class _LockedLevel(_Level):
+    """What rises and falls where a bare `+=` may lose something."""
+
+    __slots__ = ()
+
+    _lock: AbstractContextManager[bool]
+
+    def inc(self, amount: float = 1) -> None:
+        """Add *amount*; what is no finite number is reported."""
+        number = checked_number(amount)
+        if number is not None:
+            with self._lock:
+                self._value += number
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract *amount*; what is no finite number is reported."""
+        number = checked_number(amount)
+        if number is not None:
+            with self._lock:
+                self._value -= number
+
+
+class LockedGaugeChild(_LockedLevel, GaugeChild):
     """One series of a gauge where a bare `+=` may lose something."""
 
     __slots__ = ("_lock",)
@@ -274,27 +281,13 @@ class LockedGaugeChild(GaugeChild):
             with self._lock:
                 self._value = number
 
-    def inc(self, amount: float = 1) -> None:
-        """Add *amount*; what is no finite number is reported."""
-        number = checked_number(amount)
-        if number is not None:
-            with self._lock:
-                self._value += number
-
-    def dec(self, amount: float = 1) -> None:
-        """Subtract *amount*; what is no finite number is reported."""
-        number = checked_number(amount)
-        if number is not None:
-            with self._lock:
-                self._value -= number
-
     def reset(self) -> None:
         """Start again from zero, with a lock that nobody holds."""
         self._lock = threading.RLock()
         super().reset()
 
 
-class LockedUpDownCounterChild(UpDownCounterChild):
+class LockedUpDownCounterChild(_LockedLevel, UpDownCounterChild):
     """One series of an up-down counter where a bare `+=` may lose something."""
 
     __slots__ = ("_lock",)
@@ -302,20 +295,6 @@ class LockedUpDownCounterChild(UpDownCounterChild):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.RLock()
-
-    def inc(self, amount: float = 1) -> None:
-        """Add *amount*; what is no finite number is reported."""
-        number = checked_number(amount)
-        if number is not None:
-            with self._lock:
-                self._value += number
-
-    def dec(self, amount: float = 1) -> None:
-        """Subtract *amount*; what is no finite number is reported."""
-        number = checked_number(amount)
-        if number is not None:
-            with self._lock:
-                self._value -= number
 
     def reset(self) -> None:
         """Start again from zero, with a lock that nobody holds."""
