@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from svcready._core.redaction import Cleared
+from svcready._core.release import own_version
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir, is_first_of_group
 
@@ -33,7 +33,7 @@ def collect(runtime: Runtime) -> dict[str, object]:
     """
     settings = runtime.settings
     facts: dict[str, object] = {
-        "svcready": version("svcready"),
+        "svcready": own_version(),
         "python": platform.python_version(),
         "service": runtime.identity.service,
         "version": runtime.identity.version,
@@ -147,10 +147,7 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
     identity = runtime.identity
     who = " ".join(part for part in (identity.service, identity.version) if part)
     frameworks = ", ".join(sorted(set(runtime.frameworks))) or "no web framework"
-    yield (
-        f"svcready {version('svcready')} | {who} | {identity.environment} | "
-        f"{frameworks}"
-    )
+    yield (f"svcready {own_version()} | {who} | {identity.environment} | {frameworks}")
     public = sorted(runtime.public)
     if runtime.frameworks and public:
         yield f"  answers    {' '.join(public)}"

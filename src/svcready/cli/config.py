@@ -6,9 +6,9 @@ import json
 import os
 import sys
 from argparse import ArgumentParser
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from svcready._core.release import own_version
 from svcready._transport.aws import SecretResolver
 from svcready.cli._style import style_for
 from svcready.config import describe, load
@@ -62,7 +62,7 @@ def _as_json(settings: Settings, unfit: tuple[str, ...]) -> str:
     ]
     problems += [{"text": text, "kind": "unfit"} for text in unfit]
     report = {
-        "svcready": version("svcready"),
+        "svcready": own_version(),
         "environment": settings.service.environment,
         "settings": {
             row.key: {"value": row.value, "unit": row.unit, "origin": row.origin}
@@ -76,7 +76,7 @@ def _as_json(settings: Settings, unfit: tuple[str, ...]) -> str:
 
 def _as_text(settings: Settings, unfit: tuple[str, ...], style: Style) -> str:
     rows = describe(settings)
-    head = f"svcready {version('svcready')} | {settings.service.environment}"
+    head = f"svcready {own_version()} | {settings.service.environment}"
     lines = [style(head, "bold")]
     names = max(len(_name(row)) for row in rows)
     values = min(max(len(_value(row)) for row in rows), _WIDEST_VALUE)

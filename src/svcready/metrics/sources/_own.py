@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import fault_counts
+from svcready._core.release import own_version
 from svcready.metrics._instruments._names import label_text
 from svcready.metrics._model import Family, Number
 
@@ -34,7 +34,6 @@ class OwnSource:
     def __init__(self, identity: Identity, config_errors: Callable[[], int]) -> None:
         self.identity = identity
         self._config_errors = config_errors
-        self._version: str | None = None
 
     def __call__(self) -> Iterator[Family]:
         """Return the families as they are now."""
@@ -44,7 +43,7 @@ class OwnSource:
             "info",
             "The version of svcready, as a label.",
             ("version",),
-            (Number((self._own_version(),), 1),),
+            (Number((own_version(),), 1),),
             "max",
         )
         yield _family(
@@ -78,15 +77,6 @@ class OwnSource:
         return _family(
             "target", "info", "Target metadata", tuple(labels), (point,), "latest"
         )
-
-    def _own_version(self) -> str:
-        if self._version is None:
-            try:
-                self._version = version("svcready")
-            except PackageNotFoundError:  # pragma: no cover - run from a bare tree
-                self._version = "unknown"
-
-        return self._version
 
 
 def _family(

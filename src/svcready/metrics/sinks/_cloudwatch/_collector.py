@@ -9,7 +9,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready.metrics._instruments._histograms import BucketInstrument
 from svcready.metrics._instruments._register import REGISTER
-from svcready.metrics._model import Distribution
+from svcready.metrics._model import Distribution, Number
 from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
 from svcready.metrics.sinks._cloudwatch._foreign import labels_of, read_points
 from svcready.metrics.sinks._cloudwatch._levels import RecentLevels
@@ -209,9 +209,7 @@ class Collector:
         resolution = self._selection.resolution(family.name)
         counts = family.kind == "counter"
         for point in points:
-            if isinstance(point, Distribution):  # pragma: no cover - of no such kind
-                continue
-
+            assert isinstance(point, Number)  # the others went above
             # A level is noted as well, so that its series keeps its place.
             added = book.added(point.labels, point.value if counts else 0.0)
             if counts and not added:

@@ -6,10 +6,10 @@ import logging
 import random
 from collections import Counter
 from contextlib import nullcontext
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.events import ItemsDropped, publish
+from svcready._core.release import own_version
 from svcready._transport.aws_sigv4 import SigV4Signer, region_of
 from svcready._transport.otlp import (
     Delivery,
@@ -173,7 +173,7 @@ class OtlpSink:
             lambda low, high: random.uniform(low, min(high, _LONGEST_WAIT_S)),
             SigV4Signer(_SERVICE, region) if self._signs else None,
         )
-        self._scope = Scope("svcready", _own_version())
+        self._scope = Scope("svcready", own_version())
         self._complete_ns = 0
         self._speaks_at_s = float("-inf")
         self._sent = 0
@@ -323,10 +323,3 @@ def _process_started_ns() -> int:
     import psutil
 
     return int(psutil.Process().create_time() * 1e9)
-
-
-def _own_version() -> str:
-    try:
-        return version("svcready")
-    except PackageNotFoundError:  # pragma: no cover - run from a bare tree
-        return ""
