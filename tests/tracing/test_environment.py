@@ -9,7 +9,7 @@ import pytest
 from svcready.config import load
 from svcready.config._sections.tracing import SamplingRate
 from svcready.config._table import standard_names
-from svcready.tracing._view import TraceView
+from svcready.tracing.view._ring import TraceView
 from tests.architecture.house import run_clean
 
 START = """

@@ -407,8 +407,7 @@ def test_a_forked_child_exports_its_own(collector: Collector) -> None:
     pillar = started(collector.url)
     work(3)
     assert collector.arrived.wait(0.0) is False
-    queue = pillar._export.queue
-    assert queue is not None
+    queue = pillar._exports.lanes[0].queue
     with queue._starting:  # a lock of ours that is held while forking
         child = os.fork()
         if child == 0:

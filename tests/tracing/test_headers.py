@@ -6,13 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.tracing._baggage import Entry, format_baggage, parse_baggage
-from svcready.tracing._w3c import (
+from svcready.tracing.propagation._baggage import Entry, format_baggage, parse_baggage
+from svcready.tracing.propagation._w3c import (
     format_traceparent,
     parse_traceparent,
     parse_tracestate,
 )
-from svcready.tracing._xray_header import XRayHeader, format_xray, parse_xray
+from svcready.tracing.propagation._xray_header import (
+    XRayHeader,
+    format_xray,
+    parse_xray,
+)
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

@@ -273,8 +273,9 @@ def test_fork_keeps_a_fixed_instance_and_takes_a_new_one() -> None:
         try:
             before = made._resource().attributes["service.instance.id"]
             made.identify(Identity(service="orders", instance="i-2", host_instance="h"))
-            assert made._provider is not None
-            after = made._provider.resource.attributes["service.instance.id"]
+            assert made._live is not None
+            assert made._live.provider is not None
+            after = made._live.provider.resource.attributes["service.instance.id"]
             os.write(writer, " ".join([str(before), str(after), new_ids()[0]]).encode())
         finally:
             os._exit(0)

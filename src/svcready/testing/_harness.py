@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from svcready._core.clock import Clock
-    from svcready.tracing._view import SpanRecord
+    from svcready.tracing.view._ring import SpanRecord
 
 __all__ = ["Harness", "running"]
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from svcready.tracing._attributes import Attributes
     from svcready.tracing._backend import OpenSpan, SpanHandle
 
+    Decide = Callable[[str, str, Callable[[], Mapping[str, object]]], str | None]
+
 __all__ = ["LiveSpan", "LiveSpans"]
 
 _COMPONENT = "tracing.span"
@@ -153,7 +155,7 @@ class LiveSpans:
     def __init__(
         self,
         tracer: Tracer,
-        decide: Callable[[], bool] | None,
+        decide: Decide | None,
         attributes: Attributes,
     ) -> None:
         self._tracer = tracer
@@ -193,7 +195,7 @@ class LiveSpans:
 
             context = _otel.current()
             if self._decide is not None and not _is_valid(parent):
-                if not self._decide():
+                if self._decide("", "/", lambda: attributes) is None:
                     return _LeftOutRoot(UnsampledSpan(_otel.new_ids()))
 
                 context = Context({**context, DECIDED_KEY: True})

@@ -17,7 +17,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation import _SPAN_KEY as SPAN_KEY
 
 from svcready._core import fork
-from svcready.tracing._w3c import parse_tracestate
+from svcready.tracing.propagation._w3c import parse_tracestate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import SpanKind, TraceState
+    from opentelemetry.trace import SpanContext, SpanKind, TraceState
     from opentelemetry.util.types import Attributes as OtelAttributes
 
     from svcready._core.surroundings import AttributeValue
     from svcready.config._sections.tracing import TracingSettings
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._sampling import Decider
+    from svcready.tracing.sampling._decider import Decider
 
 __all__ = [
     "FORCED_TRACE_ID",
@@ -82,17 +82,29 @@ class RuleSampler(Sampler):
         values = _otel.current() if parent_context is None else parent_context
         if values.get(DECIDED_KEY):
             sampled = True
-        elif not parent.is_valid:
-            sampled = self._decider.decide()
-        elif not parent.is_remote:
+        elif parent.is_valid and not parent.is_remote:
             sampled = parent.trace_flags.sampled
         else:
-            flag = None if values.get(UNDECIDED_KEY) else parent.trace_flags.sampled
-            sampled = self._decider.inbound(flag)
+            sampled = self._decide(parent, values, attributes) is not None
 
         decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.DROP
         state = parent.trace_state if parent.is_valid else None
         return SamplingResult(decision, attributes if sampled else None, state)
+
+    def _decide(
+        self,
+        parent: SpanContext,
+        values: Mapping[str, object],
+        attributes: OtelAttributes,
+    ) -> str | None:
+        given = attributes or {}
+        method = str(given.get("http.request.method", ""))
+        path = str(given.get("url.path", "/"))
+        if not parent.is_valid:
+            return self._decider.decide(method, path, lambda: given)
+
+        flag = None if values.get(UNDECIDED_KEY) else parent.trace_flags.sampled
+        return self._decider.inbound(flag, method, path, lambda: given)
 
     def get_description(self) -> str:
         """Return what OpenTelemetry's own diagnostics show."""

@@ -17,10 +17,10 @@ from svcready.tracing._otel import (
     new_ids,
     new_span_id,
 )
-from svcready.tracing._propagation import XRAY_KEY, baggage_values
 from svcready.tracing._server_trace import RecordedTrace, ServerTrace
-from svcready.tracing._w3c import RANDOM, SAMPLED, parse_traceparent
-from svcready.tracing._xray_header import parse_xray
+from svcready.tracing.propagation._propagator import XRAY_KEY, baggage_values
+from svcready.tracing.propagation._w3c import RANDOM, SAMPLED, parse_traceparent
+from svcready.tracing.propagation._xray_header import parse_xray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._sampling import Decider
-    from svcready.tracing._xray_header import XRayHeader
+    from svcready.tracing.propagation._xray_header import XRayHeader
+    from svcready.tracing.sampling._decider import Decider
 
     Describe = Callable[[], Mapping[str, object]]
 
@@ -130,14 +130,15 @@ class ServerTracer:
 
         trace_id = caller.trace_id
         decider = self._decider
+        rule: str | None
         if decider is None:
-            sampled = True  # as far as we know: the application's provider decides
+            rule = ""  # as far as we know: the application's provider decides
         elif trace_id is None:
-            sampled = decider.decide()
+            rule = decider.decide(method, path, describe)
         else:
-            sampled = decider.inbound(caller.flag)
+            rule = decider.inbound(caller.flag, method, path, describe)
 
-        if sampled:
+        if rule is not None:
             return self._recorded(method, path, caller, extra, describe)
 
         if self._passive and caller.parent_id and trace_id:

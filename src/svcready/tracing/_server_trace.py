@@ -10,8 +10,8 @@ from svcready._core.guard import report_fault
 from svcready._core.type_names import type_name
 from svcready.tracing import _otel
 from svcready.tracing._errors import record
-from svcready.tracing._w3c import HEX
-from svcready.tracing._xray_header import format_xray_id
+from svcready.tracing.propagation._w3c import HEX
+from svcready.tracing.propagation._xray_header import format_xray_id
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._xray_header import XRayHeader
+    from svcready.tracing.propagation._xray_header import XRayHeader
 
 __all__ = ["RecordedTrace", "ServerTrace"]
 

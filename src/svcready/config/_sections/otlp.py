@@ -122,6 +122,18 @@ class OtlpSettings:
         "The URL for traces, taken as it is",
         standards=(standard(f"{_TRACES}ENDPOINT", _or_none(URL)),),
     )
+    traces_sigv4: bool | None = setting(
+        None,
+        _or_none(FLAG),
+        "Signs traces for AWS; unless it is said, if the URL is X-Ray's",
+        inert=True,
+    )
+    traces_region: str = setting(
+        "",
+        REGION,
+        "The region to sign for; empty takes the URL's, then boto3's",
+        inert=True,
+    )
     headers: Headers = setting(  # noqa: RUF009 - immutable
         (),
         _HEADERS,

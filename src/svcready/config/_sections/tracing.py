@@ -4,99 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from svcready.config._kinds import (
     FLAG,
+    NAMES,
     RATIO,
+    TEXT,
     Kind,
     choice,
     duration,
     integer,
     number,
+    size,
+)
+from svcready.config._sampling import (
+    MAX_PER_SECOND,
+    SAMPLER,
+    SAMPLER_RATIO,
+    SAMPLER_TRUST,
+    SAMPLING,
+    TRUST,
+    SamplingRate,
+    parse_sampling,
 )
 from svcready.config._setting import setting, standard
 
 __all__ = ["SamplingRate", "TracingSettings", "parse_sampling"]
-
-_XRAY_RATE = (1.0, 0.05)
-_MAX_PER_SECOND = 1e6
-
-
-class SamplingRate(NamedTuple):
-    """How many of the requests that nobody decided about are sampled."""
-
-    per_second: float
-    """So many each second are sampled first (the reservoir); 0 for none."""
-    ratio: float | None
-    """The part of the others that is sampled; None: what the setting `ratio` says."""
-
-
-def parse_sampling(raw: object) -> SamplingRate:
-    """
-    Read `100%`, `0.05`, `5%`, `2/s` or `1/s+5%`.
-
-    Raises:
-        ValueError: It is none of these; nothing is guessed, least of all 100 %.
-    """
-    if isinstance(raw, SamplingRate):
-        return raw
-
-    if not isinstance(raw, str):
-        return SamplingRate(0.0, RATIO.parse(raw))
-
-    reservoirs: list[float] = []
-    ratios: list[float] = []
-    for part in raw.split("+"):
-        text = part.strip()
-        if text.endswith("/s"):
-            reservoirs.append(_RESERVOIR.parse(text[:-2].strip()))
-        else:
-            ratios.append(RATIO.parse(text))
-
-    if len(reservoirs) > 1 or len(ratios) > 1:
-        raise ValueError(raw)
-
-    return SamplingRate(sum(reservoirs), sum(ratios))
-
-
-def _show_sampling(rate: SamplingRate) -> str:
-    parts = [f"{rate.per_second:g}/s"] if rate.per_second else []
-    if rate.ratio or not parts:
-        parts.append("ratio" if rate.ratio is None else f"{rate.ratio * 100:g}%")
-
-    return "+".join(parts)
-
-
-def _parse_sampler(raw: object) -> SamplingRate:
-    word = str(raw).strip().lower().removeprefix("parentbased_")
-    if word == "always_on":
-        return SamplingRate(0.0, 1.0)
-
-    if word == "always_off":
-        return SamplingRate(0.0, 0.0)
-
-    if word == "traceidratio":
-        return SamplingRate(0.0, None)
-
-    if word == "xray":  # its rule for those that no other rule matches
-        return SamplingRate(*_XRAY_RATE)
-
-    raise ValueError(raw)
-
-
-def _parse_sampler_ratio(raw: object) -> float:
-    if str(raw).strip().startswith(("endpoint=", "polling_interval=")):
-        return _XRAY_RATE[1]  # the argument of another sampler, `xray`
-
-    return RATIO.parse(raw)
-
-
-def _parse_sampler_trust(raw: object) -> str:
-    # A sampler that is not parent-based decides whatever the caller says. Words that
-    # are no sampler are reported once, by the setting `sampling`.
-    word = str(raw).strip().lower()
-    return "sampled-flag-ignored" if word in _PARENTLESS else "always"
 
 
 def _parse_disabled(raw: object) -> bool:
@@ -132,25 +66,8 @@ def _parse_milliseconds(raw: object) -> float:
     return _EXPORT_WAIT.parse(text if text[-1:].isalpha() else f"{text}ms")
 
 
-_RESERVOIR = number(0, _MAX_PER_SECOND)
-_PARENTLESS = {"always_on", "always_off", "traceidratio"}
 _PROPAGATORS = ("tracecontext", "baggage", "xray")
 _EXPORT_WAIT = duration(0.001, 3600.0)
-_SAMPLING = Kind(
-    "sampling",
-    parse_sampling,
-    "100%, 0.05, 5%, 2/s or 1/s+5%",
-    show=_show_sampling,
-)
-_SAMPLER = Kind(
-    "sampler",
-    _parse_sampler,
-    "[parentbased_]always_on | always_off | traceidratio, or xray",
-    show=_show_sampling,
-)
-_SAMPLER_RATIO = Kind("ratio", _parse_sampler_ratio, RATIO.allowed, show=RATIO.show)
-_TRUST = choice("always", "never", "sampled-flag-ignored")
-_SAMPLER_TRUST = Kind("sampler", _parse_sampler_trust, _SAMPLER.allowed)
 _DISABLED = Kind("flag", _parse_disabled, FLAG.allowed)
 _EXPORTER = Kind("choice", _parse_exporter, "otlp | none")
 _PROPAGATION = Kind(
@@ -185,26 +102,62 @@ class TracingSettings:
     )
     sampling: SamplingRate = setting(  # noqa: RUF009 - immutable
         SamplingRate(1.0, 0.05),
-        _SAMPLING,
+        SAMPLING,
         "Requests to sample if no caller decided: so many a second, then a part",
         relaxed=SamplingRate(0.0, 1.0),
-        standards=(standard("OTEL_TRACES_SAMPLER", _SAMPLER),),
+        standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER),),
     )
     ratio: float = setting(
         0.05,
         RATIO,
         "The part to sample where OTEL_TRACES_SAMPLER says traceidratio",
-        standards=(standard("OTEL_TRACES_SAMPLER_ARG", _SAMPLER_RATIO),),
+        standards=(standard("OTEL_TRACES_SAMPLER_ARG", SAMPLER_RATIO),),
     )
     trust_inbound: str = setting(
         "always",
-        _TRUST,
+        TRUST,
         "Whether a caller's trace is continued and its sampled flag honoured",
-        standards=(standard("OTEL_TRACES_SAMPLER", _SAMPLER_TRUST),),
+        standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER_TRUST),),
+    )
+    rules: str = setting(
+        "",
+        TEXT,
+        "Which requests to sample first: METHOD PATH RATE; ...; others by `sampling`",
+        inert=True,
+    )
+    rules_file: str = setting(
+        "",
+        TEXT,
+        "A JSON or TOML file of sampling rules, as X-Ray or its SDK writes them",
+        inert=True,
+    )
+    keep_errors: bool = setting(
+        False,
+        FLAG,
+        "Keeps a trace of each failed request, also of those that are not sampled",
+        inert=True,
+    )
+    keep_slower_than: str = setting(
+        "",
+        TEXT,
+        "Keeps a trace of slower requests too: 2s; POST /checkout 500ms",
+        inert=True,
+    )
+    keep_max_per_s: float = setting(
+        5.0,
+        number(0, MAX_PER_SECOND),
+        "Traces a second that are kept for being failed or slow",
+        inert=True,
+    )
+    keep_spans: int = setting(
+        0,
+        integer(0, 10_000),
+        "Inner spans recorded for a trace that may be kept; 0 keeps its root alone",
+        inert=True,
     )
     inbound_max_per_s: float = setting(
         100.0,
-        number(0, _MAX_PER_SECOND),
+        number(0, MAX_PER_SECOND),
         "Requests a second that a caller's flag can have sampled; then our own rule",
     )
     propagators: tuple[str, ...] = setting(
@@ -212,6 +165,24 @@ class TracingSettings:
         _PROPAGATION,
         "Headers read and written; of several trace headers the last listed wins",
         standards=(standard("OTEL_PROPAGATORS", _PROPAGATION),),
+    )
+    send_ids: bool = setting(
+        False,
+        FLAG,
+        "Sends the correlation and request ids with calls that carry a trace",
+        inert=True,
+    )
+    instrument: tuple[str, ...] = setting(
+        ("auto",),
+        NAMES,
+        "Libraries to trace: auto (what is installed), none, or some by name",
+        inert=True,
+    )
+    threads: bool = setting(
+        False,
+        FLAG,
+        "Carries context into threads and executors that the application starts",
+        inert=True,
     )
     exporter: str = setting(
         "auto",
@@ -230,6 +201,12 @@ class TracingSettings:
         _LIMIT,
         "Finished spans that wait for export; beyond, the oldest are dropped",
         standards=(standard("OTEL_BSP_MAX_QUEUE_SIZE", _LIMIT),),
+    )
+    queue_bytes: int = setting(
+        16 * 1024**2,
+        size(64 * 1024, math.inf),
+        "Memory that waiting spans may take; beyond, the oldest are dropped",
+        inert=True,
     )
     batch_spans: int = setting(
         512,

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from svcready.config._kinds import TEXT, Kind
+from svcready.config._addresses import REGION
+from svcready.config._kinds import FLAG, NAMES, TEXT, Kind, duration
 from svcready.config._setting import setting, standard
 
 __all__ = ["DaemonAddress", "XraySettings"]
@@ -59,6 +60,14 @@ _ADDRESS = Kind(
 )
 
 
+_FLAG_OR_NONE: Kind[bool | None] = Kind(
+    "flag",
+    FLAG.parse,
+    FLAG.allowed,
+    show=lambda value: "" if value is None else FLAG.show(value),
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class XraySettings:
     """AWS X-Ray: its daemon and its names."""
@@ -70,6 +79,63 @@ class XraySettings:
         _ADDRESS,
         "Where the X-Ray daemon or the CloudWatch agent listens",
         standards=(standard("AWS_XRAY_DAEMON_ADDRESS", _ADDRESS),),
+        inert=True,
+    )
+    export: bool | None = setting(
+        None,
+        _FLAG_OR_NONE,
+        "Sends spans to the daemon; unless it is said, if its address is set and "
+        "nothing else is",
+        inert=True,
+    )
+    annotations: tuple[str, ...] = setting(
+        (),
+        NAMES,
+        "Span attributes that X-Ray indexes, beside those that code annotates; or all",
+        inert=True,
+    )
+    log_groups: tuple[str, ...] = setting(
+        (),
+        NAMES,
+        "CloudWatch log groups that X-Ray shows with a trace",
+        inert=True,
+    )
+    in_progress_after_s: float = setting(
+        0.0,
+        duration(0.0, 3600.0),
+        "Sends a request that runs longer as one in progress; 0 sends none",
+        inert=True,
+    )
+    sdk: bool = setting(
+        True,
+        FLAG,
+        "Has code that uses the X-Ray SDK make children of the current span",
+        inert=True,
+    )
+    sampling: bool | None = setting(
+        None,
+        _FLAG_OR_NONE,
+        "Asks X-Ray for its sampling rules; unless it is said, if the daemon's address "
+        "is set and no sampling is",
+        inert=True,
+    )
+    sampling_endpoint: str = setting(
+        "",
+        TEXT,
+        "Where sampling rules are asked for: a proxy's URL, or `aws` to sign for the "
+        "service; empty takes the daemon's address",
+        inert=True,
+    )
+    sampling_interval_s: float = setting(
+        300.0,
+        duration(10.0, 86400.0),
+        "How often sampling rules are asked for",
+        inert=True,
+    )
+    region: str = setting(
+        "",
+        REGION,
+        "The region of X-Ray; empty takes AWS_REGION, then boto3's",
         inert=True,
     )
     tracing_name: str = setting(

@@ -45,6 +45,9 @@ class Lost(NamedTuple):
 class Exporter(Protocol):
     """Sends batches of spans; used by one thread at a time."""
 
+    last_error: str
+    """What the last failed delivery said; empty after one that succeeded."""
+
     def export(
         self,
         spans: list[ReadableSpan],

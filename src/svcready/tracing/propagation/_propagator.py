@@ -19,15 +19,20 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
-from svcready.tracing._baggage import format_baggage, parse_baggage
 from svcready.tracing._otel import (
     SPAN_KEY,
     UNDECIDED_KEY,
     RemoteSpan,
     UnsampledSpan,
 )
-from svcready.tracing._w3c import RANDOM, SAMPLED, format_traceparent, parse_traceparent
-from svcready.tracing._xray_header import format_xray, parse_xray
+from svcready.tracing.propagation._baggage import format_baggage, parse_baggage
+from svcready.tracing.propagation._w3c import (
+    RANDOM,
+    SAMPLED,
+    format_traceparent,
+    parse_traceparent,
+)
+from svcready.tracing.propagation._xray_header import format_xray, parse_xray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,48 +1,24 @@
-"""Sampling: a reservoir of so many a second, then a part of the rest."""
+"""Decisions: whether a request is sampled, and by which rule."""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING
 
+from svcready.tracing.sampling._reservoir import Reservoir
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
 
-__all__ = ["Decider", "Reservoir", "Rule"]
+    Describe = Callable[[], Mapping[str, object]]
 
+__all__ = ["BY_CALLER", "Decider", "Rule"]
 
-class Reservoir:
-    """
-    Lets so many through each second, in bursts of up to one second's worth.
-
-    It is the generic cell rate algorithm: one number, the time at which all that was
-    taken is paid back, so a decision takes no lock. Threads that meet inside it may
-    take one more each.
-
-    Args:
-        per_second: How many; 0 lets nothing through.
-        clock: Its monotonic time is used.
-    """
-
-    __slots__ = ("_burst_s", "_interval_s", "_now", "_paid_s")
-
-    def __init__(self, per_second: float, clock: Clock) -> None:
-        self._now = clock.monotonic
-        self._interval_s = 1.0 / per_second if per_second > 0 else 0.0
-        self._burst_s = max(0.0, 1.0 - self._interval_s) + 1e-9
-        self._paid_s = float("-inf") if per_second > 0 else float("inf")
-
-    def take(self) -> bool:
-        """Take one, if there is one."""
-        now = self._now()
-        paid = self._paid_s
-        if paid - now > self._burst_s:
-            return False
-
-        self._paid_s = max(now, paid) + self._interval_s
-        return True
+BY_CALLER = "caller"
+"""What stands for a rule's name where the caller's flag decided."""
+_BY_SETTING = "setting"
 
 
 class Rule:
@@ -101,18 +77,42 @@ class Decider:
         clock: Drives that limit.
     """
 
-    __slots__ = ("_admitted", "_honoured", "decide")
+    __slots__ = ("_admitted", "_honoured", "_rule")
 
     def __init__(
         self, rule: Rule, trust: str, inbound_max_per_s: float, clock: Clock
     ) -> None:
-        self.decide = rule.decide
+        self._rule = rule.decide
         self._honoured = trust == "always"
         self._admitted = Reservoir(inbound_max_per_s, clock).take
 
-    def inbound(self, flag: bool | None) -> bool:  # noqa: FBT001 - three values
-        """Return the decision for a caller's sampled flag, None if it sent none."""
-        if flag is None or not self._honoured:
-            return self.decide()
+    def decide(self, method: str, path: str, describe: Describe) -> str | None:  # noqa: ARG002
+        """
+        Decide about a trace that begins here.
 
-        return flag and (self._admitted() or self.decide())
+        Args:
+            method: The request's; empty for what is no request.
+            path: As received, before any routing; `/` for what is no request.
+            describe: Gives the span's first attributes by the names of OpenTelemetry's
+                conventions; called only if a rule looks at host or attributes.
+
+        Returns:
+            The name of the rule by which it is sampled; None if it is not.
+        """
+        return _BY_SETTING if self._rule() else None
+
+    def inbound(
+        self,
+        flag: bool | None,  # noqa: FBT001 - three values
+        method: str,
+        path: str,
+        describe: Describe,
+    ) -> str | None:
+        """Decide, given the caller's sampled flag; None if it sent none."""
+        if flag is None or not self._honoured:
+            return self.decide(method, path, describe)
+
+        if not flag:
+            return None
+
+        return BY_CALLER if self._admitted() else self.decide(method, path, describe)

@@ -1,0 +1,145 @@
+"""Makes spans real in a process: by a provider of ours, or by the application's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from opentelemetry import propagate
+
+from svcready.tracing._backend import bind
+from svcready.tracing._server import ServerTracer
+from svcready.tracing.propagation._propagator import Propagator, is_default
+from svcready.tracing.sampling._decider import Decider, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.trace import TracerProvider
+
+    from svcready._core.clock import Clock
+    from svcready.config._sections.tracing import TracingSettings
+    from svcready.tracing._attributes import Attributes
+    from svcready.tracing._sdk import Provider, SpanSink
+
+__all__ = ["Live", "set_propagator", "start_attached", "start_own", "start_passive"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Live:
+    """What makes spans of a started pillar."""
+
+    server: ServerTracer
+    """Begins the traces of requests."""
+    state: str
+    """Whose provider it is, or `off: ` and why."""
+    provider: Provider | None = None
+    """Ours, if it is ours."""
+    takes_spans: bool = True
+    """Whether finished spans reach us."""
+    release: Callable[[], None]
+    """Lets go of what is OpenTelemetry's."""
+
+    def released(self) -> Live:
+        """Let go, and return what is left: requests in flight still end."""
+        self.release()
+        return replace(self, provider=None, release=_nothing)
+
+
+def set_propagator(settings: TracingSettings) -> str:
+    """
+    Make our propagator OpenTelemetry's, unless the application has chosen one.
+
+    Returns:
+        What is in force, for people.
+    """
+    there = propagate.get_global_textmap()
+    if isinstance(there, Propagator) or is_default(there):
+        propagate.set_global_textmap(Propagator(settings.propagators))
+        return ",".join(settings.propagators) or "none"
+
+    return f"the application's {type(there).__qualname__}"
+
+
+def start_passive(
+    settings: TracingSettings, attributes: Attributes, clock: Clock
+) -> Live:
+    """Give requests ids, and pass a caller's trace through: tracing is off."""
+    nothing = Decider(Rule(0.0, 0.0, clock), "never", 0.0, clock)
+    server = ServerTracer(None, nothing, attributes, settings.propagators, passive=True)
+    return Live(server=server, state="off: switched off", release=_nothing)
+
+
+def start_own(
+    settings: TracingSettings,
+    attributes: Attributes,
+    decider: Decider,
+    resource: Resource,
+    sink: SpanSink,
+) -> Live:
+    """Have the process's delegating provider follow one of ours."""
+    from svcready.tracing import _sdk
+    from svcready.tracing._provider import DELEGATE
+
+    provider = _sdk.build_provider(settings, decider, resource, sink)
+    DELEGATE.follow(provider)
+
+    def release() -> None:
+        if DELEGATE.current is provider:
+            DELEGATE.current = None
+            bind(None)
+
+    server = _serve(settings, attributes, provider, decider)
+    return Live(server=server, state="ours", provider=provider, release=release)
+
+
+def start_attached(
+    settings: TracingSettings,
+    attributes: Attributes,
+    foreign: TracerProvider,
+    sink: SpanSink,
+) -> Live:
+    """Make spans by the provider that the application has set."""
+    from svcready.tracing._attached import attach
+
+    relayed = attach(foreign, sink)
+
+    def release() -> None:
+        bind(None)
+        if relayed is not None and relayed.sink is sink:
+            relayed.sink = None
+
+    kind = f"{type(foreign).__module__}.{type(foreign).__qualname__}"
+    return Live(
+        server=_serve(settings, attributes, foreign, None),
+        state=f"attached to the application's {kind}",
+        takes_spans=relayed is not None,
+        release=release,
+    )
+
+
+def _serve(
+    settings: TracingSettings,
+    attributes: Attributes,
+    provider: TracerProvider,
+    decider: Decider | None,
+) -> ServerTracer:
+    from svcready.tracing import _sdk
+    from svcready.tracing._live import LiveSpans
+
+    tracer = provider.get_tracer(_sdk.SCOPE)
+    decide = None if decider is None else decider.decide
+    bind(LiveSpans(tracer, decide, attributes))
+    return ServerTracer(
+        tracer,
+        decider,
+        attributes,
+        settings.propagators,
+        trust=settings.trust_inbound != "never",
+        forced_trace_id=None if decider is None else _sdk.FORCED_TRACE_ID,
+    )
+
+
+def _nothing() -> None:
+    pass
