@@ -1,0 +1,35 @@
+"""The one shape of a sampling rule, whoever wrote it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["SamplingRule"]
+
+
+class SamplingRule(NamedTuple):
+    """
+    A sampling rule as X-Ray's API describes it.
+
+    Patterns match a whole value; `*` stands for any characters and `?` for one.
+    """
+
+    name: str
+    """1 to 32 characters."""
+    priority: int = 9999
+    """The lowest is tried first; of equal ones the first by name, in byte order."""
+    reservoir: float = 0.0
+    """So many a second are sampled first, over all processes and services."""
+    rate: float = 0.0
+    """The part of the others that is sampled, from 0 to 1."""
+    method: str = "*"
+    path: str = "*"
+    host: str = "*"
+    service_name: str = "*"
+    service_type: str = "*"
+    resource_arn: str = "*"
+    attributes: tuple[tuple[str, str], ...] = ()
+    """Key and pattern of each attribute that has to be there."""
+    boost_max_rate: float | None = None
+    """To where adaptive sampling may raise the rate; None: it may not."""
+    boost_cooldown_s: float = 0.0
