@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from svcready.tracing._attributes import Attributes
+    from svcready.tracing._recorded import RecordedSpan
     from svcready.tracing._tracer import RecordingTracer
+    from svcready.tracing.keeping._keeper import Keeper
     from svcready.tracing.propagation._xray_header import XRayHeader
     from svcready.tracing.sampling._decider import Decider
 
@@ -67,6 +69,8 @@ class ServerTracer:
         attributes: Redacts what goes into spans.
         propagators: The formats that are read; the last trace format named wins.
         own: *tracer*, if it is one of ours.
+        keeper: Decides at the end about requests that are not sampled; None keeps
+            none of them.
         trust: False starts a new trace whatever the caller sends, linked to its.
         passive: Tracing is off: a caller's trace passes through unchanged.
     """
@@ -79,6 +83,7 @@ class ServerTracer:
         propagators: Sequence[str],
         *,
         own: RecordingTracer | None = None,
+        keeper: Keeper | None = None,
         trust: bool = True,
         passive: bool = False,
     ) -> None:
@@ -92,6 +97,7 @@ class ServerTracer:
         self._baggage = "baggage" in propagators
         self._trust = trust
         self._own = own
+        self._keeper = None if own is None else keeper
         self._passive = passive
 
     def begin(
@@ -138,6 +144,9 @@ class ServerTracer:
 
         if rule is not None:
             return self._recorded(method, path, caller, extra, describe)
+
+        if self._keeper is not None:
+            return self._maybe_kept(method, path, caller, extra, describe)
 
         if self._passive and caller.parent_id and trace_id:
             return _passing(caller, trace_id, caller.parent_id, extra)
@@ -222,6 +231,30 @@ class ServerTracer:
             ids, flags, context, caller.asked, span, name, self._attributes
         )
 
+    def _maybe_kept(
+        self,
+        method: str,
+        path: str,
+        caller: _Caller,
+        extra: dict[str, object] | None,
+        describe: Describe,
+    ) -> ServerTrace:
+        from svcready.tracing.keeping._trace import begin_kept
+
+        assert self._own is not None
+        assert self._keeper is not None
+        name = method if method in METHODS else "HTTP"
+        span = self._record(self._own, name, caller, {}, sampled=0)
+        return begin_kept(
+            span,
+            extra,
+            caller.asked,
+            name,
+            lambda: self._described(method, path, describe),
+            self._keeper,
+            self._attributes,
+        )
+
     def _start(
         self, name: str, caller: _Caller, attributes: dict[str, AttributeValue]
     ) -> Span:
@@ -248,16 +281,23 @@ class ServerTracer:
         name: str,
         caller: _Caller,
         attributes: dict[str, AttributeValue],
-    ) -> Span:
+        sampled: int = SAMPLED,
+    ) -> RecordedSpan:
         if caller.trace_id is None:
-            span = own.record(name, attributes, new_ids(), SpanKind.SERVER)
+            span = own.record(
+                name,
+                attributes,
+                new_ids(),
+                SpanKind.SERVER,
+                flags=RANDOM | sampled,
+            )
         else:
             span = own.record(
                 name,
                 attributes,
                 (caller.trace_id, new_span_id()),
                 SpanKind.SERVER,
-                flags=caller.flags & RANDOM | SAMPLED,
+                flags=caller.flags & RANDOM | sampled,
                 tracestate=caller.tracestate,
                 parent_id=caller.parent_id,
                 has_remote_parent=caller.parent_id is not None,
