@@ -203,7 +203,7 @@ class LiveSpans:
                 return None
 
             if parent.__class__ is RecordedSpan:
-                buffer = cast("RecordedSpan", parent).buffer
+                buffer = parent.buffer
                 if buffer is not None and not buffer.admit():
                     return None
 

@@ -93,7 +93,7 @@ class RecordingTracer(Tracer):
     def record_inside(
         self, parent: RecordedSpan, name: str, attributes: dict[str, AttributeValue]
     ) -> RecordedSpan:
-        """Start a span inside *parent*, which has room; no secret is in what is given."""
+        """Start a span inside *parent*; what is given holds no secret."""
         trace_id, parent_id = parent._svcready_ids  # noqa: SLF001
         span = self.record(
             name,

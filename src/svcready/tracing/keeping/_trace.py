@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptTrace", "begin_kept"]
 
-KEPT = "svcready.kept"
+_KEPT = "svcready.kept"
 """The attribute that says why a trace was kept: `error` or `slow`."""
-LEFT_OUT = "svcready.kept.spans_left_out"
+_LEFT_OUT = "svcready.kept.spans_left_out"
 """How many inner spans were not recorded for want of room."""
 
 
@@ -97,9 +97,9 @@ class KeptTrace(ServerTrace):
                 span.end()
                 return
 
-            said: dict[str, AttributeValue] = {**self._describe(), KEPT: reason}
+            said: dict[str, AttributeValue] = {**self._describe(), _KEPT: reason}
             if self._buffer.left_out:
-                said[LEFT_OUT] = self._buffer.left_out
+                said[_LEFT_OUT] = self._buffer.left_out
 
             span.put(said)
             whole = RecordedTrace(
