@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from svcready.config._kinds import (
     FLAG,
@@ -18,6 +18,7 @@ from svcready.config._kinds import (
     number,
     size,
 )
+from svcready.config._rules_text import RULES
 from svcready.config._sampling import (
     MAX_PER_SECOND,
     SAMPLER,
@@ -29,6 +30,9 @@ from svcready.config._sampling import (
     parse_sampling,
 )
 from svcready.config._setting import setting, standard
+
+if TYPE_CHECKING:
+    from svcready.config._sampling_rules import SamplingRule
 
 __all__ = ["SamplingRate", "TracingSettings", "parse_sampling"]
 
@@ -119,11 +123,10 @@ class TracingSettings:
         "Whether a caller's trace is continued and its sampled flag honoured",
         standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER_TRUST),),
     )
-    rules: str = setting(
-        "",
-        TEXT,
-        "Which requests to sample first: METHOD PATH RATE; ...; others by `sampling`",
-        inert=True,
+    rules: tuple[SamplingRule, ...] = setting(
+        (),
+        RULES,
+        "What to sample of which requests: METHOD PATH RATE; ...; others by `sampling`",
     )
     rules_file: str = setting(
         "",
