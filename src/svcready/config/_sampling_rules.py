@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["MOST_RULES", "SamplingRule"]
+__all__ = ["DEFAULT_PRIORITY", "MOST_RULES", "SamplingRule"]
 
+DEFAULT_PRIORITY = 10_000
+"""That of X-Ray's rule `Default`, which no other may have."""
 MOST_RULES = 500
 """So many of one source at most: each costs a decision some nanoseconds."""
 

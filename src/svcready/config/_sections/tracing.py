@@ -18,6 +18,7 @@ from svcready.config._kinds import (
     number,
     size,
 )
+from svcready.config._rules_file import RULES_FILE, RulesFile
 from svcready.config._rules_text import RULES
 from svcready.config._sampling import (
     MAX_PER_SECOND,
@@ -128,11 +129,10 @@ class TracingSettings:
         RULES,
         "What to sample of which requests: METHOD PATH RATE; ...; others by `sampling`",
     )
-    rules_file: str = setting(
-        "",
-        TEXT,
+    rules_file: RulesFile = setting(  # noqa: RUF009 - immutable
+        RulesFile(""),
+        RULES_FILE,
         "A JSON or TOML file of sampling rules, as X-Ray or its SDK writes them",
-        inert=True,
     )
     keep_errors: bool = setting(
         False,
