@@ -12,6 +12,8 @@ from svcready.tracing import _otel
 from svcready.tracing._attributes import ANNOTATIONS, METADATA
 from svcready.tracing._errors import record
 from svcready.tracing._otel import DECIDED_KEY, SPAN_KEY, UnsampledSpan
+from svcready.tracing.sampling._decider import NAMELESS, SAMPLING_RULE
+from svcready.tracing.sampling._request import NO_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -194,13 +196,18 @@ class LiveSpans:
                 return None
 
             context = _otel.current()
+            rule: str | None = NAMELESS
             if self._decide is not None and not _is_valid(parent):
-                if self._decide("", "/", lambda: attributes) is None:
+                rule = self._decide(*NO_REQUEST, lambda: attributes)
+                if rule is None:
                     return _LeftOutRoot(UnsampledSpan(_otel.new_ids()))
 
                 context = Context({**context, DECIDED_KEY: True})
 
             given = self._attributes.clean(attributes) if attributes else None
+            if rule:
+                given = {**(given or {}), SAMPLING_RULE: rule}
+
             span = self._tracer.start_span(name, context, attributes=given)
             if span.is_recording():
                 return LiveSpan(span, self._attributes)

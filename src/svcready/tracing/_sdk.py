@@ -20,17 +20,19 @@ from opentelemetry.sdk.trace import (
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.sdk.version import __version__ as sdk_version
-from opentelemetry.trace import Link, Status, get_current_span
+from opentelemetry.trace import Link, SpanKind, Status, get_current_span
 
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
 from svcready.tracing._otel import DECIDED_KEY, UNDECIDED_KEY
+from svcready.tracing.sampling._decider import NAMELESS, SAMPLING_RULE
+from svcready.tracing.sampling._request import NO_REQUEST, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import SpanContext, SpanKind, TraceState
+    from opentelemetry.trace import SpanContext, TraceState
     from opentelemetry.util.types import Attributes as OtelAttributes
 
     from svcready._core.surroundings import AttributeValue
@@ -80,26 +82,32 @@ class RuleSampler(Sampler):
         """Follow a local parent; decide about a remote one, or none, by the rule."""
         parent = get_current_span(parent_context).get_span_context()
         values = _otel.current() if parent_context is None else parent_context
+        rule: str | None = NAMELESS
         if values.get(DECIDED_KEY):
             sampled = True
         elif parent.is_valid and not parent.is_remote:
             sampled = parent.trace_flags.sampled
         else:
-            sampled = self._decide(parent, values, attributes) is not None
+            rule = self._decide(parent, values, kind, attributes)
+            sampled = rule is not None
 
         decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.DROP
         state = parent.trace_state if parent.is_valid else None
-        return SamplingResult(decision, attributes if sampled else None, state)
+        given = {**(attributes or {}), SAMPLING_RULE: rule} if rule else attributes
+        return SamplingResult(decision, given if sampled else None, state)
 
     def _decide(
         self,
         parent: SpanContext,
         values: Mapping[str, object],
+        kind: SpanKind | None,
         attributes: OtelAttributes,
     ) -> str | None:
-        given = attributes or {}
-        method = str(given.get("http.request.method", ""))
-        path = str(given.get("url.path", "/"))
+        given: Mapping[str, object] = attributes or {}
+        method, path = NO_REQUEST
+        if kind is SpanKind.SERVER:
+            method, path, given = request_of(given)
+
         if not parent.is_valid:
             return self._decider.decide(method, path, lambda: given)
 

@@ -36,7 +36,9 @@ def build_decider(
     """
     sampling = settings.sampling
     ratio = settings.ratio if sampling.ratio is None else sampling.ratio
-    first, last = local_layers(settings.rules, (), clock, service)
+    first, last = local_layers(
+        settings.rules, settings.rules_file.rules, clock, service
+    )
     return Decider(
         Rate(sampling.per_second, ratio, clock),
         settings.trust_inbound,

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     Inbound = Callable[[bool | None, str, str, Describe], str | None]
     Ask = Callable[[str, str, Describe], str | Literal[Unmatched.UNMATCHED] | None]
 
-__all__ = ["NAMELESS", "Decider"]
+__all__ = ["NAMELESS", "SAMPLING_RULE", "Decider"]
 
 NAMELESS = ""
 """What stands for a rule's name where no rule of X-Ray's decided."""
+SAMPLING_RULE = "aws.xray.sampling_rule"
+"""The attribute of a root span for the name of the X-Ray rule that sampled it."""
 
 
 class Decider:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from svcready.config._sampling_rules import DEFAULT_PRIORITY
 from svcready.tracing.sampling._matcher import Matcher
 from svcready.tracing.sampling._rate import Rate
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     Describe = Callable[[], Mapping[str, object]]
 
 __all__ = ["UNMATCHED", "Layer", "RuleLayer", "Unmatched", "local_layers"]
-
-_DEFAULT_PRIORITY = 10_000
-"""That of X-Ray's rule `Default`, which no other may have."""
 
 
 class Unmatched(Enum):
@@ -134,8 +132,8 @@ def local_layers(
     def layers(rules: Sequence[SamplingRule], source: str) -> list[Layer]:
         return [RuleLayer(rules, source, clock, service)] if rules else []
 
-    usual = [rule for rule in file if rule.priority < _DEFAULT_PRIORITY]
-    default = [rule for rule in file if rule.priority >= _DEFAULT_PRIORITY]
+    usual = [rule for rule in file if rule.priority < DEFAULT_PRIORITY]
+    default = [rule for rule in file if rule.priority >= DEFAULT_PRIORITY]
     first = layers(variable, "SVCREADY_TRACING_RULES")
     return (
         first + layers(usual, "the rules file"),
