@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing._server import ServerTracer
     from svcready.tracing._starting import Live
-    from svcready.tracing.view._ring import SpanRecord, TraceView
+    from svcready.tracing.view._records import SpanRecord
+    from svcready.tracing.view._ring import TraceView
 
 __all__ = ["TracePillar"]
 
