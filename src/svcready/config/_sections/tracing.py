@@ -10,7 +10,6 @@ from svcready.config._kinds import (
     FLAG,
     NAMES,
     RATIO,
-    TEXT,
     Kind,
     choice,
     duration,
@@ -18,6 +17,8 @@ from svcready.config._kinds import (
     number,
     size,
 )
+from svcready.config._rules_file import RULES_FILE, RulesFile
+from svcready.config._rules_text import RULES
 from svcready.config._sampling import (
     MAX_PER_SECOND,
     SAMPLER,
@@ -33,6 +34,9 @@ from svcready.config._slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from svcready.config._slowness import Slowness
+
+if TYPE_CHECKING:
+    from svcready.config._sampling_rules import SamplingRule
 
 __all__ = ["SamplingRate", "TracingSettings", "parse_sampling"]
 
@@ -123,17 +127,15 @@ class TracingSettings:
         "Whether a caller's trace is continued and its sampled flag honoured",
         standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER_TRUST),),
     )
-    rules: str = setting(
-        "",
-        TEXT,
-        "Which requests to sample first: METHOD PATH RATE; ...; others by `sampling`",
-        inert=True,
+    rules: tuple[SamplingRule, ...] = setting(
+        (),
+        RULES,
+        "What to sample of which requests: METHOD PATH RATE; ...; others by `sampling`",
     )
-    rules_file: str = setting(
-        "",
-        TEXT,
+    rules_file: RulesFile = setting(  # noqa: RUF009 - immutable
+        RulesFile(""),
+        RULES_FILE,
         "A JSON or TOML file of sampling rules, as X-Ray or its SDK writes them",
-        inert=True,
     )
     keep_errors: bool = setting(
         False,
