@@ -18,7 +18,7 @@ from svcready.tracing._otel import (
     new_span_id,
 )
 from svcready.tracing._server_trace import RecordedTrace, ServerTrace
-from svcready.tracing.propagation._propagator import XRAY_KEY, baggage_values
+from svcready.tracing.propagation._reading import XRAY_KEY, baggage_values
 from svcready.tracing.propagation._w3c import RANDOM, SAMPLED, parse_traceparent
 from svcready.tracing.propagation._xray_header import parse_xray
 
