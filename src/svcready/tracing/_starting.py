@@ -141,7 +141,7 @@ def _serve(
         attributes,
         settings.propagators,
         own=own,
-        trust=settings.trust_inbound != "never",
+        trust=settings.trust_inbound,
     )
 
 

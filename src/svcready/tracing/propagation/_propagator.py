@@ -24,7 +24,6 @@ from svcready.tracing._otel import (
     SPAN_KEY,
     UNDECIDED_KEY,
     RemoteSpan,
-    UnsampledSpan,
     ids_of,
 )
 from svcready.tracing.propagation import _b3
@@ -163,14 +162,12 @@ class Propagator(TextMapPropagator):
 
                 return
 
-            kind, state = span.__class__, None
-            if kind is UnsampledSpan or kind is RemoteSpan:
-                plain = cast("UnsampledSpan", span)
-                flags = plain.flags
-                if plain.tracestate is not None:
-                    state = plain.get_span_context()[4]
-            else:
+            state = None
+            flags = getattr(span, "flags", None)  # as our spans have them at hand
+            if flags is None:
                 flags, state = cast("Span", span).get_span_context()[3:5]
+            elif getattr(span, "tracestate", None) is not None:
+                state = cast("Span", span).get_span_context()[4]
 
             if self._w3c:
                 header = f"00-{ids[0]}-{ids[1]}-{HEX[flags & 3]}"
@@ -183,7 +180,7 @@ class Propagator(TextMapPropagator):
                     setter.set(carrier, _TRACESTATE, _fitting(state))
 
             if self._more:
-                undecided = kind is RemoteSpan and UNDECIDED_KEY in context
+                undecided = span.__class__ is RemoteSpan and UNDECIDED_KEY in context
                 decision = None if undecided else flags & SAMPLED
                 for write in self._others:
                     for name, value in write(ids, decision, context):
