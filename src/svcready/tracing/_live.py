@@ -202,6 +202,11 @@ class LiveSpans:
             if _otel.is_left_out(parent):
                 return None
 
+            if parent.__class__ is RecordedSpan:
+                buffer = parent.buffer
+                if buffer is not None and not buffer.admit():
+                    return None
+
             given = self._attributes.clean(attributes) if attributes else {}
             name = self._attributes.name(name)
             own = self._own

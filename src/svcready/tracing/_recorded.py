@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     )
     from opentelemetry.util.types import Attributes, AttributeValue
 
+    from svcready.tracing.keeping._buffer import Buffer
+
 __all__ = ["Limits", "Origin", "RecordedSpan"]
 
 _log = logging.getLogger("svcready.tracing")
@@ -87,6 +89,8 @@ class RecordedSpan(Span):
     """The parent's span id in hex."""
     has_remote_parent: bool
     """Whether the parent is another process's."""
+    buffer: Buffer | None = None
+    """Where it waits for the decision about its trace, if that is not made yet."""
     is_raw = False
     """Whether anybody but us has put something in, which is not redacted yet."""
 
@@ -274,7 +278,17 @@ class RecordedSpan(Span):
             return
 
         self._end_time = time_ns() if end_time is None else end_time
+        (self.buffer or self._origin).ended(self)
+
+    def hand_over(self) -> None:
+        """Hand it over, ended, to where recorded spans go."""
         self._origin.ended(self)
+
+    def mark(self, flag: int) -> None:
+        """Set *flag* of its trace flags, which were not decided before."""
+        self.flags |= flag
+        for made in ("_context", "_parent"):
+            vars(self).pop(made, None)
 
     def replaced(
         self,

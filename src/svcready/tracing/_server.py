@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from svcready.tracing._attributes import Attributes
+    from svcready.tracing._recorded import RecordedSpan
     from svcready.tracing._tracer import RecordingTracer
+    from svcready.tracing.keeping._keeper import Keeper
     from svcready.tracing.propagation._inbound import B3Headers, Caller
     from svcready.tracing.sampling._decider import Decider
 
@@ -51,6 +53,8 @@ class ServerTracer:
         attributes: Redacts what goes into spans.
         propagators: The formats that are read; the last trace format named wins.
         own: *tracer*, if it is one of ours.
+        keeper: Decides at the end about requests that are not sampled; None keeps
+            none of them.
         trust: `never` starts a new trace whatever the caller sends, linked to its.
         passive: Tracing is off: a caller's trace passes through unchanged.
     """
@@ -63,6 +67,7 @@ class ServerTracer:
         propagators: Sequence[str],
         *,
         own: RecordingTracer | None = None,
+        keeper: Keeper | None = None,
         trust: str = "always",
         passive: bool = False,
     ) -> None:
@@ -72,6 +77,7 @@ class ServerTracer:
         self._read = CallerReader(propagators, trust).read
         self._baggage = "baggage" in propagators and trust != "never"
         self._own = own
+        self._keeper = None if own is None else keeper
         self._passive = passive
 
     def begin(
@@ -121,6 +127,9 @@ class ServerTracer:
         if rule is not None:
             return self._recorded(method, path, caller, extra, describe)
 
+        if self._keeper is not None:
+            return self._maybe_kept(method, path, caller, extra, describe)
+
         if self._passive and (trace_id is not None or caller.flag is not None):
             return _passing(caller, extra)
 
@@ -169,6 +178,30 @@ class ServerTracer:
             ids, flags, context, caller.asked, span, name, self._attributes
         )
 
+    def _maybe_kept(
+        self,
+        method: str,
+        path: str,
+        caller: Caller,
+        extra: dict[str, object] | None,
+        describe: Describe,
+    ) -> ServerTrace:
+        from svcready.tracing.keeping._trace import begin_kept
+
+        assert self._own is not None
+        assert self._keeper is not None
+        name = method if method in METHODS else "HTTP"
+        span = self._record(self._own, name, caller, {}, sampled=0)
+        return begin_kept(
+            span,
+            extra,
+            caller.asked,
+            name,
+            lambda: self._described(method, path, describe),
+            self._keeper,
+            self._attributes,
+        )
+
     def _start(
         self, name: str, caller: Caller, attributes: dict[str, AttributeValue]
     ) -> Span:
@@ -192,16 +225,23 @@ class ServerTracer:
         name: str,
         caller: Caller,
         attributes: dict[str, AttributeValue],
-    ) -> Span:
+        sampled: int = SAMPLED,
+    ) -> RecordedSpan:
         if caller.trace_id is None:
-            span = own.record(name, attributes, new_ids(), SpanKind.SERVER)
+            span = own.record(
+                name,
+                attributes,
+                new_ids(),
+                SpanKind.SERVER,
+                flags=RANDOM | sampled,
+            )
         else:
             span = own.record(
                 name,
                 attributes,
                 (caller.trace_id, new_span_id()),
                 SpanKind.SERVER,
-                flags=caller.flags & RANDOM | SAMPLED,
+                flags=caller.flags & RANDOM | sampled,
                 tracestate=caller.tracestate,
                 parent_id=caller.parent_id,
                 has_remote_parent=caller.parent_id is not None,

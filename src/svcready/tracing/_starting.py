@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from svcready.tracing._attributes import Attributes
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing._tracer import Provider, RecordingTracer
+    from svcready.tracing.keeping._keeper import Keeper
 
 __all__ = ["Live", "set_propagator", "start_attached", "start_own", "start_passive"]
 
@@ -80,6 +81,7 @@ def start_own(
     decider: Decider,
     resource: Resource,
     sink: SpanSink,
+    keeper: Keeper | None,
 ) -> Live:
     """Have the process's delegating provider follow one of ours."""
     from svcready.tracing._live import LiveSpans
@@ -96,7 +98,7 @@ def start_own(
 
     own = provider.get_tracer(_SCOPE)
     bind(LiveSpans(own, attributes, own, decider.decide))
-    server = _serve(settings, attributes, own, own, decider)
+    server = _serve(settings, attributes, own, own, decider, keeper)
     return Live(server=server, state="ours", provider=provider, release=release)
 
 
@@ -134,6 +136,7 @@ def _serve(
     tracer: Tracer,
     own: RecordingTracer | None = None,
     decider: Decider | None = None,
+    keeper: Keeper | None = None,
 ) -> ServerTracer:
     return ServerTracer(
         tracer,
@@ -141,6 +144,7 @@ def _serve(
         attributes,
         settings.propagators,
         own=own,
+        keeper=keeper,
         trust=settings.trust_inbound,
     )
 

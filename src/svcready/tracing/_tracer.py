@@ -95,7 +95,7 @@ class RecordingTracer(Tracer):
     ) -> RecordedSpan:
         """Start a span inside *parent*; what is given holds no secret."""
         trace_id, parent_id = parent._svcready_ids  # noqa: SLF001
-        return self.record(
+        span = self.record(
             name,
             attributes,
             (trace_id, _otel.new_span_id()),
@@ -103,6 +103,10 @@ class RecordingTracer(Tracer):
             tracestate=parent.tracestate,
             parent_id=parent_id,
         )
+        if parent.buffer is not None:
+            span.buffer = parent.buffer
+
+        return span
 
     def start_span(
         self,
@@ -121,6 +125,10 @@ class RecordingTracer(Tracer):
         if parent is not None and _otel.is_left_out(parent):
             return cast("Span", parent)
 
+        buffer = parent.buffer if isinstance(parent, RecordedSpan) else None
+        if buffer is not None and not buffer.admit():
+            return UnsampledSpan(cast("RecordedSpan", parent)._svcready_ids)  # noqa: SLF001
+
         place = self._place(parent, values, attributes)
         if place.__class__ is UnsampledSpan:
             return cast("Span", place)
@@ -137,6 +145,9 @@ class RecordingTracer(Tracer):
             has_remote_parent=remote,
             start_ns=start_time,
         )
+        if buffer is not None:
+            span.buffer = buffer
+
         if attributes:
             span.set_attributes(attributes)
 

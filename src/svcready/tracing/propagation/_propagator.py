@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from opentelemetry.propagators.textmap import Getter, Setter
-    from opentelemetry.trace import Span, TraceState
+    from opentelemetry.trace import TraceState
 
     Ids = tuple[str, str]
     Headers = Sequence[tuple[str, str]]
@@ -117,7 +117,7 @@ class Propagator(TextMapPropagator):
         """Return *context*, by default an empty one, with what the headers say."""
         try:
             if getter is default_getter and carrier.__class__ is dict:
-                headers = cast("dict[str, str]", carrier)
+                headers: dict[str, str] = carrier  # type: ignore[assignment]
                 header = headers.get(_TRACEPARENT) if self._reads_w3c_first else None
                 # Most callers: version 00, which is all that the pattern lets pass.
                 match = KNOWN(header) if header.__class__ is str else None
@@ -165,9 +165,9 @@ class Propagator(TextMapPropagator):
             state = None
             flags = getattr(span, "flags", None)  # as our spans have them at hand
             if flags is None:
-                flags, state = cast("Span", span).get_span_context()[3:5]
+                flags, state = span.get_span_context()[3:5]  # type: ignore[attr-defined]
             elif getattr(span, "tracestate", None) is not None:
-                state = cast("Span", span).get_span_context()[4]
+                state = span.get_span_context()[4]  # type: ignore[attr-defined]
 
             if self._w3c:
                 header = f"00-{ids[0]}-{ids[1]}-{HEX[flags & 3]}"
