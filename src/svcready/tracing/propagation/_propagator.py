@@ -35,6 +35,7 @@ from svcready.tracing.propagation._reading import (
     READERS,
     XRAY_KEY,
     read_baggage,
+    read_decision,
 )
 from svcready.tracing.propagation._w3c import (
     FLAGS,
@@ -85,7 +86,8 @@ class Propagator(TextMapPropagator):
 
     Nothing that a header or carrier holds makes it raise. Of several valid trace
     headers the format that is named last wins, as with `OTEL_PROPAGATORS`. B3 is read
-    in both its forms, whichever is named.
+    in both its forms, whichever is named; its decision without a trace counts where no
+    header names a trace.
 
     Args:
         names: Of `tracecontext`, `baggage`, `xray`, `xray-lambda` (which looks into
@@ -105,6 +107,7 @@ class Propagator(TextMapPropagator):
         writers = [_WRITERS[name] for name in formats if name in _WRITERS]
         self._others = tuple(dict.fromkeys(writers))
         self._baggage = "baggage" in self.names
+        self._decided = not {"b3", "b3multi"}.isdisjoint(formats)
         self._id_headers = id_headers
         self._more = bool(self._others) or self._baggage or id_headers is not None
 
@@ -232,6 +235,9 @@ class Propagator(TextMapPropagator):
             found = read(carrier, get)
             if found:
                 break
+        else:
+            if self._decided:
+                found = read_decision(carrier, get)
 
         return {**found, **read_baggage(carrier, get)} if self._baggage else found
 

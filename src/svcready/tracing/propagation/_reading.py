@@ -18,6 +18,8 @@ from svcready.tracing.propagation._xray_header import parse_xray
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from svcready.tracing.propagation._b3 import B3
+
 __all__ = [
     "BAGGAGE_KEY",
     "DEBUG_KEY",
@@ -26,6 +28,7 @@ __all__ = [
     "XRAY_KEY",
     "baggage_values",
     "read_baggage",
+    "read_decision",
     "xray_values",
 ]
 
@@ -129,18 +132,23 @@ def _read_xray_lambda(
 def _read_b3(
     carrier: C, get: Callable[[C, str], list[str] | str | None]
 ) -> dict[str, object]:
-    headers = [_only(get(carrier, name)) for name in _B3_NAMES]
-    parsed = parse_b3_headers(*headers)
-    if parsed is None:
+    parsed = parse_b3_headers(*[_only(get(carrier, name)) for name in _B3_NAMES])
+    if parsed is None or parsed.trace_id is None or parsed.span_id is None:
         return {}
 
-    if parsed.trace_id is None or parsed.span_id is None:
-        # A decision about a trace that begins here. OpenTelemetry has no other place
-        # for one than a parent.
-        ids, flags = _otel.new_ids(), RANDOM
-    else:
-        ids, flags = (parsed.trace_id, parsed.span_id), 0
+    return _b3_values((parsed.trace_id, parsed.span_id), 0, parsed)
 
+
+def read_decision(
+    carrier: C, get: Callable[[C, str], list[str] | str | None]
+) -> dict[str, object]:
+    """Read a decision of B3 about a trace that is to begin here."""
+    parsed = parse_b3_headers(*[_only(get(carrier, name)) for name in _B3_NAMES])
+    # OpenTelemetry has no other place for a decision than a parent.
+    return {} if parsed is None else _b3_values(_otel.new_ids(), RANDOM, parsed)
+
+
+def _b3_values(ids: tuple[str, str], flags: int, parsed: B3) -> dict[str, object]:
     flags |= SAMPLED if parsed.sampled else 0
     found: dict[str, object] = {SPAN_KEY: RemoteSpan(ids, flags)}
     if parsed.sampled is None:
