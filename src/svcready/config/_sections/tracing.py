@@ -62,7 +62,6 @@ def _parse_propagators(raw: object) -> tuple[str, ...]:
         raise ValueError(raw)  # noqa: TRY004 - one kind of error means "not allowed"
 
     words = [str(part).strip().lower() for part in parts if str(part).strip()]
-    words = ["xray" if word == "xray-lambda" else word for word in words]
     if not words or not set(words) <= {*_PROPAGATORS, "none"}:
         raise ValueError(raw)
 
@@ -74,7 +73,7 @@ def _parse_milliseconds(raw: object) -> float:
     return _EXPORT_WAIT.parse(text if text[-1:].isalpha() else f"{text}ms")
 
 
-_PROPAGATORS = ("tracecontext", "baggage", "xray")
+_PROPAGATORS = ("tracecontext", "baggage", "xray", "xray-lambda", "b3", "b3multi")
 _EXPORT_WAIT = duration(0.001, 3600.0)
 _DISABLED = Kind("flag", _parse_disabled, FLAG.allowed)
 _EXPORTER = Kind("choice", _parse_exporter, "otlp | none")
@@ -172,7 +171,6 @@ class TracingSettings:
         False,
         FLAG,
         "Sends the correlation and request ids with calls that carry a trace",
-        inert=True,
     )
     instrument: tuple[str, ...] = setting(
         ("auto",),
@@ -184,7 +182,6 @@ class TracingSettings:
         False,
         FLAG,
         "Carries context into threads and executors that the application starts",
-        inert=True,
     )
     exporter: str = setting(
         "auto",
