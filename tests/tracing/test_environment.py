@@ -186,7 +186,7 @@ def test_the_argument_of_the_xray_sampler_is_no_problem() -> None:
         ("OTEL_BSP_SCHEDULE_DELAY", "250", lambda t, o, x: t.export_delay_s == 0.25),
         ("OTEL_BSP_EXPORT_TIMEOUT", "3s", lambda t, o, x: t.export_timeout_s == 3.0),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "9", lambda t, o, x: t.queue_spans == 9),
-        ("OTEL_TRACES_EXPORTER", "none", lambda t, o, x: t.exporter == "none"),
+        ("OTEL_TRACES_EXPORTER", "none", lambda t, o, x: t.exporter == ("none",)),
         ("OTEL_PROPAGATORS", "none", lambda t, o, x: t.propagators == ()),
         (
             "OTEL_PROPAGATORS",

@@ -11,7 +11,7 @@ from svcready._transport.otlp import (
     rejected_spans,
 )
 from svcready._transport.otlp_spans import encode_spans
-from svcready.tracing.export._queue import Lost
+from svcready.tracing.export._exporter import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable

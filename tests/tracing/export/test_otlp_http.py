@@ -74,7 +74,9 @@ def work(count: int = 1) -> None:
 
 def sent(pillar: TracePillar) -> dict[str, object]:
     """Return the statistics of the queue."""
-    statistics = pillar.describe()["spans"]
+    exporters = pillar.describe()["exporters"]
+    assert isinstance(exporters, dict)
+    statistics = exporters["otlp"]
     assert isinstance(statistics, dict)
     return statistics
 
@@ -235,8 +237,14 @@ def test_a_refusal_is_final(collector: Collector, drops: dict[str, int]) -> None
     pillar.flush(5.0)
 
     assert drops == {"rejected": 3}
-    assert sent(pillar) == {"queued": 0, "sent": 0, "dropped": {"rejected": 3}}
-    assert pillar.describe()["last_error"] == "400 Bad Request"
+    assert sent(pillar) == {
+        "queued": 0,
+        "queued_bytes": 0,
+        "sent": 0,
+        "failed": {"rejected": 1},
+        "dropped": {"rejected": 3},
+        "last_error": "400 Bad Request",
+    }
     pillar.close(1.0)
 
 
@@ -366,7 +374,7 @@ def test_missing_packages_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_where_spans_go(exporter: str, otlp: OtlpSettings, state: str) -> None:
     """The settings' words, without credentials, are in the description."""
-    pillar = make_pillar(TracingSettings(exporter=exporter), otlp)
+    pillar = make_pillar(TracingSettings(exporter=(exporter,)), otlp)
     pillar.start()
 
     assert str(pillar.describe()["export"]).startswith(state)
