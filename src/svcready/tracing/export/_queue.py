@@ -75,6 +75,27 @@ class SpanQueue:
         self._reset()
         fork.reset_in_child(self._after_fork)
 
+    def _reset(self) -> None:
+        self._queue: deque[tuple[ReadableSpan, int]] = deque()
+        self._bytes = 0
+        self._flushes: deque[threading.Event] = deque()
+        self._pending: dict[threading.Event, float] = {}
+        self._awake: threading.Event = threading.Event()
+        """There is enough to send, or somebody called."""
+        self._called: threading.Event = threading.Event()
+        """A flush has begun, or the end has come."""
+        self._hurried: threading.Event = threading.Event()
+        """A flush is under way, or the end has come."""
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._limit_s = float("inf")
+        self._resumes_at_s = float("-inf")
+        self._in_flight = 0
+        self._sent = 0
+        self._failed: dict[str, int] = {}
+        self._dropped: dict[str, int] = {}
+        self._overflow = {"queue_full": 0, "queue_bytes": 0}
+
     def put(self, span: ReadableSpan) -> None:
         """Queue *span*; never waits."""
         if self._closed:
@@ -181,27 +202,6 @@ class SpanQueue:
                 dropped[reason] = dropped.get(reason, 0) + spans
 
         return dropped
-
-    def _reset(self) -> None:
-        self._queue: deque[tuple[ReadableSpan, int]] = deque()
-        self._bytes = 0
-        self._flushes: deque[threading.Event] = deque()
-        self._pending: dict[threading.Event, float] = {}
-        self._awake: threading.Event = threading.Event()
-        """There is enough to send, or somebody called."""
-        self._called: threading.Event = threading.Event()
-        """A flush has begun, or the end has come."""
-        self._hurried: threading.Event = threading.Event()
-        """A flush is under way, or the end has come."""
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._limit_s = float("inf")
-        self._resumes_at_s = float("-inf")
-        self._in_flight = 0
-        self._sent = 0
-        self._failed: dict[str, int] = {}
-        self._dropped: dict[str, int] = {}
-        self._overflow = {"queue_full": 0, "queue_bytes": 0}
 
     def _after_fork(self) -> None:
         self._reset()
