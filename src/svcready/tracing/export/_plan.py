@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready._transport.otlp import available, traces_target
+from svcready._transport.otlp import target_problem, traces_target
 from svcready.tracing.export._exports import Exports, Lane
 
 if TYPE_CHECKING:
@@ -79,18 +79,9 @@ def _otlp(settings: TracingSettings, otlp: OtlpSettings, clock: Clock) -> _Way |
     if target is None:
         return None
 
-    if (otlp.traces_protocol or otlp.protocol) == "grpc":
-        return _Way(
-            "otlp",
-            problem="OTLP over grpc is asked for, and only http/protobuf is built",
-        )
-
-    if not available():
-        return _Way(
-            "otlp",
-            problem=f"spans are to go to {target}, but the packages for it are not "
-            'installed: pip install "svcready[otlp]"',
-        )
+    problem = target_problem(target)
+    if problem:
+        return _Way("otlp", problem=problem)
 
     from svcready.tracing.export._otlp import OtlpExporter
 

@@ -273,7 +273,7 @@ class SpanQueue:
             batch = self._take()
             self._in_flight = len(batch)
             self._limit_s = self._now() + self._limits.timeout_s
-            lost = self._exporter.export(batch, self._deadline, self._hurried.wait)
+            lost = self._export(batch)
             if self._is_closed():  # which has counted them as lost already
                 return
 
@@ -285,6 +285,13 @@ class SpanQueue:
                 if lost.leave_s > 0:
                     self._resumes_at_s = self._now() + lost.leave_s
                     return
+
+    def _export(self, batch: list[ReadableSpan]) -> Lost | None:
+        try:
+            return self._exporter.export(batch, self._deadline, self._hurried.wait)
+        except Exception as error:  # noqa: BLE001 - the next batch may do better
+            report_fault(self._component, error)
+            return Lost("error", len(batch))
 
     def _take(self) -> list[ReadableSpan]:
         queue = self._queue
