@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing._server import ServerTracer
     from svcready.tracing._starting import Live
+    from svcready.tracing.export._queue import Figures
     from svcready.tracing.view._ring import SpanRecord, TraceView
 
 __all__ = ["TracePillar"]
@@ -228,6 +229,10 @@ class TracePillar:
     def dropped(self) -> dict[str, int]:
         """How many spans this process dropped for which reason."""
         return self._exports.dropped
+
+    def exports(self) -> dict[str, Figures]:
+        """Return what became of this process's spans on each way out, by its name."""
+        return self._exports.figures()
 
     def describe(self) -> dict[str, object]:
         """Return what is on, and what is off and why, for people and start lines."""
