@@ -9,6 +9,7 @@ from svcready._core.guard import report_fault
 from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
 from svcready.tracing.export._plan import Exports, plan_exports
+from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._decider import Decider, Rule
 
 if TYPE_CHECKING:
@@ -129,7 +130,12 @@ class TracePillar:
         sink = self._make_sink()
         if foreign is None:
             self._live = _starting.start_own(
-                self._settings, self._attributes, self._decider, self._resource(), sink
+                self._settings,
+                self._attributes,
+                self._decider,
+                self._resource(),
+                sink,
+                Keeper.from_settings(self._settings, self._clock),
             )
         else:
             self._live = _starting.start_attached(
@@ -234,6 +240,7 @@ class TracePillar:
             if daemon is None
             else f"off: {daemon} is set, but this version exports over OTLP only",
             "sampling": _sampling_text(self._rule),
+            "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
             "view": f"the last {self._settings.view_spans} spans"
@@ -261,6 +268,15 @@ class TracePillar:
         from svcready.tracing._sdk import resource_of
 
         return resource_of({**self._resource_attributes, **self._identity.resource()})
+
+
+def _kept_text(settings: TracingSettings) -> str:
+    """Say which requests are kept that are not sampled."""
+    kept = ["failed ones"] if settings.keep_errors else []
+    if settings.keep_slower_than:
+        kept.append("slow ones")
+
+    return f"{' and '.join(kept)}, {settings.keep_max_per_s:g}/s" if kept else "none"
 
 
 def _sampling_text(rule: Rule) -> str:

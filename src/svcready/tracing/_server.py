@@ -11,7 +11,6 @@ from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE
 from svcready.tracing import _otel
 from svcready.tracing._otel import (
-    DECIDED_KEY,
     SPAN_KEY,
     UnsampledSpan,
     new_ids,
@@ -24,12 +23,14 @@ from svcready.tracing.propagation._xray_header import parse_xray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextvars import ContextVar
 
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
     from svcready.tracing._attributes import Attributes
+    from svcready.tracing._recorded import RecordedSpan
+    from svcready.tracing._tracer import RecordingTracer
+    from svcready.tracing.keeping._keeper import Keeper
     from svcready.tracing.propagation._xray_header import XRayHeader
     from svcready.tracing.sampling._decider import Decider
 
@@ -67,9 +68,10 @@ class ServerTracer:
             does.
         attributes: Redacts what goes into spans.
         propagators: The formats that are read; the last trace format named wins.
+        own: *tracer*, if it is one of ours.
+        keeper: Decides at the end about requests that are not sampled; None keeps
+            none of them.
         trust: False starts a new trace whatever the caller sends, linked to its.
-        forced_trace_id: Where the id generator finds the trace id of a caller that
-            has no span.
         passive: Tracing is off: a caller's trace passes through unchanged.
     """
 
@@ -80,8 +82,9 @@ class ServerTracer:
         attributes: Attributes,
         propagators: Sequence[str],
         *,
+        own: RecordingTracer | None = None,
+        keeper: Keeper | None = None,
         trust: bool = True,
-        forced_trace_id: ContextVar[int] | None = None,
         passive: bool = False,
     ) -> None:
         formats = [name for name in propagators if name in {"tracecontext", "xray"}]
@@ -93,7 +96,8 @@ class ServerTracer:
         self._xray_wins = formats[-1:] == ["xray"]
         self._baggage = "baggage" in propagators
         self._trust = trust
-        self._forced = forced_trace_id
+        self._own = own
+        self._keeper = None if own is None else keeper
         self._passive = passive
 
     def begin(
@@ -140,6 +144,9 @@ class ServerTracer:
 
         if rule is not None:
             return self._recorded(method, path, caller, extra, describe)
+
+        if self._keeper is not None:
+            return self._maybe_kept(method, path, caller, extra, describe)
 
         if self._passive and caller.parent_id and trace_id:
             return _passing(caller, trace_id, caller.parent_id, extra)
@@ -211,11 +218,12 @@ class ServerTracer:
             report_fault(_COMPONENT, fault)
             span = UnsampledSpan(new_ids())
 
-        made = span.get_span_context()
         ids = _otel.ids_of(span) or new_ids()
         values = {SPAN_KEY: span} if extra is None else {**extra, SPAN_KEY: span}
         context = Context(values)
-        flags = made.trace_flags & RANDOM
+        known = getattr(span, "flags", None)
+        flags = span.get_span_context().trace_flags if known is None else known
+        flags &= RANDOM
         if not span.is_recording():
             return ServerTrace(ids, flags, context, caller.asked)
 
@@ -223,35 +231,82 @@ class ServerTracer:
             ids, flags, context, caller.asked, span, name, self._attributes
         )
 
+    def _maybe_kept(
+        self,
+        method: str,
+        path: str,
+        caller: _Caller,
+        extra: dict[str, object] | None,
+        describe: Describe,
+    ) -> ServerTrace:
+        from svcready.tracing.keeping._trace import begin_kept
+
+        assert self._own is not None
+        assert self._keeper is not None
+        name = method if method in METHODS else "HTTP"
+        span = self._record(self._own, name, caller, {}, sampled=0)
+        return begin_kept(
+            span,
+            extra,
+            caller.asked,
+            name,
+            lambda: self._described(method, path, describe),
+            self._keeper,
+            self._attributes,
+        )
+
     def _start(
         self, name: str, caller: _Caller, attributes: dict[str, AttributeValue]
     ) -> Span:
+        if self._own is not None:
+            return self._record(self._own, name, caller, attributes)
+
         if self._tracer is None:
             return UnsampledSpan(new_ids())
 
-        values: dict[str, object] = {DECIDED_KEY: True}
-        parent_id = caller.parent_id
-        token = None
+        values: dict[str, object] = {}
         if caller.trace_id is not None:
-            if parent_id is None and self._forced is not None:
-                token = self._forced.set(int(caller.trace_id, 16))
-            else:
-                parent_id = parent_id or new_span_id()
-                ids = caller.trace_id, parent_id
-                state = caller.tracestate
-                values[SPAN_KEY] = _otel.RemoteSpan(ids, caller.flags & 3, state)
-
-        try:
-            return self._tracer.start_span(
-                name,
-                Context(values),
-                SpanKind.SERVER,
-                attributes,
-                _links(caller.left),
+            ids = caller.trace_id, caller.parent_id or new_span_id()
+            values[SPAN_KEY] = _otel.RemoteSpan(
+                ids, caller.flags & 3, caller.tracestate
             )
-        finally:
-            if token is not None and self._forced is not None:
-                self._forced.reset(token)
+
+        return self._tracer.start_span(
+            name, Context(values), SpanKind.SERVER, attributes, _links(caller.left)
+        )
+
+    def _record(
+        self,
+        own: RecordingTracer,
+        name: str,
+        caller: _Caller,
+        attributes: dict[str, AttributeValue],
+        sampled: int = SAMPLED,
+    ) -> RecordedSpan:
+        if caller.trace_id is None:
+            span = own.record(
+                name,
+                attributes,
+                new_ids(),
+                SpanKind.SERVER,
+                flags=RANDOM | sampled,
+            )
+        else:
+            span = own.record(
+                name,
+                attributes,
+                (caller.trace_id, new_span_id()),
+                SpanKind.SERVER,
+                flags=caller.flags & RANDOM | sampled,
+                tracestate=caller.tracestate,
+                parent_id=caller.parent_id,
+                has_remote_parent=caller.parent_id is not None,
+            )
+
+        if caller.left is not None:
+            span.add_links(_links(caller.left))
+
+        return span
 
     def _described(
         self, method: str, path: str, describe: Describe

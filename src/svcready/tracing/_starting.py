@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.trace import Tracer, TracerProvider
 
     from svcready._core.clock import Clock
     from svcready.config._sections.tracing import TracingSettings
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._sdk import Provider, SpanSink
+    from svcready.tracing._sdk import SpanSink
+    from svcready.tracing._tracer import Provider, RecordingTracer
+    from svcready.tracing.keeping._keeper import Keeper
 
 __all__ = ["Live", "set_propagator", "start_attached", "start_own", "start_passive"]
+
+_SCOPE = "svcready"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +81,14 @@ def start_own(
     decider: Decider,
     resource: Resource,
     sink: SpanSink,
+    keeper: Keeper | None,
 ) -> Live:
     """Have the process's delegating provider follow one of ours."""
-    from svcready.tracing import _sdk
+    from svcready.tracing._live import LiveSpans
     from svcready.tracing._provider import DELEGATE
+    from svcready.tracing._tracer import Provider, limits_of
 
-    provider = _sdk.build_provider(settings, decider, resource, sink)
+    provider = Provider(decider, resource, limits_of(settings), sink)
     DELEGATE.follow(provider)
 
     def release() -> None:
@@ -90,7 +96,9 @@ def start_own(
             DELEGATE.current = None
             bind(None)
 
-    server = _serve(settings, attributes, provider, decider)
+    own = provider.get_tracer(_SCOPE)
+    bind(LiveSpans(own, attributes, own, decider.decide))
+    server = _serve(settings, attributes, own, own, decider, keeper)
     return Live(server=server, state="ours", provider=provider, release=release)
 
 
@@ -102,6 +110,7 @@ def start_attached(
 ) -> Live:
     """Make spans by the provider that the application has set."""
     from svcready.tracing._attached import attach
+    from svcready.tracing._live import LiveSpans
 
     relayed = attach(foreign, sink)
 
@@ -110,9 +119,11 @@ def start_attached(
         if relayed is not None and relayed.sink is sink:
             relayed.sink = None
 
+    tracer = foreign.get_tracer(_SCOPE)
+    bind(LiveSpans(tracer, attributes))
     kind = f"{type(foreign).__module__}.{type(foreign).__qualname__}"
     return Live(
-        server=_serve(settings, attributes, foreign, None),
+        server=_serve(settings, attributes, tracer),
         state=f"attached to the application's {kind}",
         takes_spans=relayed is not None,
         release=release,
@@ -122,22 +133,19 @@ def start_attached(
 def _serve(
     settings: TracingSettings,
     attributes: Attributes,
-    provider: TracerProvider,
-    decider: Decider | None,
+    tracer: Tracer,
+    own: RecordingTracer | None = None,
+    decider: Decider | None = None,
+    keeper: Keeper | None = None,
 ) -> ServerTracer:
-    from svcready.tracing import _sdk
-    from svcready.tracing._live import LiveSpans
-
-    tracer = provider.get_tracer(_sdk.SCOPE)
-    decide = None if decider is None else decider.decide
-    bind(LiveSpans(tracer, decide, attributes))
     return ServerTracer(
         tracer,
         decider,
         attributes,
         settings.propagators,
+        own=own,
+        keeper=keeper,
         trust=settings.trust_inbound != "never",
-        forced_trace_id=None if decider is None else _sdk.FORCED_TRACE_ID,
     )
 
 

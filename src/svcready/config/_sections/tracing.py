@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from svcready.config._kinds import (
     FLAG,
@@ -29,6 +29,10 @@ from svcready.config._sampling import (
     parse_sampling,
 )
 from svcready.config._setting import setting, standard
+from svcready.config._slowness import SLOWNESS
+
+if TYPE_CHECKING:
+    from svcready.config._slowness import Slowness
 
 __all__ = ["SamplingRate", "TracingSettings", "parse_sampling"]
 
@@ -135,25 +139,21 @@ class TracingSettings:
         False,
         FLAG,
         "Keeps a trace of each failed request, also of those that are not sampled",
-        inert=True,
     )
-    keep_slower_than: str = setting(
-        "",
-        TEXT,
+    keep_slower_than: tuple[Slowness, ...] = setting(
+        (),
+        SLOWNESS,
         "Keeps a trace of slower requests too: 2s; POST /checkout 500ms",
-        inert=True,
     )
     keep_max_per_s: float = setting(
         5.0,
         number(0, MAX_PER_SECOND),
         "Traces a second that are kept for being failed or slow",
-        inert=True,
     )
     keep_spans: int = setting(
         0,
         integer(0, 10_000),
         "Inner spans recorded for a trace that may be kept; 0 keeps its root alone",
-        inert=True,
     )
     inbound_max_per_s: float = setting(
         100.0,
