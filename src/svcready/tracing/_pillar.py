@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
-from svcready.tracing.export._plan import Exports, plan_exports
+from svcready.tracing.export._exports import Exports
+from svcready.tracing.export._plan import plan_exports
 from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._decider import Decider, Rule
 
