@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from svcready._core.worker import Worker
 from svcready.testing import FakeClock
 from svcready.tracing.sampling._central._central_rules import CentralRules
-from svcready.tracing.sampling._matcher import Service
+from svcready.tracing.sampling._service import Service
 from tests.tracing.sampling.central.fake_xray import EPOCH_S, FakeApi, FakeXray
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ pytest.importorskip("botocore")
 
 from svcready._core.events import DestinationNoted, ItemsDropped, subscribe
 from svcready._transport.xray_api import Answer, XrayApiError
-from svcready.tracing.sampling._matcher import Service
+from svcready.tracing.sampling._service import Service
 from tests.tracing.sampling.central.driving import Driven, make_clock, nothing, run
 from tests.tracing.sampling.central.fake_xray import EPOCH_S, FakeApi, FakeXray, rule
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready._core.worker import Worker
     from svcready._transport.xray_api import SamplingApi
-    from svcready.tracing.sampling._matcher import Service
+    from svcready.tracing.sampling._service import Service
 
     Describe = Callable[[], Mapping[str, object]]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from svcready.config._sampling_rules import SamplingRule
     from svcready.tracing.sampling._central._state import Turn
-    from svcready.tracing.sampling._matcher import Service
+    from svcready.tracing.sampling._service import Service
 
     Describe = Callable[[], Mapping[str, object]]
     Match = Callable[[str, str, Describe], RuleState | None]
