@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from svcready.config._adaptive import AdaptiveSampling
     from svcready.config._sections.xray import XraySettings
     from svcready.tracing._starting import Live
-    from svcready.tracing.propagation._b3 import B3Headers
+    from svcready.tracing.propagation._inbound import B3Headers
     from svcready.tracing.sampling._central._anomalies import Judge
     from svcready.tracing.sampling._central._central_rules import CentralRules
     from svcready.tracing.sampling._central._state import RuleState
