@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
-from svcready.tracing.export._plan import Exports, plan_exports
+from svcready.tracing.export._exports import Exports
+from svcready.tracing.export._plan import plan_exports
 from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._build import build_decider
 from svcready.tracing.sampling._service import service_of
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing._server import ServerTracer
     from svcready.tracing._starting import Live
+    from svcready.tracing.export._queue import Figures
     from svcready.tracing.sampling._service import Service
-    from svcready.tracing.view._ring import SpanRecord, TraceView
+    from svcready.tracing.view._records import SpanRecord
+    from svcready.tracing.view._ring import TraceView
 
 __all__ = ["TracePillar"]
 
@@ -231,6 +234,10 @@ class TracePillar:
     def dropped(self) -> dict[str, int]:
         """How many spans this process dropped for which reason."""
         return self._exports.dropped
+
+    def exports(self) -> dict[str, Figures]:
+        """Return what became of this process's spans on each way out, by its name."""
+        return self._exports.figures()
 
     def describe(self) -> dict[str, object]:
         """Return what is on, and what is off and why, for people and start lines."""

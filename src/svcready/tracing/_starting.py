@@ -146,7 +146,7 @@ def _serve(
         settings.propagators,
         own=own,
         keeper=keeper,
-        trust=settings.trust_inbound != "never",
+        trust=settings.trust_inbound,
     )
 
 

@@ -11,7 +11,7 @@ from svcready.config._kinds import (
     NAMES,
     RATIO,
     Kind,
-    choice,
+    PartlyWrongError,
     duration,
     integer,
     number,
@@ -45,15 +45,17 @@ def _parse_disabled(raw: object) -> bool:
     return not FLAG.parse(raw)
 
 
-def _parse_exporter(raw: object) -> str:
-    words = {word.strip().lower() for word in str(raw).split(",") if word.strip()}
-    if words == {"otlp"}:
-        return "otlp"
+def _parse_exporters(raw: object) -> tuple[str, ...]:
+    given = tuple(dict.fromkeys(word.lower() for word in NAMES.parse(raw)))
+    known = tuple(word for word in given if word in _WAYS_OUT)
+    alone = {"auto", "none"} & set(known)
+    if not known or (alone and len(known) > 1):
+        raise ValueError(raw)
 
-    if words == {"none"}:
-        return "none"
+    if known != given:
+        raise PartlyWrongError(known, tuple(sorted(set(given) - set(known))))
 
-    raise ValueError(raw)
+    return known
 
 
 def _parse_propagators(raw: object) -> tuple[str, ...]:
@@ -62,7 +64,6 @@ def _parse_propagators(raw: object) -> tuple[str, ...]:
         raise ValueError(raw)  # noqa: TRY004 - one kind of error means "not allowed"
 
     words = [str(part).strip().lower() for part in parts if str(part).strip()]
-    words = ["xray" if word == "xray-lambda" else word for word in words]
     if not words or not set(words) <= {*_PROPAGATORS, "none"}:
         raise ValueError(raw)
 
@@ -74,10 +75,13 @@ def _parse_milliseconds(raw: object) -> float:
     return _EXPORT_WAIT.parse(text if text[-1:].isalpha() else f"{text}ms")
 
 
-_PROPAGATORS = ("tracecontext", "baggage", "xray")
+_PROPAGATORS = ("tracecontext", "baggage", "xray", "xray-lambda", "b3", "b3multi")
 _EXPORT_WAIT = duration(0.001, 3600.0)
 _DISABLED = Kind("flag", _parse_disabled, FLAG.allowed)
-_EXPORTER = Kind("choice", _parse_exporter, "otlp | none")
+_WAYS_OUT = ("auto", "none", "otlp", "xray")
+_EXPORTERS = Kind(
+    "list", _parse_exporters, "auto, none, or a list of otlp, xray", show=",".join
+)
 _PROPAGATION = Kind(
     "list",
     _parse_propagators,
@@ -172,7 +176,6 @@ class TracingSettings:
         False,
         FLAG,
         "Sends the correlation and request ids with calls that carry a trace",
-        inert=True,
     )
     instrument: tuple[str, ...] = setting(
         ("auto",),
@@ -184,13 +187,12 @@ class TracingSettings:
         False,
         FLAG,
         "Carries context into threads and executors that the application starts",
-        inert=True,
     )
-    exporter: str = setting(
-        "auto",
-        choice("auto", "otlp", "none"),
-        "Where spans go; auto is otlp if an endpoint is set",
-        standards=(standard("OTEL_TRACES_EXPORTER", _EXPORTER),),
+    exporter: tuple[str, ...] = setting(
+        ("auto",),
+        _EXPORTERS,
+        "Where spans go, one or several ways; auto is what has an address",
+        standards=(standard("OTEL_TRACES_EXPORTER", _EXPORTERS),),
     )
     view_spans: int = setting(
         0,
@@ -208,7 +210,6 @@ class TracingSettings:
         16 * 1024**2,
         size(64 * 1024, math.inf),
         "Memory that waiting spans may take; beyond, the oldest are dropped",
-        inert=True,
     )
     batch_spans: int = setting(
         512,
