@@ -198,6 +198,17 @@ TRACING_ROWS = (
         Item.SPAN,
         ("svcready", "OTel"),
     ),
+    Row(
+        Budget.SAMPLING,
+        "Sampling decision, 50 rules",
+        "sampling decision",
+        (
+            *absolute("svcready", 3.0, 1.0),
+            Limit("svcready", 1 / 4, "ADOT"),
+        ),
+        Item.SPAN,
+        ("svcready", "ADOT"),
+    ),
 )
 
 RESILIENCE_ROWS = (

@@ -44,9 +44,19 @@ INJECT = Bench(
     ),
 )
 
+SAMPLING = Bench(
+    "sampling decision",
+    Group.TRACING,
+    (
+        Subject("svcready", "sampling:ours", "50 rules of a file", ours=True),
+        Subject("ADOT", "sampling:adot", "the same 50 rules", distro=True),
+    ),
+)
+
 BENCHES = (
     SPAN_OFF,
     SPAN_ON,
     EXTRACT,
     INJECT,
+    SAMPLING,
 )
