@@ -11,6 +11,7 @@ from opentelemetry.trace import Link, Status
 
 from svcready._core.guard import report_fault
 from svcready.tracing._recorded import RecordedSpan
+from svcready.tracing.propagation._w3c import SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,13 +50,17 @@ class SpanSink(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand *span* over."""
-        context = span.context
-        if not self._takers or context is None or not context.trace_flags.sampled:
+        if not self._takers:
             return
 
         try:
-            if not isinstance(span, RecordedSpan):  # an application's own provider's
+            if span.__class__ is not RecordedSpan:  # an application's own provider's
+                if span.context is None or not span.context.trace_flags.sampled:
+                    return
+
                 span = self._masked(span)
+            elif not span.flags & SAMPLED:
+                return
             elif span.is_raw:
                 span = span.replaced(*self._contents(span))
 
