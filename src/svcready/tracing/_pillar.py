@@ -12,6 +12,7 @@ from svcready.tracing.export._exports import Exports
 from svcready.tracing.export._plan import plan_exports
 from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._build import build_decider
+from svcready.tracing.sampling._central._plan import plan_central
 from svcready.tracing.sampling._service import service_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TracePillar"]
 
+_REFRESH_S = 0.2
+"""How long closing waits for a call to X-Ray; it is cut off, which loses nothing."""
 _SUPPRESSED = "suppress_instrumentation"
 """The key in OpenTelemetry's context that every instrumentation package looks at."""
 
@@ -78,7 +81,10 @@ class TracePillar:
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
-        self._decider = build_decider(tracing, clock, self._service())
+        service = self._service()
+        self._central = plan_central(tracing, xray, service, clock, self.quiet)
+        central = [] if self._central is None else [self._central]
+        self._decider = build_decider(tracing, clock, service, central)
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
@@ -134,6 +140,12 @@ class TracePillar:
                 sink,
                 Keeper.from_settings(self._settings, self._clock),
             )
+            if self._central is not None:
+                from svcready.tracing._server_watched import watch
+
+                self._live = watch(
+                    self._live, self._central, self._xray, self._clock.monotonic
+                )
         else:
             self._live = _starting.start_attached(
                 self._settings, self._attributes, foreign, sink
@@ -227,6 +239,9 @@ class TracePillar:
         self._started = False
         if self._live is not None:
             self._live = self._live.released()
+
+        if self._central is not None:
+            self._central.close(min(timeout_s, _REFRESH_S))
 
         return self._exports.close(timeout_s)
 
