@@ -21,6 +21,7 @@ from svcready.tracing._server_trace import RecordedTrace, ServerTrace
 from svcready.tracing.propagation._inbound import NOBODY, CallerReader
 from svcready.tracing.propagation._reading import baggage_values
 from svcready.tracing.propagation._w3c import RANDOM, SAMPLED
+from svcready.tracing.sampling._decider import SAMPLING_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -125,7 +126,7 @@ class ServerTracer:
             rule = decider.inbound(caller.flag, method, path, describe)
 
         if rule is not None:
-            return self._recorded(method, path, caller, extra, describe)
+            return self._recorded(method, path, caller, extra, describe, rule)
 
         if self._keeper is not None:
             return self._maybe_kept(method, path, caller, extra, describe)
@@ -156,11 +157,16 @@ class ServerTracer:
         caller: Caller,
         extra: dict[str, object] | None,
         describe: Describe,
+        rule: str,
     ) -> ServerTrace:
         name = method if method in METHODS else "HTTP"
         span: Span
         try:
-            span = self._start(name, caller, self._described(method, path, describe))
+            attributes = self._described(method, path, describe)
+            if rule:
+                attributes[SAMPLING_RULE] = rule
+
+            span = self._start(name, caller, attributes)
         except Exception as fault:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, fault)
             span = UnsampledSpan(new_ids())
