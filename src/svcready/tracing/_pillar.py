@@ -57,6 +57,7 @@ class TracePillar:
         clock: Drives sampling, export and its deadlines.
         redactor: Masks secrets in whatever goes into spans.
         development: Shown by `describe`; the settings' own defaults differ there.
+        id_headers: What carries the request id and the correlation id.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class TracePillar:
         clock: Clock,
         redactor: Redactor,
         development: bool,
+        id_headers: tuple[str, str] = ("X-Request-ID", "X-Correlation-ID"),
     ) -> None:
         self._settings = tracing
         self._otlp = otlp
@@ -78,6 +80,8 @@ class TracePillar:
         self._resource_attributes = dict(resource_attributes)
         self._clock = clock
         self._development = development
+        self._id_headers = id_headers
+        self._undo_threads: Callable[[], None] | None = None
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
@@ -118,7 +122,14 @@ class TracePillar:
         import_safely("opentelemetry.propagate")
         from svcready.tracing import _starting
 
-        self._propagation_state = _starting.set_propagator(self._settings)
+        self._propagation_state = _starting.set_propagator(
+            self._settings, self._id_headers
+        )
+        if self._settings.threads:
+            from svcready.tracing import _threads
+
+            self._undo_threads = _threads.follow()
+
         if not self._settings.enabled:
             self._live = _starting.start_passive(
                 self._settings, self._attributes, self._clock
@@ -237,6 +248,9 @@ class TracePillar:
             return 0
 
         self._started = False
+        if self._undo_threads is not None:
+            self._undo_threads()
+
         if self._live is not None:
             self._live = self._live.released()
 
@@ -269,6 +283,7 @@ class TracePillar:
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
+            "threads": "context follows" if self._settings.threads else "off",
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
