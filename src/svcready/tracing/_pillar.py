@@ -9,6 +9,7 @@ from svcready._core.guard import report_fault
 from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
 from svcready.tracing.export._plan import Exports, plan_exports
+from svcready.tracing.instrumentation._switch import Instrumentation
 from svcready.tracing.sampling._decider import Decider, Rule
 
 if TYPE_CHECKING:
@@ -86,11 +87,14 @@ class TracePillar:
         self._view: TraceView | None = None
         self._exports = Exports(off="not started")
         self._propagation_state = "off: not started"
+        self.clients = Instrumentation(tracing.instrument, tracing.propagators)
+        """The client libraries that are traced."""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What was judged at start: one sentence each."""
-        return tuple(f"tracing: {problem}" for problem in self._exports.problems)
+        exports = (f"tracing: {problem}" for problem in self._exports.problems)
+        return (*exports, *self.clients.problems)
 
     @property
     def server(self) -> ServerTracer:
@@ -138,6 +142,8 @@ class TracePillar:
             if not self._live.takes_spans:
                 off = "the application's provider takes no processors"
                 self._exports = Exports(off=off)
+
+        self.clients.start()
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -212,6 +218,7 @@ class TracePillar:
             return 0
 
         self._started = False
+        self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
 
@@ -236,6 +243,7 @@ class TracePillar:
             "sampling": _sampling_text(self._rule),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
+            "clients": self.clients.describe(),
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
