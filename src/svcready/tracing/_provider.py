@@ -44,6 +44,8 @@ __all__ = [
 
 F = TypeVar("F", bound="Callable[..., object]")
 
+_OUTGOING = (SpanKind.CLIENT, SpanKind.PRODUCER)
+
 
 class DelegatingTracer(Tracer):
     """
@@ -79,7 +81,7 @@ class DelegatingTracer(Tracer):
         if isinstance(parent, NonRecordingSpan) and _otel.is_left_out(parent):
             return parent
 
-        if kind is SpanKind.CLIENT and says_again(self._scope[0], parent):
+        if kind in _OUTGOING and says_again(self._scope[0], kind, parent):
             return NonRecordingSpan(cast("Span", parent).get_span_context())
 
         tracer = self._tracer()

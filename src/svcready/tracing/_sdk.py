@@ -25,7 +25,6 @@ from opentelemetry.trace import Link, Status, get_current_span
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
 from svcready.tracing._otel import DECIDED_KEY, UNDECIDED_KEY
-from svcready.tracing.instrumentation._translating import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -150,6 +149,9 @@ class SpanSink(SpanProcessor):
             scope = span.instrumentation_scope
             ours = scope is not None and scope.name == SCOPE
             if not ours:
+                # Here: a service without such spans never needs it.
+                from svcready.tracing.instrumentation._translating import translated
+
                 span = translated(span)
 
             if not ours or not self._is_clean(span):

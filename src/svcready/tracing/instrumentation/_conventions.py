@@ -15,7 +15,6 @@ __all__ = [
     "OLD",
     "OPERATION_TYPES",
     "RENAMED",
-    "SCOPES",
     "SPECIAL",
     "SQS_AND_SNS",
     "SYSTEMS",
@@ -114,9 +113,6 @@ SPECIAL = frozenset(
 
 OLD = frozenset((*RENAMED, *DROPPED, *SPECIAL))
 """All of them."""
-
-SCOPES = "opentelemetry.instrumentation."
-"""What the scopes of the packages begin with."""
 
 SYSTEMS = {
     "adabas": "softwareag.adabas",

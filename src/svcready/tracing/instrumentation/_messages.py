@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
-__all__ = ["complete", "is_one"]
+__all__ = ["CELERY", "complete", "is_one"]
 
-_CELERY = "opentelemetry.instrumentation.celery"
+CELERY = "opentelemetry.instrumentation.celery"
+"""The scope whose spans are all about messages, and don't all say so."""
 _PIKA = "opentelemetry.instrumentation.pika"
 _BY_KIND = {
     SpanKind.PRODUCER: ("publish", "send"),
@@ -29,7 +30,7 @@ _BY_KIND = {
 
 def is_one(new: Mapping[str, AttributeValue], scope: str) -> bool:
     """Tell whether a span is about messages."""
-    return "messaging.system" in new or scope == _CELERY
+    return "messaging.system" in new or scope == CELERY
 
 
 def complete(
@@ -75,7 +76,7 @@ def complete(
 
     # All tasks of a queue by one name would say nothing: with Celery it is the task
     # that calls go to.
-    task = old.get("celery.task_name") if scope == _CELERY else None
+    task = old.get("celery.task_name") if scope == CELERY else None
     what = str(task or destination)
     return f"{operation} {what}".rstrip(), kind
 

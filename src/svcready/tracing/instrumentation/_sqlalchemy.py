@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ["watch_engines"]
 
 _quiet = guard("tracing.instrumentation")
 _PACKAGE = "opentelemetry.instrumentation.sqlalchemy"
+_PSYCOPG = "opentelemetry.instrumentation.psycopg"
 
 
 def watch_engines() -> Callable[[], None]:
@@ -50,7 +52,23 @@ def watch_engines() -> Callable[[], None]:
                 trace(tracer, engine, NoOpUpDownCounter("none"))
 
     event.listen(Engine, "engine_connect", connected)
-    return lambda: event.remove(Engine, "engine_connect", connected)
+    event.listen(Engine, "connect", _leave_to_sqlalchemy)
+
+    def end() -> None:
+        event.remove(Engine, "engine_connect", connected)
+        event.remove(Engine, "connect", _leave_to_sqlalchemy)
+
+    return end
+
+
+def _leave_to_sqlalchemy(_: object, record: ConnectionPoolEntry) -> None:
+    """Have psycopg's package not trace what SQLAlchemy's does: it would be twice."""
+    with _quiet:
+        connection = record.driver_connection
+        factory = getattr(connection, "cursor_factory", None)
+        if getattr(factory, "__module__", "") == _PSYCOPG and isinstance(factory, type):
+            # The package derives from what was there before.
+            connection.cursor_factory = factory.__base__  # type: ignore[union-attr]
 
 
 def _is_traced(engine: Engine, tracers: type) -> bool:

@@ -13,10 +13,10 @@ from svcready.tracing.instrumentation._conventions import (
     FAMILIES,
     OLD,
     RENAMED,
-    SCOPES,
     SPECIAL,
     TRANSPORTS,
 )
+from svcready.tracing.instrumentation._doubles import SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def translated(span: ReadableSpan) -> ReadableSpan:
         return span
 
     old = span.attributes or {}
-    if OLD.isdisjoint(old):
+    if OLD.isdisjoint(old) and scope.name != _messages.CELERY:
         return span
 
     new = _renamed(old, server=span.kind is SpanKind.SERVER)
