@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from svcready._transport._protobuf import (
     FIXED32,
@@ -33,6 +33,14 @@ __all__ = ["encode_spans"]
 
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _TIMES = Struct("<BQBQ").pack
+
+
+class _OwnPlace(Protocol):
+    """Where a span of ours is in its trace."""
+
+    tracestate: str | None
+    parent_id: str | None
+    has_remote_parent: bool
 
 
 def encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
@@ -68,18 +76,11 @@ def _resource_spans(resource: Resource, scopes: _Scopes) -> bytes:
 
 
 def _span(span: ReadableSpan) -> bytes:
-    context, parent = span.context, span.parent
-    parts = [
-        b"\x0a\x10",
-        context.trace_id.to_bytes(16, "big"),
-        b"\x12\x08",
-        context.span_id.to_bytes(8, "big"),
-    ]
-    if context.trace_state:
-        parts.append(text_field(0x1A, context.trace_state.to_header()))
-
-    if parent is not None:
-        parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
+    ids = getattr(span, "_svcready_ids", None)
+    if ids is None or not hasattr(span, "parent_id"):
+        parts, flags = _place(span)
+    else:
+        parts, flags = _place_of_ours(span, ids)
 
     parts += (
         text_field(0x2A, span.name),
@@ -104,9 +105,41 @@ def _span(span: ReadableSpan) -> bytes:
         if code or said
         else b"\x7a\x00",
         b"\x85\x01",  # the tag of a field beyond 15 takes two bytes
-        FIXED32(_flags(parent)),
+        FIXED32(flags),
     )
     return b"".join(parts)
+
+
+def _place(span: ReadableSpan) -> tuple[list[bytes], int]:
+    context, parent = span.context, span.parent
+    parts = [
+        b"\x0a\x10",
+        context.trace_id.to_bytes(16, "big"),
+        b"\x12\x08",
+        context.span_id.to_bytes(8, "big"),
+    ]
+    if context.trace_state:
+        parts.append(text_field(0x1A, context.trace_state.to_header()))
+
+    if parent is not None:
+        parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
+
+    return parts, _flags(parent)
+
+
+def _place_of_ours(span: ReadableSpan, ids: tuple[str, str]) -> tuple[list[bytes], int]:
+    # Spans of ours know their ids in hex; those in OpenTelemetry's form would be made
+    # for this alone.
+    own = cast("_OwnPlace", span)
+    parts = [b"\x0a\x10", bytes.fromhex(ids[0]), b"\x12\x08", bytes.fromhex(ids[1])]
+    state = own.tracestate and span.context.trace_state
+    if state:
+        parts.append(text_field(0x1A, state.to_header()))
+
+    if own.parent_id is not None:
+        parts += (b"\x22\x08", bytes.fromhex(own.parent_id))
+
+    return parts, _HAS_REMOTE | _IS_REMOTE if own.has_remote_parent else _HAS_REMOTE
 
 
 def _event(event: Event) -> bytes:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from contextvars import Token
 
 __all__ = [
-    "DECIDED_KEY",
     "SPAN_KEY",
     "UNDECIDED_KEY",
     "RemoteSpan",
@@ -41,8 +40,6 @@ __all__ = [
     "trace_state",
 ]
 
-DECIDED_KEY = otel_context.create_key("svcready-decided")
-"""Set for a span that our rule has sampled already: the sampler must not ask again."""
 UNDECIDED_KEY = otel_context.create_key("svcready-undecided")
 """Set for a remote parent that made no decision (X-Ray): our rule decides."""
 

@@ -9,6 +9,7 @@ from opentelemetry.trace import StatusCode
 from svcready._core.guard import report_fault
 from svcready._core.type_names import type_name
 from svcready.tracing import _otel
+from svcready.tracing._contents import put, rename
 from svcready.tracing._errors import record
 from svcready.tracing.propagation._w3c import HEX
 from svcready.tracing.propagation._xray_header import format_xray_id
@@ -154,7 +155,7 @@ class RecordedTrace(ServerTrace):
         attributes: dict[str, str | int] = {}
         if route is not None:
             attributes["http.route"] = route
-            span.update_name(f"{self._name} {route}")
+            rename(span, f"{self._name} {route}")
 
         if status is not None:
             attributes["http.response.status_code"] = status
@@ -166,7 +167,7 @@ class RecordedTrace(ServerTrace):
             attributes["error.type"] = str(status)
 
         if attributes:
-            span.set_attributes(attributes)
+            put(span, attributes)
 
         if failed:
             span.set_status(StatusCode.ERROR)

@@ -10,20 +10,25 @@ from opentelemetry import propagate
 from svcready.tracing._backend import bind
 from svcready.tracing._server import ServerTracer
 from svcready.tracing.propagation._propagator import Propagator, is_default
-from svcready.tracing.sampling._decider import Decider, Rule
+from svcready.tracing.sampling._decider import Decider
+from svcready.tracing.sampling._rate import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.trace import Tracer, TracerProvider
 
     from svcready._core.clock import Clock
     from svcready.config._sections.tracing import TracingSettings
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._sdk import Provider, SpanSink
+    from svcready.tracing._sdk import SpanSink
+    from svcready.tracing._tracer import Provider, RecordingTracer
+    from svcready.tracing.keeping._keeper import Keeper
 
 __all__ = ["Live", "set_propagator", "start_attached", "start_own", "start_passive"]
+
+_SCOPE = "svcready"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +71,7 @@ def start_passive(
     settings: TracingSettings, attributes: Attributes, clock: Clock
 ) -> Live:
     """Give requests ids, and pass a caller's trace through: tracing is off."""
-    nothing = Decider(Rule(0.0, 0.0, clock), "never", 0.0, clock)
+    nothing = Decider(Rate(0.0, 0.0, clock), "never", 0.0, clock)
     server = ServerTracer(None, nothing, attributes, settings.propagators, passive=True)
     return Live(server=server, state="off: switched off", release=_nothing)
 
@@ -77,12 +82,14 @@ def start_own(
     decider: Decider,
     resource: Resource,
     sink: SpanSink,
+    keeper: Keeper | None,
 ) -> Live:
     """Have the process's delegating provider follow one of ours."""
-    from svcready.tracing import _sdk
+    from svcready.tracing._live import LiveSpans
     from svcready.tracing._provider import DELEGATE
+    from svcready.tracing._tracer import Provider, limits_of
 
-    provider = _sdk.build_provider(settings, decider, resource, sink)
+    provider = Provider(decider, resource, limits_of(settings), sink)
     DELEGATE.follow(provider)
 
     def release() -> None:
@@ -90,7 +97,9 @@ def start_own(
             DELEGATE.current = None
             bind(None)
 
-    server = _serve(settings, attributes, provider, decider)
+    own = provider.get_tracer(_SCOPE)
+    bind(LiveSpans(own, attributes, own, decider.decide))
+    server = _serve(settings, attributes, own, own, decider, keeper)
     return Live(server=server, state="ours", provider=provider, release=release)
 
 
@@ -102,6 +111,7 @@ def start_attached(
 ) -> Live:
     """Make spans by the provider that the application has set."""
     from svcready.tracing._attached import attach
+    from svcready.tracing._live import LiveSpans
 
     relayed = attach(foreign, sink)
 
@@ -110,9 +120,11 @@ def start_attached(
         if relayed is not None and relayed.sink is sink:
             relayed.sink = None
 
+    tracer = foreign.get_tracer(_SCOPE)
+    bind(LiveSpans(tracer, attributes))
     kind = f"{type(foreign).__module__}.{type(foreign).__qualname__}"
     return Live(
-        server=_serve(settings, attributes, foreign, None),
+        server=_serve(settings, attributes, tracer),
         state=f"attached to the application's {kind}",
         takes_spans=relayed is not None,
         release=release,
@@ -122,22 +134,19 @@ def start_attached(
 def _serve(
     settings: TracingSettings,
     attributes: Attributes,
-    provider: TracerProvider,
-    decider: Decider | None,
+    tracer: Tracer,
+    own: RecordingTracer | None = None,
+    decider: Decider | None = None,
+    keeper: Keeper | None = None,
 ) -> ServerTracer:
-    from svcready.tracing import _sdk
-    from svcready.tracing._live import LiveSpans
-
-    tracer = provider.get_tracer(_sdk.SCOPE)
-    decide = None if decider is None else decider.decide
-    bind(LiveSpans(tracer, decide, attributes))
     return ServerTracer(
         tracer,
         decider,
         attributes,
         settings.propagators,
-        trust=settings.trust_inbound != "never",
-        forced_trace_id=None if decider is None else _sdk.FORCED_TRACE_ID,
+        own=own,
+        keeper=keeper,
+        trust=settings.trust_inbound,
     )
 
 

@@ -10,7 +10,7 @@ from svcready.tracing.instrumentation._conventions import OLD
 
 if TYPE_CHECKING:
     from svcready.testing import Harness
-    from svcready.tracing.view._ring import SpanRecord
+    from svcready.tracing.view._records import SpanRecord
 
 __all__ = ["Site", "made_by"]
 

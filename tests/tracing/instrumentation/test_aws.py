@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from svcready.testing import Harness
-    from svcready.tracing.view._ring import SpanRecord
+    from svcready.tracing.view._records import SpanRecord
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:botocore", "ignore::DeprecationWarning:moto"

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from svcready.config._kinds import (
     FLAG,
     NAMES,
     RATIO,
-    TEXT,
     Kind,
-    choice,
+    PartlyWrongError,
     duration,
     integer,
     number,
     size,
 )
+from svcready.config._rules_file import RULES_FILE, RulesFile
+from svcready.config._rules_text import RULES
 from svcready.config._sampling import (
     MAX_PER_SECOND,
     SAMPLER,
@@ -29,6 +30,13 @@ from svcready.config._sampling import (
     parse_sampling,
 )
 from svcready.config._setting import setting, standard
+from svcready.config._slowness import SLOWNESS
+
+if TYPE_CHECKING:
+    from svcready.config._slowness import Slowness
+
+if TYPE_CHECKING:
+    from svcready.config._sampling_rules import SamplingRule
 
 __all__ = ["SamplingRate", "TracingSettings", "parse_sampling"]
 
@@ -37,15 +45,17 @@ def _parse_disabled(raw: object) -> bool:
     return not FLAG.parse(raw)
 
 
-def _parse_exporter(raw: object) -> str:
-    words = {word.strip().lower() for word in str(raw).split(",") if word.strip()}
-    if words == {"otlp"}:
-        return "otlp"
+def _parse_exporters(raw: object) -> tuple[str, ...]:
+    given = tuple(dict.fromkeys(word.lower() for word in NAMES.parse(raw)))
+    known = tuple(word for word in given if word in _WAYS_OUT)
+    alone = {"auto", "none"} & set(known)
+    if not known or (alone and len(known) > 1):
+        raise ValueError(raw)
 
-    if words == {"none"}:
-        return "none"
+    if known != given:
+        raise PartlyWrongError(known, tuple(sorted(set(given) - set(known))))
 
-    raise ValueError(raw)
+    return known
 
 
 def _parse_propagators(raw: object) -> tuple[str, ...]:
@@ -54,7 +64,6 @@ def _parse_propagators(raw: object) -> tuple[str, ...]:
         raise ValueError(raw)  # noqa: TRY004 - one kind of error means "not allowed"
 
     words = [str(part).strip().lower() for part in parts if str(part).strip()]
-    words = ["xray" if word == "xray-lambda" else word for word in words]
     if not words or not set(words) <= {*_PROPAGATORS, "none"}:
         raise ValueError(raw)
 
@@ -66,10 +75,13 @@ def _parse_milliseconds(raw: object) -> float:
     return _EXPORT_WAIT.parse(text if text[-1:].isalpha() else f"{text}ms")
 
 
-_PROPAGATORS = ("tracecontext", "baggage", "xray")
+_PROPAGATORS = ("tracecontext", "baggage", "xray", "xray-lambda", "b3", "b3multi")
 _EXPORT_WAIT = duration(0.001, 3600.0)
 _DISABLED = Kind("flag", _parse_disabled, FLAG.allowed)
-_EXPORTER = Kind("choice", _parse_exporter, "otlp | none")
+_WAYS_OUT = ("auto", "none", "otlp", "xray")
+_EXPORTERS = Kind(
+    "list", _parse_exporters, "auto, none, or a list of otlp, xray", show=",".join
+)
 _PROPAGATION = Kind(
     "list",
     _parse_propagators,
@@ -119,41 +131,35 @@ class TracingSettings:
         "Whether a caller's trace is continued and its sampled flag honoured",
         standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER_TRUST),),
     )
-    rules: str = setting(
-        "",
-        TEXT,
-        "Which requests to sample first: METHOD PATH RATE; ...; others by `sampling`",
-        inert=True,
+    rules: tuple[SamplingRule, ...] = setting(
+        (),
+        RULES,
+        "What to sample of which requests: METHOD PATH RATE; ...; others by `sampling`",
     )
-    rules_file: str = setting(
-        "",
-        TEXT,
+    rules_file: RulesFile = setting(  # noqa: RUF009 - immutable
+        RulesFile(""),
+        RULES_FILE,
         "A JSON or TOML file of sampling rules, as X-Ray or its SDK writes them",
-        inert=True,
     )
     keep_errors: bool = setting(
         False,
         FLAG,
         "Keeps a trace of each failed request, also of those that are not sampled",
-        inert=True,
     )
-    keep_slower_than: str = setting(
-        "",
-        TEXT,
+    keep_slower_than: tuple[Slowness, ...] = setting(
+        (),
+        SLOWNESS,
         "Keeps a trace of slower requests too: 2s; POST /checkout 500ms",
-        inert=True,
     )
     keep_max_per_s: float = setting(
         5.0,
         number(0, MAX_PER_SECOND),
         "Traces a second that are kept for being failed or slow",
-        inert=True,
     )
     keep_spans: int = setting(
         0,
         integer(0, 10_000),
         "Inner spans recorded for a trace that may be kept; 0 keeps its root alone",
-        inert=True,
     )
     inbound_max_per_s: float = setting(
         100.0,
@@ -170,7 +176,6 @@ class TracingSettings:
         False,
         FLAG,
         "Sends the correlation and request ids with calls that carry a trace",
-        inert=True,
     )
     instrument: tuple[str, ...] = setting(
         ("auto",),
@@ -181,13 +186,12 @@ class TracingSettings:
         False,
         FLAG,
         "Carries context into threads and executors that the application starts",
-        inert=True,
     )
-    exporter: str = setting(
-        "auto",
-        choice("auto", "otlp", "none"),
-        "Where spans go; auto is otlp if an endpoint is set",
-        standards=(standard("OTEL_TRACES_EXPORTER", _EXPORTER),),
+    exporter: tuple[str, ...] = setting(
+        ("auto",),
+        _EXPORTERS,
+        "Where spans go, one or several ways; auto is what has an address",
+        standards=(standard("OTEL_TRACES_EXPORTER", _EXPORTERS),),
     )
     view_spans: int = setting(
         0,
@@ -205,7 +209,6 @@ class TracingSettings:
         16 * 1024**2,
         size(64 * 1024, math.inf),
         "Memory that waiting spans may take; beyond, the oldest are dropped",
-        inert=True,
     )
     batch_spans: int = setting(
         512,

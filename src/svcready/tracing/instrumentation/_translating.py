@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from svcready.tracing.instrumentation import _messages, _queries, _web
@@ -16,58 +15,52 @@ from svcready.tracing.instrumentation._conventions import (
     SPECIAL,
     TRANSPORTS,
 )
-from svcready.tracing.instrumentation._doubles import SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.util.types import AttributeValue
 
-__all__ = ["translated"]
+__all__ = ["Said", "translated"]
 
 _OTHER = "_OTHER"
 _PARTITION = "messaging.destination.partition.id"
 
 
-def translated(span: ReadableSpan) -> ReadableSpan:
-    """
-    Return *span* as the stable conventions name it and its attributes.
+class Said(NamedTuple):
+    """What a span says of itself."""
 
-    A span of an instrumentation package comes back as a copy, if anything about it is
-    old; any other is returned as it is. No old name stays beside its successor, and
-    what the package says in the stable way already is left so.
-    """
-    scope = span.instrumentation_scope
-    if scope is None or not scope.name.startswith(SCOPES):
-        return span
+    name: str
+    kind: SpanKind
+    attributes: Mapping[str, AttributeValue]
 
+
+def translated(span: ReadableSpan, scope: str) -> Said:
+    """
+    Return a span's name, kind and attributes as the stable conventions have them.
+
+    No old name stays beside its successor; what the package says in the stable way
+    already is left so.
+
+    Args:
+        span: Ended, and made by an instrumentation package.
+        scope: Which one's.
+    """
     old = span.attributes or {}
-    if OLD.isdisjoint(old) and scope.name != _messages.CELERY:
-        return span
-
-    new = _renamed(old, server=span.kind is SpanKind.SERVER)
     name, kind = span.name, span.kind
+    if OLD.isdisjoint(old) and scope != _messages.CELERY:
+        return Said(name, kind, old)
+
+    new = _renamed(old, server=kind is SpanKind.SERVER)
     _web.complete(new, old, kind)
     if "db.system.name" in new:
         name = _queries.complete(new, old, name)
-    elif _messages.is_one(new, scope.name):
-        name, kind = _messages.complete(new, old, name, kind, scope.name)
+    elif _messages.is_one(new, scope):
+        name, kind = _messages.complete(new, old, name, kind, scope)
 
-    _set_error_type(new, span, kind)
-    return ReadableSpan(
-        name=name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=new,
-        events=span.events,
-        links=span.links,
-        kind=kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=scope,
-    )
+    _set_error_type(new, span)
+    return Said(name, kind, new)
 
 
 def _renamed(
@@ -128,14 +121,12 @@ def _set_int(new: dict[str, AttributeValue], key: str, value: AttributeValue) ->
         return  # no number, no port
 
 
-def _set_error_type(
-    new: dict[str, AttributeValue], span: ReadableSpan, kind: SpanKind
-) -> None:
+def _set_error_type(new: dict[str, AttributeValue], span: ReadableSpan) -> None:
     if span.status.status_code is not StatusCode.ERROR or "error.type" in new:
         return
 
     status = new.get("http.response.status_code")
-    lowest = 500 if kind is SpanKind.SERVER else 400
+    lowest = 500 if span.kind is SpanKind.SERVER else 400
     if isinstance(status, int) and status >= lowest:
         new["error.type"] = str(status)
         return
