@@ -10,6 +10,7 @@ from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
 from svcready.tracing.export._exports import Exports
 from svcready.tracing.export._plan import plan_exports
+from svcready.tracing.instrumentation._switch import Instrumentation
 from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._build import build_decider
 from svcready.tracing.sampling._central._plan import plan_central
@@ -94,11 +95,14 @@ class TracePillar:
         self._view: TraceView | None = None
         self._exports = Exports(off="not started")
         self._propagation_state = "off: not started"
+        self.clients = Instrumentation(tracing.instrument, tracing.propagators)
+        """The client libraries that are traced."""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What was judged at start: one sentence each."""
-        return tuple(f"tracing: {problem}" for problem in self._exports.problems)
+        exports = (f"tracing: {problem}" for problem in self._exports.problems)
+        return (*exports, *self.clients.problems)
 
     @property
     def server(self) -> ServerTracer:
@@ -164,6 +168,8 @@ class TracePillar:
             if not self._live.takes_spans:
                 off = "the application's provider takes no processors"
                 self._exports = Exports(off=off)
+
+        self.clients.start()
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -251,6 +257,7 @@ class TracePillar:
         if self._undo_threads is not None:
             self._undo_threads()
 
+        self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
 
@@ -284,6 +291,7 @@ class TracePillar:
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
             "threads": "context follows" if self._settings.threads else "off",
+            "clients": self.clients.describe(),
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
