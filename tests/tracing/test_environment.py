@@ -190,8 +190,10 @@ def test_the_argument_of_the_xray_sampler_is_no_problem() -> None:
         ("OTEL_PROPAGATORS", "none", lambda t, o, x: t.propagators == ()),
         (
             "OTEL_PROPAGATORS",
-            "xray-lambda,tracecontext,xray",
-            lambda t, o, x: t.propagators == ("xray", "tracecontext"),
+            "b3multi, xray-lambda,tracecontext,B3,tracecontext",
+            lambda t, o, x: (
+                t.propagators == ("b3multi", "xray-lambda", "tracecontext", "b3")
+            ),
         ),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10", lambda t, o, x: o.timeout_s == 10.0),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10000", lambda t, o, x: o.timeout_s == 10.0),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.adapters._lifecycle import NO_HEADERS, Headers
+from svcready.adapters._lifecycle import NO_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from svcready.adapters._lifecycle import Request
+    from svcready.adapters._lifecycle import Headers, Request
     from svcready.adapters._plan import RequestPlan
 
     Scope = MutableMapping[str, object]
@@ -46,7 +46,7 @@ def read_headers(
             forwarded = text if forwarded is None else f"{forwarded},{text}"
         else:
             if headers is NO_HEADERS:
-                headers = Headers()
+                headers = plan.new_headers()
 
             before = getattr(headers, slot)
             if before is not None:  # two lists are one; two of the others are none

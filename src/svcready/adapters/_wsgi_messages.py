@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.adapters._lifecycle import NO_HEADERS, Headers
+from svcready.adapters._lifecycle import NO_HEADERS
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-    from svcready.adapters._lifecycle import Request
+    from svcready.adapters._lifecycle import Headers, Request
     from svcready.adapters._plan import RequestPlan
 
 __all__ = ["add_headers", "describe", "read_headers", "response_headers"]
@@ -55,7 +55,7 @@ def read_headers(
             forwarded = text
         else:
             if headers is NO_HEADERS:
-                headers = Headers()
+                headers = plan.new_headers()
 
             setattr(headers, slot, text)
 

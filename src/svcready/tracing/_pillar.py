@@ -11,7 +11,8 @@ from svcready.tracing._environment import import_safely
 from svcready.tracing.export._exports import Exports
 from svcready.tracing.export._plan import plan_exports
 from svcready.tracing.keeping._keeper import Keeper
-from svcready.tracing.sampling._decider import Decider, Rule
+from svcready.tracing.sampling._build import build_decider
+from svcready.tracing.sampling._service import service_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from svcready.tracing._server import ServerTracer
     from svcready.tracing._starting import Live
     from svcready.tracing.export._queue import Figures
-    from svcready.tracing.view._ring import SpanRecord, TraceView
+    from svcready.tracing.sampling._service import Service
+    from svcready.tracing.view._records import SpanRecord
+    from svcready.tracing.view._ring import TraceView
 
 __all__ = ["TracePillar"]
 
@@ -75,15 +78,7 @@ class TracePillar:
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
-        ratio = tracing.sampling.ratio
-        self._rule = Rule(
-            tracing.sampling.per_second,
-            tracing.ratio if ratio is None else ratio,
-            clock,
-        )
-        self._decider = Decider(
-            self._rule, tracing.trust_inbound, tracing.inbound_max_per_s, clock
-        )
+        self._decider = build_decider(tracing, clock, self._service())
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
@@ -166,6 +161,15 @@ class TracePillar:
         finally:
             context.detach(token)
 
+    def meet(self, workers: int) -> None:
+        """
+        Share what is sampled each second with the service's other processes.
+
+        Args:
+            workers: How many there are, this one included.
+        """
+        self._decider.share(workers)
+
     def add_event(self, name: str, attributes: Mapping[str, object]) -> None:
         """
         Put an event on the current span, if it is recorded.
@@ -190,6 +194,7 @@ class TracePillar:
         For a forked child, whose instance is new, and for what a look-up has found.
         """
         self._identity = identity
+        self._decider.serve(self._service())
         if self._live is not None and self._live.provider is not None:
             self._live.provider.describe_service(self._resource())
 
@@ -245,7 +250,7 @@ class TracePillar:
             "xray_daemon": "off: no address set"
             if daemon is None
             else f"off: {daemon} is set, but this version exports over OTLP only",
-            "sampling": _sampling_text(self._rule),
+            "sampling": str(self._decider),
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
@@ -275,6 +280,10 @@ class TracePillar:
 
         return resource_of({**self._resource_attributes, **self._identity.resource()})
 
+    def _service(self) -> Service:
+        resource = {**self._resource_attributes, **self._identity.resource()}
+        return service_of(self._xray.tracing_name, resource)
+
 
 def _kept_text(settings: TracingSettings) -> str:
     """Say which requests are kept that are not sampled."""
@@ -283,8 +292,3 @@ def _kept_text(settings: TracingSettings) -> str:
         kept.append("slow ones")
 
     return f"{' and '.join(kept)}, {settings.keep_max_per_s:g}/s" if kept else "none"
-
-
-def _sampling_text(rule: Rule) -> str:
-    """Say what is sampled; no process knows of its siblings' reservoirs."""
-    return f"{rule} in each process" if "/s" in str(rule) else str(rule)

@@ -10,7 +10,8 @@ from opentelemetry import propagate
 from svcready.tracing._backend import bind
 from svcready.tracing._server import ServerTracer
 from svcready.tracing.propagation._propagator import Propagator, is_default
-from svcready.tracing.sampling._decider import Decider, Rule
+from svcready.tracing.sampling._decider import Decider
+from svcready.tracing.sampling._rate import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,7 @@ def start_passive(
     settings: TracingSettings, attributes: Attributes, clock: Clock
 ) -> Live:
     """Give requests ids, and pass a caller's trace through: tracing is off."""
-    nothing = Decider(Rule(0.0, 0.0, clock), "never", 0.0, clock)
+    nothing = Decider(Rate(0.0, 0.0, clock), "never", 0.0, clock)
     server = ServerTracer(None, nothing, attributes, settings.propagators, passive=True)
     return Live(server=server, state="off: switched off", release=_nothing)
 
@@ -145,7 +146,7 @@ def _serve(
         settings.propagators,
         own=own,
         keeper=keeper,
-        trust=settings.trust_inbound != "never",
+        trust=settings.trust_inbound,
     )
 
 
