@@ -13,6 +13,7 @@ import pytest
 from svcready.admin import OpsRequest, OpsResponse
 from svcready.admin._port import OpsPort
 from svcready.testing import FakeClock
+from tests.servers.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,8 @@ def test_idle_connections_keep_no_probe_out(port: int) -> None:
             client.sendall(b"GET /health/liv")  # the start of a request, and no more
 
         assert probe(port) == 200
-        assert serving() <= MOST
+        # One that was sent away for a newer may not have ended yet.
+        eventually(lambda: serving() <= MOST, "at most 16 threads serve")
     finally:
         for client in clients:
             client.close()
