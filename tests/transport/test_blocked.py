@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 SCRIPT = """
-import asyncio, gc, json, os, sys, threading, time
+import asyncio, gc, json, logging, os, sys, threading, time
 import psutil
 import svcready
 from svcready._runtime import current
@@ -22,6 +22,7 @@ settings = {"core.start_summary": "off", "log.flood_per_s": 0}
 svcready.init(service="orders", settings=settings)
 runtime = current()
 log = svcready.get_logger("shop")
+logging.getLogger("asyncio").disabled = True  # it has a line of its own at the start
 process = psutil.Process()
 logged, durations, late = [], [], []
 stop = threading.Event()
