@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from svcready.config._adaptive import AdaptiveSampling
     from svcready.config._sections.xray import XraySettings
     from svcready.tracing._starting import Live
+    from svcready.tracing.propagation._inbound import B3Headers
     from svcready.tracing.sampling._central._anomalies import Judge
     from svcready.tracing.sampling._central._central_rules import CentralRules
     from svcready.tracing.sampling._central._state import RuleState
@@ -130,6 +131,7 @@ class WatchedServerTracer(ServerTracer):
         xray: str | None,
         baggage: str | None,
         describe: Describe,
+        b3: B3Headers | None = None,
     ) -> ServerTrace:
         """Begin the trace of one request; `activate` makes it current."""
         central = self._central
@@ -138,7 +140,7 @@ class WatchedServerTracer(ServerTracer):
             central.watched()  # what another decision of this thread has left
 
         trace = self._inner.begin(
-            method, path, traceparent, tracestate, xray, baggage, describe
+            method, path, traceparent, tracestate, xray, baggage, describe, b3
         )
         rule = central.watched() if watching else None
         if rule is None:
