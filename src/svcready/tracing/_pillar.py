@@ -10,8 +10,10 @@ from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
 from svcready.tracing.export._exports import Exports
 from svcready.tracing.export._plan import plan_exports
+from svcready.tracing.instrumentation._switch import Instrumentation
 from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._build import build_decider
+from svcready.tracing.sampling._central._plan import plan_central
 from svcready.tracing.sampling._service import service_of
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TracePillar"]
 
+_REFRESH_S = 0.2
+"""How long closing waits for a call to X-Ray; it is cut off, which loses nothing."""
 _SUPPRESSED = "suppress_instrumentation"
 """The key in OpenTelemetry's context that every instrumentation package looks at."""
 
@@ -54,6 +58,7 @@ class TracePillar:
         clock: Drives sampling, export and its deadlines.
         redactor: Masks secrets in whatever goes into spans.
         development: Shown by `describe`; the settings' own defaults differ there.
+        id_headers: What carries the request id and the correlation id.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class TracePillar:
         clock: Clock,
         redactor: Redactor,
         development: bool,
+        id_headers: tuple[str, str] = ("X-Request-ID", "X-Correlation-ID"),
     ) -> None:
         self._settings = tracing
         self._otlp = otlp
@@ -75,20 +81,28 @@ class TracePillar:
         self._resource_attributes = dict(resource_attributes)
         self._clock = clock
         self._development = development
+        self._id_headers = id_headers
+        self._undo_threads: Callable[[], None] | None = None
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
-        self._decider = build_decider(tracing, clock, self._service())
+        service = self._service()
+        self._central = plan_central(tracing, xray, service, clock, self.quiet)
+        central = [] if self._central is None else [self._central]
+        self._decider = build_decider(tracing, clock, service, central)
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
         self._exports = Exports(off="not started")
         self._propagation_state = "off: not started"
+        self.clients = Instrumentation(tracing.instrument, tracing.propagators)
+        """The client libraries that are traced."""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What was judged at start: one sentence each."""
-        return tuple(f"tracing: {problem}" for problem in self._exports.problems)
+        exports = (f"tracing: {problem}" for problem in self._exports.problems)
+        return (*exports, *self.clients.problems)
 
     @property
     def server(self) -> ServerTracer:
@@ -112,7 +126,14 @@ class TracePillar:
         import_safely("opentelemetry.propagate")
         from svcready.tracing import _starting
 
-        self._propagation_state = _starting.set_propagator(self._settings)
+        self._propagation_state = _starting.set_propagator(
+            self._settings, self._id_headers
+        )
+        if self._settings.threads:
+            from svcready.tracing import _threads
+
+            self._undo_threads = _threads.follow()
+
         if not self._settings.enabled:
             self._live = _starting.start_passive(
                 self._settings, self._attributes, self._clock
@@ -134,6 +155,12 @@ class TracePillar:
                 sink,
                 Keeper.from_settings(self._settings, self._clock),
             )
+            if self._central is not None:
+                from svcready.tracing._server_watched import watch
+
+                self._live = watch(
+                    self._live, self._central, self._xray, self._clock.monotonic
+                )
         else:
             self._live = _starting.start_attached(
                 self._settings, self._attributes, foreign, sink
@@ -141,6 +168,8 @@ class TracePillar:
             if not self._live.takes_spans:
                 off = "the application's provider takes no processors"
                 self._exports = Exports(off=off)
+
+        self.clients.start()
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -225,8 +254,15 @@ class TracePillar:
             return 0
 
         self._started = False
+        if self._undo_threads is not None:
+            self._undo_threads()
+
+        self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
+
+        if self._central is not None:
+            self._central.close(min(timeout_s, _REFRESH_S))
 
         return self._exports.close(timeout_s)
 
@@ -254,6 +290,8 @@ class TracePillar:
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
+            "threads": "context follows" if self._settings.threads else "off",
+            "clients": self.clients.describe(),
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
