@@ -7,12 +7,29 @@ from benchmarks.model import Bench, Group, Subject
 SPANS = 1000
 """Per round: half of the SDK's queue, so nothing is dropped instead of exported."""
 
+
+def _other(
+    label: str, factory: str, sampled: float, setup: str, spans: float = 0.0
+) -> Subject:
+    return Subject(
+        label,
+        f"tracing_distros:{factory}",
+        setup,
+        {"sampled": sampled},
+        distro=label != "X-Ray SDK",
+        spans=spans,
+    )
+
+
 SPAN_OFF = Bench(
     "span unsampled",
     Group.TRACING,
     (
         Subject("svcready", "tracing:ours_unsampled", "in a request", ours=True),
         Subject("OTel SDK", "tracing:otel_unsampled", "in a server span"),
+        _other("X-Ray SDK", "xray_sdk", 0.0, "in a segment"),
+        _other("ADOT", "adot", 0.0, "in a server span"),
+        _other("logfire", "logfire", 0.0, "in a span"),
     ),
 )
 
@@ -22,6 +39,9 @@ SPAN_ON = Bench(
     (
         Subject("svcready", "tracing:ours_sampled", "exported", ours=True, spans=0.99),
         Subject("OTel SDK", "tracing:otel_sampled", "batch, OTLP", spans=0.99),
+        _other("X-Ray SDK", "xray_sdk", 1.0, "UDP, annotations"),
+        _other("ADOT", "adot", 1.0, "its configurator, OTLP", spans=0.99),
+        _other("logfire", "logfire", 1.0, "OTLP", spans=0.99),
     ),
     count=SPANS,
 )

@@ -266,7 +266,7 @@ class Request:
         except Exception as fault:  # noqa: BLE001 - the response is on its way
             report_fault("http.complete", fault)
 
-        if self.trace.sampled:
+        if self.trace.ends:
             self.trace.end(route, status, error)
 
     def ids(self) -> dict[str, str]:

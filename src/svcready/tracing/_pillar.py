@@ -10,8 +10,10 @@ from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
 from svcready.tracing.export._exports import Exports
 from svcready.tracing.export._plan import plan_exports
+from svcready.tracing.instrumentation._switch import Instrumentation
 from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._build import build_decider
+from svcready.tracing.sampling._central._plan import plan_central
 from svcready.tracing.sampling._service import service_of
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TracePillar"]
 
+_REFRESH_S = 0.2
+"""How long closing waits for a call to X-Ray; it is cut off, which loses nothing."""
 _SUPPRESSED = "suppress_instrumentation"
 """The key in OpenTelemetry's context that every instrumentation package looks at."""
 
@@ -82,17 +86,23 @@ class TracePillar:
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
-        self._decider = build_decider(tracing, clock, self._service())
+        service = self._service()
+        self._central = plan_central(tracing, xray, service, clock, self.quiet)
+        central = [] if self._central is None else [self._central]
+        self._decider = build_decider(tracing, clock, service, central)
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
         self._exports = Exports(off="not started")
         self._propagation_state = "off: not started"
+        self.clients = Instrumentation(tracing.instrument, tracing.propagators)
+        """The client libraries that are traced."""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What was judged at start: one sentence each."""
-        return tuple(f"tracing: {problem}" for problem in self._exports.problems)
+        exports = (f"tracing: {problem}" for problem in self._exports.problems)
+        return (*exports, *self.clients.problems)
 
     @property
     def server(self) -> ServerTracer:
@@ -145,6 +155,12 @@ class TracePillar:
                 sink,
                 Keeper.from_settings(self._settings, self._clock),
             )
+            if self._central is not None:
+                from svcready.tracing._server_watched import watch
+
+                self._live = watch(
+                    self._live, self._central, self._xray, self._clock.monotonic
+                )
         else:
             self._live = _starting.start_attached(
                 self._settings, self._attributes, foreign, sink
@@ -152,6 +168,8 @@ class TracePillar:
             if not self._live.takes_spans:
                 off = "the application's provider takes no processors"
                 self._exports = Exports(off=off)
+
+        self.clients.start()
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -239,8 +257,12 @@ class TracePillar:
         if self._undo_threads is not None:
             self._undo_threads()
 
+        self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
+
+        if self._central is not None:
+            self._central.close(min(timeout_s, _REFRESH_S))
 
         return self._exports.close(timeout_s)
 
@@ -269,6 +291,7 @@ class TracePillar:
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
             "threads": "context follows" if self._settings.threads else "off",
+            "clients": self.clients.describe(),
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",

@@ -14,7 +14,7 @@ pytest.importorskip("botocore")
 from svcready._core.events import DestinationNoted, ItemsDropped, subscribe
 from svcready._transport.xray_api import Answer, XrayApiError
 from svcready.tracing.sampling._service import Service
-from tests.tracing.sampling.central.driving import Driven, make_clock, nothing, run
+from tests.tracing.sampling.central.driving import Driven, make_clock, run
 from tests.tracing.sampling.central.fake_xray import EPOCH_S, FakeApi, FakeXray, rule
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def test_what_is_not_processed_is_told_again() -> None:
     run(xray.clock, 11, process)
 
     assert xray.told["Default"][0] == 4
-    assert "(" not in process.rules.describe()
+    assert process.rules.describe().endswith(" s old)")
 
 
 def test_one_chunk_that_is_refused_does_not_hold_the_others_up() -> None:
@@ -418,7 +418,7 @@ def test_a_description_that_raises_leaves_the_request_to_the_fallback(
     def describe() -> dict[str, object]:
         raise LookupError
 
-    assert process.rules.decide("GET", "/", describe) == ""
+    assert process.decider.decide("GET", "/", describe) == ""
     assert isinstance(faults.claim("tracing.sampling"), LookupError)
 
 
@@ -442,7 +442,7 @@ def test_threads_lose_no_count() -> None:
     decided: list[str | None] = []
 
     def ask() -> None:
-        mine = [process.rules.decide("GET", "/", nothing) for _ in range(5000)]
+        mine = [process.decide() for _ in range(5000)]
         decided.extend(mine)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
