@@ -156,8 +156,7 @@ class Request:
         headers, self._length, self.client = inbound
         self.status = 0
         self.completed = False
-        self._path = path
-        self._scheme = scheme
+        self._path, self._scheme = path, scheme
         self.method = method = method if method in METHODS else OTHER_VALUE
         request_id = headers.request_id
         if request_id is None or not _is_acceptable(request_id, plan):

@@ -180,8 +180,7 @@ class TracingSettings:
     instrument: tuple[str, ...] = setting(
         ("auto",),
         NAMES,
-        "Libraries to trace: auto (what is installed), none, or some by name",
-        inert=True,
+        "Clients to trace: auto (what is installed), none, names; -name leaves one out",
     )
     threads: bool = setting(
         False,
