@@ -264,6 +264,7 @@ def test_a_document_of_the_x_ray_sdk_is_read(version: int, host: str) -> None:
         ({"FixedRate": 1, "URLPath": 7}, "URLPath=7", None),
         ({"FixedRate": 1, "Host": "a\nb"}, "Host=", None),
         ({"FixedRate": 1, "RuleName": "x" * 33}, "RuleName=", None),
+        ({"FixedRate": 1, "Version": 2}, "Version=2", None),
         ({"FixedRate": 1, "Attributes": [1]}, "Attributes=[1]", None),
         ({"FixedRate": 1, "Attributes": {"a": 1}}, "Attributes.a=1", None),
         (
