@@ -29,7 +29,7 @@ TRACING_ROWS = (
         "extract",
         against("svcready", "OTel", 1 / 4, 1 / 6),
         Item.SPAN,
-        ("svcready", "OTel"),
+        ("svcready", "OTel", "all formats"),
     ),
     Row(
         Budget.W3C,
@@ -37,7 +37,7 @@ TRACING_ROWS = (
         "inject",
         against("svcready", "OTel", 1 / 4, 1 / 6),
         Item.SPAN,
-        ("svcready", "OTel"),
+        ("svcready", "OTel", "all formats"),
     ),
     Row(
         Budget.SAMPLING,

@@ -94,6 +94,7 @@ class TracePillar:
         self._live: Live | None = None
         self._view: TraceView | None = None
         self._exports = Exports(off="not started")
+        self._leave_xray: Callable[[], None] = _nothing
         self._propagation_state = "off: not started"
         self.clients = Instrumentation(tracing.instrument, tracing.propagators)
         """The client libraries that are traced."""
@@ -264,6 +265,7 @@ class TracePillar:
         if self._central is not None:
             self._central.close(min(timeout_s, _REFRESH_S))
 
+        self._leave_xray()
         return self._exports.close(timeout_s)
 
     @property
@@ -277,15 +279,14 @@ class TracePillar:
 
     def describe(self) -> dict[str, object]:
         """Return what is on, and what is off and why, for people and start lines."""
-        daemon = self._xray.daemon_address
+        from svcready.tracing.xray._joining import daemon_state
+
         return {
             "enabled": self._settings.enabled,
             "development": self._development,
             "provider": "off: not started" if self._live is None else self._live.state,
             **self._exports.describe(),
-            "xray_daemon": "off: no address set"
-            if daemon is None
-            else f"off: {daemon} is set, but this version exports over OTLP only",
+            "xray_daemon": daemon_state(self._xray, self._exports),
             "sampling": str(self._decider),
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
@@ -299,6 +300,7 @@ class TracePillar:
 
     def _make_sink(self) -> SpanSink:
         from svcready.tracing._sdk import SpanSink
+        from svcready.tracing.xray._joining import join_xray
 
         takers: list[Callable[[ReadableSpan], None]] = []
         if self._settings.view_spans:
@@ -311,7 +313,11 @@ class TracePillar:
             self._settings, self._otlp, self._xray, self._clock
         )
         takers += [lane.queue.put for lane in self._exports.lanes]
-        return SpanSink(self._attributes, takers, self.flush)
+        sink = SpanSink(self._attributes, takers, self.flush)
+        self._leave_xray = join_xray(
+            self._exports, self._xray, sink, self._attributes, self._clock
+        )
+        return sink
 
     def _resource(self) -> Resource:
         from svcready.tracing._sdk import resource_of
@@ -321,6 +327,10 @@ class TracePillar:
     def _service(self) -> Service:
         resource = {**self._resource_attributes, **self._identity.resource()}
         return service_of(self._xray.tracing_name, resource)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _kept_text(settings: TracingSettings) -> str:
