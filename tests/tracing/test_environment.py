@@ -141,7 +141,7 @@ def test_development_samples_all_and_keeps_spans() -> None:
         ("parentbased_always_on", SamplingRate(0.0, 1.0), "always"),
         ("parentbased_always_off", SamplingRate(0.0, 0.0), "always"),
         ("parentbased_traceidratio", SamplingRate(0.0, None), "always"),
-        ("xray", SamplingRate(1.0, 0.05), "always"),
+        ("xray", SamplingRate(1.0, 0.05, central=True), "always"),
     ],
 )
 def test_the_standard_samplers(sampler: str, rate: SamplingRate, trust: str) -> None:
@@ -190,8 +190,10 @@ def test_the_argument_of_the_xray_sampler_is_no_problem() -> None:
         ("OTEL_PROPAGATORS", "none", lambda t, o, x: t.propagators == ()),
         (
             "OTEL_PROPAGATORS",
-            "xray-lambda,tracecontext,xray",
-            lambda t, o, x: t.propagators == ("xray", "tracecontext"),
+            "b3multi, xray-lambda,tracecontext,B3,tracecontext",
+            lambda t, o, x: (
+                t.propagators == ("b3multi", "xray-lambda", "tracecontext", "b3")
+            ),
         ),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10", lambda t, o, x: o.timeout_s == 10.0),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10000", lambda t, o, x: o.timeout_s == 10.0),

@@ -152,6 +152,10 @@ def tracing(runtime: Runtime) -> TracePillar:
         clock=runtime.clock,
         redactor=runtime.redactor,
         development=runtime.development,
+        id_headers=(
+            settings.http.request_id_header,
+            settings.http.correlation_id_header,
+        ),
     )
 
 

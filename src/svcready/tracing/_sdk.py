@@ -13,19 +13,22 @@ from opentelemetry.trace import Link, Status
 
 from svcready._core.guard import report_fault
 from svcready.tracing._recorded import RecordedSpan
+from svcready.tracing.instrumentation._doubles import SCOPES
+from svcready.tracing.propagation._w3c import SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span
+    from opentelemetry.trace import SpanKind
     from opentelemetry.util.types import AttributeValue
 
     from svcready._core.surroundings import AttributeValue as ResourceValue
     from svcready.tracing._attributes import Attributes
 
     _Contents = tuple[
-        str, dict[str, AttributeValue], list[Event], Sequence[Link], Status
+        str, SpanKind, dict[str, AttributeValue], list[Event], Sequence[Link], Status
     ]
 
 __all__ = ["Relay", "SpanSink", "resource_of"]
@@ -55,13 +58,17 @@ class SpanSink(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand *span* over."""
-        context = span.context
-        if not self._takers or context is None or not context.trace_flags.sampled:
+        if not self._takers:
             return
 
         try:
-            if not isinstance(span, RecordedSpan):  # an application's own provider's
+            if span.__class__ is not RecordedSpan:  # an application's own provider's
+                if span.context is None or not span.context.trace_flags.sampled:
+                    return
+
                 span = self.masked(span)
+            elif not span.flags & SAMPLED:
+                return
             elif span.is_raw:
                 span = span.replaced(*self._contents(span))
 
@@ -75,9 +82,18 @@ class SpanSink(SpanProcessor):
         return self._flush(timeout_millis / 1000.0)
 
     def _contents(self, span: ReadableSpan) -> _Contents:
+        name, kind, attributes = span.name, span.kind, span.attributes or {}
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name.startswith(SCOPES):
+            # Here: a service without such spans never needs it.
+            from svcready.tracing.instrumentation._translating import translated
+
+            name, kind, attributes = translated(span, scope.name)
+
         return (
-            self._attributes.name(span.name),
-            self._attributes.clean(span.attributes or {}),
+            self._attributes.name(name),
+            kind,
+            self._attributes.clean(attributes),
             [self._masked_event(event) for event in span.events],
             self._masked_links(span.links),
             self._masked_status(span.status),
@@ -85,7 +101,7 @@ class SpanSink(SpanProcessor):
 
     def masked(self, span: ReadableSpan) -> ReadableSpan:
         """Return a copy of *span* without secrets."""
-        name, attributes, events, links, status = self._contents(span)
+        name, kind, attributes, events, links, status = self._contents(span)
         return ReadableSpan(
             name=name,
             context=span.context,
@@ -94,7 +110,7 @@ class SpanSink(SpanProcessor):
             attributes=attributes,
             events=events,
             links=links,
-            kind=span.kind,
+            kind=kind,
             status=status,
             start_time=span.start_time,
             end_time=span.end_time,

@@ -10,7 +10,6 @@ from svcready.config._kinds import (
     FLAG,
     NAMES,
     RATIO,
-    TEXT,
     Kind,
     PartlyWrongError,
     duration,
@@ -18,6 +17,8 @@ from svcready.config._kinds import (
     number,
     size,
 )
+from svcready.config._rules_file import RULES_FILE, RulesFile
+from svcready.config._rules_text import RULES
 from svcready.config._sampling import (
     MAX_PER_SECOND,
     SAMPLER,
@@ -33,6 +34,9 @@ from svcready.config._slowness import SLOWNESS
 
 if TYPE_CHECKING:
     from svcready.config._slowness import Slowness
+
+if TYPE_CHECKING:
+    from svcready.config._sampling_rules import SamplingRule
 
 __all__ = ["SamplingRate", "TracingSettings", "parse_sampling"]
 
@@ -60,7 +64,6 @@ def _parse_propagators(raw: object) -> tuple[str, ...]:
         raise ValueError(raw)  # noqa: TRY004 - one kind of error means "not allowed"
 
     words = [str(part).strip().lower() for part in parts if str(part).strip()]
-    words = ["xray" if word == "xray-lambda" else word for word in words]
     if not words or not set(words) <= {*_PROPAGATORS, "none"}:
         raise ValueError(raw)
 
@@ -72,7 +75,7 @@ def _parse_milliseconds(raw: object) -> float:
     return _EXPORT_WAIT.parse(text if text[-1:].isalpha() else f"{text}ms")
 
 
-_PROPAGATORS = ("tracecontext", "baggage", "xray")
+_PROPAGATORS = ("tracecontext", "baggage", "xray", "xray-lambda", "b3", "b3multi")
 _EXPORT_WAIT = duration(0.001, 3600.0)
 _DISABLED = Kind("flag", _parse_disabled, FLAG.allowed)
 _WAYS_OUT = ("auto", "none", "otlp", "xray")
@@ -128,17 +131,15 @@ class TracingSettings:
         "Whether a caller's trace is continued and its sampled flag honoured",
         standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER_TRUST),),
     )
-    rules: str = setting(
-        "",
-        TEXT,
-        "Which requests to sample first: METHOD PATH RATE; ...; others by `sampling`",
-        inert=True,
+    rules: tuple[SamplingRule, ...] = setting(
+        (),
+        RULES,
+        "What to sample of which requests: METHOD PATH RATE; ...; others by `sampling`",
     )
-    rules_file: str = setting(
-        "",
-        TEXT,
+    rules_file: RulesFile = setting(  # noqa: RUF009 - immutable
+        RulesFile(""),
+        RULES_FILE,
         "A JSON or TOML file of sampling rules, as X-Ray or its SDK writes them",
-        inert=True,
     )
     keep_errors: bool = setting(
         False,
@@ -175,19 +176,16 @@ class TracingSettings:
         False,
         FLAG,
         "Sends the correlation and request ids with calls that carry a trace",
-        inert=True,
     )
     instrument: tuple[str, ...] = setting(
         ("auto",),
         NAMES,
-        "Libraries to trace: auto (what is installed), none, or some by name",
-        inert=True,
+        "Clients to trace: auto (what is installed), none, names; -name leaves one out",
     )
     threads: bool = setting(
         False,
         FLAG,
         "Carries context into threads and executors that the application starts",
-        inert=True,
     )
     exporter: tuple[str, ...] = setting(
         ("auto",),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from svcready.tracing.export._exporter import Exporter
-    from svcready.tracing.export._queue import SpanQueue
+    from svcready.tracing.export._queue import Figures, SpanQueue
 
 __all__ = ["Exports", "Lane"]
 
@@ -61,6 +61,10 @@ class Exports:
 
         return dropped
 
+    def figures(self) -> dict[str, Figures]:
+        """Return what became of the spans on each way out, by its name."""
+        return {lane.name: lane.queue.figures() for lane in self.lanes}
+
     def flush(self, timeout_s: float) -> bool:
         """
         Send what is queued within *timeout_s*, on all ways at the same time.
@@ -81,13 +85,21 @@ class Exports:
         """Return where spans go, and the figures of each way, for people."""
         described: dict[str, object] = {"export": self.state}
         if self.lanes:
-            described["exporters"] = {
-                lane.name: {**lane.queue.statistics(), **_error(lane.exporter)}
-                for lane in self.lanes
-            }
+            described["exporters"] = {lane.name: _describe(lane) for lane in self.lanes}
 
         return described
 
 
-def _error(exporter: Exporter) -> dict[str, object]:
-    return {"last_error": exporter.last_error} if exporter.last_error else {}
+def _describe(lane: Lane) -> dict[str, object]:
+    figures = lane.queue.figures()
+    described: dict[str, object] = {
+        "queued": figures.queued,
+        "queued_bytes": figures.queued_bytes,
+        "sent": figures.sent,
+        "failed": figures.failed,
+        "dropped": figures.dropped,
+    }
+    if lane.exporter.last_error:
+        described["last_error"] = lane.exporter.last_error
+
+    return described

@@ -30,11 +30,27 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.tracing.export._exporter import Exporter
 
-__all__ = ["QueueLimits", "SpanQueue"]
+__all__ = ["Figures", "QueueLimits", "SpanQueue"]
 
 _UNTRACED = Context(
     {_SUPPRESS_INSTRUMENTATION_KEY: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True}
 )
+
+
+class Figures(NamedTuple):
+    """What became of the spans of a process that were to leave one way."""
+
+    queued: int
+    """How many wait or are on their way."""
+    queued_bytes: int
+    """About how much memory those that wait take."""
+    sent: int
+    failed: dict[str, int]
+    """How many batches did not arrive whole, by reason."""
+    dropped: dict[str, int]
+    """How many spans were lost, by reason."""
+    failed_at_ns: int
+    """When a batch failed the last time, in wall time; 0 is never."""
 
 
 class QueueLimits(NamedTuple):
@@ -93,6 +109,7 @@ class SpanQueue:
         self._in_flight = 0
         self._sent = 0
         self._failed: dict[str, int] = {}
+        self._failed_at_ns = 0
         self._dropped: dict[str, int] = {}
         self._overflow = {"queue_full": 0, "queue_bytes": 0}
 
@@ -183,15 +200,16 @@ class SpanQueue:
 
         return left
 
-    def statistics(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """Return how many spans wait, were sent and were dropped by reason."""
-        return {
-            "queued": len(self._queue) + self._in_flight,
-            "queued_bytes": self._bytes,
-            "sent": self._sent,
-            "failed": dict(self._failed),
-            "dropped": self.dropped,
-        }
+        return Figures(
+            len(self._queue) + self._in_flight,
+            max(0, self._bytes),
+            self._sent,
+            dict(self._failed),
+            self.dropped,
+            self._failed_at_ns,
+        )
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -282,6 +300,7 @@ class SpanQueue:
             self._count(lost)
             if lost is not None:
                 self._failed[lost.reason] = self._failed.get(lost.reason, 0) + 1
+                self._failed_at_ns = self._clock.time_ns()
                 if lost.leave_s > 0:
                     self._resumes_at_s = self._now() + lost.leave_s
                     return
