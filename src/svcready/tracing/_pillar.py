@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from svcready.tracing._server import ServerTracer
     from svcready.tracing._starting import Live
     from svcready.tracing.view._ring import SpanRecord, TraceView
+    from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
 
 __all__ = ["TracePillar"]
 
@@ -85,6 +86,7 @@ class TracePillar:
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
+        self._sdk_bridge: SdkBridge | None = None
         self._exports = Exports(off="not started")
         self._propagation_state = "off: not started"
 
@@ -144,6 +146,14 @@ class TracePillar:
             if not self._live.takes_spans:
                 off = "the application's provider takes no processors"
                 self._exports = Exports(off=off)
+
+        if self._xray.sdk and self._live.tracer is not None:
+            from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
+
+            self._sdk_bridge = SdkBridge(
+                self._live.tracer, self._attributes, self._identity.service
+            )
+            self._sdk_bridge.start()
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -218,6 +228,9 @@ class TracePillar:
             return 0
 
         self._started = False
+        if self._sdk_bridge is not None:
+            self._sdk_bridge.close()
+
         if self._live is not None:
             self._live = self._live.released()
 
@@ -243,6 +256,7 @@ class TracePillar:
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
+            "xray_sdk": "off" if self._sdk_bridge is None else self._sdk_bridge.state,
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
