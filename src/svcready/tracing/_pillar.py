@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from svcready.tracing.sampling._service import Service
     from svcready.tracing.view._records import SpanRecord
     from svcready.tracing.view._ring import TraceView
+    from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
 
 __all__ = ["TracePillar"]
 
@@ -93,6 +94,7 @@ class TracePillar:
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
+        self._sdk_bridge: SdkBridge | None = None
         self._exports = Exports(off="not started")
         self._leave_xray: Callable[[], None] = _nothing
         self._propagation_state = "off: not started"
@@ -171,6 +173,13 @@ class TracePillar:
                 self._exports = Exports(off=off)
 
         self.clients.start()
+        if self._xray.sdk and self._live.tracer is not None:
+            from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
+
+            self._sdk_bridge = SdkBridge(
+                self._live.tracer, self._attributes, self._identity.service
+            )
+            self._sdk_bridge.start()
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -259,6 +268,10 @@ class TracePillar:
             self._undo_threads()
 
         self.clients.close()
+
+        if self._sdk_bridge is not None:
+            self._sdk_bridge.close()
+
         if self._live is not None:
             self._live = self._live.released()
 
@@ -293,6 +306,7 @@ class TracePillar:
             "propagators": self._propagation_state,
             "threads": "context follows" if self._settings.threads else "off",
             "clients": self.clients.describe(),
+            "xray_sdk": "off" if self._sdk_bridge is None else self._sdk_bridge.state,
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
