@@ -117,7 +117,6 @@ class XraySettings:
         True,
         FLAG,
         "Has code that uses the X-Ray SDK make children of the current span",
-        inert=True,
     )
     sampling: bool | None = setting(
         None,
