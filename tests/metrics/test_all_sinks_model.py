@@ -33,6 +33,7 @@ from svcready._runtime import _background
 from svcready.errors import DeclarationError
 from svcready.metrics._instruments._register import forget_all
 from svcready.testing import FakeClock, Harness, running
+from tests.examples import examples
 
 pytest.importorskip("opentelemetry.proto")
 pytest.importorskip("boto3")
@@ -623,4 +624,4 @@ def test_nothing_is_lost_and_nothing_counted_twice_in_the_long_run(
     world: World,
 ) -> None:
     """The same, with many more examples."""
-    run_model(world, 150, 40, Phase.shrink)
+    run_model(world, examples(150), 40, Phase.shrink)

@@ -141,7 +141,7 @@ def test_development_samples_all_and_keeps_spans() -> None:
         ("parentbased_always_on", SamplingRate(0.0, 1.0), "always"),
         ("parentbased_always_off", SamplingRate(0.0, 0.0), "always"),
         ("parentbased_traceidratio", SamplingRate(0.0, None), "always"),
-        ("xray", SamplingRate(1.0, 0.05), "always"),
+        ("xray", SamplingRate(1.0, 0.05, central=True), "always"),
     ],
 )
 def test_the_standard_samplers(sampler: str, rate: SamplingRate, trust: str) -> None:

@@ -113,7 +113,9 @@ class HttpLine:
             except (ValueError, OverflowError):  # absent, or nonsense
                 return None
 
-            seconds = max(0.0, at_s - self._clock.time_ns() / 1e9)
+            seconds = at_s - self._clock.time_ns() / 1e9
+            if seconds <= 0:  # which asks for nothing, and clocks differ
+                return None
 
         return seconds if 0 <= seconds < float("inf") else None
 

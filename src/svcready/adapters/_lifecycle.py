@@ -156,8 +156,7 @@ class Request:
         headers, self._length, self.client = inbound
         self.status = 0
         self.completed = False
-        self._path = path
-        self._scheme = scheme
+        self._path, self._scheme = path, scheme
         self.method = method = method if method in METHODS else OTHER_VALUE
         request_id = headers.request_id
         if request_id is None or not _is_acceptable(request_id, plan):
@@ -267,7 +266,7 @@ class Request:
         except Exception as fault:  # noqa: BLE001 - the response is on its way
             report_fault("http.complete", fault)
 
-        if self.trace.sampled:
+        if self.trace.ends:
             self.trace.end(route, status, error)
 
     def ids(self) -> dict[str, str]:

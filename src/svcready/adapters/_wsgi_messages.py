@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready.adapters._hosts import server_of
 from svcready.adapters._lifecycle import NO_HEADERS
 
 if TYPE_CHECKING:
@@ -75,13 +76,8 @@ def describe(
     if query:
         attributes["url.query"] = plan.redact_query(query)
 
-    if environ.get("SERVER_NAME"):
-        attributes["server.address"] = environ["SERVER_NAME"]
-
-    port = environ.get("SERVER_PORT", "")
-    if port.isdecimal():
-        attributes["server.port"] = int(port)
-
+    server = server_of(environ.get("HTTP_HOST"))
+    attributes.update(_listening(environ) if server is None else server)
     if client:
         attributes["client.address"] = client
 
@@ -92,3 +88,16 @@ def describe(
         attributes["user_agent.original"] = agent
 
     return attributes
+
+
+def _listening(environ: WSGIEnvironment) -> dict[str, str | int]:
+    """Return where the server listens."""
+    server: dict[str, str | int] = {}
+    if environ.get("SERVER_NAME"):
+        server["server.address"] = environ["SERVER_NAME"]
+
+    port = environ.get("SERVER_PORT", "")
+    if port.isdecimal():
+        server["server.port"] = int(port)
+
+    return server

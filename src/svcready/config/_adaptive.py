@@ -76,7 +76,7 @@ def _of(given: dict[str, object], source: str) -> AdaptiveSampling:
     if int(version) != 1:
         raise ValueError(version)
 
-    conditions = given.get("anomalyConditions") or []
+    conditions = given.get("anomalyConditions", [])
     if not isinstance(conditions, list) or len(conditions) > _MOST_CONDITIONS:
         raise ValueError(conditions)
 

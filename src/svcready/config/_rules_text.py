@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["RULES"]
 
 _METHOD = re.compile(r"[A-Za-z*?_-]+")
-_PATH = re.compile(r"[/*?]\S*")
+_PATH = re.compile(r"(?!//)[/*?]\S*")
 _HOST = re.compile(r"//([^\s/:]+)(/\S*)?")
 _WORDS = 3
 

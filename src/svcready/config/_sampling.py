@@ -28,6 +28,8 @@ class SamplingRate(NamedTuple):
     """So many each second are sampled first (the reservoir); 0 for none."""
     ratio: float | None
     """The part of the others that is sampled; None: what the setting `ratio` says."""
+    central: bool = False
+    """X-Ray's central rules are asked for; the rest counts while there are none."""
 
     def __str__(self) -> str:
         """Write it as a variable does."""
@@ -82,15 +84,17 @@ def _parse_sampler(raw: object) -> SamplingRate:
     if word == "traceidratio":
         return SamplingRate(0.0, None)
 
-    if word == "xray":  # its rule for those that no other rule matches
-        return SAFE_RATE
+    if word == "xray":
+        return SAFE_RATE._replace(central=True)
 
     raise ValueError(raw)
 
 
 def _parse_sampler_ratio(raw: object) -> float:
-    if str(raw).strip().startswith(("endpoint=", "polling_interval=")):
-        return _XRAY_RATIO  # the argument of another sampler, `xray`
+    text = str(raw).strip()
+    keys = {pair.partition("=")[0].strip() for pair in text.split(",") if "=" in pair}
+    if keys and keys <= {"endpoint", "polling_interval"}:
+        return _XRAY_RATIO  # the arguments of another sampler, `xray`
 
     return RATIO.parse(raw)
 
@@ -116,6 +120,11 @@ SAMPLER = Kind(
     "[parentbased_]always_on | always_off | traceidratio, or xray",
     show=str,
 )
-SAMPLER_RATIO = Kind("ratio", _parse_sampler_ratio, RATIO.allowed, show=RATIO.show)
+SAMPLER_RATIO = Kind(
+    "ratio",
+    _parse_sampler_ratio,
+    f"{RATIO.allowed}; or endpoint=URL,polling_interval=SECONDS",
+    show=RATIO.show,
+)
 TRUST = choice("always", "never", "sampled-flag-ignored")
 SAMPLER_TRUST = Kind("sampler", _parse_sampler_trust, SAMPLER.allowed)

@@ -13,6 +13,7 @@ from svcready.tracing.export._plan import plan_exports
 from svcready.tracing.instrumentation._switch import Instrumentation
 from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._build import build_decider
+from svcready.tracing.sampling._central._plan import plan_central
 from svcready.tracing.sampling._service import service_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TracePillar"]
 
+_REFRESH_S = 0.2
+"""How long closing waits for a call to X-Ray; it is cut off, which loses nothing."""
 _SUPPRESSED = "suppress_instrumentation"
 """The key in OpenTelemetry's context that every instrumentation package looks at."""
 
@@ -55,6 +58,7 @@ class TracePillar:
         clock: Drives sampling, export and its deadlines.
         redactor: Masks secrets in whatever goes into spans.
         development: Shown by `describe`; the settings' own defaults differ there.
+        id_headers: What carries the request id and the correlation id.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class TracePillar:
         clock: Clock,
         redactor: Redactor,
         development: bool,
+        id_headers: tuple[str, str] = ("X-Request-ID", "X-Correlation-ID"),
     ) -> None:
         self._settings = tracing
         self._otlp = otlp
@@ -76,14 +81,20 @@ class TracePillar:
         self._resource_attributes = dict(resource_attributes)
         self._clock = clock
         self._development = development
+        self._id_headers = id_headers
+        self._undo_threads: Callable[[], None] | None = None
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
-        self._decider = build_decider(tracing, clock, self._service())
+        service = self._service()
+        self._central = plan_central(tracing, xray, service, clock, self.quiet)
+        central = [] if self._central is None else [self._central]
+        self._decider = build_decider(tracing, clock, service, central)
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
         self._exports = Exports(off="not started")
+        self._leave_xray: Callable[[], None] = _nothing
         self._propagation_state = "off: not started"
         self.clients = Instrumentation(tracing.instrument, tracing.propagators)
         """The client libraries that are traced."""
@@ -116,7 +127,14 @@ class TracePillar:
         import_safely("opentelemetry.propagate")
         from svcready.tracing import _starting
 
-        self._propagation_state = _starting.set_propagator(self._settings)
+        self._propagation_state = _starting.set_propagator(
+            self._settings, self._id_headers
+        )
+        if self._settings.threads:
+            from svcready.tracing import _threads
+
+            self._undo_threads = _threads.follow()
+
         if not self._settings.enabled:
             self._live = _starting.start_passive(
                 self._settings, self._attributes, self._clock
@@ -138,6 +156,12 @@ class TracePillar:
                 sink,
                 Keeper.from_settings(self._settings, self._clock),
             )
+            if self._central is not None:
+                from svcready.tracing._server_watched import watch
+
+                self._live = watch(
+                    self._live, self._central, self._xray, self._clock.monotonic
+                )
         else:
             self._live = _starting.start_attached(
                 self._settings, self._attributes, foreign, sink
@@ -231,10 +255,17 @@ class TracePillar:
             return 0
 
         self._started = False
+        if self._undo_threads is not None:
+            self._undo_threads()
+
         self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
 
+        if self._central is not None:
+            self._central.close(min(timeout_s, _REFRESH_S))
+
+        self._leave_xray()
         return self._exports.close(timeout_s)
 
     @property
@@ -248,19 +279,19 @@ class TracePillar:
 
     def describe(self) -> dict[str, object]:
         """Return what is on, and what is off and why, for people and start lines."""
-        daemon = self._xray.daemon_address
+        from svcready.tracing.xray._joining import daemon_state
+
         return {
             "enabled": self._settings.enabled,
             "development": self._development,
             "provider": "off: not started" if self._live is None else self._live.state,
             **self._exports.describe(),
-            "xray_daemon": "off: no address set"
-            if daemon is None
-            else f"off: {daemon} is set, but this version exports over OTLP only",
+            "xray_daemon": daemon_state(self._xray, self._exports),
             "sampling": str(self._decider),
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
+            "threads": "context follows" if self._settings.threads else "off",
             "clients": self.clients.describe(),
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
@@ -269,6 +300,7 @@ class TracePillar:
 
     def _make_sink(self) -> SpanSink:
         from svcready.tracing._sdk import SpanSink
+        from svcready.tracing.xray._joining import join_xray
 
         takers: list[Callable[[ReadableSpan], None]] = []
         if self._settings.view_spans:
@@ -281,7 +313,11 @@ class TracePillar:
             self._settings, self._otlp, self._xray, self._clock
         )
         takers += [lane.queue.put for lane in self._exports.lanes]
-        return SpanSink(self._attributes, takers, self.flush)
+        sink = SpanSink(self._attributes, takers, self.flush)
+        self._leave_xray = join_xray(
+            self._exports, self._xray, sink, self._attributes, self._clock
+        )
+        return sink
 
     def _resource(self) -> Resource:
         from svcready.tracing._sdk import resource_of
@@ -291,6 +327,10 @@ class TracePillar:
     def _service(self) -> Service:
         resource = {**self._resource_attributes, **self._identity.resource()}
         return service_of(self._xray.tracing_name, resource)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _kept_text(settings: TracingSettings) -> str:

@@ -52,17 +52,22 @@ class Live:
         return replace(self, provider=None, release=_nothing)
 
 
-def set_propagator(settings: TracingSettings) -> str:
+def set_propagator(settings: TracingSettings, id_headers: tuple[str, str]) -> str:
     """
     Make our propagator OpenTelemetry's, unless the application has chosen one.
+
+    Args:
+        settings: Name the formats, and whether our own ids are sent.
+        id_headers: What carries the request id and the correlation id.
 
     Returns:
         What is in force, for people.
     """
     there = propagate.get_global_textmap()
     if isinstance(there, Propagator) or is_default(there):
-        propagate.set_global_textmap(Propagator(settings.propagators))
-        return ",".join(settings.propagators) or "none"
+        ids = id_headers if settings.send_ids else None
+        propagate.set_global_textmap(Propagator(settings.propagators, ids))
+        return ",".join((*settings.propagators, *(ids or ()))) or "none"
 
     return f"the application's {type(there).__qualname__}"
 

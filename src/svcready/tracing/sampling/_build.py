@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready.config._sampling import SAFE_RATE
 from svcready.tracing.sampling._decider import Decider
 from svcready.tracing.sampling._layers import local_layers
 from svcready.tracing.sampling._rate import Rate
@@ -32,9 +33,10 @@ def build_decider(
         settings: The section TRACING.
         clock: Drives the reservoirs.
         service: Rules for others are left out.
-        central: X-Ray's central rules, if they are asked for.
+        central: X-Ray's central rules, if they are asked for. While they have none,
+            what X-Ray itself takes for safe counts, whatever the setting says.
     """
-    sampling = settings.sampling
+    sampling = SAFE_RATE if central else settings.sampling
     ratio = settings.ratio if sampling.ratio is None else sampling.ratio
     first, last = local_layers(
         settings.rules, settings.rules_file.rules, clock, service

@@ -73,15 +73,17 @@ class Reservoir:
         if self._per_second <= 0:
             return
 
-        before_s, now = self._interval_s, self._now()
-        self._interval_s = max(workers, 1) / self._per_second
-        if self._interval_s == before_s:
+        interval_s = max(workers, 1) / self._per_second
+        if interval_s == self._interval_s:
             return
 
-        self._burst_s = max(0.0, 1.0 - self._interval_s) + 1e-9
-        # What is owed is a number of turns, which take longer or shorter now.
+        # What is in it stays in it, and so does the part of a turn that has passed.
+        now = self._now()
         owed_s = max(self._paid_s - now, 0.0)
-        self._paid_s = now + owed_s * self._interval_s / before_s
+        left = (self._burst_s - owed_s) / self._interval_s
+        self._interval_s = interval_s
+        self._burst_s = max(0.0, 1.0 - interval_s) + 1e-9
+        self._paid_s = now + max(self._burst_s - left * interval_s, 0.0)
 
     def empty(self) -> None:
         """Begin anew with nothing in it."""

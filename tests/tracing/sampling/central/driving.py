@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from svcready._core.worker import Worker
 from svcready.testing import FakeClock
 from svcready.tracing.sampling._central._central_rules import CentralRules
+from svcready.tracing.sampling._decider import Decider
+from svcready.tracing.sampling._rate import Rate
 from svcready.tracing.sampling._service import Service
 from tests.tracing.sampling.central.fake_xray import EPOCH_S, FakeApi, FakeXray
 
@@ -67,10 +69,12 @@ class Driven:
             quiet=nullcontext,
             uniform=uniform or self.draws,
         )
+        fallback = Rate(1.0, 0.05, self.clock, uniform or self.draws)
+        self.decider = Decider(fallback, "always", 100.0, self.clock, [self.rules])
 
     def decide(self, path: str = "/", method: str = "GET") -> str | None:
         """Decide about a request now."""
-        return self.rules.decide(method, path, nothing)
+        return self.decider.decide(method, path, nothing)
 
     def fork(self) -> None:
         """Become a forked child."""

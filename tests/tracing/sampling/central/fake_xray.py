@@ -227,12 +227,23 @@ class FakeXray:
 
 
 class FakeApi:
-    """A client of *xray* without a network; what is sent goes through JSON."""
+    """
+    A client of *xray* without a network; what is sent goes through JSON.
+
+    Args:
+        xray: Answers.
+        heard: Is told of each call's path, body and answer.
+    """
 
     name = "fake"
 
-    def __init__(self, xray: FakeXray) -> None:
+    def __init__(
+        self,
+        xray: FakeXray,
+        heard: Callable[[str, Any, Reply], None] = lambda *_: None,
+    ) -> None:
         self._xray = xray
+        self._heard = heard
         self.forgotten = 0
 
     def rules(self, next_token: str) -> Answer:
@@ -265,6 +276,7 @@ class FakeApi:
         except ConnectionRefusedError as error:
             raise XrayApiError("refused", answered=False) from error
 
+        self._heard(path, body, reply)
         if reply.status != 200:
             raise XrayApiError(f"HTTP {reply.status} {reply.body}")
 

@@ -41,15 +41,15 @@ class Process:
     rules: dict[str, Known] = field(default_factory=dict)
     gone: dict[str, Counter[str]] = field(default_factory=dict)
     fetched_s: float = float("-inf")
-    fallback_in: set[int] = field(default_factory=set)
+    fallback_from_s: float = float("-inf")
 
     def decide(self, path: str, now_s: float, drawn: float) -> str | None:
         """Return which rule samples a request, if one does."""
         second = int(now_s)
         found = self._match(path)
         if found is None or now_s > self.fetched_s + HOUR_S:
-            if second not in self.fallback_in:
-                self.fallback_in.add(second)
+            if now_s >= self.fallback_from_s:
+                self.fallback_from_s = now_s + 1.0
                 return ""
 
             return "" if drawn < 0.05 else None

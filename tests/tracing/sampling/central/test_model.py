@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import pytest
 
 pytest.importorskip("botocore")
@@ -12,27 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.tracing.sampling.central.driving import TICK_S, Driven, make_clock, run
-from tests.tracing.sampling.central.fake_xray import FakeXray, Reply
+from tests.tracing.sampling.central.driving import TICK_S, make_clock, run
+from tests.tracing.sampling.central.fake_xray import FakeXray
 from tests.tracing.sampling.central.fake_xray import rule as xray_rule
-from tests.tracing.sampling.central.naive import Process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.tracing.sampling.central.held import Held
 
 PATHS = ("/a", "/b", "/c")
-
-
-class Watching(FakeXray):
-    """The service, telling a model what it was asked and what it answered."""
-
-    heard: Callable[[str, Any, Reply], None]
-
-    def answer(self, path: str, body: object) -> Reply:
-        """Answer one call."""
-        reply = super().answer(path, body)
-        self.heard(path, body, reply)
-        return reply
 
 
 class Central(RuleBasedStateMachine):
@@ -41,42 +24,10 @@ class Central(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         clock = make_clock()
-        self.xray = Watching(clock, page=2, rate_of=lambda it: it["FixedRate"] / 2)
-        self.xray.heard = self.heard
+        self.xray = FakeXray(clock, page=2, rate_of=lambda it: it["FixedRate"] / 2)
         self.xray.change()
-        self.model = Process()
-        self.process = Driven(self.xray)
-        self.skew_s = 0
-        self.pages: dict[str, dict[str, Any]] = {}
-
-    def heard(self, path: str, body: Any, reply: Reply) -> None:
-        """Have the model learn of a call."""
-        assert reply.status in {200, 500}, reply.body
-        good = reply.status == 200 and not self.xray.broken
-        answer: Any = reply.body
-        if path == "/GetSamplingRules":
-            if good:
-                self.pages |= {
-                    it["SamplingRule"]["RuleName"]: it["SamplingRule"]
-                    for it in answer["SamplingRuleRecords"]
-                }
-                if "NextToken" not in answer:
-                    self.model.fetched(self.pages, self.xray.now_s)
-                    self.pages = {}
-
-            return
-
-        counts = {it["RuleName"]: it for it in body["SamplingStatisticsDocuments"]}
-        expected = self.model.expected()
-        assert counts.keys() == expected.keys()
-        for name, document in counts.items():
-            for key in ("RequestCount", "SampledCount", "BorrowCount"):
-                assert document[key] == expected[name][key], (name, key)
-
-        if good:
-            # A clock that is wrong is corrected by a Date, which has whole seconds.
-            late_s = self.xray.now_s % 1.0 if self.skew_s else 0.0
-            self.model.reported(answer, set(counts), late_s)
+        self.held = Held(self.xray)
+        self.process = self.held.process
 
     @rule(
         requests=st.lists(st.sampled_from(PATHS), min_size=1, max_size=40),
@@ -85,9 +36,7 @@ class Central(RuleBasedStateMachine):
     def ask(self, requests: list[str], gap_s: float) -> None:
         """Requests come in."""
         for path in requests:
-            chosen = self.process.decide(path)
-            now_s, drawn = self.xray.now_s, self.process.draws.last
-            assert chosen == self.model.decide(path, now_s, drawn)
+            self.held.decide(path)
             if gap_s:
                 run(self.xray.clock, gap_s, self.process)
 
@@ -104,7 +53,7 @@ class Central(RuleBasedStateMachine):
     @rule(skew_s=st.sampled_from((0, 0, 3600, -3600, 10**7, -(10**7))))
     def jump(self, skew_s: int) -> None:
         """The wall clock is set, rightly or wrongly."""
-        self.skew_s = skew_s
+        self.held.skewed = bool(skew_s)
         self.xray.clock.set_wall(round((self.xray.now_s + skew_s) * 1e9))
 
     @rule(
@@ -142,10 +91,7 @@ class Central(RuleBasedStateMachine):
     @rule()
     def fork(self) -> None:
         """The process forks, and the child is looked at from now on."""
-        before = self.process.rules.client_id
-        self.process.fork()
-        self.model.forked()
-        assert self.process.rules.client_id != before
+        self.held.fork()
 
     @invariant()
     def refreshes(self) -> None:

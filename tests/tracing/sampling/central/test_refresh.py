@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ pytest.importorskip("botocore")
 from svcready._core.events import DestinationNoted, ItemsDropped, subscribe
 from svcready._transport.xray_api import Answer, XrayApiError
 from svcready.tracing.sampling._service import Service
-from tests.tracing.sampling.central.driving import Driven, make_clock, nothing, run
+from tests.tracing.sampling.central.driving import Driven, make_clock, run
 from tests.tracing.sampling.central.fake_xray import EPOCH_S, FakeApi, FakeXray, rule
 
 if TYPE_CHECKING:
@@ -177,6 +178,39 @@ def test_the_schedule_is_jittered() -> None:
         assert all(least <= gap <= most + 0.05 for gap in gaps), path
 
 
+def test_the_service_says_how_often_it_wants_reports() -> None:
+    """The shortest `Interval` of an answer counts until the next."""
+    for interval_s in (5, 40):
+        xray, process = make(interval_s=interval_s)
+        for _ in range(100):
+            process.decide()
+            run(xray.clock, 2, process)
+
+        at = xray.asked(TARGETS)
+        gaps = [after - before for before, after in pairwise(at)]
+        assert all(interval_s <= gap <= interval_s + 0.15 for gap in gaps)
+        assert gaps
+
+
+def test_forked_workers_do_not_all_ask_at_once() -> None:
+    """Children of one parent fetch at different times, though it fetched once."""
+    clock = make_clock()
+    at = []
+    for seed in range(4):
+        xray = FakeXray(clock, modified_s=0)
+        xray.rules = {"Default": rule("Default")}
+        process = Driven(xray, uniform=random.Random(0).random)
+        run(clock, 1, process)
+        begun_s = clock.monotonic()
+        process.rules._refresher._uniform = random.Random(seed).uniform
+        process.fork()
+        run(clock, 320, process)
+        at.append(xray.asked(RULES)[1] - EPOCH_S - begun_s)
+
+    assert len(set(at)) == 4
+    assert all(299 <= each <= 309 for each in at)
+
+
 def test_a_modification_is_fetched_at_once_and_once() -> None:
     """`LastRuleModification` later than the fetch brings the new rules in 10 s."""
     xray, process = make()
@@ -228,7 +262,7 @@ def test_what_is_not_processed_is_told_again() -> None:
     run(xray.clock, 11, process)
 
     assert xray.told["Default"][0] == 4
-    assert "(" not in process.rules.describe()
+    assert process.rules.describe().endswith(" s old)")
 
 
 def test_one_chunk_that_is_refused_does_not_hold_the_others_up() -> None:
@@ -418,7 +452,7 @@ def test_a_description_that_raises_leaves_the_request_to_the_fallback(
     def describe() -> dict[str, object]:
         raise LookupError
 
-    assert process.rules.decide("GET", "/", describe) == ""
+    assert process.decider.decide("GET", "/", describe) == ""
     assert isinstance(faults.claim("tracing.sampling"), LookupError)
 
 
@@ -442,7 +476,7 @@ def test_threads_lose_no_count() -> None:
     decided: list[str | None] = []
 
     def ask() -> None:
-        mine = [process.rules.decide("GET", "/", nothing) for _ in range(5000)]
+        mine = [process.decide() for _ in range(5000)]
         decided.extend(mine)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from svcready._core import fork
-from svcready._core.guard import report_fault
-from svcready.config._sampling_rules import SamplingRule
-from svcready.tracing.sampling._central._refresh import COMPONENT, Refresher
-from svcready.tracing.sampling._central._state import RuleState, Turn
+from svcready.tracing.sampling._central._refresh import Refresher
+from svcready.tracing.sampling._central._state import Turn
 from svcready.tracing.sampling._central._table import RuleTable
+from svcready.tracing.sampling._layers import UNMATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,13 +19,14 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready._core.worker import Worker
     from svcready._transport.xray_api import SamplingApi
+    from svcready.tracing.sampling._central._state import RuleState
+    from svcready.tracing.sampling._layers import Unmatched
     from svcready.tracing.sampling._service import Service
 
     Describe = Callable[[], Mapping[str, object]]
 
 __all__ = ["CentralRules"]
 
-_FALLBACK = SamplingRule("", reservoir=1.0, rate=0.05)
 _SOONEST_S = 0.05
 
 
@@ -34,9 +34,9 @@ class CentralRules:
     """
     Decides by the rules that X-Ray keeps for all services of an account.
 
-    Until they have come, and when they could not be fetched for an hour, one request
-    a second and 5 % of the others are sampled. A decision does no I/O: a thread of
-    its own, which the first one starts, fetches and reports.
+    A layer that decides about nothing until they have come, and when they could not be
+    fetched for an hour. A decision does no I/O: a thread of its own, which the first
+    one starts, fetches and reports.
 
     Args:
         api: Who is asked.
@@ -67,7 +67,6 @@ class CentralRules:
         self._woken = False
         self._turn = Turn(uniform)
         self._table = RuleTable(service, self._turn, uniform)
-        self._fallback = RuleState(_FALLBACK, self._turn, uniform)
         self._refresher = Refresher(
             api,
             self._table,
@@ -90,7 +89,9 @@ class CentralRules:
         """Whether a rule may be boosted, so that ends of traces count."""
         return self._table.boosting
 
-    def decide(self, method: str, path: str, describe: Describe) -> str | None:
+    def decide(
+        self, method: str, path: str, describe: Describe
+    ) -> str | Literal[Unmatched.UNMATCHED] | None:
         """
         Decide about a trace that begins here.
 
@@ -101,8 +102,8 @@ class CentralRules:
                 at host or attributes.
 
         Returns:
-            The name of the rule by which it is sampled, empty where there is none;
-            None if it is not.
+            The name of the rule by which it is sampled; None if it is not;
+            `UNMATCHED` while there are no rules.
         """
         if not self._woken:
             self._woken = True
@@ -111,15 +112,12 @@ class CentralRules:
         now_s = self._now()
         table = self._table
         match, until_s = table.in_force
-        state = None
-        if now_s <= until_s:
-            try:
-                state = match(method, path, describe)
-            except Exception as error:  # noqa: BLE001 - telemetry never raises
-                report_fault(COMPONENT, error)
+        if now_s > until_s:
+            return UNMATCHED
 
+        state = match(method, path, describe)
         if state is None:
-            state = self._fallback
+            return UNMATCHED
 
         if table.boosting:
             boosted = state.rule.boost_max_rate is not None
@@ -156,14 +154,14 @@ class CentralRules:
         fetched_s, now_s = self._refresher.fetched_s, self._now()
         rules = len(self._table.live)
         if fetched_s is None:
-            state = "no rules yet, 1/s+5% until then"
+            state = "no rules yet"
         elif now_s > self._table.in_force.until_s:
-            state = f"rules of {now_s - fetched_s:.0f} s ago are too old, 1/s+5%"
+            state = f"{rules} rules, {now_s - fetched_s:.0f} s old, too old to be used"
         else:
-            state = f"{rules} rules of {now_s - fetched_s:.0f} s ago"
+            state = f"{rules} rules, {now_s - fetched_s:.0f} s old"
 
         error = self._refresher.last_error
-        return f"{self._api.name}: {state}" + (f" ({error})" if error else "")
+        return f"{self._api.name} ({state}{'; ' if error else ''}{error})"
 
     def _refresh(self) -> None:
         self._job.interval_s = _SOONEST_S
@@ -174,5 +172,4 @@ class CentralRules:
         self._woken = False
         self._decided = threading.local()
         self._table.begin_anew()
-        self._fallback.begin_anew()
         self._refresher.begin_anew()
