@@ -48,12 +48,12 @@ def options_of(name: str, propagators: tuple[str, ...]) -> Options:
         from svcready.tracing.instrumentation._aws_messages import AwsMessages
         from svcready.tracing.propagation._propagator import Propagator
 
-        messages = AwsMessages(propagators)
+        messages = AwsMessages()
         given["request_hook"] = messages.asked
         given["response_hook"] = messages.answered
         # The header that AWS' services read; of no use to them if it is not X-Ray's.
-        xray = tuple(each for each in propagators if each == "xray")
-        given["propagator"] = Propagator(xray)
+        speaks_xray = any(each.startswith("xray") for each in propagators)
+        given["propagator"] = Propagator(("xray",) if speaks_xray else ())
     elif name == "sqlalchemy":
         from svcready.tracing.instrumentation._sqlalchemy import watch_engines
 
