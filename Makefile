@@ -1,11 +1,13 @@
 # Everything happens inside the checkout; all it takes is a Python (>= 3.11) and make.
 #   make test PYTHON=python3.12     another interpreter (.venv is made anew for it)
 #   make test ARGS="-k breaker"     arguments for pytest; any turn off the coverage gate
+#                                   and the processes beside each other: ARGS="-n auto"
 #   make setup SETUP_WITH=pip       pip although uv is there
 
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
+RUN_TESTS ?= -m pytest
 BIN = $(VENV)/bin
 export SETUP_WITH
 
@@ -38,7 +40,7 @@ format: setup ## let ruff put right what it can
 	$(BIN)/ruff format
 
 test: setup ## every test, with the coverage gate
-	$(BIN)/python -m pytest -m "not packaging and not soak" $(if $(ARGS),$(ARGS),--cov --cov-report=term-missing:skip-covered)
+	$(BIN)/python $(RUN_TESTS) -m "not packaging and not soak" $(or $(ARGS),-n auto --cov --cov-report=term-missing:skip-covered)
 
 bench: ## the benchmarks, in an environment of their own
 	@$(FIND_PYTHON); "$$python" benchmarks/run.py $(ARGS)

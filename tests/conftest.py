@@ -9,9 +9,12 @@ import hypothesis
 import pytest
 
 from svcready._core.guard import set_reporter
+from tests.distribution import Distribution, begins, processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.remote import Producer
 
 SETTINGS = ("AWS_", "LOG_LEVEL", "OTEL_", "PROMETHEUS_", "SVCREADY_")
 
@@ -29,6 +32,25 @@ hypothesis.settings.register_profile(
     derandomize=bool(os.environ.get("TEST_SAME_EXAMPLES")),
 )
 hypothesis.settings.load_profile("house")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Say how many processes `-n auto` means."""
+    return processes()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Distribution:
+    """Say which tests stay together; the order is ours, not that of their number."""
+    config.option.loadscopereorder = False
+    return Distribution(config, log)
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Begin with what takes long, if several processes are to end together."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=begins, reverse=True)
 
 
 class Faults:

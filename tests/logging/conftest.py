@@ -20,16 +20,23 @@ def _runners(handler: logging.Handler) -> bool:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Take the test runner's own handlers off the root logger, and keep its level."""
+    """Take the test runner's own handlers off the root logger."""
     root = logging.getLogger()
-    level = root.level
     runners = [handler for handler in root.handlers if _runners(handler)]
     root.handlers = [handler for handler in root.handlers if not _runners(handler)]
     try:
         return (yield)
     finally:
-        root.setLevel(level)
         root.handlers += runners
+
+
+@pytest.fixture(autouse=True)
+def _root_level() -> Iterator[None]:
+    """Keep the root logger's level, whatever a fixture begins and a test ends."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

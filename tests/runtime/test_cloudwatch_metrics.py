@@ -17,6 +17,7 @@ from tests.metrics.sinks.cloudwatch.put.metrics_server import MetricsServer, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore")
 
@@ -112,10 +113,14 @@ def test_without_its_library_code_is_told_and_operators_read_it(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # threads at fork: the point
-def test_totals_from_before_a_fork_count_once(server: MetricsServer) -> None:
+def test_totals_from_before_a_fork_count_once(
+    server: MetricsServer, tmp_path: Path
+) -> None:
     """The parent sends what it counted, each child what it counted itself."""
     orders = svcready.counter("put_forked_orders", "Orders")
-    with running(environ=variables(server)) as harness:
+    # The child makes a group of the two, which must not be the next test's.
+    environ = {**variables(server), "SVCREADY_CORE_RUN_DIR": str(tmp_path)}
+    with running(environ=environ) as harness:
         orders.inc(100)
         pid = os.fork()
         if pid == 0:

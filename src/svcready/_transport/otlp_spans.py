@@ -83,10 +83,10 @@ def _span(span: ReadableSpan) -> bytes:
         parts, flags = _place_of_ours(span, ids)
 
     parts += (
-        text_field(0x2A, span.name),
+        text_field(0x2A, span._name),
         b"\x30",
-        SMALL[span.kind.value + 1],
-        _TIMES(0x39, span.start_time or 0, 0x41, span.end_time or 0),
+        SMALL[span._kind._value_ + 1],
+        _TIMES(0x39, span._start_time or 0, 0x41, span._end_time or 0),
         attributes(0x4A, span._attributes),
         number_field(0x50, span.dropped_attributes),
     )
@@ -98,8 +98,8 @@ def _span(span: ReadableSpan) -> bytes:
         parts += [field(0x6A, _link(link)) for link in span.links]
         parts.append(number_field(0x70, span.dropped_links))
 
-    status = span.status
-    code, said = status.status_code.value, status.description
+    status = span._status
+    code, said = status._status_code._value_, status._description
     parts += (
         field(0x7A, text_field(0x12, said) + number_field(0x18, code))
         if code or said

@@ -8,6 +8,7 @@ from svcready.config._kinds import RATIO, Kind, choice, number
 
 __all__ = [
     "MAX_PER_SECOND",
+    "SAFE_RATE",
     "SAMPLER",
     "SAMPLER_RATIO",
     "SAMPLER_TRUST",
@@ -17,7 +18,6 @@ __all__ = [
     "parse_sampling",
 ]
 
-_XRAY_RATE = (1.0, 0.05)
 MAX_PER_SECOND = 1e6
 
 
@@ -28,6 +28,21 @@ class SamplingRate(NamedTuple):
     """So many each second are sampled first (the reservoir); 0 for none."""
     ratio: float | None
     """The part of the others that is sampled; None: what the setting `ratio` says."""
+    central: bool = False
+    """X-Ray's central rules are asked for; the rest counts while there are none."""
+
+    def __str__(self) -> str:
+        """Write it as a variable does."""
+        parts = [f"{self.per_second:g}/s"] if self.per_second else []
+        if self.ratio or not parts:
+            parts.append("ratio" if self.ratio is None else f"{self.ratio * 100:g}%")
+
+        return "+".join(parts)
+
+
+_XRAY_RATIO = 0.05
+SAFE_RATE = SamplingRate(1.0, _XRAY_RATIO)
+"""What X-Ray samples where nobody said anything; never more by mistake."""
 
 
 def parse_sampling(raw: object) -> SamplingRate:
@@ -58,14 +73,6 @@ def parse_sampling(raw: object) -> SamplingRate:
     return SamplingRate(sum(reservoirs), sum(ratios))
 
 
-def _show_sampling(rate: SamplingRate) -> str:
-    parts = [f"{rate.per_second:g}/s"] if rate.per_second else []
-    if rate.ratio or not parts:
-        parts.append("ratio" if rate.ratio is None else f"{rate.ratio * 100:g}%")
-
-    return "+".join(parts)
-
-
 def _parse_sampler(raw: object) -> SamplingRate:
     word = str(raw).strip().lower().removeprefix("parentbased_")
     if word == "always_on":
@@ -77,15 +84,17 @@ def _parse_sampler(raw: object) -> SamplingRate:
     if word == "traceidratio":
         return SamplingRate(0.0, None)
 
-    if word == "xray":  # its rule for those that no other rule matches
-        return SamplingRate(*_XRAY_RATE)
+    if word == "xray":
+        return SAFE_RATE._replace(central=True)
 
     raise ValueError(raw)
 
 
 def _parse_sampler_ratio(raw: object) -> float:
-    if str(raw).strip().startswith(("endpoint=", "polling_interval=")):
-        return _XRAY_RATE[1]  # the argument of another sampler, `xray`
+    text = str(raw).strip()
+    keys = {pair.partition("=")[0].strip() for pair in text.split(",") if "=" in pair}
+    if keys and keys <= {"endpoint", "polling_interval"}:
+        return _XRAY_RATIO  # the arguments of another sampler, `xray`
 
     return RATIO.parse(raw)
 
@@ -103,14 +112,19 @@ SAMPLING = Kind(
     "sampling",
     parse_sampling,
     "100%, 0.05, 5%, 2/s or 1/s+5%",
-    show=_show_sampling,
+    show=str,
 )
 SAMPLER = Kind(
     "sampler",
     _parse_sampler,
     "[parentbased_]always_on | always_off | traceidratio, or xray",
-    show=_show_sampling,
+    show=str,
 )
-SAMPLER_RATIO = Kind("ratio", _parse_sampler_ratio, RATIO.allowed, show=RATIO.show)
+SAMPLER_RATIO = Kind(
+    "ratio",
+    _parse_sampler_ratio,
+    f"{RATIO.allowed}; or endpoint=URL,polling_interval=SECONDS",
+    show=RATIO.show,
+)
 TRUST = choice("always", "never", "sampled-flag-ignored")
 SAMPLER_TRUST = Kind("sampler", _parse_sampler_trust, SAMPLER.allowed)

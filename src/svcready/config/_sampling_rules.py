@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["SamplingRule"]
+__all__ = ["DEFAULT_PRIORITY", "MOST_RULES", "SamplingRule"]
+
+DEFAULT_PRIORITY = 10_000
+"""That of X-Ray's rule `Default`, which no other may have."""
+MOST_RULES = 500
+"""So many of one source at most: each costs a decision some nanoseconds."""
 
 
 class SamplingRule(NamedTuple):
@@ -15,7 +20,7 @@ class SamplingRule(NamedTuple):
     """
 
     name: str
-    """1 to 32 characters."""
+    """1 to 32 characters; empty for a rule that X-Ray knows nothing of."""
     priority: int = 9999
     """The lowest is tried first; of equal ones the first by name, in byte order."""
     reservoir: float = 0.0

@@ -64,7 +64,12 @@ class Attributes:
         most = self._max_chars
         cleaned: dict[str, AttributeValue] = {}
         for key, value in self._redactor.fields(given).items():
-            if value.__class__ is str and len(value) <= most:
+            if (
+                (value.__class__ is str and len(value) <= most)
+                or (value.__class__ is int and -_MAX_INT <= value <= _MAX_INT)
+                or value.__class__ is float
+                or value.__class__ is bool
+            ):
                 cleaned[key] = value
             elif value is not None:
                 cleaned[key] = self._value(value)

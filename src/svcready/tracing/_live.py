@@ -14,6 +14,8 @@ from svcready.tracing._contents import put
 from svcready.tracing._errors import record
 from svcready.tracing._otel import SPAN_KEY, UnsampledSpan
 from svcready.tracing._recorded import RecordedSpan
+from svcready.tracing.sampling._decider import SAMPLING_RULE
+from svcready.tracing.sampling._request import NO_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -216,9 +218,14 @@ class LiveSpans:
                 span = own.record_inside(parent, name, given)
             elif _is_valid(parent):
                 span = own.start_span(name, attributes=given)
-            elif self._decide("", "/", lambda: attributes) is None:
-                return _LeftOutRoot(UnsampledSpan(_otel.new_ids()))
             else:
+                rule = self._decide(*NO_REQUEST, lambda: attributes)
+                if rule is None:
+                    return _LeftOutRoot(UnsampledSpan(_otel.new_ids()))
+
+                if rule:
+                    given[SAMPLING_RULE] = rule
+
                 span = own.record(name, given, _otel.new_ids())
 
             if span.is_recording():

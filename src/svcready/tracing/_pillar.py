@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
-from svcready.tracing.export._plan import Exports, plan_exports
+from svcready.tracing.export._exports import Exports
+from svcready.tracing.export._plan import plan_exports
+from svcready.tracing.instrumentation._switch import Instrumentation
 from svcready.tracing.keeping._keeper import Keeper
-from svcready.tracing.sampling._decider import Decider, Rule
+from svcready.tracing.sampling._build import build_decider
+from svcready.tracing.sampling._central._plan import plan_central
+from svcready.tracing.sampling._service import service_of
+from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,11 +33,15 @@ if TYPE_CHECKING:
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing._server import ServerTracer
     from svcready.tracing._starting import Live
-    from svcready.tracing.view._ring import SpanRecord, TraceView
-    from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
+    from svcready.tracing.export._queue import Figures
+    from svcready.tracing.sampling._service import Service
+    from svcready.tracing.view._records import SpanRecord
+    from svcready.tracing.view._ring import TraceView
 
 __all__ = ["TracePillar"]
 
+_REFRESH_S = 0.2
+"""How long closing waits for a call to X-Ray; it is cut off, which loses nothing."""
 _SUPPRESSED = "suppress_instrumentation"
 """The key in OpenTelemetry's context that every instrumentation package looks at."""
 
@@ -50,6 +59,7 @@ class TracePillar:
         clock: Drives sampling, export and its deadlines.
         redactor: Masks secrets in whatever goes into spans.
         development: Shown by `describe`; the settings' own defaults differ there.
+        id_headers: What carries the request id and the correlation id.
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class TracePillar:
         clock: Clock,
         redactor: Redactor,
         development: bool,
+        id_headers: tuple[str, str] = ("X-Request-ID", "X-Correlation-ID"),
     ) -> None:
         self._settings = tracing
         self._otlp = otlp
@@ -71,29 +82,30 @@ class TracePillar:
         self._resource_attributes = dict(resource_attributes)
         self._clock = clock
         self._development = development
+        self._id_headers = id_headers
+        self._undo_threads: Callable[[], None] | None = None
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
-        ratio = tracing.sampling.ratio
-        self._rule = Rule(
-            tracing.sampling.per_second,
-            tracing.ratio if ratio is None else ratio,
-            clock,
-        )
-        self._decider = Decider(
-            self._rule, tracing.trust_inbound, tracing.inbound_max_per_s, clock
-        )
+        service = self._service()
+        self._central = plan_central(tracing, xray, service, clock, self.quiet)
+        central = [] if self._central is None else [self._central]
+        self._decider = build_decider(tracing, clock, service, central)
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
-        self._sdk_bridge: SdkBridge | None = None
+        self._xray_sdk = SdkBridge(xray.sdk, self._attributes, identity.service)
         self._exports = Exports(off="not started")
+        self._leave_xray: Callable[[], None] = _nothing
         self._propagation_state = "off: not started"
+        self.clients = Instrumentation(tracing.instrument, tracing.propagators)
+        """The client libraries that are traced."""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What was judged at start: one sentence each."""
-        return tuple(f"tracing: {problem}" for problem in self._exports.problems)
+        exports = (f"tracing: {problem}" for problem in self._exports.problems)
+        return (*exports, *self.clients.problems)
 
     @property
     def server(self) -> ServerTracer:
@@ -117,7 +129,14 @@ class TracePillar:
         import_safely("opentelemetry.propagate")
         from svcready.tracing import _starting
 
-        self._propagation_state = _starting.set_propagator(self._settings)
+        self._propagation_state = _starting.set_propagator(
+            self._settings, self._id_headers
+        )
+        if self._settings.threads:
+            from svcready.tracing import _threads
+
+            self._undo_threads = _threads.follow()
+
         if not self._settings.enabled:
             self._live = _starting.start_passive(
                 self._settings, self._attributes, self._clock
@@ -139,6 +158,12 @@ class TracePillar:
                 sink,
                 Keeper.from_settings(self._settings, self._clock),
             )
+            if self._central is not None:
+                from svcready.tracing._server_watched import watch
+
+                self._live = watch(
+                    self._live, self._central, self._xray, self._clock.monotonic
+                )
         else:
             self._live = _starting.start_attached(
                 self._settings, self._attributes, foreign, sink
@@ -147,13 +172,9 @@ class TracePillar:
                 off = "the application's provider takes no processors"
                 self._exports = Exports(off=off)
 
-        if self._xray.sdk and self._live.tracer is not None:
-            from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
-
-            self._sdk_bridge = SdkBridge(
-                self._live.tracer, self._attributes, self._identity.service
-            )
-            self._sdk_bridge.start()
+        self.clients.start()
+        self._xray_sdk.start(self._live.tracer)
+        self.clients.tell(self._xray_sdk.traced)
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -173,6 +194,15 @@ class TracePillar:
             yield
         finally:
             context.detach(token)
+
+    def meet(self, workers: int) -> None:
+        """
+        Share what is sampled each second with the service's other processes.
+
+        Args:
+            workers: How many there are, this one included.
+        """
+        self._decider.share(workers)
 
     def add_event(self, name: str, attributes: Mapping[str, object]) -> None:
         """
@@ -198,6 +228,7 @@ class TracePillar:
         For a forked child, whose instance is new, and for what a look-up has found.
         """
         self._identity = identity
+        self._decider.serve(self._service())
         if self._live is not None and self._live.provider is not None:
             self._live.provider.describe_service(self._resource())
 
@@ -228,12 +259,18 @@ class TracePillar:
             return 0
 
         self._started = False
-        if self._sdk_bridge is not None:
-            self._sdk_bridge.close()
+        if self._undo_threads is not None:
+            self._undo_threads()
 
+        self._xray_sdk.close()
+        self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
 
+        if self._central is not None:
+            self._central.close(min(timeout_s, _REFRESH_S))
+
+        self._leave_xray()
         return self._exports.close(timeout_s)
 
     @property
@@ -241,22 +278,27 @@ class TracePillar:
         """How many spans this process dropped for which reason."""
         return self._exports.dropped
 
+    def exports(self) -> dict[str, Figures]:
+        """Return what became of this process's spans on each way out, by its name."""
+        return self._exports.figures()
+
     def describe(self) -> dict[str, object]:
         """Return what is on, and what is off and why, for people and start lines."""
-        daemon = self._xray.daemon_address
+        from svcready.tracing.xray._joining import daemon_state
+
         return {
             "enabled": self._settings.enabled,
             "development": self._development,
             "provider": "off: not started" if self._live is None else self._live.state,
             **self._exports.describe(),
-            "xray_daemon": "off: no address set"
-            if daemon is None
-            else f"off: {daemon} is set, but this version exports over OTLP only",
-            "sampling": _sampling_text(self._rule),
+            "xray_daemon": daemon_state(self._xray, self._exports),
+            "sampling": str(self._decider),
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
-            "xray_sdk": "off" if self._sdk_bridge is None else self._sdk_bridge.state,
+            "xray_sdk": self._xray_sdk.state,
+            "threads": "context follows" if self._settings.threads else "off",
+            "clients": self.clients.describe(),
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
@@ -264,6 +306,7 @@ class TracePillar:
 
     def _make_sink(self) -> SpanSink:
         from svcready.tracing._sdk import SpanSink
+        from svcready.tracing.xray._joining import join_xray
 
         takers: list[Callable[[ReadableSpan], None]] = []
         if self._settings.view_spans:
@@ -276,12 +319,24 @@ class TracePillar:
             self._settings, self._otlp, self._xray, self._clock
         )
         takers += [lane.queue.put for lane in self._exports.lanes]
-        return SpanSink(self._attributes, takers, self.flush)
+        sink = SpanSink(self._attributes, takers, self.flush)
+        self._leave_xray = join_xray(
+            self._exports, self._xray, sink, self._attributes, self._clock
+        )
+        return sink
 
     def _resource(self) -> Resource:
         from svcready.tracing._sdk import resource_of
 
         return resource_of({**self._resource_attributes, **self._identity.resource()})
+
+    def _service(self) -> Service:
+        resource = {**self._resource_attributes, **self._identity.resource()}
+        return service_of(self._xray.tracing_name, resource)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _kept_text(settings: TracingSettings) -> str:
@@ -291,8 +346,3 @@ def _kept_text(settings: TracingSettings) -> str:
         kept.append("slow ones")
 
     return f"{' and '.join(kept)}, {settings.keep_max_per_s:g}/s" if kept else "none"
-
-
-def _sampling_text(rule: Rule) -> str:
-    """Say what is sampled; no process knows of its siblings' reservoirs."""
-    return f"{rule} in each process" if "/s" in str(rule) else str(rule)

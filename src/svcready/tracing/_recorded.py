@@ -293,6 +293,7 @@ class RecordedSpan(Span):
     def replaced(
         self,
         name: str,
+        kind: SpanKind,
         attributes: dict[str, AttributeValue],
         events: Sequence[Event],
         links: Sequence[Link],
@@ -301,7 +302,7 @@ class RecordedSpan(Span):
         """Return the span with other contents, which are redacted."""
         made = object.__new__(RecordedSpan)
         vars(made).update(vars(self))
-        made._name, made._attributes = name, attributes
+        made._name, made._kind, made._attributes = name, kind, attributes
         made._events, made._links = events, links
         made._status, made.is_raw = status, False
         return made

@@ -1,5 +1,7 @@
 """Where finished spans come together, ours and an application's own provider's."""
 
+# ruff: noqa: ARG002 - the signatures are the SDK's
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -11,17 +13,22 @@ from opentelemetry.trace import Link, Status
 
 from svcready._core.guard import report_fault
 from svcready.tracing._recorded import RecordedSpan
+from svcready.tracing.instrumentation._doubles import SCOPES
+from svcready.tracing.propagation._w3c import SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Span
+    from opentelemetry.trace import SpanKind
     from opentelemetry.util.types import AttributeValue
 
     from svcready._core.surroundings import AttributeValue as ResourceValue
     from svcready.tracing._attributes import Attributes
 
     _Contents = tuple[
-        str, dict[str, AttributeValue], list[Event], Sequence[Link], Status
+        str, SpanKind, dict[str, AttributeValue], list[Event], Sequence[Link], Status
     ]
 
 __all__ = ["Relay", "SpanSink", "resource_of"]
@@ -46,16 +53,22 @@ class SpanSink(SpanProcessor):
         self._attributes = attributes
         self._flush = flush
         self._takers = tuple(takers)
+        self.begun: Callable[[Span], None] | None = None
+        """Is told about spans that begin, if anybody wants to know."""
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand *span* over."""
-        context = span.context
-        if not self._takers or context is None or not context.trace_flags.sampled:
+        if not self._takers:
             return
 
         try:
-            if not isinstance(span, RecordedSpan):  # an application's own provider's
-                span = self._masked(span)
+            if span.__class__ is not RecordedSpan:  # an application's own provider's
+                if span.context is None or not span.context.trace_flags.sampled:
+                    return
+
+                span = self.masked(span)
+            elif not span.flags & SAMPLED:
+                return
             elif span.is_raw:
                 span = span.replaced(*self._contents(span))
 
@@ -69,16 +82,26 @@ class SpanSink(SpanProcessor):
         return self._flush(timeout_millis / 1000.0)
 
     def _contents(self, span: ReadableSpan) -> _Contents:
+        name, kind, attributes = span.name, span.kind, span.attributes or {}
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name.startswith(SCOPES):
+            # Here: a service without such spans never needs it.
+            from svcready.tracing.instrumentation._translating import translated
+
+            name, kind, attributes = translated(span, scope.name)
+
         return (
-            self._attributes.name(span.name),
-            self._attributes.clean(span.attributes or {}),
+            self._attributes.name(name),
+            kind,
+            self._attributes.clean(attributes),
             [self._masked_event(event) for event in span.events],
             self._masked_links(span.links),
             self._masked_status(span.status),
         )
 
-    def _masked(self, span: ReadableSpan) -> ReadableSpan:
-        name, attributes, events, links, status = self._contents(span)
+    def masked(self, span: ReadableSpan) -> ReadableSpan:
+        """Return a copy of *span* without secrets."""
+        name, kind, attributes, events, links, status = self._contents(span)
         return ReadableSpan(
             name=name,
             context=span.context,
@@ -87,7 +110,7 @@ class SpanSink(SpanProcessor):
             attributes=attributes,
             events=events,
             links=links,
-            kind=span.kind,
+            kind=kind,
             status=status,
             start_time=span.start_time,
             end_time=span.end_time,
@@ -117,6 +140,12 @@ class Relay(SpanProcessor):
 
     def __init__(self) -> None:
         self.sink: SpanSink | None = None
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Pass *span* on, if anybody wants to know of it before it ends."""
+        begun = None if self.sink is None else self.sink.begun
+        if begun is not None:
+            begun(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Pass *span* on to the current runtime, if there is one."""

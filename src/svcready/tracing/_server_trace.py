@@ -43,6 +43,8 @@ class ServerTrace:
 
     sampled = False
     """Whether the request's span is recorded."""
+    ends = False
+    """Whether `end` does anything."""
 
     def __init__(
         self,
@@ -117,6 +119,7 @@ class RecordedTrace(ServerTrace):
     __slots__ = ("_attributes", "_name", "_span")
 
     sampled = True
+    ends = True
 
     def __init__(
         self,

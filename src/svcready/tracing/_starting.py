@@ -10,7 +10,8 @@ from opentelemetry import propagate
 from svcready.tracing._backend import bind
 from svcready.tracing._server import ServerTracer
 from svcready.tracing.propagation._propagator import Propagator, is_default
-from svcready.tracing.sampling._decider import Decider, Rule
+from svcready.tracing.sampling._decider import Decider
+from svcready.tracing.sampling._rate import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,17 +54,22 @@ class Live:
         return replace(self, provider=None, release=_nothing)
 
 
-def set_propagator(settings: TracingSettings) -> str:
+def set_propagator(settings: TracingSettings, id_headers: tuple[str, str]) -> str:
     """
     Make our propagator OpenTelemetry's, unless the application has chosen one.
+
+    Args:
+        settings: Name the formats, and whether our own ids are sent.
+        id_headers: What carries the request id and the correlation id.
 
     Returns:
         What is in force, for people.
     """
     there = propagate.get_global_textmap()
     if isinstance(there, Propagator) or is_default(there):
-        propagate.set_global_textmap(Propagator(settings.propagators))
-        return ",".join(settings.propagators) or "none"
+        ids = id_headers if settings.send_ids else None
+        propagate.set_global_textmap(Propagator(settings.propagators, ids))
+        return ",".join((*settings.propagators, *(ids or ()))) or "none"
 
     return f"the application's {type(there).__qualname__}"
 
@@ -72,7 +78,7 @@ def start_passive(
     settings: TracingSettings, attributes: Attributes, clock: Clock
 ) -> Live:
     """Give requests ids, and pass a caller's trace through: tracing is off."""
-    nothing = Decider(Rule(0.0, 0.0, clock), "never", 0.0, clock)
+    nothing = Decider(Rate(0.0, 0.0, clock), "never", 0.0, clock)
     server = ServerTracer(None, nothing, attributes, settings.propagators, passive=True)
     return Live(server=server, state="off: switched off", release=_nothing)
 
@@ -150,7 +156,7 @@ def _serve(
         settings.propagators,
         own=own,
         keeper=keeper,
-        trust=settings.trust_inbound != "never",
+        trust=settings.trust_inbound,
     )
 
 

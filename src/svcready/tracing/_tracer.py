@@ -20,6 +20,8 @@ from svcready.tracing._otel import SPAN_KEY, UNDECIDED_KEY, UnsampledSpan
 from svcready.tracing._provider import CurrentSpan
 from svcready.tracing._recorded import Limits, RecordedSpan
 from svcready.tracing.propagation._w3c import RANDOM, SAMPLED
+from svcready.tracing.sampling._decider import NAMELESS, SAMPLING_RULE
+from svcready.tracing.sampling._request import NO_REQUEST, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -129,14 +131,14 @@ class RecordingTracer(Tracer):
         if buffer is not None and not buffer.admit():
             return UnsampledSpan(cast("RecordedSpan", parent)._svcready_ids)  # noqa: SLF001
 
-        place = self._place(parent, values, attributes)
+        place = self._place(parent, values, kind, attributes)
         if place.__class__ is UnsampledSpan:
             return cast("Span", place)
 
-        ids, flags, tracestate, parent_id, remote = cast("_Place", place)
+        ids, flags, tracestate, parent_id, remote, rule = cast("_Place", place)
         span = self.record(
             name,
-            {},
+            {SAMPLING_RULE: rule} if rule else {},
             ids,
             kind,
             flags=flags,
@@ -184,39 +186,50 @@ class RecordingTracer(Tracer):
         )
 
     def _place(
-        self, parent: object, values: Mapping[str, object], attributes: Attributes
+        self,
+        parent: object,
+        values: Mapping[str, object],
+        kind: SpanKind,
+        attributes: Attributes,
     ) -> _Place | UnsampledSpan:
         if parent.__class__ is RecordedSpan:
             trace_id, parent_id = parent._svcready_ids  # noqa: SLF001
             ids = trace_id, _otel.new_span_id()
-            return ids, parent.flags, parent.tracestate, parent_id, False
+            return ids, parent.flags, parent.tracestate, parent_id, False, NAMELESS
 
         decider = self._provider.decider
-        given = attributes or {}
-        method = str(given.get("http.request.method", ""))
-        path = str(given.get("url.path", "/"))
+        given: Mapping[str, object] = attributes or {}
+        method, path = NO_REQUEST
+        if kind is SpanKind.SERVER:
+            method, path, given = request_of(given)
+
         found = _otel.ids_of(parent) if isinstance(parent, Span) else None
         if found is None:
             ids = _otel.new_ids()
-            if decider.decide(method, path, lambda: given) is None:
+            decided = decider.decide(method, path, lambda: given)
+            if decided is None:
                 return UnsampledSpan(ids)
 
-            return ids, RANDOM | SAMPLED, None, None, False
+            return ids, RANDOM | SAMPLED, None, None, False, decided
 
+        rule = NAMELESS
         made = cast("Span", parent).get_span_context()
         ids = found[0], _otel.new_span_id()
         kept = made.trace_flags & RANDOM
         state = made.trace_state.to_header() if made.trace_state else None
         if made.is_remote:
             flag = None if values.get(UNDECIDED_KEY) else made.trace_flags.sampled
-            if decider.inbound(flag, method, path, lambda: given) is None:
+            decided = decider.inbound(flag, method, path, lambda: given)
+            if decided is None:
                 return UnsampledSpan(ids, kept, state)
 
-        return ids, kept | SAMPLED, state, found[1], made.is_remote
+            rule = decided
+
+        return ids, kept | SAMPLED, state, found[1], made.is_remote, rule
 
 
-_Place = tuple[tuple[str, str], int, str | None, str | None, bool]
-"""Ids, flags, tracestate, the parent's span id, and whether that is remote."""
+_Place = tuple[tuple[str, str], int, str | None, str | None, bool, str]
+"""Ids, flags, tracestate, the parent's span id, whether that is remote, the rule."""
 
 
 class Provider(TracerProvider):
@@ -236,7 +249,7 @@ class Provider(TracerProvider):
         self.decider = decider
         self.resource = resource
         self.limits = limits
-        self.begun: Callable[[RecordedSpan], None] | None = None
+        self.begun: Callable[[RecordedSpan], None] | None = sink.begun
         self.ended: Callable[[RecordedSpan], None] = sink.on_end
         self._sink = sink
         self._processors = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
@@ -283,6 +296,9 @@ class Provider(TracerProvider):
             tracer.update()
 
     def _tell_begun(self, span: RecordedSpan) -> None:
+        if self._sink.begun is not None:
+            self._sink.begun(span)
+
         self._processors.on_start(span, _otel.current())
 
     def _tell_ended(self, span: RecordedSpan) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from svcready.tracing._pillar import TracePillar
     from svcready.tracing._server import ServerTrace
-    from svcready.tracing.view._ring import SpanRecord
+    from svcready.tracing.view._records import SpanRecord
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"

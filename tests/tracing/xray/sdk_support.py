@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from svcready.tracing._pillar import TracePillar
     from svcready.tracing._server_trace import ServerTrace
-    from svcready.tracing.view._ring import SpanRecord
+    from svcready.tracing.view._records import SpanRecord
 
 
 @contextmanager

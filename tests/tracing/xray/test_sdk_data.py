@@ -14,7 +14,7 @@ from tests.tracing.xray.sdk_support import request, spans
 
 if TYPE_CHECKING:
     from svcready.tracing._pillar import TracePillar
-    from svcready.tracing.view._ring import SpanRecord
+    from svcready.tracing.view._records import SpanRecord
 
 
 class TestData:

@@ -10,14 +10,15 @@ from svcready.config._kinds import (
     FLAG,
     NAMES,
     RATIO,
-    TEXT,
     Kind,
-    choice,
+    PartlyWrongError,
     duration,
     integer,
     number,
     size,
 )
+from svcready.config._rules_file import RULES_FILE, RulesFile
+from svcready.config._rules_text import RULES
 from svcready.config._sampling import (
     MAX_PER_SECOND,
     SAMPLER,
@@ -34,6 +35,9 @@ from svcready.config._slowness import SLOWNESS
 if TYPE_CHECKING:
     from svcready.config._slowness import Slowness
 
+if TYPE_CHECKING:
+    from svcready.config._sampling_rules import SamplingRule
+
 __all__ = ["SamplingRate", "TracingSettings", "parse_sampling"]
 
 
@@ -41,15 +45,17 @@ def _parse_disabled(raw: object) -> bool:
     return not FLAG.parse(raw)
 
 
-def _parse_exporter(raw: object) -> str:
-    words = {word.strip().lower() for word in str(raw).split(",") if word.strip()}
-    if words == {"otlp"}:
-        return "otlp"
+def _parse_exporters(raw: object) -> tuple[str, ...]:
+    given = tuple(dict.fromkeys(word.lower() for word in NAMES.parse(raw)))
+    known = tuple(word for word in given if word in _WAYS_OUT)
+    alone = {"auto", "none"} & set(known)
+    if not known or (alone and len(known) > 1):
+        raise ValueError(raw)
 
-    if words == {"none"}:
-        return "none"
+    if known != given:
+        raise PartlyWrongError(known, tuple(sorted(set(given) - set(known))))
 
-    raise ValueError(raw)
+    return known
 
 
 def _parse_propagators(raw: object) -> tuple[str, ...]:
@@ -58,7 +64,6 @@ def _parse_propagators(raw: object) -> tuple[str, ...]:
         raise ValueError(raw)  # noqa: TRY004 - one kind of error means "not allowed"
 
     words = [str(part).strip().lower() for part in parts if str(part).strip()]
-    words = ["xray" if word == "xray-lambda" else word for word in words]
     if not words or not set(words) <= {*_PROPAGATORS, "none"}:
         raise ValueError(raw)
 
@@ -70,10 +75,13 @@ def _parse_milliseconds(raw: object) -> float:
     return _EXPORT_WAIT.parse(text if text[-1:].isalpha() else f"{text}ms")
 
 
-_PROPAGATORS = ("tracecontext", "baggage", "xray")
+_PROPAGATORS = ("tracecontext", "baggage", "xray", "xray-lambda", "b3", "b3multi")
 _EXPORT_WAIT = duration(0.001, 3600.0)
 _DISABLED = Kind("flag", _parse_disabled, FLAG.allowed)
-_EXPORTER = Kind("choice", _parse_exporter, "otlp | none")
+_WAYS_OUT = ("auto", "none", "otlp", "xray")
+_EXPORTERS = Kind(
+    "list", _parse_exporters, "auto, none, or a list of otlp, xray", show=",".join
+)
 _PROPAGATION = Kind(
     "list",
     _parse_propagators,
@@ -123,17 +131,15 @@ class TracingSettings:
         "Whether a caller's trace is continued and its sampled flag honoured",
         standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER_TRUST),),
     )
-    rules: str = setting(
-        "",
-        TEXT,
-        "Which requests to sample first: METHOD PATH RATE; ...; others by `sampling`",
-        inert=True,
+    rules: tuple[SamplingRule, ...] = setting(
+        (),
+        RULES,
+        "What to sample of which requests: METHOD PATH RATE; ...; others by `sampling`",
     )
-    rules_file: str = setting(
-        "",
-        TEXT,
+    rules_file: RulesFile = setting(  # noqa: RUF009 - immutable
+        RulesFile(""),
+        RULES_FILE,
         "A JSON or TOML file of sampling rules, as X-Ray or its SDK writes them",
-        inert=True,
     )
     keep_errors: bool = setting(
         False,
@@ -170,25 +176,22 @@ class TracingSettings:
         False,
         FLAG,
         "Sends the correlation and request ids with calls that carry a trace",
-        inert=True,
     )
     instrument: tuple[str, ...] = setting(
         ("auto",),
         NAMES,
-        "Libraries to trace: auto (what is installed), none, or some by name",
-        inert=True,
+        "Clients to trace: auto (what is installed), none, names; -name leaves one out",
     )
     threads: bool = setting(
         False,
         FLAG,
         "Carries context into threads and executors that the application starts",
-        inert=True,
     )
-    exporter: str = setting(
-        "auto",
-        choice("auto", "otlp", "none"),
-        "Where spans go; auto is otlp if an endpoint is set",
-        standards=(standard("OTEL_TRACES_EXPORTER", _EXPORTER),),
+    exporter: tuple[str, ...] = setting(
+        ("auto",),
+        _EXPORTERS,
+        "Where spans go, one or several ways; auto is what has an address",
+        standards=(standard("OTEL_TRACES_EXPORTER", _EXPORTERS),),
     )
     view_spans: int = setting(
         0,
@@ -206,7 +209,6 @@ class TracingSettings:
         16 * 1024**2,
         size(64 * 1024, math.inf),
         "Memory that waiting spans may take; beyond, the oldest are dropped",
-        inert=True,
     )
     batch_spans: int = setting(
         512,

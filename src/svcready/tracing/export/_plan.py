@@ -4,86 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready._transport.otlp import available, traces_target
+from svcready._transport.otlp import target_problem, traces_target
+from svcready.tracing.export._exports import Exports, Lane
 
 if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.config._sections.otlp import OtlpSettings
     from svcready.config._sections.tracing import TracingSettings
     from svcready.config._sections.xray import XraySettings
-    from svcready.tracing.export._queue import Exporter, SpanQueue
+    from svcready.tracing.export._exporter import Exporter
 
-__all__ = ["Exports", "Lane", "plan_exports"]
+__all__ = ["plan_exports"]
 
 
-class Lane(NamedTuple):
-    """One way out: an exporter, and the queue that it drains on its own thread."""
+class _Way(NamedTuple):
+    """One way out that somebody asked for."""
 
     name: str
     """`otlp` or `xray`."""
-    target: str
-    """Where to, for people; without credentials."""
-    queue: SpanQueue
-    exporter: Exporter
-
-
-class Exports:
-    """
-    All the ways out of the process.
-
-    Args:
-        lanes: Each sends every span.
-        off: Why there is none.
-        problems: What stands against a wish that was uttered, one sentence each.
-    """
-
-    def __init__(
-        self,
-        lanes: tuple[Lane, ...] = (),
-        *,
-        off: str = "",
-        problems: tuple[str, ...] = (),
-    ) -> None:
-        self.lanes = lanes
-        self.problems = problems
-        self._off = off
-
-    @property
-    def state(self) -> str:
-        """Where spans go, or `off: ` and why."""
-        if not self.lanes:
-            return f"off: {self._off}"
-
-        return ", ".join(f"{lane.name}: {lane.target}" for lane in self.lanes)
-
-    @property
-    def dropped(self) -> dict[str, int]:
-        """How many spans were dropped for which reason."""
-        dropped: dict[str, int] = {}
-        for lane in self.lanes:
-            for reason, spans in lane.queue.dropped.items():
-                dropped[reason] = dropped.get(reason, 0) + spans
-
-        return dropped
-
-    def flush(self, timeout_s: float) -> bool:
-        """Send what is queued within *timeout_s*; False if spans are left."""
-        sent = [lane.queue.flush(timeout_s) for lane in self.lanes]
-        return all(sent)
-
-    def close(self, timeout_s: float) -> int:
-        """Flush within *timeout_s* and end; returns how many spans were lost."""
-        return sum(lane.queue.close(timeout_s) for lane in self.lanes)
-
-    def describe(self) -> dict[str, object]:
-        """Return the figures of each lane, for people."""
-        described: dict[str, object] = {"export": self.state}
-        for lane in self.lanes:
-            described["spans"] = lane.queue.statistics()
-            if lane.exporter.last_error:
-                described["last_error"] = lane.exporter.last_error
-
-        return described
+    target: str = ""
+    exporter: Exporter | None = None
+    problem: str = ""
+    """What stands against it, instead of an exporter."""
 
 
 def plan_exports(
@@ -95,36 +37,77 @@ def plan_exports(
     A wish that cannot be met is a problem to report, not an error: an endpoint that
     an operator injects must not stop a service.
     """
-    del xray
-    if settings.exporter == "none":
+    if "none" in settings.exporter:
         return Exports(off="switched off")
 
-    target = traces_target(otlp, wanted=settings.exporter == "otlp")
-    if target is None:
+    first = _otlp(settings, otlp, clock)
+    asked = [first, _xray(settings, xray, clock, alone=first is None)]
+    ways = [way for way in asked if way is not None]
+    if not ways:
         return Exports(off="no OTLP endpoint set")
 
-    if (otlp.traces_protocol or otlp.protocol) == "grpc":
-        return _refused("OTLP over grpc is asked for, and only http/protobuf is built")
+    problems = tuple(way.problem for way in ways if way.problem)
+    lanes = [
+        _lane(way, way.exporter, settings, clock)
+        for way in ways
+        if way.exporter is not None
+    ]
+    return Exports(tuple(lanes), off="; ".join(problems), problems=problems)
 
-    if not available():
-        return _refused(
-            f"spans are to go to {target}, but the packages for it are not "
-            'installed: pip install "svcready[otlp]"'
-        )
 
-    from svcready.tracing.export._otlp import OtlpExporter
+def _lane(
+    way: _Way, exporter: Exporter, settings: TracingSettings, clock: Clock
+) -> Lane:
     from svcready.tracing.export._queue import QueueLimits, SpanQueue
 
-    exporter = OtlpExporter(target, clock)
     limits = QueueLimits(
         settings.queue_spans,
+        settings.queue_bytes,
         settings.batch_spans,
         settings.export_delay_s,
         settings.export_timeout_s,
     )
-    queue = SpanQueue(exporter, limits, clock)
-    return Exports((Lane("otlp", str(target), queue, exporter),))
+    queue = SpanQueue(exporter, limits, clock, f"tracing.{way.name}")
+    return Lane(way.name, way.target, queue, exporter)
 
 
-def _refused(problem: str) -> Exports:
-    return Exports(off=problem, problems=(problem,))
+def _otlp(settings: TracingSettings, otlp: OtlpSettings, clock: Clock) -> _Way | None:
+    if not {"auto", "otlp"} & set(settings.exporter):
+        return None
+
+    target = traces_target(otlp, wanted="otlp" in settings.exporter)
+    if target is None:
+        return None
+
+    problem = target_problem(target)
+    if problem:
+        return _Way("otlp", problem=problem)
+
+    from svcready.tracing.export._otlp import OtlpExporter
+
+    return _Way("otlp", str(target), OtlpExporter(target, clock))
+
+
+def _xray(
+    settings: TracingSettings, xray: XraySettings, clock: Clock, *, alone: bool
+) -> _Way | None:
+    named = "xray" in settings.exporter
+    if named and xray.export is False:
+        return _Way(
+            "xray", problem="xray is named as an exporter, and its export is off"
+        )
+
+    address = xray.daemon_address
+    found = address is not None and alone and "auto" in settings.exporter
+    if not (named or xray.export or (found and xray.export is None)):
+        return None
+
+    from svcready.tracing.xray._daemon import Daemon
+    from svcready.tracing.xray._document import Documents, Options
+    from svcready.tracing.xray._exporter import XRayExporter
+
+    host, port = address.udp if address is not None else ("127.0.0.1", 2000)
+    documents = Documents(Options(xray.annotations, xray.log_groups, xray.tracing_name))
+    exporter = XRayExporter(Daemon((host, port), clock), documents, clock)
+    shown = f"[{host}]" if ":" in host else host
+    return _Way("xray", f"udp {shown}:{port}", exporter)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.context import (
     _SUPPRESS_HTTP_INSTRUMENTATION_KEY,
@@ -19,6 +19,8 @@ from svcready._core import fork
 from svcready._core.events import ItemsDropped, publish
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
+from svcready.tracing.export._exporter import Lost
+from svcready.tracing.export._weight import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,50 +28,36 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from svcready._core.clock import Clock
+    from svcready.tracing.export._exporter import Exporter
 
-__all__ = ["Exporter", "Lost", "QueueLimits", "SpanQueue"]
+__all__ = ["Figures", "QueueLimits", "SpanQueue"]
 
-_COMPONENT = "tracing.otlp"
 _UNTRACED = Context(
     {_SUPPRESS_INSTRUMENTATION_KEY: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True}
 )
 
 
-class Lost(NamedTuple):
-    """Spans of a batch that did not arrive."""
+class Figures(NamedTuple):
+    """What became of the spans of a process that were to leave one way."""
 
-    reason: str
-    spans: int
-
-
-class Exporter(Protocol):
-    """Sends batches of spans; used by one thread at a time."""
-
-    last_error: str
-    """What the last failed delivery said; empty after one that succeeded."""
-
-    def export(
-        self,
-        spans: list[ReadableSpan],
-        deadline_s: Callable[[], float],
-        wait: Callable[[float], bool],
-    ) -> Lost | None:
-        """Send *spans*; `OtlpClient.deliver` says what the others are."""
-        ...
-
-    def forget(self) -> None:
-        """Drop what belongs to the process that we were forked from."""
-        ...
-
-    def close(self) -> None:
-        """Release connections."""
-        ...
+    queued: int
+    """How many wait or are on their way."""
+    queued_bytes: int
+    """About how much memory those that wait take."""
+    sent: int
+    failed: dict[str, int]
+    """How many batches did not arrive whole, by reason."""
+    dropped: dict[str, int]
+    """How many spans were lost, by reason."""
+    failed_at_ns: int
+    """When a batch failed the last time, in wall time; 0 is never."""
 
 
 class QueueLimits(NamedTuple):
     """How much waits for how long."""
 
     queue_spans: int
+    queue_bytes: int
     batch_spans: int
     delay_s: float
     timeout_s: float
@@ -86,20 +74,44 @@ class SpanQueue:
         exporter: Where batches go.
         limits: Sizes and times.
         clock: Measures the times.
+        component: Whose drops these are, as metrics name it.
     """
 
-    def __init__(self, exporter: Exporter, limits: QueueLimits, clock: Clock) -> None:
+    def __init__(
+        self, exporter: Exporter, limits: QueueLimits, clock: Clock, component: str
+    ) -> None:
         self._exporter = exporter
         self._limits = limits
+        self._clock = clock
         self._now = clock.monotonic
+        self._component = component
         self._batch_spans = min(limits.batch_spans, limits.queue_spans)
+        self._wake_bytes = limits.queue_bytes // 4
         self._closed = False
-        self._overflow = 0
-        self._sent = 0
-        self._in_flight = 0
-        self._dropped: dict[str, int] = {}
         self._reset()
         fork.reset_in_child(self._after_fork)
+
+    def _reset(self) -> None:
+        self._queue: deque[tuple[ReadableSpan, int]] = deque()
+        self._bytes = 0
+        self._flushes: deque[threading.Event] = deque()
+        self._pending: dict[threading.Event, float] = {}
+        self._awake: threading.Event = threading.Event()
+        """There is enough to send, or somebody called."""
+        self._called: threading.Event = threading.Event()
+        """A flush has begun, or the end has come."""
+        self._hurried: threading.Event = threading.Event()
+        """A flush is under way, or the end has come."""
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._limit_s = float("inf")
+        self._resumes_at_s = float("-inf")
+        self._in_flight = 0
+        self._sent = 0
+        self._failed: dict[str, int] = {}
+        self._failed_at_ns = 0
+        self._dropped: dict[str, int] = {}
+        self._overflow = {"queue_full": 0, "queue_bytes": 0}
 
     def put(self, span: ReadableSpan) -> None:
         """Queue *span*; never waits."""
@@ -108,41 +120,62 @@ class SpanQueue:
             return
 
         queue = self._queue
-        queue.append(span)
+        weight = weigh(span)
+        # Between reading and writing nothing is called, so no other thread cuts in.
+        self._bytes += weight
+        queue.append((span, weight))
         waiting = len(queue)
         if waiting > self._limits.queue_spans:
-            self._drop_oldest()
+            self._drop_oldest("queue_full")
+
+        while self._bytes > self._limits.queue_bytes and queue:
+            self._drop_oldest("queue_bytes")
 
         if self._thread is None:
             self._start()
 
-        if waiting >= self._batch_spans and not self._awake.is_set():
+        if (
+            waiting >= self._batch_spans or self._bytes >= self._wake_bytes
+        ) and not self._awake.is_set():
             self._awake.set()
 
     def flush(self, timeout_s: float) -> bool:
-        """
-        Export what is queued within *timeout_s* seconds.
+        """Export what is queued within *timeout_s*; False if spans are left."""
+        return self.begin_flush(timeout_s)()
 
-        It runs on the queue's thread; on the caller's if that cannot be started any
-        more (at interpreter exit).
+    def begin_flush(self, timeout_s: float) -> Callable[[], bool]:
+        """
+        Have what is queued exported within *timeout_s* seconds.
+
+        It runs on the queue's thread; on that of the caller of what is returned if
+        that cannot be started any more (at interpreter exit).
 
         Returns:
-            False if spans are left.
+            A function to call once: it waits, and returns False if spans are left.
         """
-        self._deadline_s = self._now() + timeout_s
+        done = threading.Event()
+        ends_s = self._now() + timeout_s
+        self._pending[done] = ends_s
+        self._hurried.set()
         thread = self._thread
-        try:
-            if thread is None or not thread.is_alive():
-                return self._drain_here()
-
-            done = threading.Event()
+        alive = thread is not None and thread.is_alive()
+        if alive:
             self._flushes.append(done)
-            self._hurried.set()
+            self._called.set()
             self._awake.set()
-            return done.wait(timeout_s) and not self._queue
-        finally:
-            self._hurried.clear()
-            self._deadline_s = float("inf")
+
+        def finish() -> bool:
+            try:
+                if alive:
+                    return done.wait(ends_s - self._now()) and not self._queue
+
+                return self._drain_here()
+            finally:
+                self._pending.pop(done, None)
+                if not self._pending and not self._closed:
+                    self._hurried.clear()
+
+        return finish
 
     def close(self, timeout_s: float) -> int:
         """
@@ -154,9 +187,11 @@ class SpanQueue:
         self.flush(timeout_s)
         self._closed = True
         self._hurried.set()
+        self._called.set()
         self._awake.set()
         left = len(self._queue) + self._in_flight  # in flight is not arrived
         self._queue.clear()
+        self._bytes = 0
         self._in_flight = 0
         self._count(Lost("deadline", left))
         self._report_overflow()
@@ -165,37 +200,29 @@ class SpanQueue:
 
         return left
 
-    def statistics(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """Return how many spans wait, were sent and were dropped by reason."""
-        return {
-            "queued": len(self._queue) + self._in_flight,
-            "sent": self._sent,
-            "dropped": self.dropped,
-        }
+        return Figures(
+            len(self._queue) + self._in_flight,
+            max(0, self._bytes),
+            self._sent,
+            dict(self._failed),
+            self.dropped,
+            self._failed_at_ns,
+        )
 
     @property
     def dropped(self) -> dict[str, int]:
         """How many spans were dropped for which reason."""
         dropped = dict(self._dropped)
-        if self._overflow:
-            dropped["queue_full"] = dropped.get("queue_full", 0) + self._overflow
+        for reason, spans in self._overflow.items():
+            if spans:
+                dropped[reason] = dropped.get(reason, 0) + spans
 
         return dropped
 
-    def _reset(self) -> None:
-        self._queue: deque[ReadableSpan] = deque()
-        self._flushes: deque[threading.Event] = deque()
-        self._awake = threading.Event()
-        self._hurried = threading.Event()
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._deadline_s = float("inf")
-        self._limit_s = float("inf")
-        self._in_flight = 0
-
     def _after_fork(self) -> None:
         self._reset()
-        self._overflow = 0
         self._exporter.forget()
 
     def _start(self) -> None:
@@ -212,24 +239,32 @@ class SpanQueue:
             except RuntimeError:  # too late in the interpreter's life; flush drains
                 pass
 
-    def _drop_oldest(self) -> None:
+    def _drop_oldest(self, reason: str) -> None:
         try:
-            self._queue.popleft()
+            _, weight = self._queue.popleft()
         except IndexError:  # the exporting thread was faster
             return
 
-        self._overflow += 1
+        self._bytes -= weight
+        self._overflow[reason] += 1
 
     def _run(self) -> None:
         _otel.attach(_UNTRACED)
-        while not self._closed:
-            self._awake.wait(self._limits.delay_s)
+        while not self._is_closed():
+            held_s = self._resumes_at_s - self._now()
+            if held_s > 0:
+                self._called.wait(held_s)
+            else:
+                self._awake.wait(self._limits.delay_s)
+
+            self._called.clear()
             self._awake.clear()
             flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
             try:
-                self._drain()
+                if flushes or self._now() >= self._resumes_at_s:
+                    self._drain()
             except Exception as error:  # noqa: BLE001 - the thread goes on
-                report_fault(_COMPONENT, error)
+                report_fault(self._component, error)
 
             for done in flushes:
                 done.set()
@@ -244,42 +279,69 @@ class SpanQueue:
         try:
             self._drain()
         except Exception as error:  # noqa: BLE001 - a flush never raises
-            report_fault(_COMPONENT, error)
+            report_fault(self._component, error)
         finally:
             _otel.detach(token, _UNTRACED)
 
         return not self._queue
 
     def _drain(self) -> None:
-        queue = self._queue
         self._report_overflow()
-        while queue and not self._closed and self._now() < self._deadline_s:
-            batch: list[ReadableSpan] = []
-            while queue and len(batch) < self._batch_spans:
-                batch.append(queue.popleft())
-
+        while self._queue and not self._closed and self._now() < self._ends_s():
+            batch = self._take()
             self._in_flight = len(batch)
             self._limit_s = self._now() + self._limits.timeout_s
-            lost = self._exporter.export(batch, self._deadline, self._hurried.wait)
+            lost = self._export(batch)
             if self._is_closed():  # which has counted them as lost already
                 return
 
             self._in_flight = 0
             self._sent += len(batch) - (lost.spans if lost else 0)
             self._count(lost)
+            if lost is not None:
+                self._failed[lost.reason] = self._failed.get(lost.reason, 0) + 1
+                self._failed_at_ns = self._clock.time_ns()
+                if lost.leave_s > 0:
+                    self._resumes_at_s = self._now() + lost.leave_s
+                    return
+
+    def _export(self, batch: list[ReadableSpan]) -> Lost | None:
+        try:
+            return self._exporter.export(batch, self._deadline, self._hurried.wait)
+        except Exception as error:  # noqa: BLE001 - the next batch may do better
+            report_fault(self._component, error)
+            return Lost("error", len(batch))
+
+    def _take(self) -> list[ReadableSpan]:
+        queue = self._queue
+        batch: list[ReadableSpan] = []
+        while queue and len(batch) < self._batch_spans:
+            try:
+                span, weight = queue.popleft()
+            except IndexError:  # a full queue has just dropped it
+                break
+
+            self._bytes -= weight
+            batch.append(span)
+
+        return batch
+
+    def _ends_s(self) -> float:
+        return max(tuple(self._pending.values()), default=float("inf"))
 
     def _deadline(self) -> float:
-        return min(self._limit_s, self._deadline_s)
+        return min(self._limit_s, self._ends_s())
 
     def _is_closed(self) -> bool:  # another thread may have closed it meanwhile
         return self._closed
 
     def _report_overflow(self) -> None:
-        overflow, self._overflow = self._overflow, 0
-        self._count(Lost("queue_full", overflow))
+        for reason in self._overflow:
+            spans, self._overflow[reason] = self._overflow[reason], 0
+            self._count(Lost(reason, spans))
 
     def _count(self, lost: Lost | None) -> None:
         if lost is not None and lost.spans:
-            reason, spans = lost
+            reason, spans = lost.reason, lost.spans
             self._dropped[reason] = self._dropped.get(reason, 0) + spans
-            publish(ItemsDropped(_COMPONENT, reason, spans))
+            publish(ItemsDropped(self._component, reason, spans))

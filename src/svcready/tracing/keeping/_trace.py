@@ -58,6 +58,8 @@ class KeptTrace(ServerTrace):
         "_started_s",
     )
 
+    ends = True
+
     def __init__(
         self,
         ids: tuple[str, str],

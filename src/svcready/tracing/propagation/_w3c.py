@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "FLAGS",
     "HEX",
+    "KNOWN",
+    "LONGEST_STATE_CHARS",
+    "NO_SPAN",
+    "NO_TRACE",
     "RANDOM",
     "SAMPLED",
+    "fit_tracestate",
     "format_traceparent",
     "parse_traceparent",
     "parse_tracestate",
@@ -18,9 +24,7 @@ SAMPLED = 0x01
 RANDOM = 0x02
 """The flag's bit that says: the id's last 7 bytes are random."""
 
-_KNOWN = re.compile(
-    "00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
-).fullmatch
+KNOWN = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
 _FUTURE = re.compile(
     "(?!00|ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})"
     "-([0-9a-f]{2})(?:-.*)?"
@@ -29,15 +33,19 @@ _MEMBER = re.compile(
     r"([a-z0-9][a-z0-9_\-*/@]{0,255})=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}"
     r"[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
 ).fullmatch
-_FLAGS = {f"{number:02x}": number for number in range(256)}
-HEX = tuple(_FLAGS)
+FLAGS = {f"{number:02x}": number for number in range(256)}
+HEX = tuple(FLAGS)
 """Flags as two hex digits."""
 
 _MAX_PARENT_CHARS = 512
 _MAX_STATE_CHARS = 8192
-_KEPT_STATE_CHARS = 512
+NO_TRACE = "0" * 32
+NO_SPAN = "0" * 16
 _LONG_MEMBER_CHARS = 128
 _MAX_MEMBERS = 32
+
+LONGEST_STATE_CHARS = 512
+"""Of a tracestate that is sent; everybody has to pass so much on."""
 
 
 def parse_traceparent(header: str) -> tuple[str, str, int] | None:
@@ -48,18 +56,21 @@ def parse_traceparent(header: str) -> tuple[str, str, int] | None:
         Trace id (32 hex digits), the caller's span id (16) and the flags as bits;
         None if the header is not valid. A version beyond 00 is read as 00.
     """
-    match = _KNOWN(header)
+    match = KNOWN(header)
     if match is None:
         if len(header) > _MAX_PARENT_CHARS:
             return None
 
         header = header.strip(" \t")
-        match = _KNOWN(header) or _FUTURE(header)
+        match = KNOWN(header) or _FUTURE(header)
         if match is None:
             return None
 
     trace_id, span_id, flags = match.groups()
-    return trace_id, span_id, _FLAGS[flags]
+    if trace_id == NO_TRACE or span_id == NO_SPAN:
+        return None
+
+    return trace_id, span_id, FLAGS[flags]
 
 
 def format_traceparent(trace_id: str, span_id: str, flags: int) -> str:
@@ -71,11 +82,12 @@ def parse_tracestate(header: str) -> dict[str, str]:
     """
     Read a tracestate header, several ones joined by commas.
 
-    At most 32 members and 512 characters are kept: long members go first, then
-    those on the right, as the specification says.
+    At most 512 characters are kept: long members go first, then those on the right,
+    as the specification says.
 
     Returns:
-        The members, most recent first; empty if any of them is not valid.
+        The members, most recent first; empty if any of them is not valid, comes twice,
+        or is one too many.
     """
     if len(header) > _MAX_STATE_CHARS:
         return {}
@@ -87,24 +99,23 @@ def parse_tracestate(header: str) -> dict[str, str]:
             continue
 
         match = _MEMBER(text)
-        if match is None:
+        if match is None or match[1] in members or len(members) >= _MAX_MEMBERS:
             return {}
 
-        members.setdefault(match[1], match[2])
+        members[match[1]] = match[2]
 
-    return _shortened(members) if len(header) > _KEPT_STATE_CHARS else _first(members)
+    return _shortened(members) if len(header) > LONGEST_STATE_CHARS else members
 
 
-def _first(members: dict[str, str]) -> dict[str, str]:
-    if len(members) <= _MAX_MEMBERS:
-        return members
-
-    return dict(list(members.items())[:_MAX_MEMBERS])
+def fit_tracestate(header: str) -> str:
+    """Return what of a tracestate header may be sent; empty if it is not valid."""
+    members = parse_tracestate(header)
+    return ",".join(f"{key}={value}" for key, value in members.items())
 
 
 def _shortened(members: dict[str, str]) -> dict[str, str]:
     sizes = {key: len(key) + len(value) + 2 for key, value in members.items()}
-    excess = sum(sizes.values()) - 1 - _KEPT_STATE_CHARS
+    excess = sum(sizes.values()) - 1 - LONGEST_STATE_CHARS
     dropped: set[str] = set()
     long_first = [key for key, size in sizes.items() if size - 1 > _LONG_MEMBER_CHARS]
     for key in (*reversed(long_first), *reversed(members)):
@@ -115,4 +126,4 @@ def _shortened(members: dict[str, str]) -> dict[str, str]:
             dropped.add(key)
             excess -= sizes[key]
 
-    return _first({key: members[key] for key in members if key not in dropped})
+    return {key: members[key] for key in members if key not in dropped}

@@ -78,12 +78,23 @@ def format_xray_id(trace_id: str) -> str:
     return f"1-{trace_id[:8]}-{trace_id[8:]}"
 
 
-def format_xray(trace_id: str, span_id: str, sampled: bool, passed: str = "") -> str:  # noqa: FBT001
-    """Return the header for ids in W3C hex; *passed* as it was read."""
-    return (
-        f"Root=1-{trace_id[:8]}-{trace_id[8:]};Parent={span_id};"
-        f"Sampled={'1' if sampled else '0'}{passed}"
-    )
+def format_xray(
+    trace_id: str,
+    span_id: str,
+    sampled: bool | None,  # noqa: FBT001 - three values
+    passed: str = "",
+) -> str:
+    """
+    Return the header for ids in W3C hex.
+
+    Args:
+        trace_id: 32 hex digits.
+        span_id: 16 hex digits.
+        sampled: None leaves the decision to the receiver.
+        passed: What goes on unread, as `parse_xray` gave it.
+    """
+    decision = "" if sampled is None else ";Sampled=1" if sampled else ";Sampled=0"
+    return f"Root=1-{trace_id[:8]}-{trace_id[8:]};Parent={span_id}{decision}{passed}"
 
 
 def _checked(

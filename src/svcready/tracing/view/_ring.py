@@ -3,54 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import format_span_id, format_trace_id
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from svcready.tracing.view._records import EventRecord, SpanRecord
 
+if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-__all__ = ["EventRecord", "SpanRecord", "TraceView"]
-
-
-class EventRecord(NamedTuple):
-    """Something that happened while a span was open."""
-
-    name: str
-    time_ns: int
-    """Wall time since the epoch."""
-    attributes: Mapping[str, object]
-
-
-class SpanRecord(NamedTuple):
-    """One finished span; redacted as it would leave the process."""
-
-    trace_id: str
-    """32 lower-case hex digits."""
-    span_id: str
-    """16 lower-case hex digits."""
-    parent_id: str | None
-    """The parent's span id; None at the top of a trace."""
-    remote_parent: bool
-    """The parent is another process's."""
-    name: str
-    kind: str
-    """`server`, `client`, `producer`, `consumer` or `internal`."""
-    scope: str
-    """What made it: `svcready`, or an instrumentation package's name."""
-    start_ns: int
-    """Wall time since the epoch."""
-    end_ns: int
-    status: str
-    """`unset`, `ok` or `error`."""
-    description: str
-    """What went wrong, if the status says so."""
-    attributes: Mapping[str, object]
-    events: tuple[EventRecord, ...]
-    links: tuple[tuple[str, str], ...]
-    """Trace id and span id of each linked span."""
+__all__ = ["TraceView"]
 
 
 class TraceView:
@@ -109,4 +71,5 @@ def _record(span: ReadableSpan) -> SpanRecord:
             )
             for link in span.links
         ),
+        service=str(span.resource.attributes.get("service.name", "")),
     )

@@ -20,7 +20,7 @@ from svcready.tracing import _otel
 from svcready.tracing._contents import note, rename
 from svcready.tracing._contents import put as put_all
 from svcready.tracing._live import LiveSpan
-from svcready.tracing.propagation._propagator import XRAY_KEY
+from svcready.tracing.propagation._reading import XRAY_KEY
 from svcready.tracing.propagation._xray_header import format_xray_id
 from svcready.tracing.xray._sdk_bridge._semantics import http_attributes
 

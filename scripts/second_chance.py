@@ -1,0 +1,87 @@
+"""
+Runs pytest with the arguments given and, if a few tests fail, these once more alone.
+
+A landing runs tens of thousands of tests that drive real servers, on a machine that
+has other work: one of them that met a bad moment must not refuse the whole. Nor is it
+passed over in silence: the file that `TEST_SECOND_CHANCES` names gets a line for each,
+which `.ci/run` shows at its end. The gate on coverage holds whatever becomes of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+FEW = 5
+"""More failures than these are no bad moment."""
+
+TESTS_FAILED = 1
+"""Pytest's exit status; any other failure means that not all tests were run."""
+
+
+def main() -> int:
+    """Return the exit status of it all."""
+    arguments = sys.argv[1:]
+    cache = Path(sys.prefix, ".pytest_cache")  # each environment has its own
+    shutil.rmtree(cache, ignore_errors=True)
+    status = pytest(cache, *arguments)
+    failed = left_in(cache)
+    if status != TESTS_FAILED or not failed:  # without failures: too little is covered
+        return status
+
+    if len(failed) > FEW:
+        print(f"{len(failed)} failures: too many for a second chance", flush=True)
+        return status
+
+    print(f"A second chance for {', '.join(failed)}", flush=True)
+    uncovered = [it for it in arguments if not it.startswith("--cov")]
+    status = pytest(cache, *uncovered, "-n", "0", *failed)
+    passed = [] if status not in {0, TESTS_FAILED} else without(left_in(cache), failed)
+    note(passed, without(passed, failed))
+    if status or uncovered == arguments:
+        return status
+
+    # What the first run covered is judged anew: its status was about the failures.
+    return python("-m", "coverage", "report", "--format=total")
+
+
+def pytest(cache: Path, *arguments: str) -> int:
+    """Run pytest in a process of its own and return its exit status."""
+    return python("-m", "pytest", "-o", f"cache_dir={cache}", *arguments)
+
+
+def python(*arguments: str) -> int:
+    """Run this Python; what it prints is shown."""
+    return subprocess.run([sys.executable, *arguments], check=False).returncode
+
+
+def left_in(cache: Path) -> list[str]:
+    """Return the tests that failed when they last ran."""
+    try:
+        return list(json.loads((cache / "v/cache/lastfailed").read_text()))
+    except FileNotFoundError:
+        return []
+
+
+def without(some: list[str], tests: list[str]) -> list[str]:
+    """Return the tests that are not among *some*."""
+    return [test for test in tests if test not in some]
+
+
+def note(passed: list[str], failed: list[str]) -> None:
+    """Tell of the tests that passed at their second attempt, and of the others."""
+    environment = Path(sys.prefix).name.removeprefix(".venv-ci-")
+    lines = [f"unsteady: {test} ({environment})\n" for test in passed]
+    lines += [f"failed twice: {test} ({environment})\n" for test in failed]
+    print("".join(lines), end="", flush=True)
+    if path := os.environ.get("TEST_SECOND_CHANCES"):
+        with Path(path).open("a", encoding="utf-8") as notes:
+            notes.writelines(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Which tests stay together when a run has several processes, and which begin it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.servers.matrix import SERVERS
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["Distribution", "begins", "processes"]
+
+PROCESSES_PER_CORE = 2
+"""Half of their time tests wait for servers and clocks."""
+
+LONG = ("tests/servers/", "tests/demo/", "tests/runtime/", "tests/transport/")
+"""Where tests run whole services: begun last, they would keep one process alone."""
+
+_STACKS = "|".join(sorted((stack.name for stack in SERVERS), reverse=True))
+_OF_STACK = re.compile(rf"tests/servers/.*\[({_STACKS})(-.*)?\]$")
+
+
+class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """
+    Hands a process the tests of one file at a time, in the order of the collection.
+
+    So what a module shares is made once. What the whole session shares, the services
+    of `tests/servers`, each go with their tests, of whichever file.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        of_stack = _OF_STACK.match(nodeid)
+        return of_stack[1] if of_stack else nodeid.partition("::")[0]
+
+
+def begins(item: pytest.Item) -> bool:
+    """Tell whether a test is among those with which a run begins."""
+    return item.nodeid.startswith(LONG)
+
+
+def processes() -> int:
+    """Return what `-n auto` means, by the cores that this process may use."""
+    if wanted := os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return int(wanted)
+
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has none
+        cores = os.cpu_count() or 1
+
+    return PROCESSES_PER_CORE * min(cores, 4)
