@@ -13,6 +13,7 @@ from svcready.config._sections.tracing import TracingSettings
 from svcready.config._slowness import SLOWNESS, Slowness
 from svcready.testing import FakeClock
 from svcready.tracing._otel import current, span_ids
+from svcready.tracing.keeping._keeper import Keeper
 from tests.tracing.support import ALL, NONE, make_pillar
 
 if TYPE_CHECKING:
@@ -146,6 +147,15 @@ def test_slow_requests_are_kept(
 
     assert len(pillar.recent()) == kept
     assert all(it.attributes["svcready.kept"] == "slow" for it in pillar.recent())
+
+
+def test_no_pattern_of_a_route_takes_long() -> None:
+    """A route is compared in linear time, however many `*` its pattern has."""
+    pattern = "/*" + "a*" * 20 + "b"
+    slow = SLOWNESS.parse(f"GET {pattern} 1s; 3s")
+    keeper = Keeper(slow, 5.0, 0, FakeClock(), errors=False)
+    assert keeper.reason("GET", f"/{'a' * 200}b", 200, None, 2.0) == "slow"
+    assert not keeper.reason("GET", f"/{'a' * 200}", 200, None, 2.0)
 
 
 def test_nothing_is_kept_unless_it_is_asked_for(
