@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Span,
@@ -16,6 +15,7 @@ from opentelemetry.trace import (
 )
 
 from svcready.tracing import _otel
+from svcready.tracing._added import AddedProcessors
 from svcready.tracing._otel import SPAN_KEY, UNDECIDED_KEY, UnsampledSpan
 from svcready.tracing._provider import CurrentSpan
 from svcready.tracing._recorded import Limits, RecordedSpan
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from svcready.config._sections.tracing import TracingSettings
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing.sampling._decider import Decider
+
+    Begun = Callable[[RecordedSpan, Context | None], None]
 
 __all__ = ["Provider", "RecordingTracer", "limits_of"]
 
@@ -73,6 +75,7 @@ class RecordingTracer(Tracer):
         parent_id: str | None = None,
         has_remote_parent: bool = False,
         start_ns: int | None = None,
+        context: Context | None = None,
     ) -> RecordedSpan:
         """Start a span that is recorded; what is given holds no secret."""
         span = RecordedSpan(
@@ -88,7 +91,7 @@ class RecordingTracer(Tracer):
             start_ns,
         )
         if self._begun is not None:
-            self._begun(span)
+            self._begun(span, context)
 
         return span
 
@@ -146,6 +149,7 @@ class RecordingTracer(Tracer):
             parent_id=parent_id,
             has_remote_parent=remote,
             start_ns=start_time,
+            context=context,
         )
         if buffer is not None:
             span.buffer = buffer
@@ -249,10 +253,10 @@ class Provider(TracerProvider):
         self.decider = decider
         self.resource = resource
         self.limits = limits
-        self.begun: Callable[[RecordedSpan], None] | None = sink.begun
+        self.begun: Begun | None = None if sink.begun is None else self._tell_begun
         self.ended: Callable[[RecordedSpan], None] = sink.on_end
         self._sink = sink
-        self._processors = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
+        self._added = AddedProcessors()
         self._tracers: dict[InstrumentationScope, RecordingTracer] = {}
 
     def get_tracer(
@@ -277,33 +281,31 @@ class Provider(TracerProvider):
         self._update()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """Have *span_processor* told about spans, after our own sink."""
-        self._processors.add_span_processor(span_processor)
+        """Have *span_processor* told about spans, which it gets without secrets."""
+        self._added.add(span_processor)
         self.begun, self.ended = self._tell_begun, self._tell_ended
         self._update()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Export what is queued; False if spans are left."""
         sent = self._sink.force_flush(timeout_millis)
-        return self._processors.force_flush(timeout_millis) and sent
-
-    def shutdown(self) -> None:
-        """Shut the added processors down; our own end with the runtime."""
-        self._processors.shutdown()
+        return self._added.force_flush(timeout_millis) and sent
 
     def _update(self) -> None:
         for tracer in tuple(self._tracers.values()):
             tracer.update()
 
-    def _tell_begun(self, span: RecordedSpan) -> None:
+    def _tell_begun(self, span: RecordedSpan, context: Context | None) -> None:
         if self._sink.begun is not None:
             self._sink.begun(span)
 
-        self._processors.on_start(span, _otel.current())
+        self._added.begun(span, _otel.current() if context is None else context)
 
     def _tell_ended(self, span: RecordedSpan) -> None:
-        self._sink.on_end(span)
-        self._processors.on_end(span)
+        clean = self._sink.cleaned(span)
+        if clean is not None:
+            self._sink.on_end(clean)
+            self._added.ended(clean)
 
 
 def limits_of(settings: TracingSettings) -> Limits:
