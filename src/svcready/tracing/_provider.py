@@ -20,8 +20,10 @@ from opentelemetry.trace import (
 )
 
 from svcready._core import fork
+from svcready._core.guard import report_fault
 from svcready.tracing import _otel
 from svcready.tracing._decorate import is_coroutine_function
+from svcready.tracing._errors import message_of
 from svcready.tracing._otel import SPAN_KEY
 from svcready.tracing.instrumentation._doubles import says_again, serves, tell_of_second
 
@@ -200,16 +202,23 @@ class CurrentSpan:
             return
 
         _otel.detach(self._token, self._context)
-        if isinstance(error, Exception) and span.is_recording():
-            if self._record:
-                span.record_exception(error)
+        try:
+            try:
+                if isinstance(error, Exception) and span.is_recording():
+                    self._note(span, error)
+            finally:
+                if self._end:
+                    span.end()
+        except Exception as fault:  # noqa: BLE001 - telemetry never raises
+            report_fault("tracing.span", fault)
 
-            if self._set_status:
-                text = f"{type(error).__name__}: {error}"
-                span.set_status(StatusCode.ERROR, text)
+    def _note(self, span: Span, error: Exception) -> None:
+        if self._record:
+            span.record_exception(error)
 
-        if self._end:
-            span.end()
+        if self._set_status:
+            text = f"{type(error).__name__}: {message_of(error)}"
+            span.set_status(StatusCode.ERROR, text)
 
     def __call__(self, function: F) -> F:
         """Return *function* with a span of its own in each call."""

@@ -18,7 +18,7 @@ from svcready.tracing import _otel
 from svcready.tracing._added import AddedProcessors
 from svcready.tracing._otel import SPAN_KEY, UNDECIDED_KEY, UnsampledSpan
 from svcready.tracing._provider import CurrentSpan
-from svcready.tracing._recorded import Limits, RecordedSpan
+from svcready.tracing._recorded import RecordedSpan
 from svcready.tracing.propagation._w3c import RANDOM, SAMPLED
 from svcready.tracing.sampling._decider import NAMELESS, SAMPLING_RULE
 from svcready.tracing.sampling._request import NO_REQUEST, request_of
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link
     from opentelemetry.util.types import Attributes, AttributeValue
 
-    from svcready.config._sections.tracing import TracingSettings
+    from svcready.tracing._limits import Limits
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing.sampling._decider import Decider
 
     Begun = Callable[[RecordedSpan, Context | None], None]
 
-__all__ = ["Provider", "RecordingTracer", "limits_of"]
+__all__ = ["Provider", "RecordingTracer"]
 
 
 class RecordingTracer(Tracer):
@@ -132,7 +132,7 @@ class RecordingTracer(Tracer):
 
         buffer = parent.buffer if isinstance(parent, RecordedSpan) else None
         if buffer is not None and not buffer.admit():
-            return UnsampledSpan(cast("RecordedSpan", parent)._svcready_ids)  # noqa: SLF001
+            return _left_out(cast("RecordedSpan", parent))
 
         place = self._place(parent, values, kind, attributes)
         if place.__class__ is UnsampledSpan:
@@ -232,6 +232,12 @@ class RecordingTracer(Tracer):
         return ids, kept | SAMPLED, state, found[1], made.is_remote, rule
 
 
+def _left_out(parent: RecordedSpan) -> UnsampledSpan:
+    """Return a span inside *parent* that is not recorded, for want of room."""
+    flags = parent.flags & RANDOM
+    return UnsampledSpan(parent._svcready_ids, flags, parent.tracestate)  # noqa: SLF001
+
+
 _Place = tuple[tuple[str, str], int, str | None, str | None, bool, str]
 """Ids, flags, tracestate, the parent's span id, whether that is remote, the rule."""
 
@@ -306,15 +312,3 @@ class Provider(TracerProvider):
         if clean is not None:
             self._sink.on_end(clean)
             self._added.ended(clean)
-
-
-def limits_of(settings: TracingSettings) -> Limits:
-    """Return the limits that settings give spans."""
-    general = settings.max_attributes
-    return Limits(
-        settings.max_span_attributes or general,
-        settings.max_events,
-        settings.max_links,
-        settings.max_event_attributes or general,
-        settings.max_link_attributes or general,
-    )

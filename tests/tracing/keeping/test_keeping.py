@@ -207,6 +207,23 @@ def test_to_others_it_is_not_sampled(start: Callable[..., TracePillar]) -> None:
     assert (record.parent_id, record.remote_parent) == (CALLER, True)
 
 
+@pytest.mark.parametrize("flags", ["00", "02"])
+def test_what_finds_no_room_passes_the_trace_on_as_it_came(
+    start: Callable[..., TracePillar], flags: str
+) -> None:
+    """Also a library's span that is not recorded: the random flag, the tracestate."""
+    pillar = start(keep_errors=True)
+    caller = f"00-{TRACE}-{CALLER}-{flags}"
+    begun = request(pillar, traceparent=caller, tracestate="vendor=1")
+    sent: dict[str, str] = {}
+    with trace.get_tracer("library").start_as_current_span("library's"):
+        propagate.inject(sent)
+
+    finish(begun)
+    assert sent["traceparent"] == f"00-{TRACE}-{begun.span_id}-{flags}"
+    assert sent["tracestate"] == "vendor=1"
+
+
 def test_what_is_said_of_the_request_is_on_its_span(
     start: Callable[..., TracePillar],
 ) -> None:
