@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 
 import pytest
 from opentelemetry import trace
@@ -45,6 +47,24 @@ def test_tracers_follow_the_runtime() -> None:
 
     assert names == [["run-0"], ["run-1"], ["run-2"]]
     assert trace.get_tracer_provider() is DELEGATE
+
+
+def test_tracers_are_not_kept() -> None:
+    """An application may ask for one with a name of its own in each request."""
+    made = make_pillar()
+    made.start()
+    tracers = [trace.get_tracer(f"request-{number}") for number in range(3)]
+    inner = []
+    for tracer in tracers:
+        tracer.start_span("work").end()
+        inner.append(weakref.ref(tracer._resolved[1]))  # type: ignore[attr-defined]
+
+    assert None not in [each() for each in inner]
+    made._view._ring.clear()  # type: ignore[union-attr]
+    del tracer, tracers
+    gc.collect()
+    assert [each() for each in inner] == [None, None, None]
+    made.close(1.0)
 
 
 def test_a_hundred_starts_leave_one_provider_and_no_threads() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from time import time_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, Span
@@ -27,9 +27,8 @@ from svcready.tracing._span_context import MadeWhenAsked, context_of, parent_of
 from svcready.tracing.propagation._w3c import SAMPLED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import (
         SpanContext,
@@ -37,24 +36,15 @@ if TYPE_CHECKING:
     )
     from opentelemetry.util.types import Attributes, AttributeValue
 
-    from svcready.tracing._limits import Limits
+    from svcready.tracing._origin import Origin
     from svcready.tracing.keeping._buffer import Buffer
 
-__all__ = ["Origin", "RecordedSpan"]
+__all__ = ["RecordedSpan"]
 
 _log = logging.getLogger("svcready.tracing")
 _ATOMS = frozenset((str, int, float, bool))
 _UNSET = Status(StatusCode.UNSET)
 _LATE = "%s on a span that has ended: it is too late for that"
-
-
-class Origin(Protocol):
-    """What all spans of one tracer have in common."""
-
-    scope: InstrumentationScope
-    resource: Resource
-    limits: Limits
-    ended: Callable[[RecordedSpan], None]
 
 
 class RecordedSpan(Span):

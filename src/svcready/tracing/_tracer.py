@@ -54,14 +54,16 @@ class RecordingTracer(Tracer):
         self.scope = scope
         self.limits = provider.limits
         self._provider = provider
-        self.update()
 
-    def update(self) -> None:
-        """Take over what has changed at the provider."""
-        provider = self._provider
-        self.resource: Resource = provider.resource
-        self.ended: Callable[[RecordedSpan], None] = provider.ended
-        self._begun = provider.begun
+    @property
+    def resource(self) -> Resource:
+        """What the service is, as it is known by now."""
+        return self._provider.resource
+
+    @property
+    def ended(self) -> Callable[[RecordedSpan], None]:
+        """What takes a span that has ended."""
+        return self._provider.ended
 
     def record(
         self,
@@ -90,8 +92,9 @@ class RecordingTracer(Tracer):
             attributes,
             start_ns,
         )
-        if self._begun is not None:
-            self._begun(span, context)
+        begun = self._provider.begun
+        if begun is not None:
+            begun(span, context)
 
         return span
 
@@ -263,7 +266,6 @@ class Provider(TracerProvider):
         self.ended: Callable[[RecordedSpan], None] = sink.on_end
         self._sink = sink
         self._added = AddedProcessors()
-        self._tracers: dict[InstrumentationScope, RecordingTracer] = {}
 
     def get_tracer(
         self,
@@ -279,27 +281,22 @@ class Provider(TracerProvider):
             schema_url,
             attributes,
         )
-        return self._tracers.setdefault(scope, RecordingTracer(self, scope))
+        # Not kept: an application may make scopes up, as many as it has requests.
+        return RecordingTracer(self, scope)
 
     def describe_service(self, resource: Resource) -> None:
         """Put *resource* on every span that starts from now on."""
         self.resource = resource
-        self._update()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Have *span_processor* told about spans, which it gets without secrets."""
         self._added.add(span_processor)
         self.begun, self.ended = self._tell_begun, self._tell_ended
-        self._update()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Export what is queued; False if spans are left."""
         sent = self._sink.force_flush(timeout_millis)
         return self._added.force_flush(timeout_millis) and sent
-
-    def _update(self) -> None:
-        for tracer in tuple(self._tracers.values()):
-            tracer.update()
 
     def _tell_begun(self, span: RecordedSpan, context: Context | None) -> None:
         if self._sink.begun is not None:
