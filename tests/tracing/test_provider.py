@@ -19,7 +19,7 @@ from svcready.tracing._otel import new_ids, span_ids
 from svcready.tracing._provider import DELEGATE
 from svcready.tracing._sdk import SpanSink
 from svcready.tracing._tracer import Provider
-from tests.architecture.house import run_clean_json
+from tests.architecture.house import run_clean, run_clean_json
 from tests.tracing.support import NONE, make_pillar
 
 PILLAR = """
@@ -210,6 +210,40 @@ print(json.dumps([record.name for record in exporter.get_finished_spans()]))
 """
     )
     assert run_clean_json(code) == ["work", "work"]
+
+
+@pytest.mark.parametrize("shutdown", ["trace.get_tracer_provider().shutdown()", ""])
+def test_added_processors_are_shut_down(shutdown: str) -> None:
+    """By hand as the SDK's provider does it, or at the process's end; once."""
+    code = f"""
+from tests.tracing.support import make_pillar
+from svcready.tracing import span
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+class Exporter(SpanExporter):
+    def export(self, spans):
+        print(*[it.name for it in spans], flush=True)
+
+    def shutdown(self):
+        print("shut down", flush=True)
+
+made = make_pillar()
+made.start()
+trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(Exporter()))
+with span("work"):
+    pass
+
+{shutdown}
+with span("later"):
+    pass
+
+print("end", flush=True)
+"""
+    by_hand = ["work", "shut down", "end"]
+    assert run_clean(code).splitlines() == (
+        by_hand if shutdown else ["end", "work later", "shut down"]
+    )
 
 
 def test_an_applications_own_provider_stays() -> None:

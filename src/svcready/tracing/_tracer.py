@@ -16,8 +16,8 @@ from opentelemetry.trace import (
 
 from svcready.tracing import _otel
 from svcready.tracing._added import AddedProcessors
+from svcready.tracing._current_span import CurrentSpan
 from svcready.tracing._otel import SPAN_KEY, UNDECIDED_KEY, UnsampledSpan
-from svcready.tracing._provider import CurrentSpan
 from svcready.tracing._recorded import RecordedSpan
 from svcready.tracing.propagation._w3c import RANDOM, SAMPLED
 from svcready.tracing.sampling._decider import NAMELESS, SAMPLING_RULE
@@ -292,6 +292,10 @@ class Provider(TracerProvider):
         """Have *span_processor* told about spans, which it gets without secrets."""
         self._added.add(span_processor)
         self.begun, self.ended = self._tell_begun, self._tell_ended
+
+    def forget_processors(self) -> None:
+        """Tell none of those that were added anything from now on."""
+        self._added = AddedProcessors()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Export what is queued; False if spans are left."""
