@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.budgets import Budget, Item
-from benchmarks.limits import against
-from benchmarks.model import Row
+from benchmarks.limits import absolute, against
+from benchmarks.model import Limit, Row
 
 TRACING_ROWS = (
     Row(
@@ -29,7 +29,7 @@ TRACING_ROWS = (
         "extract",
         against("svcready", "OTel", 1 / 4, 1 / 6),
         Item.SPAN,
-        ("svcready", "OTel"),
+        ("svcready", "OTel", "all formats"),
     ),
     Row(
         Budget.W3C,
@@ -37,6 +37,17 @@ TRACING_ROWS = (
         "inject",
         against("svcready", "OTel", 1 / 4, 1 / 6),
         Item.SPAN,
-        ("svcready", "OTel"),
+        ("svcready", "OTel", "all formats"),
+    ),
+    Row(
+        Budget.SAMPLING,
+        "Sampling decision, 50 rules",
+        "sampling decision",
+        (
+            *absolute("svcready", 3.0, 1.0),
+            Limit("svcready", 1 / 4, "ADOT"),
+        ),
+        Item.SPAN,
+        ("svcready", "ADOT"),
     ),
 )

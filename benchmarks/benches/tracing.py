@@ -50,7 +50,8 @@ EXTRACT = Bench(
     "extract",
     Group.TRACING,
     (
-        Subject("svcready", "tracing:ours_extract", "5 headers", ours=True),
+        Subject("svcready", "tracing:ours_extract", "W3C alone", ours=True),
+        Subject("all formats", "tracing:ours_extract_all", "by default", ours=True),
         Subject("OTel", "tracing:otel_extract", "TraceContextTextMapPropagator"),
     ),
 )
@@ -59,8 +60,18 @@ INJECT = Bench(
     "inject",
     Group.TRACING,
     (
-        Subject("svcready", "tracing:ours_inject", "in a request", ours=True),
+        Subject("svcready", "tracing:ours_inject", "W3C, in a request", ours=True),
+        Subject("all formats", "tracing:ours_inject_all", "by default", ours=True),
         Subject("OTel", "tracing:otel_inject", "TraceContextTextMapPropagator"),
+    ),
+)
+
+SAMPLING = Bench(
+    "sampling decision",
+    Group.TRACING,
+    (
+        Subject("svcready", "sampling:ours", "50 rules of a file", ours=True),
+        Subject("ADOT", "sampling:adot", "the same 50 rules", distro=True),
     ),
 )
 
@@ -80,4 +91,5 @@ BENCHES = (
     EXPORT,
     EXTRACT,
     INJECT,
+    SAMPLING,
 )

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from svcready.tracing.sampling._service import Service
     from svcready.tracing.view._records import SpanRecord
     from svcready.tracing.view._ring import TraceView
+    from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
 
 __all__ = ["TracePillar"]
 
@@ -82,7 +83,7 @@ class TracePillar:
         self._clock = clock
         self._development = development
         self._id_headers = id_headers
-        self._undo_threads: Callable[[], None] | None = None
+        self._leaving: list[Callable[[], None]] = []
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
@@ -93,6 +94,7 @@ class TracePillar:
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
+        self._sdk_bridge: SdkBridge | None = None
         self._exports = Exports(off="not started")
         self._propagation_state = "off: not started"
         self.clients = Instrumentation(tracing.instrument, tracing.propagators)
@@ -132,7 +134,7 @@ class TracePillar:
         if self._settings.threads:
             from svcready.tracing import _threads
 
-            self._undo_threads = _threads.follow()
+            self._leaving.append(_threads.follow())
 
         if not self._settings.enabled:
             self._live = _starting.start_passive(
@@ -170,6 +172,15 @@ class TracePillar:
                 self._exports = Exports(off=off)
 
         self.clients.start()
+        self._leaving.append(self.clients.close)
+        if self._xray.sdk and self._live.tracer is not None:
+            from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
+
+            self._sdk_bridge = bridge = SdkBridge(
+                self._live.tracer, self._attributes, self._identity.service
+            )
+            bridge.start()
+            self._leaving.append(bridge.close)
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -254,10 +265,9 @@ class TracePillar:
             return 0
 
         self._started = False
-        if self._undo_threads is not None:
-            self._undo_threads()
+        while self._leaving:
+            self._leaving.pop()()
 
-        self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
 
@@ -277,21 +287,21 @@ class TracePillar:
 
     def describe(self) -> dict[str, object]:
         """Return what is on, and what is off and why, for people and start lines."""
-        daemon = self._xray.daemon_address
+        from svcready.tracing.xray._joining import daemon_state
+
         return {
             "enabled": self._settings.enabled,
             "development": self._development,
             "provider": "off: not started" if self._live is None else self._live.state,
             **self._exports.describe(),
-            "xray_daemon": "off: no address set"
-            if daemon is None
-            else f"off: {daemon} is set, but this version exports over OTLP only",
+            "xray_daemon": daemon_state(self._xray, self._exports),
             "sampling": str(self._decider),
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
             "threads": "context follows" if self._settings.threads else "off",
             "clients": self.clients.describe(),
+            "xray_sdk": "off" if self._sdk_bridge is None else self._sdk_bridge.state,
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
@@ -299,6 +309,7 @@ class TracePillar:
 
     def _make_sink(self) -> SpanSink:
         from svcready.tracing._sdk import SpanSink
+        from svcready.tracing.xray._joining import join_xray
 
         takers: list[Callable[[ReadableSpan], None]] = []
         if self._settings.view_spans:
@@ -311,7 +322,11 @@ class TracePillar:
             self._settings, self._otlp, self._xray, self._clock
         )
         takers += [lane.queue.put for lane in self._exports.lanes]
-        return SpanSink(self._attributes, takers, self.flush)
+        sink = SpanSink(self._attributes, takers, self.flush)
+        self._leaving.append(
+            join_xray(self._exports, self._xray, sink, self._attributes, self._clock)
+        )
+        return sink
 
     def _resource(self) -> Resource:
         from svcready.tracing._sdk import resource_of

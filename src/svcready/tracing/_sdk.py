@@ -1,5 +1,7 @@
 """Where finished spans come together, ours and an application's own provider's."""
 
+# ruff: noqa: ARG002 - the signatures are the SDK's
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -17,6 +19,8 @@ from svcready.tracing.propagation._w3c import SAMPLED
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Span
     from opentelemetry.trace import SpanKind
     from opentelemetry.util.types import AttributeValue
 
@@ -49,6 +53,8 @@ class SpanSink(SpanProcessor):
         self._attributes = attributes
         self._flush = flush
         self._takers = tuple(takers)
+        self.begun: Callable[[Span], None] | None = None
+        """Is told about spans that begin, if anybody wants to know."""
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand *span* over."""
@@ -60,7 +66,7 @@ class SpanSink(SpanProcessor):
                 if span.context is None or not span.context.trace_flags.sampled:
                     return
 
-                span = self._masked(span)
+                span = self.masked(span)
             elif not span.flags & SAMPLED:
                 return
             elif span.is_raw:
@@ -93,7 +99,8 @@ class SpanSink(SpanProcessor):
             self._masked_status(span.status),
         )
 
-    def _masked(self, span: ReadableSpan) -> ReadableSpan:
+    def masked(self, span: ReadableSpan) -> ReadableSpan:
+        """Return a copy of *span* without secrets."""
         name, kind, attributes, events, links, status = self._contents(span)
         return ReadableSpan(
             name=name,
@@ -133,6 +140,12 @@ class Relay(SpanProcessor):
 
     def __init__(self) -> None:
         self.sink: SpanSink | None = None
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Pass *span* on, if anybody wants to know of it before it ends."""
+        begun = None if self.sink is None else self.sink.begun
+        if begun is not None:
+            begun(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Pass *span* on to the current runtime, if there is one."""

@@ -249,7 +249,7 @@ class Provider(TracerProvider):
         self.decider = decider
         self.resource = resource
         self.limits = limits
-        self.begun: Callable[[RecordedSpan], None] | None = None
+        self.begun: Callable[[RecordedSpan], None] | None = sink.begun
         self.ended: Callable[[RecordedSpan], None] = sink.on_end
         self._sink = sink
         self._processors = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
@@ -296,6 +296,9 @@ class Provider(TracerProvider):
             tracer.update()
 
     def _tell_begun(self, span: RecordedSpan) -> None:
+        if self._sink.begun is not None:
+            self._sink.begun(span)
+
         self._processors.on_start(span, _otel.current())
 
     def _tell_ended(self, span: RecordedSpan) -> None:

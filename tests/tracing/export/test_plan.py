@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
+
 import pytest
 
 from svcready.config import load
 from svcready.config._sections.otlp import OtlpSettings
 from svcready.config._sections.tracing import TracingSettings
-from tests.tracing.support import make_pillar
+from svcready.config._sections.xray import DaemonAddress, XraySettings
+from svcready.tracing import span
+from tests.tracing.rude_server import RudeServer, hang
+from tests.tracing.support import ALL, make_pillar
 
 pytest.importorskip("opentelemetry.proto")
 
@@ -85,3 +92,38 @@ def test_what_is_said_for_traces_wins() -> None:
 
     assert pillar.describe()["export"] == "otlp: grpc://collector:4317"
     pillar.close(0.1)
+
+
+def test_a_hanging_collector_holds_no_other_way_up() -> None:
+    """X-Ray's daemon gets each span while a collector says nothing, in one budget."""
+    with (
+        RudeServer(hang) as collector,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon,
+    ):
+        daemon.bind(("127.0.0.1", 0))
+        daemon.settimeout(5)
+        address = daemon.getsockname()
+        pillar = make_pillar(
+            TracingSettings(
+                sampling=ALL, exporter=("otlp", "xray"), export_delay_s=3600.0
+            ),
+            OtlpSettings(endpoint=collector.url),
+            xray=XraySettings(daemon_address=DaemonAddress(address, address)),
+        )
+        pillar.start()
+        with span("one"):
+            pass
+
+        began_s = time.monotonic()
+        lost = pillar.close(0.5)
+        took_s = time.monotonic() - began_s
+        header, _, document = daemon.recv(65536).partition(b"\n")
+
+    assert json.loads(header)["format"] == "json"
+    assert json.loads(document)["name"] in {"orders", "one"}
+    assert took_s < 1.5
+    assert lost == 1
+    assert {name: each.sent for name, each in pillar.exports().items()} == {
+        "otlp": 0,
+        "xray": 1,
+    }

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import Tracer
 from opentelemetry.trace import NonRecordingSpan, Span
 
 import svcready
 from svcready.testing import running
+from svcready.tracing._tracer import RecordingTracer
 from tests.tracing.instrumentation.support import made_by
 
 if TYPE_CHECKING:
@@ -133,13 +133,13 @@ def test_an_unsampled_trace_costs_no_span(
     """Instrumentation finds a valid parent, and the callee hears "not sampled"."""
     pytest.importorskip("opentelemetry.instrumentation.instrumentor")
     begun: list[str] = []
-    real = Tracer.start_span
+    real = RecordingTracer.start_span
 
-    def start_span(self: Tracer, name: str, *args: Any, **kwargs: Any) -> Span:
+    def start_span(self: RecordingTracer, name: str, *args: Any, **kwargs: Any) -> Span:
         begun.append(name)
         return real(self, name, *args, **kwargs)
 
-    monkeypatch.setattr(Tracer, "start_span", start_span)
+    monkeypatch.setattr(RecordingTracer, "start_span", start_span)
     with running(settings={"tracing.sampling": "0"}), svcready.span("work"):
         inside = trace.get_current_span()
         call(site.url)

@@ -177,7 +177,7 @@ def test_what_is_sampled_is_said_in_one_line() -> None:
     made.share(4)
     assert str(made) == f"{said}, shared by 4 processes"
     assert str(from_variable("", "5%")) == "5%"
-    assert str(from_variable("", "1/s")) == "1/s, in each process"
+    assert str(from_variable("", "1/s")) == "1/s in each process"
 
 
 words = st.sampled_from(

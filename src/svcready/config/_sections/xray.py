@@ -97,37 +97,32 @@ class XraySettings:
         _FLAG_OR_NONE,
         "Sends spans to the daemon; unless it is said, if its address is set and "
         "nothing else is",
-        inert=True,
     )
     annotations: tuple[str, ...] = setting(
         (),
         NAMES,
         "Span attributes that X-Ray indexes, beside those that code annotates; or all",
-        inert=True,
     )
     log_groups: tuple[str, ...] = setting(
         (),
         NAMES,
         "CloudWatch log groups that X-Ray shows with a trace",
-        inert=True,
     )
     in_progress_after_s: float = setting(
         0.0,
         duration(0.0, 3600.0),
         "Sends a request that runs longer as one in progress; 0 sends none",
-        inert=True,
     )
     sdk: bool = setting(
         True,
         FLAG,
         "Has code that uses the X-Ray SDK make children of the current span",
-        inert=True,
     )
     sampling: bool | None = setting(
         None,
         _FLAG_OR_NONE,
         "Asks X-Ray for its sampling rules; unless it is said, if the daemon's address "
-        "is set and no sampling is",
+        "or the endpoint is set and no sampling is",
     )
     sampling_endpoint: str = setting(
         "",
@@ -158,5 +153,4 @@ class XraySettings:
         TEXT,
         "The service's name on X-Ray, if another than everywhere else",
         standards=(standard("AWS_XRAY_TRACING_NAME", TEXT),),
-        inert=True,
     )

@@ -37,11 +37,11 @@ def plan_exports(
     A wish that cannot be met is a problem to report, not an error: an endpoint that
     an operator injects must not stop a service.
     """
-    del xray
     if "none" in settings.exporter:
         return Exports(off="switched off")
 
-    asked = [_otlp(settings, otlp, clock)]
+    first = _otlp(settings, otlp, clock)
+    asked = [first, _xray(settings, xray, clock, alone=first is None)]
     ways = [way for way in asked if way is not None]
     if not ways:
         return Exports(off="no OTLP endpoint set")
@@ -86,3 +86,28 @@ def _otlp(settings: TracingSettings, otlp: OtlpSettings, clock: Clock) -> _Way |
     from svcready.tracing.export._otlp import OtlpExporter
 
     return _Way("otlp", str(target), OtlpExporter(target, clock))
+
+
+def _xray(
+    settings: TracingSettings, xray: XraySettings, clock: Clock, *, alone: bool
+) -> _Way | None:
+    named = "xray" in settings.exporter
+    if named and xray.export is False:
+        return _Way(
+            "xray", problem="xray is named as an exporter, and its export is off"
+        )
+
+    address = xray.daemon_address
+    found = address is not None and alone and "auto" in settings.exporter
+    if not (named or xray.export or (found and xray.export is None)):
+        return None
+
+    from svcready.tracing.xray._daemon import Daemon
+    from svcready.tracing.xray._document import Documents, Options
+    from svcready.tracing.xray._exporter import XRayExporter
+
+    host, port = address.udp if address is not None else ("127.0.0.1", 2000)
+    documents = Documents(Options(xray.annotations, xray.log_groups, xray.tracing_name))
+    exporter = XRayExporter(Daemon((host, port), clock), documents, clock)
+    shown = f"[{host}]" if ":" in host else host
+    return _Way("xray", f"udp {shown}:{port}", exporter)

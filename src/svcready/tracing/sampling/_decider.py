@@ -110,7 +110,8 @@ class Decider:
         )
         parts = [layer.describe() for layer in self._layers]
         parts.append(f"{self._rate} of the others" if parts else str(self._rate))
-        return ", then ".join(parts) + (f", {shared}" if has_reservoir else "")
+        join = ", " if self._layers else " "
+        return ", then ".join(parts) + (f"{join}{shared}" if has_reservoir else "")
 
 
 def _by_rate(samples: Callable[[], bool]) -> Decide:

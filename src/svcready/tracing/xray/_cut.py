@@ -85,7 +85,7 @@ def _metadata(document: Document, excess: int, cuts: Counter[str]) -> None:
         return
 
     sized = [
-        (len(encode({"": value})), namespace, key)
+        (_size(value), namespace, key)
         for namespace, content in metadata.items()
         for key, value in content.items()
     ]
@@ -97,7 +97,7 @@ def _metadata(document: Document, excess: int, cuts: Counter[str]) -> None:
         value = content[key]
         text = value if isinstance(value, str) else encode({"": value})[4:-1].decode()
         content[key] = f"{text[:_KEPT_CHARS]} … ({size} bytes, cut)"
-        saved = size - len(encode({"": content[key]}))
+        saved = size - _size(content[key])
         if saved <= 0:  # and the others are smaller still
             content[key] = value
             break
@@ -122,7 +122,7 @@ def _stacks(document: Document, excess: int, cuts: Counter[str]) -> None:
             exception["stack"] = stack[:half] + stack[-half:]
             before = exception.get("truncated", 0)
             exception["truncated"] = cast("int", before) + len(left_out)
-            excess -= len(encode({"": left_out}))
+            excess -= _size(left_out)
             cuts["cut_frames"] += len(left_out)
 
 
@@ -159,14 +159,19 @@ def _annotations(document: Document, excess: int, cuts: Counter[str]) -> None:
     if not isinstance(annotations, dict):
         return
 
-    texts = [(len(encode({"": v})), k) for k, v in annotations.items() if _long(v)]
+    texts = [(_size(v), k) for k, v in annotations.items() if _long(v)]
     for size, key in sorted(texts, reverse=True):
         if excess <= 0:
             return
 
         annotations[key] = annotations[key][:_KEPT_ANNOTATION_CHARS]
-        excess -= size - len(encode({"": annotations[key]}))
+        excess -= size - _size(annotations[key])
         cuts["cut_annotations"] += 1
+
+
+def _size(value: object) -> int:
+    """Return how many bytes *value* takes as JSON."""
+    return len(encode({"": value})) - 5
 
 
 def _long(value: object) -> bool:

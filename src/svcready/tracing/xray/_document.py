@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import SpanKind
 
+from svcready.tracing.propagation._xray_header import format_xray_id
 from svcready.tracing.xray._aws import call_of
 from svcready.tracing.xray._cause import EXCEPTION, exceptions_of, flags_of
 from svcready.tracing.xray._http import http_of
 from svcready.tracing.xray._indexed import Index
 from svcready.tracing.xray._links import MAX_LINKS, links_of
-from svcready.tracing.xray._names import fit_name, is_aws, name_of, trace_id_of
+from svcready.tracing.xray._names import fit_name, is_aws, name_of
 from svcready.tracing.xray._platform import place_of
-from svcready.tracing.xray._reading import Given, attributes_of, events_of
+from svcready.tracing.xray._reading import Given, attributes_of, events_of, ids_of
 from svcready.tracing.xray._sql import sql_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from svcready.tracing.xray._platform import Place
+    from svcready.tracing.xray._reading import Ids
 
 __all__ = ["Document", "Documents", "Options"]
 
@@ -79,27 +81,27 @@ class Documents:
         """
         values = attributes_of(span)
         told = values.get("aws.span.kind")
-        parent = span.parent
-        local_root = parent is None or not parent.span_id or parent.is_remote
+        ids = ids_of(span)
+        local_root = ids.remote or not ids.parent_id
         if isinstance(told, str):
             local_root = told == "LOCAL_ROOT"
 
         if local_root and span.kind in _OUT:
-            return self._pair(span, values)
+            return self._pair(span, ids, values)
 
-        segment = local_root or span.kind is SpanKind.SERVER
-        segment = segment or parent is None or not parent.span_id
-        return [self._single(span, values, segment=segment, local_root=local_root)]
+        segment = local_root or span.kind is SpanKind.SERVER or not ids.parent_id
+        return [self._single(span, ids, values, segment=segment, local_root=local_root)]
 
     def _single(
         self,
         span: ReadableSpan,
+        ids: Ids,
         values: Mapping[str, object],
         *,
         segment: bool,
         local_root: bool,
     ) -> Document:
-        document = self._base(span)
+        document = _base(span, ids, values)
         given = Given(values)
         resource = attributes_of(span.resource)
         found, aws_service = name_of(span, values, resource, local_root=local_root)
@@ -144,12 +146,13 @@ class Documents:
 
         return document
 
-    def _pair(self, span: ReadableSpan, values: Mapping[str, object]) -> list[Document]:
-        call = self._single(span, values, segment=False, local_root=True)
-        service = self._base(span)
+    def _pair(
+        self, span: ReadableSpan, ids: Ids, values: Mapping[str, object]
+    ) -> list[Document]:
+        call = self._single(span, ids, values, segment=False, local_root=True)
+        service = _base(span, ids, values)
         # As random as the span's own, and the same whenever it is asked for.
-        context = span.context
-        mixed = (context.span_id ^ context.trace_id) % _IDS
+        mixed = (int(ids.span_id, 16) ^ int(ids.trace_id, 16)) % _IDS
         service["id"] = f"{mixed or 1:016x}"
         resource = attributes_of(span.resource)
         service["name"] = fit_name(
@@ -182,26 +185,6 @@ class Documents:
         call["parent_id"] = service["id"]
         call.setdefault("namespace", "remote")
         return [service, call]
-
-    def _base(self, span: ReadableSpan) -> Document:
-        context, parent = span.context, span.parent
-        start = span.start_time or 0
-        document: Document = {
-            "name": "",
-            "id": f"{context.span_id:016x}",
-            "trace_id": trace_id_of(context.trace_id),
-            "start_time": _seconds(start),
-        }
-        unfinished = attributes_of(span).get("aws.xray.inprogress") is True
-        if span.end_time is None or unfinished:
-            document["in_progress"] = True
-        else:
-            document["end_time"] = _seconds(max(span.end_time, start))
-
-        if parent is not None and parent.span_id:
-            document["parent_id"] = f"{parent.span_id:016x}"
-
-        return document
 
     def _add_place(self, document: Document, resource: Resource, given: Given) -> None:
         place = self._place(resource)
@@ -262,6 +245,26 @@ class Documents:
                 for event in others
                 for values in (attributes_of(event),)
             ]
+
+
+def _base(span: ReadableSpan, ids: Ids, values: Mapping[str, object]) -> Document:
+    start = span.start_time or 0
+    document: Document = {
+        "name": "",
+        "id": ids.span_id,
+        "trace_id": format_xray_id(ids.trace_id),
+        "start_time": _seconds(start),
+    }
+    end = span.end_time
+    if end is None or values.get("aws.xray.inprogress") is True:
+        document["in_progress"] = True
+    else:
+        document["end_time"] = _seconds(max(end, start))
+
+    if ids.parent_id:
+        document["parent_id"] = ids.parent_id
+
+    return document
 
 
 def _namespace(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opentelemetry.sdk.trace import Event, ReadableSpan
 
-__all__ = ["TEXT_CHARS", "Given", "attributes_of", "events_of"]
+__all__ = ["TEXT_CHARS", "Given", "Ids", "attributes_of", "events_of", "ids_of"]
 
 TEXT_CHARS = 250
 """The longest text of a field, where no other limit is given for it."""
@@ -28,6 +28,40 @@ def attributes_of(holder: object) -> Mapping[str, object]:
 
     plain: Mapping[str, object] = getattr(given, "_dict", given)
     return plain
+
+
+class Ids(NamedTuple):
+    """Where a span is in its trace, in hex."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    """Empty at the top of a trace."""
+    remote: bool
+    """The parent is another process's."""
+
+
+class _Own(Protocol):
+    parent_id: str | None
+    has_remote_parent: bool
+
+
+def ids_of(span: ReadableSpan) -> Ids:
+    """Return the ids of *span*; our own spans have them in hex already."""
+    ids = getattr(span, "_svcready_ids", None)
+    if ids is not None and hasattr(span, "parent_id"):
+        own = cast("_Own", span)
+        trace_id, span_id = ids
+        return Ids(trace_id, span_id, own.parent_id or "", own.has_remote_parent)
+
+    context, parent = span.context, span.parent
+    above = parent is not None and parent.span_id
+    return Ids(
+        f"{context.trace_id:032x}",
+        f"{context.span_id:016x}",
+        f"{above:016x}" if above else "",
+        parent is not None and parent.is_remote,
+    )
 
 
 def events_of(span: ReadableSpan) -> Sequence[Event]:
