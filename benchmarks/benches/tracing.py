@@ -75,9 +75,20 @@ SAMPLING = Bench(
     ),
 )
 
+EXPORT = Bench(
+    "export",
+    Group.TRACING,
+    (
+        Subject("svcready", "export:ours", "500 a request", ours=True, spans=0.99),
+        Subject("OTel SDK", "export:otel", "500 a request", spans=0.99),
+    ),
+    count=SPANS,
+)
+
 BENCHES = (
     SPAN_OFF,
     SPAN_ON,
+    EXPORT,
     EXTRACT,
     INJECT,
     SAMPLING,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.config import load, reload
+from svcready.config import describe, load, reload
 from svcready.config._sampling_rules import SamplingRule
+from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +142,37 @@ def test_there_is_a_most_of_rules() -> None:
     assert len(settings.problems) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "POST /checkout 100%; * //*.example/cart* 1/s+5%; GET //shop.example 0%",
+        "* * 2/s",
+        "",
+    ],
+)
+def test_what_is_in_force_is_shown_as_it_is_written(text: str) -> None:
+    """For `svcready config`: what is shown can be set again."""
+    rows = describe(load(environ={VARIABLE: text}))
+
+    assert [row.value for row in rows if row.variable == VARIABLE] == [text]
+
+
+@pytest.mark.parametrize("wrong", [7, {"GET /a": "5%"}, None])
+def test_rules_in_code_are_text(wrong: object) -> None:
+    """Anything else is a fault of the code's, and so is one wrong rule."""
+    for each in (wrong, "GET /a 1000%"):
+        with pytest.raises(DeclarationError, match="METHOD PATH RATE"):
+            load(environ={}, arguments={"tracing.rules": each})
+
+
+def test_a_file_has_a_most_of_rules_too() -> None:
+    """The first five hundred count, and the others are reported."""
+    settings = from_file([{"FixedRate": 0}] * 501)
+
+    assert len(settings.tracing.rules_file.rules) == 500
+    assert "501 rules" in str(settings.problems[0])
+
+
 def test_the_answer_of_x_rays_api_is_read() -> None:
     """As `aws xray get-sampling-rules` prints it."""
     record = {
@@ -264,6 +296,7 @@ def test_a_document_of_the_x_ray_sdk_is_read(version: int, host: str) -> None:
         ({"FixedRate": 1, "URLPath": 7}, "URLPath=7", None),
         ({"FixedRate": 1, "Host": "a\nb"}, "Host=", None),
         ({"FixedRate": 1, "RuleName": "x" * 33}, "RuleName=", None),
+        ({"FixedRate": 1, "Version": 2}, "Version=2", None),
         ({"FixedRate": 1, "Attributes": [1]}, "Attributes=[1]", None),
         ({"FixedRate": 1, "Attributes": {"a": 1}}, "Attributes.a=1", None),
         (

@@ -18,6 +18,7 @@ from svcready.config._sections.log import LogSettings
 from svcready.logging import get_logger
 from svcready.logging._lines import _cut
 from svcready.testing import assert_log_line
+from tests.examples import examples
 from tests.logging.support import SPAN, START, TRACE, Log, make_log
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(context=st.dictionaries(KEYS, TREES, max_size=30), causes=st.integers(0, 40))
 def test_any_line_is_within_all_limits(context: dict[str, object], causes: int) -> None:
     """Whatever the context and however many causes: fields, bytes and schema hold."""
@@ -269,7 +270,7 @@ def test_any_line_is_within_all_limits(context: dict[str, object], causes: int) 
         assert len(shown["causes"]) + shown.get("causes_cut", 0) == causes
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(context=st.dictionaries(KEYS, TREES, max_size=30))
 def test_a_line_that_may_pass_unparsed_is_within_the_limits(
     context: dict[str, object],

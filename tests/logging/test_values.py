@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from svcready.logging import get_logger
+from tests.examples import examples
 from tests.logging.support import Log, make_log
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ JSON_LIKE = st.recursive(
 
 
 @settings(
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

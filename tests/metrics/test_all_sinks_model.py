@@ -33,6 +33,7 @@ from svcready._runtime import _background
 from svcready.errors import DeclarationError
 from svcready.metrics._instruments._register import forget_all
 from svcready.testing import FakeClock, Harness, running
+from tests.examples import examples
 
 pytest.importorskip("opentelemetry.proto")
 pytest.importorskip("boto3")
@@ -622,6 +623,5 @@ def test_nothing_is_lost_and_nothing_counted_twice(world: World) -> None:
 def test_nothing_is_lost_and_nothing_counted_twice_in_the_long_run(
     world: World,
 ) -> None:
-    """The same, with many more examples, where they are not the same each time."""
-    examples = 60 if os.environ.get("TEST_SAME_EXAMPLES") else 150
-    run_model(world, examples, 40, Phase.shrink)
+    """The same, with many more examples."""
+    run_model(world, examples(150), 40, Phase.shrink)

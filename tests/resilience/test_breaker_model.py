@@ -22,6 +22,7 @@ from svcready.resilience._calls import guarded
 from svcready.resilience._config import BreakerConfig
 from svcready.resilience._tally import Tally
 from svcready.testing import FakeClock
+from tests.examples import examples
 
 ADMITTING = {"closed", "forced_closed"}
 
@@ -295,5 +296,7 @@ def test_breaker_is_its_model(machine: type[Machine]) -> None:
 
     run_state_machine_as_test(
         machine,
-        settings=settings(max_examples=200, stateful_step_count=50, deadline=None),
+        settings=settings(
+            max_examples=examples(200), stateful_step_count=50, deadline=None
+        ),
     )

@@ -21,6 +21,7 @@ from opentelemetry.trace import (
 )
 
 from svcready._transport.otlp_spans import encode_spans
+from tests.examples import examples
 
 _encoder = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.trace_encoder")
 _service = pytest.importorskip(
@@ -86,7 +87,7 @@ spans = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(spans, max_size=5))
 def test_any_spans_are_the_same_message(batch: list[ReadableSpan]) -> None:
     """The parser reads from our bytes what it reads from the official encoder's."""

@@ -36,7 +36,7 @@ _RULE_KEYS = (
     *("Version", "Attributes", "SamplingRateBoost"),
 )
 _RECORD_KEYS = ("SamplingRule", "CreatedAt", "ModifiedAt")
-_BOOST_KEYS = ("MaxRate", "CooldownWindowMinutes")
+_BOOST_KEYS = ("MaxRate", "CooldownWindowMinutes", "DisableDefaultAnomalyDetection")
 _SDK_KEYS = ("version", "default", "rules")
 _SDK_PATTERNS = {"http_method": "method", "url_path": "path"}
 _SDK_TARGETS = ("method", "path", "host")
@@ -120,6 +120,10 @@ class RulesDocument:
         )
         if not isinstance(name, str) or len(name) > _LONGEST_NAME:
             self._wrong(f"{where}.RuleName", name, "up to 32 characters", _LEFT_OUT)
+            return []
+
+        if given.get("Version", 1) != 1:
+            self._wrong(f"{where}.Version", given["Version"], "1", _LEFT_OUT)
             return []
 
         if None in patterns.values() or attributes is None or priority is None:

@@ -83,7 +83,7 @@ class TracePillar:
         self._clock = clock
         self._development = development
         self._id_headers = id_headers
-        self._undo_threads: Callable[[], None] | None = None
+        self._leaving: list[Callable[[], None]] = []
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
@@ -96,7 +96,6 @@ class TracePillar:
         self._view: TraceView | None = None
         self._xray_sdk = SdkBridge(xray.sdk, self._attributes, identity.service)
         self._exports = Exports(off="not started")
-        self._leave_xray: Callable[[], None] = _nothing
         self._propagation_state = "off: not started"
         self.clients = Instrumentation(tracing.instrument, tracing.propagators)
         """The client libraries that are traced."""
@@ -135,7 +134,7 @@ class TracePillar:
         if self._settings.threads:
             from svcready.tracing import _threads
 
-            self._undo_threads = _threads.follow()
+            self._leaving.append(_threads.follow())
 
         if not self._settings.enabled:
             self._live = _starting.start_passive(
@@ -173,7 +172,9 @@ class TracePillar:
                 self._exports = Exports(off=off)
 
         self.clients.start()
+        self._leaving.append(self.clients.close)
         self._xray_sdk.start(self._live.tracer)
+        self._leaving.append(self._xray_sdk.close)
         self.clients.tell(self._xray_sdk.traced)
 
     @property
@@ -259,18 +260,15 @@ class TracePillar:
             return 0
 
         self._started = False
-        if self._undo_threads is not None:
-            self._undo_threads()
+        while self._leaving:
+            self._leaving.pop()()
 
-        self._xray_sdk.close()
-        self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
 
         if self._central is not None:
             self._central.close(min(timeout_s, _REFRESH_S))
 
-        self._leave_xray()
         return self._exports.close(timeout_s)
 
     @property
@@ -320,8 +318,8 @@ class TracePillar:
         )
         takers += [lane.queue.put for lane in self._exports.lanes]
         sink = SpanSink(self._attributes, takers, self.flush)
-        self._leave_xray = join_xray(
-            self._exports, self._xray, sink, self._attributes, self._clock
+        self._leaving.append(
+            join_xray(self._exports, self._xray, sink, self._attributes, self._clock)
         )
         return sink
 
@@ -333,10 +331,6 @@ class TracePillar:
     def _service(self) -> Service:
         resource = {**self._resource_attributes, **self._identity.resource()}
         return service_of(self._xray.tracing_name, resource)
-
-
-def _nothing() -> None:
-    pass
 
 
 def _kept_text(settings: TracingSettings) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -395,3 +397,38 @@ def test_metrics_go_by_grpc_too(collector: GrpcCollector) -> None:
     (push,) = collector.pushes
     (metric,) = push.resource_metrics[0].scope_metrics[0].metrics
     assert (metric.name, metric.sum.data_points[0].as_int) == ("c", 3)
+
+
+def test_a_process_ends_in_time_while_a_call_hangs(collector: GrpcCollector) -> None:
+    """With a call under way the interpreter leaves cleanly, within the flush budget."""
+    collector.hang = threading.Event()
+    script = """
+import sys, svcready
+settings = {
+    "tracing.sampling": "100%",
+    "tracing.batch_spans": 1,
+    "otlp.endpoint": sys.argv[1],
+    "otlp.protocol": "grpc",
+    "lifecycle.flush_timeout_s": 0.5,
+}
+svcready.init(service="orders", settings=settings)
+with svcready.span("one"):
+    pass
+
+sys.stdin.read(1)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, f"http://{collector.address}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert collector.arrived.wait(20)
+    began_s = time.monotonic()
+    said, complained = process.communicate("x", timeout=30)
+
+    assert process.returncode == 0
+    assert time.monotonic() - began_s < 4.0
+    assert complained == ""
+    assert '"spans":{"deadline":1}' in said

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
+import svcready
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import ItemsDropped, subscribe
 from svcready.tracing.export._exporter import Lost
 from svcready.tracing.export._exports import Exports, Lane
 from svcready.tracing.export._queue import QueueLimits, SpanQueue
 from svcready.tracing.export._weight import weigh
+from tests.tracing.support import make_pillar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,24 +149,38 @@ def test_many_bytes_leave_before_the_delay(drops: dict[tuple[str, str], int]) ->
 
 @pytest.mark.parametrize(
     ("attributes", "characters"),
-    [(0, 0), (10, 10), (10, 1000), (100, 10), (3, 100_000)],
+    [(0, 0), (10, 10), (10, 1000), (100, 10), (3, 10_000)],
 )
-def test_weights_are_about_the_memory(attributes: int, characters: int) -> None:
-    """Of the SDK's own spans they are within a third of what Python allocates."""
+@pytest.mark.parametrize("ours", [False, True])
+def test_weights_are_about_the_memory(
+    attributes: int, characters: int, ours: bool
+) -> None:
+    """Of the SDK's spans and of ours: within two thirds of what Python allocates."""
+    pillar = make_pillar()
+    pillar.start()
+    assert pillar._view is not None
+    spans = pillar._view._ring
 
-    def build(number: int) -> ReadableSpan:
-        values = {f"a.{n}.{number}": str(n) * characters for n in range(attributes)}
-        return make_span("GET /orders/{order_id}", **values)
+    def build(number: int) -> None:
+        values = {f"a_{n}": f"{number} {'x' * characters}" for n in range(attributes)}
+        if ours:
+            with svcready.span("GET /orders/{order_id}", **values):
+                pass
+        else:
+            spans.append(make_span("GET /orders/{order_id}", **values))
 
     build(0)
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    spans = [build(number) for number in range(50)]
+    for number in range(50):
+        build(number)
+
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    pillar.close(0.1)
 
-    weighed = sum(map(weigh, spans))
-    assert 0.6 < weighed / (after - before) < 1.6
+    assert len(spans) == 51
+    assert 0.6 < sum(map(weigh, spans)) / (after - before) < 1.7
 
 
 def test_sequences_and_events_weigh_too() -> None:

@@ -122,7 +122,7 @@ class XraySettings:
         None,
         _FLAG_OR_NONE,
         "Asks X-Ray for its sampling rules; unless it is said, if the daemon's address "
-        "is set and no sampling is",
+        "or the endpoint is set and no sampling is",
     )
     sampling_endpoint: str = setting(
         "",

@@ -40,6 +40,12 @@ def complete(
         if key in new:
             _make_int(new, key)
 
+    for side in ("request", "response"):
+        length = old.get(f"http.{side}_content_length")
+        if length is not None:  # the header's value, as headers are said
+            header = f"http.{side}.header.content-length"
+            new.setdefault(header, (str(length),))
+
     flavor = old.get("http.flavor")
     if flavor is not None:
         version = str(flavor).removeprefix("HTTP/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -175,6 +176,39 @@ def test_the_schedule_is_jittered() -> None:
         gaps = [after - before for before, after in pairwise(at)]
         assert len(set(gaps)) > 2
         assert all(least <= gap <= most + 0.05 for gap in gaps), path
+
+
+def test_the_service_says_how_often_it_wants_reports() -> None:
+    """The shortest `Interval` of an answer counts until the next."""
+    for interval_s in (5, 40):
+        xray, process = make(interval_s=interval_s)
+        for _ in range(100):
+            process.decide()
+            run(xray.clock, 2, process)
+
+        at = xray.asked(TARGETS)
+        gaps = [after - before for before, after in pairwise(at)]
+        assert all(interval_s <= gap <= interval_s + 0.15 for gap in gaps)
+        assert gaps
+
+
+def test_forked_workers_do_not_all_ask_at_once() -> None:
+    """Children of one parent fetch at different times, though it fetched once."""
+    clock = make_clock()
+    at = []
+    for seed in range(4):
+        xray = FakeXray(clock, modified_s=0)
+        xray.rules = {"Default": rule("Default")}
+        process = Driven(xray, uniform=random.Random(0).random)
+        run(clock, 1, process)
+        begun_s = clock.monotonic()
+        process.rules._refresher._uniform = random.Random(seed).uniform
+        process.fork()
+        run(clock, 320, process)
+        at.append(xray.asked(RULES)[1] - EPOCH_S - begun_s)
+
+    assert len(set(at)) == 4
+    assert all(299 <= each <= 309 for each in at)
 
 
 def test_a_modification_is_fetched_at_once_and_once() -> None:

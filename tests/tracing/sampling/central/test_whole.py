@@ -21,7 +21,7 @@ from svcready.tracing.sampling._central._plan import plan_central
 from svcready.tracing.sampling._layers import UNMATCHED
 from svcready.tracing.sampling._service import Service
 from tests.tracing.sampling.central.driving import Driven, make_clock, nothing, run
-from tests.tracing.sampling.central.fake_xray import FakeXray, rule
+from tests.tracing.sampling.central.fake_xray import FakeApi, FakeXray, rule
 from tests.tracing.sampling.central.loopback import serve
 from tests.tracing.support import IDENTITY, Masker
 
@@ -177,7 +177,7 @@ def test_forked_workers_are_clients_of_their_own() -> None:
 
 def _child(rules: CentralRules, api: Waited, worker: Worker) -> int:
     """Decide once as a worker would, and have it reported at once."""
-    if worker._thread is not None:
+    if worker._thread is not None or rules._woken:
         return 1
 
     api.asked.clear()
@@ -322,6 +322,28 @@ def test_without_a_rule_to_boost_traces_are_the_usual_ones() -> None:
     assert kinds == {"ServerTrace", "RecordedTrace"}
 
 
+def test_asking_is_not_traced() -> None:
+    """Instrumented clients make no spans of our own calls."""
+    from opentelemetry import context
+
+    xray = FakeXray(make_clock())
+    xray.change()
+    pillar = make_pillar(xray.clock, SVCREADY_XRAY_SAMPLING="true")
+    pillar.start()
+    quiet: list[object] = []
+
+    def hear(*_: object) -> None:
+        quiet.append(context.get_value("suppress_instrumentation"))
+
+    assert pillar._central is not None
+    pillar._central._refresher._api = FakeApi(xray, hear)
+    pillar._central._worker.run_due()
+    pillar.close(1.0)
+
+    assert quiet == [True]
+    assert context.get_value("suppress_instrumentation") is None
+
+
 DAEMON = "AWS_XRAY_DAEMON_ADDRESS"
 
 
@@ -338,6 +360,14 @@ DAEMON = "AWS_XRAY_DAEMON_ADDRESS"
         ({DAEMON: "d:7", "SVCREADY_XRAY_SAMPLING": "false"}, ""),
         ({DAEMON: "d:7", "SVCREADY_SERVICE_ENVIRONMENT": "local"}, ""),
         ({DAEMON: "d:7", "SVCREADY_TRACING_ENABLED": "false"}, ""),
+        ({"SVCREADY_XRAY_SAMPLING_ENDPOINT": "http://p:9"}, "http://p:9"),
+        (
+            {
+                "SVCREADY_XRAY_SAMPLING_ENDPOINT": "aws",
+                "SVCREADY_TRACING_SAMPLING": "1%",
+            },
+            "",
+        ),
         ({"SVCREADY_XRAY_SAMPLING": "true"}, "http://127.0.0.1:2000"),
         (
             {"SVCREADY_XRAY_SAMPLING": "true", "SVCREADY_TRACING_RULES": "* /a 1%"},
