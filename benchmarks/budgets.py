@@ -62,7 +62,6 @@ class Budget(StrEnum):
 LATER = frozenset(
     {
         Budget.THROUGHPUT,
-        Budget.SAMPLING,
         Budget.POLICY,
     }
 )

@@ -6,6 +6,7 @@ from benchmarks.budgets import Budget, Item
 from benchmarks.limits import absolute, against
 from benchmarks.model import Goal, Limit, Row
 from benchmarks.rows_metrics import METRICS_ROWS
+from benchmarks.rows_tracing import TRACING_ROWS
 
 
 def _request(
@@ -162,41 +163,6 @@ LOGGING_ROWS = (
             ("with an argument", "plain", "written plain"),
             ("of stdlib's with `extra=`", "stdlib", "written stdlib"),
         )
-    ),
-)
-
-TRACING_ROWS = (
-    Row(
-        Budget.SPAN_UNSAMPLED,
-        "`with svcready.span(...)`, unsampled",
-        "span unsampled",
-        against("svcready", "OTel SDK", 1 / 5, 1 / 15),
-        Item.SPAN,
-        ("svcready", "OTel SDK"),
-    ),
-    Row(
-        Budget.SPAN_SAMPLED,
-        "`with svcready.span(...)`, sampled, 5 attributes, encoding included",
-        "span sampled",
-        against("svcready", "OTel SDK", 1.0, 1 / 4),
-        Item.SPAN,
-        ("svcready", "OTel SDK"),
-    ),
-    Row(
-        Budget.W3C,
-        "W3C extract",
-        "extract",
-        against("svcready", "OTel", 1 / 4, 1 / 6),
-        Item.SPAN,
-        ("svcready", "OTel"),
-    ),
-    Row(
-        Budget.W3C,
-        "W3C inject",
-        "inject",
-        against("svcready", "OTel", 1 / 4, 1 / 6),
-        Item.SPAN,
-        ("svcready", "OTel"),
     ),
 )
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from benchmarks.workload import Statement
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.workload import Workload
 
 ATTRIBUTES = {
@@ -16,6 +18,9 @@ ATTRIBUTES = {
     "order.total": 42.5,
     "order.paid": True,
 }
+
+W3C = {"tracing.propagators": "tracecontext"}
+"""What the peer's propagator reads and writes, and nothing else."""
 
 HEADERS = {
     "host": "orders.internal:8000",
@@ -96,16 +101,38 @@ def otel_inject() -> Workload:
 
 
 def ours_extract() -> Workload:
-    """Svcready reading a request's headers."""
-    import svcready
-
-    names = {"extract": svcready.tracing.extract, "headers": HEADERS}
-    return Statement("extract(headers)", names)
+    """Svcready reading a request's headers, of the same one format."""
+    return Statement("extract(headers)", {**_ours(W3C), "headers": HEADERS})
 
 
 def ours_inject() -> Workload:
-    """Svcready writing a request's headers."""
-    import svcready
+    """Svcready writing a request's headers, of the same one format."""
+    return _in_request(W3C)
+
+
+def ours_extract_all() -> Workload:
+    """Svcready reading with all formats that are on by default."""
+    return Statement("extract(headers)", {**_ours({}), "headers": HEADERS})
+
+
+def ours_inject_all() -> Workload:
+    """Svcready writing all formats that are on by default."""
+    return _in_request({})
+
+
+def _ours(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return what instrumented libraries call once `init()` was: ours, through OTel."""
+    from opentelemetry import propagate
+
+    from benchmarks.subjects.ours import start
+
+    start(settings=settings)
+    chosen = propagate.get_global_textmap()
+    return {"extract": chosen.extract, "inject": chosen.inject}
+
+
+def _in_request(settings: Mapping[str, object]) -> Workload:
     from benchmarks.subjects.ours import InRequest
 
-    return InRequest("inject({})", {"inject": svcready.tracing.inject}, sampled=1.0)
+    names = _ours(settings)
+    return InRequest("inject({})", names, sampled=1.0, settings=settings)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         up_down_counter,
     )
     from svcready.resilience import circuit_breaker, retry
-    from svcready.tracing import annotate, metadata, span
+    from svcready.tracing import annotate, carry_context, metadata, span
 
 __all__ = [
     "Runtime",
@@ -50,6 +50,7 @@ __all__ = [
     "audit",
     "bind",
     "bound",
+    "carry_context",
     "circuit_breaker",
     "counted",
     "counter",
@@ -78,6 +79,7 @@ _MODULES = {
     "annotate": "svcready.tracing",
     "bind": "svcready._core.context",
     "bound": "svcready._core.context",
+    "carry_context": "svcready.tracing",
     "circuit_breaker": "svcready.resilience",
     "counted": "svcready.metrics",
     "counter": "svcready.metrics",

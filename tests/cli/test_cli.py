@@ -172,7 +172,7 @@ def test_config_shows_what_is_wrong_and_check_fails(
         ("SVCREADY_CLOUDWATCH_NAMESPACE", "AWS/Orders", "is no namespace"),
         ("SVCREADY_CLOUDWATCH_EMF_DESTINATION", "kafka://x", "is none of stdout, tcp:"),
         ("SVCREADY_CLOUDWATCH_EMF_DESTINATION", "/no/dir/x", "cannot be written: "),
-        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc", "=http/protobuf, and an"),
+        ("SVCREADY_OTLP_METRICS_ENDPOINT", "collector:4318", "which has no http://"),
     ],
 )
 def test_check_fails_on_what_metrics_cannot_do(

@@ -43,7 +43,7 @@ def test_standard_variables_are_honoured(
         ("OTEL_METRIC_EXPORT_TIMEOUT", "nan"),
         ("OTEL_METRICS_EXPORTER", "console"),
         (f"{METRICS}TEMPORALITY_PREFERENCE", "sometimes"),
-        (f"{METRICS}ENDPOINT", "collector:4318"),
+        (f"{METRICS}ENDPOINT", "collector"),
         ("SVCREADY_OTLP_METRICS", "perhaps"),
         ("SVCREADY_OTLP_METRICS_INTERVAL_S", "-1"),
     ],

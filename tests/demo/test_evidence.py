@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from svcready.demo._receiver import ReceivedSpan
 from svcready.demo._scrape import Scrape
 from svcready.demo._story import follow
 from svcready.demo._verdict import Evidence, judge
 from svcready.demo._witness import Witness
+from svcready.tracing.view._records import SpanRecord
 
 SCRAPE = """\
 # TYPE http_server_request_duration_seconds histogram
@@ -47,18 +47,25 @@ def span(
     service: str = "orders",
     start_ms: int = 0,
     failed: bool = False,
-) -> ReceivedSpan:
+) -> SpanRecord:
     """Make a span of 10 ms."""
     start_ns = 1_767_225_600_000_000_000 + start_ms * 1_000_000
-    return ReceivedSpan(
-        service,
-        f"span {span_id}",
+    return SpanRecord(
         trace_id,
         span_id,
-        parent_id,
+        parent_id or None,
+        False,
+        f"span {span_id}",
+        "internal",
+        "svcready",
         start_ns,
         start_ns + 10_000_000,
-        failed,
+        "error" if failed else "unset",
+        "",
+        {},
+        (),
+        (),
+        service,
     )
 
 

@@ -9,8 +9,9 @@ from typing import cast
 
 import pytest
 
+from svcready._core.styled import Line, plain
 from svcready.demo._findings import Findings, Followed
-from svcready.demo._paint import Line, painter_for, plain
+from svcready.demo._paint import painter_for
 from svcready.demo._report import report
 from svcready.demo._report_request import request_lines
 
@@ -50,7 +51,7 @@ def test_headings_are_all_as_wide(findings: Findings) -> None:
     """The rules of all sections end in the same column."""
     headings = [line for line in text_of(findings) if "---" in line]
 
-    assert len(headings) == 6
+    assert len(headings) == 7
     assert len({len(line) for line in headings}) == 1
 
 

@@ -40,7 +40,7 @@ ELSEWHERE = {
     "svcready.demo._cost",
     "svcready.demo._witness",
     # Made for one call and given to nobody else.
-    "svcready.tracing._queue:SpanQueue.flush",
+    "svcready.tracing.export._queue:SpanQueue.flush",
 }
 
 

@@ -32,7 +32,7 @@ def collector(stack: Stack) -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="session")
-def service(
+def shared_service(
     stack: Stack, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service, running, every request of it traced."""
@@ -45,3 +45,10 @@ def service(
     )
     with made:
         yield made
+
+
+@pytest.fixture
+def service(shared_service: Service) -> Iterator[Service]:
+    """The service, with no request of an earlier test on its way."""
+    yield shared_service
+    shared_service.settle()

@@ -108,6 +108,7 @@ class Service:
             **(environ or {}),
         }
         self._connections: dict[int, http.client.HTTPConnection] = {}
+        self._answered: set[str] = set()
         self._process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
 
@@ -190,7 +191,7 @@ class Service:
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask over a connection of its own, so that any worker may answer."""
         with contextlib.closing(self._connect()) as connection:
-            return _ask(connection, path, headers)
+            return self._ask(connection, path, headers)
 
     def raw(self, request: bytes) -> bytes:
         """Send bytes as they are and return all that comes back."""
@@ -245,6 +246,21 @@ class Service:
         (line,) = self.access_lines(request_id)
         return line
 
+    def settle(self) -> None:
+        """
+        Wait until the server is done with every request that it has answered.
+
+        A response is out before its request is counted, and its access line is written
+        after that.
+        """
+        answered, self._answered = self._answered, set()
+
+        def done() -> bool:
+            written = {line.get("request_id") for line in self.lines if "http" in line}
+            return answered <= written
+
+        eventually(done, "an access line of each request")
+
     def logged(self, message: str) -> list[Line]:
         """Return the lines with a message, once there is one."""
 
@@ -271,11 +287,11 @@ class Service:
         """Ask one worker."""
         self._find_workers()
         try:
-            return _ask(self._connections[pid], path)
+            return self._ask(self._connections[pid], path)
         except (OSError, http.client.HTTPException):  # it was idle for too long
             self._connections.pop(pid).close()
             self._find_workers()
-            return _ask(self._connections[pid], path)
+            return self._ask(self._connections[pid], path)
 
     def total(self, name: str, /, **labels: str) -> float:
         """
@@ -291,7 +307,7 @@ class Service:
             spare: list[http.client.HTTPConnection] = []
             missing = self.workers - len(self._connections)
             for connection in [self._connect() for _ in range(8 * missing)]:
-                pid = json.loads(_ask(connection, "/who").body)["pid"]
+                pid = json.loads(self._ask(connection, "/who").body)["pid"]
                 if self._connections.setdefault(pid, connection) is not connection:
                     spare.append(connection)
 
@@ -301,6 +317,20 @@ class Service:
             return len(self._connections) == self.workers
 
         eventually(found, f"{self.workers} workers answer")
+
+    def _ask(
+        self,
+        connection: http.client.HTTPConnection,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        connection.request("GET", path, headers=dict(headers or {}))
+        response = connection.getresponse()
+        names = {name.lower(): value for name, value in response.getheaders()}
+        if "x-request-id" in names:
+            self._answered.add(names["x-request-id"])
+
+        return Answer(response.status, names, response.read())
 
     def _connect(self) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -330,14 +360,3 @@ def sample_of(page: bytes, sample_name: str, /, **labels: str) -> float:
                     yield sample.value
 
     return sum(values())
-
-
-def _ask(
-    connection: http.client.HTTPConnection,
-    path: str,
-    headers: Mapping[str, str] | None = None,
-) -> Answer:
-    connection.request("GET", path, headers=dict(headers or {}))
-    response = connection.getresponse()
-    names = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, names, response.read())

@@ -51,12 +51,13 @@ def make_pillar(
     settings: TracingSettings | None = None,
     otlp: OtlpSettings | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    xray: XraySettings | None = None,
 ) -> TracePillar:
     """Return a pillar that samples all and keeps its spans, unless told otherwise."""
     return TracePillar(
         settings or TracingSettings(sampling=ALL, view_spans=1000),
         otlp or OtlpSettings(),
-        XraySettings(),
+        xray or XraySettings(),
         identity=IDENTITY,
         resource_attributes={"team": "shop"},
         clock=clock,

@@ -9,7 +9,7 @@ import pytest
 from svcready.config import load
 from svcready.config._sections.tracing import SamplingRate
 from svcready.config._table import standard_names
-from svcready.tracing._view import TraceView
+from svcready.tracing.view._ring import TraceView
 from tests.architecture.house import run_clean
 
 START = """
@@ -141,7 +141,7 @@ def test_development_samples_all_and_keeps_spans() -> None:
         ("parentbased_always_on", SamplingRate(0.0, 1.0), "always"),
         ("parentbased_always_off", SamplingRate(0.0, 0.0), "always"),
         ("parentbased_traceidratio", SamplingRate(0.0, None), "always"),
-        ("xray", SamplingRate(1.0, 0.05), "always"),
+        ("xray", SamplingRate(1.0, 0.05, central=True), "always"),
     ],
 )
 def test_the_standard_samplers(sampler: str, rate: SamplingRate, trust: str) -> None:
@@ -186,12 +186,14 @@ def test_the_argument_of_the_xray_sampler_is_no_problem() -> None:
         ("OTEL_BSP_SCHEDULE_DELAY", "250", lambda t, o, x: t.export_delay_s == 0.25),
         ("OTEL_BSP_EXPORT_TIMEOUT", "3s", lambda t, o, x: t.export_timeout_s == 3.0),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "9", lambda t, o, x: t.queue_spans == 9),
-        ("OTEL_TRACES_EXPORTER", "none", lambda t, o, x: t.exporter == "none"),
+        ("OTEL_TRACES_EXPORTER", "none", lambda t, o, x: t.exporter == ("none",)),
         ("OTEL_PROPAGATORS", "none", lambda t, o, x: t.propagators == ()),
         (
             "OTEL_PROPAGATORS",
-            "xray-lambda,tracecontext,xray",
-            lambda t, o, x: t.propagators == ("xray", "tracecontext"),
+            "b3multi, xray-lambda,tracecontext,B3,tracecontext",
+            lambda t, o, x: (
+                t.propagators == ("b3multi", "xray-lambda", "tracecontext", "b3")
+            ),
         ),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10", lambda t, o, x: o.timeout_s == 10.0),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10000", lambda t, o, x: o.timeout_s == 10.0),
@@ -236,7 +238,7 @@ def test_standard_variables_are_honoured(name: str, value: str, read: object) ->
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_TRACES_EXPORTER", "otlp,bogus"),
         ("OTEL_PROPAGATORS", "tracecontext,bogus"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:99999"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "no-equals-sign"),
@@ -261,6 +263,6 @@ def test_every_standard_variable_of_the_pillar_is_known() -> None:
     assert {
         name
         for name in OTEL
-        if "EXPORTER_OTLP" in name and not name.endswith(("INSECURE", "PROVIDER"))
+        if "EXPORTER_OTLP" in name and not name.endswith("PROVIDER")
     } <= set(known)
     assert TraceView(1).recent() == []

@@ -19,7 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from svcready.config._sections.tracing import TracingSettings
 from svcready.tracing import span
 from svcready.tracing._pillar import TracePillar
-from svcready.tracing._propagation import Propagator, is_default
+from svcready.tracing.propagation._propagator import Propagator, is_default
 from tests.tracing.support import NONE, make_pillar
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

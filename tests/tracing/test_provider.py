@@ -15,7 +15,8 @@ from svcready.config._sections.tracing import TracingSettings
 from svcready.tracing import span
 from svcready.tracing._otel import new_ids, span_ids
 from svcready.tracing._provider import DELEGATE
-from svcready.tracing._sdk import Provider, SpanSink
+from svcready.tracing._sdk import SpanSink
+from svcready.tracing._tracer import Provider
 from tests.architecture.house import run_clean_json
 from tests.tracing.support import NONE, make_pillar
 
@@ -71,7 +72,7 @@ def test_secrets_of_others_spans_stay_here() -> None:
     sent: list[str] = []
     provider = DELEGATE.current
     assert isinstance(provider, Provider)
-    sink = provider._active_span_processor._span_processors[0]
+    sink = provider._sink
     assert isinstance(sink, SpanSink)
     sink._takers = (lambda span: sent.append(span.to_json()),)
     tracer = trace.get_tracer("library")
@@ -273,8 +274,9 @@ def test_fork_keeps_a_fixed_instance_and_takes_a_new_one() -> None:
         try:
             before = made._resource().attributes["service.instance.id"]
             made.identify(Identity(service="orders", instance="i-2", host_instance="h"))
-            assert made._provider is not None
-            after = made._provider.resource.attributes["service.instance.id"]
+            assert made._live is not None
+            assert made._live.provider is not None
+            after = made._live.provider.resource.attributes["service.instance.id"]
             os.write(writer, " ".join([str(before), str(after), new_ids()[0]]).encode())
         finally:
             os._exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard
@@ -54,6 +55,7 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
         if runtime.metrics is not None:
             runtime.metrics.meet()
 
+        runtime.tracing.meet(_serving(runtime))
         STDOUT.look_again()
         if runtime.levels is not None:
             runtime.levels.tick()
@@ -72,6 +74,17 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
                 _reload(runtime)
 
         worker.every(core.config_reload_s, look_at_file, name="config", jitter=_JITTER)
+
+
+def _serving(runtime: Runtime) -> int:
+    """
+    Return how many processes of the group serve, this one included.
+
+    Whoever forked this one is counted out: a supervisor that loaded the application
+    belongs to the group too, and serves nothing.
+    """
+    parent = os.getppid()
+    return sum(pid != parent for pid, _ in runtime.group.members())
 
 
 def _ask_platform(runtime: Runtime) -> None:

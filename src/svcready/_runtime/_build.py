@@ -147,13 +147,31 @@ def tracing(runtime: Runtime) -> TracePillar:
         settings.otlp,
         settings.xray,
         identity=runtime.identity,
-        resource_attributes={
-            key: str(value) for key, value in runtime.identity.resource().items()
-        },
+        resource_attributes=_log_groups(settings, runtime.identity)
+        | {key: str(value) for key, value in runtime.identity.resource().items()},
         clock=runtime.clock,
         redactor=runtime.redactor,
         development=runtime.development,
+        id_headers=(
+            settings.http.request_id_header,
+            settings.http.correlation_id_header,
+        ),
     )
+
+
+def _log_groups(
+    settings: Settings, identity: Identity
+) -> dict[str, str | int | tuple[str, ...]]:
+    """Return where the service's log lines are, for who looks at its traces."""
+    groups = settings.xray.log_groups
+    if not groups and settings.log.enabled and settings.log.cloudwatch:
+        own = settings.log.cloudwatch_group
+        if not own and not identity.service_is_guess:  # a look-up may find a better
+            own = f"/svcready/{identity.service}"
+
+        groups = (own,) if own else ()
+
+    return {"aws.log.group.names": groups} if groups else {}
 
 
 def logging(runtime: Runtime) -> LogPillar | None:

@@ -27,8 +27,12 @@ _MAX_PAIRS = 2048
 _MAX_PAIR_BYTES = 128
 _UINT64 = 1 << 64
 
+_FEW = 1000
+
 _keys: dict[str, bytes] = {}
 _pairs: dict[tuple[str, str], bytes] = {}
+_numbers: dict[tuple[str, object, type], bytes] = {}
+_doubles: dict[str, bytes] = {}
 
 
 def attributes(tag: int, given: Mapping[str, object] | None) -> bytes:
@@ -43,6 +47,11 @@ def attributes(tag: int, given: Mapping[str, object] | None) -> bytes:
     for key, value in plain.items():
         if value.__class__ is str:
             pair = _pairs.get((key, value)) or _text_pair(key, value)
+        elif value.__class__ is bool or (value.__class__ is int and 0 <= value < _FEW):
+            kind = value.__class__  # True is 1, and has another encoding
+            pair = _numbers.get((key, value, kind)) or _number_pair(key, value, kind)
+        elif value.__class__ is float:
+            pair = (_doubles.get(key) or _double_head(key)) + DOUBLE(value)
         else:
             pair = _pair(key, _value(value))
 
@@ -61,6 +70,25 @@ def _text_pair(key: str, value: str) -> bytes:
         _pairs[key, value] = pair
 
     return pair
+
+
+def _number_pair(key: str, value: object, kind: type) -> bytes:
+    """Return a KeyValue with its length and keep it: statuses, counts and flags."""
+    pair = _pair(key, _value(value))
+    if len(_numbers) >= _MAX_PAIRS:
+        _numbers.clear()
+
+    _numbers[key, value, kind] = pair
+    return pair
+
+
+def _double_head(key: str) -> bytes:
+    """Return what comes before the eight bytes of a KeyValue's double, and keep it."""
+    head = _pair(key, b"\x21" + bytes(8))[:-8]
+    if len(_doubles) < _MAX_KEYS:
+        _doubles[key] = head
+
+    return head
 
 
 def _pair(key: str, content: bytes) -> bytes:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NoCredentialsError", "NoRegionError", "SigV4Signer", "region_of"]
 
-_URL = r"https://{}\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?(?::443)?/v1/[a-z]+"
+_URL = r"https://{}\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?(?::443)?(?:/v1/[a-z]+)?"
 
 
 class NoCredentialsError(Exception):

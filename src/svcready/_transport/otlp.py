@@ -1,65 +1,43 @@
-"""OTLP over HTTP: where a signal goes, and one delivery of it."""
+"""OTLP, over HTTP or gRPC: one delivery of one body to where a signal goes."""
 
 from __future__ import annotations
 
 import random
-import zlib
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from svcready._core.optional import installed, require
+from svcready._core.optional import require
+from svcready._transport._otlp_target import (
+    GRPC,
+    Target,
+    metrics_target,
+    target_problem,
+    traces_target,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from requests import PreparedRequest, Response, Session
+    from collections.abc import Callable
 
     from svcready._core.clock import Clock
-    from svcready.config._sections.otlp import Headers, OtlpSettings
-
-    Sign = Callable[[str, bytes], Mapping[str, str]]
+    from svcready._transport._otlp_http import Sign
+    from svcready._transport._otlp_reply import Reply
 
 __all__ = [
     "Delivery",
     "OtlpClient",
     "Target",
-    "available",
     "metrics_target",
     "rejected_points",
     "rejected_spans",
+    "target_problem",
     "traces_target",
 ]
-
-T = TypeVar("T")
 
 _EXTRA = "otlp"
 _METRICS_RESPONSES = "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2"
 _RESPONSES = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
-_DEFAULT_BASE = "http://localhost:4318"
-_RETRIED = {429, 502, 503, 504}
 _LONGEST_WAIT_S = 30.0
 _MAX_ATTEMPTS = 6
 _HURRIED_ATTEMPTS = 2
-_MAX_RESPONSE_BYTES = 65536
-
-
-class Target(NamedTuple):
-    """Where one signal is sent, and how."""
-
-    url: str
-    headers: Headers = ()
-    compression: str = "none"
-    timeout_s: float = 10.0
-    certificate: str = ""
-    client_certificate: str = ""
-    client_key: str = ""
-
-    def __str__(self) -> str:
-        """Show the URL without credentials and query."""
-        from urllib.parse import urlsplit
-
-        parts = urlsplit(self.url)
-        host = parts.netloc.rsplit("@", 1)[-1]
-        return f"{parts.scheme}://{host}{parts.path}"
 
 
 class Delivery(NamedTuple):
@@ -73,72 +51,9 @@ class Delivery(NamedTuple):
     """The response, at most 64 KiB of it."""
     status: int = 0
     """What HTTP calls the last answer; 0 if there was none."""
-
-
-class _Reply(NamedTuple):
-    status: int
-    detail: str
-    retry_after_s: float | None = None
-    content: bytes = b""
-
-    @property
-    def retried(self) -> bool:
-        return self.status in _RETRIED or not self.status
-
-
-def traces_target(settings: OtlpSettings, *, wanted: bool) -> Target | None:
-    """
-    Return where traces go.
-
-    Args:
-        settings: The section; what is said for traces wins over what is general.
-        wanted: Export was asked for by name, so without an endpoint the standard
-            one on this machine is meant.
-    """
-    base = settings.endpoint or (_DEFAULT_BASE if wanted else None)
-    return _target(settings, "traces", base)
-
-
-def metrics_target(settings: OtlpSettings) -> Target | None:
-    """
-    Return where metrics go; None if nobody asked for that.
-
-    A general endpoint alone does not: it is often set for traces, and metrics have a
-    page for Prometheus already.
-
-    Args:
-        settings: The section; what is said for metrics wins over what is general.
-    """
-    if settings.metrics is False:
-        return None
-
-    base = settings.endpoint or _DEFAULT_BASE if settings.metrics else None
-    return _target(settings, "metrics", base)
-
-
-def _target(settings: OtlpSettings, signal: str, base: str | None) -> Target | None:
-    def pick(field: str, general: T) -> T:
-        special: T | None = getattr(settings, f"{signal}_{field}")
-        return general if special is None else special
-
-    url = pick("endpoint", base and f"{base.rstrip('/')}/v1/{signal}")
-    if url is None:
-        return None
-
-    return Target(
-        url,
-        pick("headers", settings.headers),
-        pick("compression", settings.compression),
-        pick("timeout_s", settings.timeout_s),
-        pick("certificate", settings.certificate),
-        pick("client_certificate", settings.client_certificate),
-        pick("client_key", settings.client_key),
-    )
-
-
-def available() -> bool:
-    """Tell whether the packages of the extra `otlp` are there, without loading them."""
-    return installed(_RESPONSES) and installed("requests")
+    leave_s: float = 0.0
+    """How many seconds the collector asked to be left alone, where that was longer
+    than there was time."""
 
 
 def rejected_spans(content: bytes) -> tuple[int, str]:
@@ -163,45 +78,9 @@ def rejected_points(content: bytes) -> tuple[int, str]:
     )
 
 
-class _Line:
-    """
-    A session's connections to one address.
-
-    Proxies, certificates and headers are settled once. Asking for them again at each
-    request, as a session does, takes twice as long as the request itself.
-    """
-
-    def __init__(self, session: Session, url: str) -> None:
-        from requests import Request
-
-        self._session = session
-        self._request = session.prepare_request(Request("POST", url))
-        address = self._request.url or url
-        found = session.merge_environment_settings(address, {}, True, None, None)
-        self._proxies, self._cert = found["proxies"], found["cert"]
-        self._verify = found["verify"] or True
-        self._adapter = session.get_adapter(address)
-
-    def send(self, body: bytes, timeout_s: float, sign: Sign | None) -> Response:
-        """Post *body*; a redirection is an answer like others."""
-        request = self._request.copy()
-        request.body = body
-        request.headers["Content-Length"] = str(len(body))
-        if sign is not None:
-            request.headers.update(sign(request.url or "", body))
-
-        return self._adapter.send(
-            request,
-            stream=True,
-            timeout=timeout_s,
-            verify=self._verify,
-            cert=self._cert,
-            proxies=self._proxies,
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
+class _Line(Protocol):
+    def post(self, body: bytes, timeout_s: float) -> Reply: ...
+    def close(self) -> None: ...
 
 
 class OtlpClient:
@@ -230,6 +109,7 @@ class OtlpClient:
         self._clock = clock
         self._uniform = uniform
         self._line: _Line | None = None
+        self._inherited: list[_Line | None] = []
 
     def deliver(
         self,
@@ -238,9 +118,10 @@ class OtlpClient:
         wait: Callable[[float], bool],
     ) -> Delivery:
         """
-        Send *body*, again after connection faults and 429, 502, 503 and 504.
+        Send *body*, again after connection faults and what says "busy".
 
-        Waits grow with full jitter, or are what `Retry-After` asks for.
+        Waits grow with full jitter, or are what `Retry-After` or gRPC's RetryInfo
+        asks for.
 
         Args:
             body: The encoded request.
@@ -260,7 +141,7 @@ class OtlpClient:
             if 200 <= reply.status < 300:
                 return Delivery(content=reply.content)
 
-            if not reply.retried:
+            if not reply.again:
                 return Delivery("rejected", reply.detail, status=reply.status)
 
             attempt += 1
@@ -269,13 +150,20 @@ class OtlpClient:
                 wait_s = self._uniform(0.0, min(_LONGEST_WAIT_S, 2.0**attempt))
 
             if self._clock.monotonic() + wait_s >= deadline_s() or attempt >= allowed:
-                return Delivery("unavailable", reply.detail, status=reply.status)
+                return Delivery(
+                    "unavailable",
+                    reply.detail,
+                    status=reply.status,
+                    leave_s=reply.retry_after_s or 0.0,
+                )
 
             if wait(wait_s):
                 allowed = min(allowed, max(_HURRIED_ATTEMPTS, attempt + 1))
 
     def forget(self) -> None:
         """Leave the connections to the process that we were forked from."""
+        # Kept, because closing what a channel holds would tell the receiver.
+        self._inherited.append(self._line)
         self._line = None
 
     def close(self) -> None:
@@ -284,64 +172,19 @@ class OtlpClient:
         if line is not None:
             line.close()
 
-    def _post(self, body: bytes, timeout_s: float) -> _Reply:
-        import requests
+    def _post(self, body: bytes, timeout_s: float) -> Reply:
+        line = self._line
+        if line is None:
+            line = self._line = self._connect()
 
-        line = self._line or self._connect()
-        body = self._compressed(body)
-        try:
-            with line.send(body, timeout_s, self._sign) as response:
-                content = response.raw.read(_MAX_RESPONSE_BYTES, decode_content=True)
-                return _Reply(
-                    response.status_code,
-                    f"{response.status_code} {response.reason}",
-                    _retry_after_s(response),
-                    content,
-                )
-        except (requests.RequestException, OSError) as error:
-            return _Reply(0, type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - urllib3's own, while reading
-            return _Reply(0, type(error).__name__)
+        return line.post(body, timeout_s)
 
     def _connect(self) -> _Line:
-        import requests
+        if self._target.protocol == GRPC:
+            from svcready._transport._otlp_grpc import GrpcLine
 
-        target = self._target
-        session = requests.Session()
-        session.headers["User-Agent"] = "svcready"
-        session.headers["Content-Type"] = "application/x-protobuf"
-        if target.compression != "none":
-            session.headers["Content-Encoding"] = target.compression
+            return GrpcLine(self._target)
 
-        session.headers.update(dict(target.headers))
-        session.auth = _as_is
-        session.verify = target.certificate or True
-        if target.client_certificate:
-            pair = (target.client_certificate, target.client_key)
-            session.cert = pair if target.client_key else target.client_certificate
+        from svcready._transport._otlp_http import HttpLine
 
-        self._line = line = _Line(session, target.url)
-        return line
-
-    def _compressed(self, body: bytes) -> bytes:
-        if self._target.compression == "gzip":
-            packer = zlib.compressobj(wbits=31)
-            return packer.compress(body) + packer.flush()
-
-        if self._target.compression == "deflate":
-            return zlib.compress(body)
-
-        return body
-
-
-def _as_is(request: PreparedRequest) -> PreparedRequest:
-    return request  # or requests would put .netrc's credentials over our header
-
-
-def _retry_after_s(response: Response) -> float | None:
-    try:
-        seconds = float(response.headers.get("Retry-After", ""))
-    except ValueError:  # absent, or a date, which nobody sends here
-        return None
-
-    return seconds if 0 <= seconds < float("inf") else None
+        return HttpLine(self._target, self._clock, self._sign)

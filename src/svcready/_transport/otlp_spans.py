@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from svcready._transport._protobuf import (
     FIXED32,
@@ -33,6 +33,14 @@ __all__ = ["encode_spans"]
 
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _TIMES = Struct("<BQBQ").pack
+
+
+class _OwnPlace(Protocol):
+    """Where a span of ours is in its trace."""
+
+    tracestate: str | None
+    parent_id: str | None
+    has_remote_parent: bool
 
 
 def encode_spans(spans: Sequence[ReadableSpan]) -> bytes:
@@ -68,6 +76,41 @@ def _resource_spans(resource: Resource, scopes: _Scopes) -> bytes:
 
 
 def _span(span: ReadableSpan) -> bytes:
+    ids = getattr(span, "_svcready_ids", None)
+    if ids is None or not hasattr(span, "parent_id"):
+        parts, flags = _place(span)
+    else:
+        parts, flags = _place_of_ours(span, ids)
+
+    parts += (
+        text_field(0x2A, span._name),
+        b"\x30",
+        SMALL[span._kind._value_ + 1],
+        _TIMES(0x39, span._start_time or 0, 0x41, span._end_time or 0),
+        attributes(0x4A, span._attributes),
+        number_field(0x50, span.dropped_attributes),
+    )
+    if span._events:
+        parts += [field(0x5A, _event(event)) for event in span.events]
+        parts.append(number_field(0x60, span.dropped_events))
+
+    if span._links:
+        parts += [field(0x6A, _link(link)) for link in span.links]
+        parts.append(number_field(0x70, span.dropped_links))
+
+    status = span._status
+    code, said = status._status_code._value_, status._description
+    parts += (
+        field(0x7A, text_field(0x12, said) + number_field(0x18, code))
+        if code or said
+        else b"\x7a\x00",
+        b"\x85\x01",  # the tag of a field beyond 15 takes two bytes
+        FIXED32(flags),
+    )
+    return b"".join(parts)
+
+
+def _place(span: ReadableSpan) -> tuple[list[bytes], int]:
     context, parent = span.context, span.parent
     parts = [
         b"\x0a\x10",
@@ -81,32 +124,22 @@ def _span(span: ReadableSpan) -> bytes:
     if parent is not None:
         parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
 
-    parts += (
-        text_field(0x2A, span.name),
-        b"\x30",
-        SMALL[span.kind.value + 1],
-        _TIMES(0x39, span.start_time or 0, 0x41, span.end_time or 0),
-        attributes(0x4A, span._attributes),
-        number_field(0x50, span.dropped_attributes),
-    )
-    if span._events:
-        parts += [field(0x5A, _event(event)) for event in span.events]
-        parts.append(number_field(0x60, span.dropped_events))
+    return parts, _flags(parent)
 
-    if span._links:
-        parts += [field(0x6A, _link(link)) for link in span.links]
-        parts.append(number_field(0x70, span.dropped_links))
 
-    status = span.status
-    code, said = status.status_code.value, status.description
-    parts += (
-        field(0x7A, text_field(0x12, said) + number_field(0x18, code))
-        if code or said
-        else b"\x7a\x00",
-        b"\x85\x01",  # the tag of a field beyond 15 takes two bytes
-        FIXED32(_flags(parent)),
-    )
-    return b"".join(parts)
+def _place_of_ours(span: ReadableSpan, ids: tuple[str, str]) -> tuple[list[bytes], int]:
+    # Spans of ours know their ids in hex; those in OpenTelemetry's form would be made
+    # for this alone.
+    own = cast("_OwnPlace", span)
+    parts = [b"\x0a\x10", bytes.fromhex(ids[0]), b"\x12\x08", bytes.fromhex(ids[1])]
+    state = own.tracestate and span.context.trace_state
+    if state:
+        parts.append(text_field(0x1A, state.to_header()))
+
+    if own.parent_id is not None:
+        parts += (b"\x22\x08", bytes.fromhex(own.parent_id))
+
+    return parts, _HAS_REMOTE | _IS_REMOTE if own.has_remote_parent else _HAS_REMOTE
 
 
 def _event(event: Event) -> bytes:

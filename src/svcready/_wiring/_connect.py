@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._wiring._clients import measure_traced
 from svcready._wiring._counts import count, keep_exemplars
 from svcready._wiring._lines import log_health, log_metrics, log_resilience
 from svcready._wiring._spans import mark_spans
@@ -30,6 +31,7 @@ def connect(pillars: Pillars) -> Callable[[], None]:
     if pillars.metrics is not None:
         undo += count(pillars, pillars.metrics)
         undo += keep_exemplars(pillars.metrics)
+        undo += measure_traced(pillars.metrics, pillars.tracing)
 
     if pillars.logging is not None:
         undo += log_resilience(pillars.logging, pillars.clock.monotonic)

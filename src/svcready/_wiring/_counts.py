@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, subscribe
+from svcready._wiring._exports import export_families
 from svcready.health._events import CheckChanged, CheckRan
 from svcready.metrics._model import Family, Number
 from svcready.resilience import BreakerMoved
@@ -39,6 +40,7 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
         labels=("name",),
     )
     metrics.add_source(lambda: _level_families(pillars))
+    metrics.add_source(lambda: export_families(pillars.tracing.exports()))
     return [
         subscribe(
             ItemsDropped,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.adapters._lifecycle import NO_HEADERS, Headers
+from svcready.adapters._hosts import server_of
+from svcready.adapters._lifecycle import NO_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from svcready.adapters._lifecycle import Request
+    from svcready.adapters._lifecycle import Headers, Request
     from svcready.adapters._plan import RequestPlan
 
     Scope = MutableMapping[str, object]
@@ -46,7 +47,7 @@ def read_headers(
             forwarded = text if forwarded is None else f"{forwarded},{text}"
         else:
             if headers is NO_HEADERS:
-                headers = Headers()
+                headers = plan.new_headers()
 
             before = getattr(headers, slot)
             if before is not None:  # two lists are one; two of the others are none
@@ -112,19 +113,27 @@ def describe(
     if query:
         attributes["url.query"] = plan.redact_query(query.decode("latin-1"))
 
-    server: tuple[str, int | None] | None = scope.get("server")  # type: ignore[assignment]
-    if server:
-        attributes["server.address"] = server[0]
-        if server[1] is not None:
-            attributes["server.port"] = server[1]
-
     if client:
         attributes["client.address"] = client
 
+    host: str | None = None
     pairs: Pairs = scope["headers"]  # type: ignore[assignment]
     for name, value in pairs:
         if name == b"user-agent":
             attributes["user_agent.original"] = value.decode("latin-1")
-            break
+        elif name == b"host":
+            host = value.decode("latin-1")
 
+    server = server_of(host)
+    attributes.update(_listening(scope) if server is None else server)
     return attributes
+
+
+def _listening(scope: Scope) -> dict[str, str | int]:
+    """Return where the server listens."""
+    server: tuple[str, int | None] | None = scope.get("server")  # type: ignore[assignment]
+    if not server:
+        return {}
+
+    address: dict[str, str | int] = {"server.address": server[0]}
+    return address if server[1] is None else {**address, "server.port": server[1]}

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from svcready.metrics._http import Level
     from svcready.tracing._server import ServerTrace
 
-__all__ = ["CLIENT_CLOSED", "NO_HEADERS", "UNMATCHED", "Headers", "Request"]
+__all__ = [
+    "B3_SLOTS",
+    "CLIENT_CLOSED",
+    "NO_HEADERS",
+    "UNMATCHED",
+    "B3Headers",
+    "Headers",
+    "Request",
+]
 
 CLIENT_CLOSED = 499
 """The status of a request whose client left before the response began."""
@@ -45,6 +53,9 @@ class Headers:
         "xray",
     )
 
+    b3: tuple[str | None, str | None, str | None, str | None, str | None] | None = None
+    """The headers of B3, where they are read."""
+
     def __init__(self) -> None:
         self.request_id: str | None = None
         self.correlation_id: str | None = None
@@ -52,6 +63,37 @@ class Headers:
         self.tracestate: str | None = None
         self.xray: str | None = None
         self.baggage: str | None = None
+
+
+B3_SLOTS = ("b3_single", "b3_trace_id", "b3_span_id", "b3_sampled", "b3_flags")
+"""The slots of B3's headers, in the order in which they are handed on."""
+
+
+class B3Headers(Headers):
+    """The same where B3 is among the formats in force."""
+
+    __slots__ = B3_SLOTS
+
+    def __init__(self) -> None:
+        Headers.__init__(self)
+        self.b3_single: str | None = None
+        self.b3_trace_id: str | None = None
+        self.b3_span_id: str | None = None
+        self.b3_sampled: str | None = None
+        self.b3_flags: str | None = None
+
+    @property
+    def b3(  # type: ignore[override]
+        self,
+    ) -> tuple[str | None, str | None, str | None, str | None, str | None]:
+        """The headers of B3."""
+        return (
+            self.b3_single,
+            self.b3_trace_id,
+            self.b3_span_id,
+            self.b3_sampled,
+            self.b3_flags,
+        )
 
 
 NO_HEADERS = Headers()
@@ -114,8 +156,7 @@ class Request:
         headers, self._length, self.client = inbound
         self.status = 0
         self.completed = False
-        self._path = path
-        self._scheme = scheme
+        self._path, self._scheme = path, scheme
         self.method = method = method if method in METHODS else OTHER_VALUE
         request_id = headers.request_id
         if request_id is None or not _is_acceptable(request_id, plan):
@@ -135,6 +176,7 @@ class Request:
             headers.xray,
             headers.baggage,
             self.describe,
+            headers.b3,
         )
         level: Level | None = None
         if counted:
@@ -224,7 +266,7 @@ class Request:
         except Exception as fault:  # noqa: BLE001 - the response is on its way
             report_fault("http.complete", fault)
 
-        if self.trace.sampled:
+        if self.trace.ends:
             self.trace.end(route, status, error)
 
     def ids(self) -> dict[str, str]:

@@ -6,8 +6,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard
+from svcready.adapters._lifecycle import B3_SLOTS, B3Headers, Headers
 from svcready.admin import build_surface
 from svcready.errors import ConfigurationError
+from svcready.tracing.propagation._b3 import NAMES as B3_NAMES
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -28,6 +30,7 @@ __all__ = ["RequestPlan", "build_plan", "take_plan"]
 
 _beginning = guard("runtime.begin")
 
+_B3 = frozenset(("b3", "b3multi"))
 _MAX_KEPT = 4096
 _LONGEST_LENGTH = 18
 _SLOTS = {
@@ -37,6 +40,7 @@ _SLOTS = {
     "baggage": "baggage",
     "content-length": "length",
 }
+_B3_SLOTS = {name.lower(): slot for name, slot in zip(B3_NAMES, B3_SLOTS, strict=True)}
 
 
 class RequestPlan:
@@ -62,6 +66,7 @@ class RequestPlan:
         correlation_id_header: Its name, as a client sends it.
         send_headers: Whether responses carry our ids.
         trusted_hops: How many proxies in front of us write X-Forwarded-For.
+        reads_b3: Whether B3 headers say where a trace comes from.
     """
 
     __slots__ = (
@@ -72,6 +77,7 @@ class RequestPlan:
         "levels",
         "log_error",
         "metrics",
+        "new_headers",
         "now",
         "ops",
         "our_names",
@@ -107,6 +113,7 @@ class RequestPlan:
         correlation_id_header: str,
         send_headers: bool,
         trusted_hops: int,
+        reads_b3: bool = False,
     ) -> None:
         self.now = now
         self.tracer = tracer
@@ -136,7 +143,12 @@ class RequestPlan:
         """Kept children by what the response to a body is; see `receiver`."""
         self.levels: dict[tuple[str, str], Level] = {}
         """Kept children by method and scheme; see `level`."""
+        self.new_headers: type[Headers] = B3Headers if reads_b3 else Headers
+        """Makes what takes a request's headers."""
         slots = _slots(request_id_header, correlation_id_header, trusted_hops)
+        if reads_b3:
+            slots |= _B3_SLOTS
+
         self.wanted = {name.encode("latin-1"): slot for name, slot in slots.items()}
         """ASGI header name to the slot that takes its value."""
         self.wanted_environ = tuple(
@@ -270,6 +282,7 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         correlation_id_header=http.correlation_id_header,
         send_headers=http.response_headers,
         trusted_hops=http.trusted_hops,
+        reads_b3=not _B3.isdisjoint(runtime.settings.tracing.propagators),
     )
 
 

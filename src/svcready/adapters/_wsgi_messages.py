@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.adapters._lifecycle import NO_HEADERS, Headers
+from svcready.adapters._hosts import server_of
+from svcready.adapters._lifecycle import NO_HEADERS
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-    from svcready.adapters._lifecycle import Request
+    from svcready.adapters._lifecycle import Headers, Request
     from svcready.adapters._plan import RequestPlan
 
 __all__ = ["add_headers", "describe", "read_headers", "response_headers"]
@@ -55,7 +56,7 @@ def read_headers(
             forwarded = text
         else:
             if headers is NO_HEADERS:
-                headers = Headers()
+                headers = plan.new_headers()
 
             setattr(headers, slot, text)
 
@@ -75,13 +76,8 @@ def describe(
     if query:
         attributes["url.query"] = plan.redact_query(query)
 
-    if environ.get("SERVER_NAME"):
-        attributes["server.address"] = environ["SERVER_NAME"]
-
-    port = environ.get("SERVER_PORT", "")
-    if port.isdecimal():
-        attributes["server.port"] = int(port)
-
+    server = server_of(environ.get("HTTP_HOST"))
+    attributes.update(_listening(environ) if server is None else server)
     if client:
         attributes["client.address"] = client
 
@@ -92,3 +88,16 @@ def describe(
         attributes["user_agent.original"] = agent
 
     return attributes
+
+
+def _listening(environ: WSGIEnvironment) -> dict[str, str | int]:
+    """Return where the server listens."""
+    server: dict[str, str | int] = {}
+    if environ.get("SERVER_NAME"):
+        server["server.address"] = environ["SERVER_NAME"]
+
+    port = environ.get("SERVER_PORT", "")
+    if port.isdecimal():
+        server["server.port"] = int(port)
+
+    return server

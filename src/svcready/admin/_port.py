@@ -23,6 +23,8 @@ __all__ = ["OpsPort"]
 _IDLE_S = 10.0
 _MOST_CONNECTIONS = 16
 _MAKING_ROOM_S = 0.25
+_MOST_ENDED = 4
+"""Together a second, after which a probe has given up by itself."""
 _LONGEST_LENGTH = 18
 
 
@@ -143,12 +145,18 @@ class _Server(ThreadingHTTPServer):
                 self._end(request)
 
     def _make_room(self) -> bool:
-        waiting = tuple(self._waiting.items())
-        if not waiting:
-            return False
+        for ended in range(_MOST_ENDED):
+            waiting = tuple(self._waiting.items())
+            if waiting:
+                self._end(min(waiting, key=itemgetter(1))[0])
+            elif not ended:
+                return False
 
-        self._end(min(waiting, key=itemgetter(1))[0])
-        return self._slots.acquire(timeout=_MAKING_ROOM_S)
+            # Its thread may be late on a busy machine, or have begun to answer.
+            if self._slots.acquire(timeout=_MAKING_ROOM_S):
+                return True
+
+        return False
 
     def _end(self, request: socket.socket) -> None:
         self._waiting.pop(request, None)

@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 from svcready.config._kinds import TEXT, Kind
 
-__all__ = ["REGION", "URL", "URL_OR_NOTHING"]
+__all__ = ["ENDPOINT", "REGION", "URL", "URL_OR_NOTHING"]
 
 _FORM = re.compile(r"[a-z]+(-[a-z0-9]+)+")
 _LONGEST = 63
+_HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_MAX_PORT = 65535
 
 
 def _parse_url(raw: object) -> str:
@@ -29,6 +31,15 @@ def _parse_url_or_nothing(raw: object) -> str:
     return TEXT.parse(raw) and _parse_url(raw)
 
 
+def _parse_endpoint(raw: object) -> str:
+    text = TEXT.parse(raw)
+    found = _HOST_PORT.fullmatch(text)
+    if found and 0 < int(found[1]) <= _MAX_PORT:
+        return text
+
+    return _parse_url(raw)
+
+
 def _parse_region(raw: object) -> str:
     text = TEXT.parse(raw)
     if text and (len(text) > _LONGEST or not _FORM.fullmatch(text)):
@@ -38,5 +49,10 @@ def _parse_region(raw: object) -> str:
 
 
 URL = Kind("url", _parse_url, "a URL that begins with http:// or https://")
+ENDPOINT = Kind(
+    "url",
+    _parse_endpoint,
+    f"{URL.allowed}; for grpc host:port will do",
+)
 URL_OR_NOTHING = Kind("url", _parse_url_or_nothing, URL.allowed)
 REGION = Kind("region", _parse_region, "a region of AWS such as eu-west-1")

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.declarations import variable
-from svcready.config._masking import shown
+from svcready.config._masking import one_line, shown
 from svcready.config._named import KINDS, NamedText
 from svcready.config._origins import Origin
 from svcready.config._problems import Problem, nearest
@@ -108,9 +108,9 @@ def parse_file(
     except UnicodeDecodeError:
         reason = "it is not UTF-8 text"
     except tomllib.TOMLDecodeError as error:
-        reason = f"it is not TOML: {_one_line(str(error))}"
+        reason = f"it is not TOML: {one_line(str(error))}"
     except ValueError as error:
-        reason = _one_line(str(error))
+        reason = one_line(str(error))
     except Exception as error:  # noqa: BLE001 - tables nested too deeply, and the like
         reason = type(error).__name__
     else:
@@ -125,10 +125,6 @@ def parse_file(
     return FileValues({}, (), (problem,), readable=False)
 
 
-def _one_line(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text[:200])
-
-
 def _misplaced(
     path: str, tree: Mapping[str, object], environment: str
 ) -> Iterator[Problem]:
@@ -140,7 +136,7 @@ def _misplaced(
         if table in usual:
             continue
 
-        name = f"{path} [{_one_line(table[:80])}]"
+        name = f"{path} [{one_line(table[:80])}]"
         near = nearest(table, usual, 0.84)
         if table in sections or not isinstance(content, dict):
             meant = f"[default.{table}]" if table in sections else ""
@@ -217,5 +213,5 @@ class _TableReader:
     def _refuse(
         self, kind: str, where: str, near: str = "", *, allowed: str = ""
     ) -> None:
-        name = f"{self._path} {_one_line(where)}"
+        name = f"{self._path} {one_line(where)}"
         self.problems.append(Problem(kind, name, allowed=allowed, nearest=near))

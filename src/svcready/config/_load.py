@@ -16,6 +16,7 @@ from svcready.config._names import (
 )
 from svcready.config._problems import Problem, nearest
 from svcready.config._reader import Reader
+from svcready.config._rules_file import read_rules
 from svcready.config._secrets import resolve_file_secret
 from svcready.config._sections import (
     AdminSettings,
@@ -136,6 +137,7 @@ def load_inputs(
         if entry.key not in _FIRST:
             reader.read(entry)
 
+    _read_rules_file(reader, inputs)
     variables, misspelt = named_variables(inputs.environ)
     sources = (variables, file.named, named_arguments(inputs.arguments))
     layers = tuple(_layer(reader, texts) for texts in sources)
@@ -154,6 +156,15 @@ def load_inputs(
         *_inert(reader, layers),
     )
     return _settings(reader, layers, problems, inputs)
+
+
+def _read_rules_file(reader: Reader, inputs: Inputs) -> None:
+    """Put the rules in place of the path that was read."""
+    path = str(reader.values["tracing.rules_file"])
+    if path:
+        file, problems = read_rules(path, inputs.read_file)
+        reader.values["tracing.rules_file"] = file
+        reader.problems += problems
 
 
 def _refused(reader: Reader) -> Iterator[Problem]:

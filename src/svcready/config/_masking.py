@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from svcready._core.redaction import default_redactor
 
-__all__ = ["MASK", "looks_secret", "redacted", "shown"]
+__all__ = ["MASK", "looks_secret", "one_line", "redacted", "shown"]
 
 MASK = "***"
 _LONGEST_SHOWN = 80
@@ -19,6 +19,11 @@ def looks_secret(name: str) -> bool:
 def redacted(text: str) -> str:
     """Return *text* without the secrets that can be told by their look."""
     return default_redactor().text(text)
+
+
+def one_line(text: str) -> str:
+    """Return *text*, shortened, with a space for whatever cannot be printed."""
+    return "".join(each if each.isprintable() else " " for each in text[:200])
 
 
 def shown(raw: object, *, secret: bool) -> str:

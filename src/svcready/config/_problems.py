@@ -19,8 +19,8 @@ class Problem(NamedTuple):
 
     kind: str
     """
-    `malformed`, `unknown`, `unreadable`, `secret`, `unmatched`, `restart`, `inert`,
-    `refused` or `incomplete`.
+    `malformed`, `unknown`, `unreadable`, `unusable`, `secret`, `unmatched`, `restart`,
+    `inert`, `refused` or `incomplete`.
     """
     name: str
     """The variable, or the key and where it stands in the file."""

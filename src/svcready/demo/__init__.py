@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from svcready._core.optional import installed, require
 
 if TYPE_CHECKING:
-    from svcready.demo._paint import Line
+    from svcready._core.styled import Line
     from svcready.demo._run import Demo
 
 __all__ = ["main"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TypedDict
 
 __all__ = [
+    "Call",
     "Cost",
+    "Failing",
     "Findings",
     "Followed",
     "LogLine",
@@ -13,7 +15,9 @@ __all__ = [
     "Part",
     "Phase",
     "Route",
+    "Slow",
     "Span",
+    "Traces",
     "Verdict",
 ]
 
@@ -98,6 +102,45 @@ class Followed(TypedDict):
     spans: list[Span]
 
 
+class Call(TypedDict):
+    """One service that calls another."""
+
+    caller: str
+    callee: str
+    calls: int
+    failed: int
+    mean_ms: float
+    longest_ms: float
+
+
+class Slow(TypedDict):
+    """One of the spans that took longest."""
+
+    service: str
+    name: str
+    duration_ms: float
+    trace_id: str
+
+
+class Failing(TypedDict):
+    """A route of which requests failed."""
+
+    service: str
+    route: str
+    requests: int
+    failed: int
+    last_error: str
+
+
+class Traces(TypedDict):
+    """What the sampled traces say together."""
+
+    traces: int
+    calls: list[Call]
+    slowest: list[Slow]
+    failing: list[Failing]
+
+
 class Cost(TypedDict):
     """What svcready costs one kind of request: CPU of the whole process."""
 
@@ -136,6 +179,7 @@ class Findings(TypedDict):
     readiness: list[Verdict]
     routes: list[Route]
     followed: Followed | None
+    traces: Traces
     scrape: list[str]
     """An excerpt."""
     cost: list[Cost]

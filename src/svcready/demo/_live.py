@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from svcready.demo._paint import WIDTH
+from svcready._core.styled import WIDTH
 
 if TYPE_CHECKING:
     from collections import Counter
 
+    from svcready._core.styled import Line
     from svcready.demo._findings import Phase
-    from svcready.demo._paint import Line, Painter
+    from svcready.demo._paint import Painter
 
 __all__ = ["Progress"]
 

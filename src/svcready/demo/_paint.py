@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from svcready._core.optional import installed
+from svcready._core.styled import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rich.text import Text
 
-__all__ = ["WIDTH", "Line", "Painter", "fit", "painter_for", "plain"]
+    from svcready._core.styled import Line
 
-WIDTH = 78
-"""The report's width: it fits terminals of 80 columns."""
-
-Line = tuple[tuple[str, str], ...]
-"""Pieces of text, each with the word of its style."""
+__all__ = ["Painter", "painter_for"]
 
 _STYLES = {
     "title": "bold",
@@ -118,13 +115,3 @@ def painter_for(stream: TextIO, environ: Mapping[str, str]) -> Painter:
         return _PlainPainter(stream)
 
     return _RichPainter(stream)
-
-
-def plain(line: Line) -> str:
-    """Return a line's text."""
-    return "".join(text for text, _ in line).rstrip()
-
-
-def fit(text: str, width: int) -> str:
-    """Return *text* in exactly *width* columns, cut with `..` where it is longer."""
-    return text.ljust(width) if len(text) <= width else f"{text[: width - 2]}.."

@@ -5,15 +5,16 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from svcready.demo._paint import WIDTH, fit
+from svcready._core.styled import WIDTH, fit
 from svcready.demo._report_request import request_lines
 from svcready.demo._report_timeline import timeline_lines
+from svcready.demo._report_traces import traces_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from svcready._core.styled import Line
     from svcready.demo._findings import Cost, Findings, Part, Route
-    from svcready.demo._paint import Line
 
 __all__ = ["report"]
 
@@ -36,6 +37,11 @@ def report(findings: Findings) -> Iterator[Line]:
     yield from _routes(findings["routes"])
     yield from _section("One request", "its log lines and its spans")
     yield from request_lines(findings["followed"])
+    traces = findings["traces"]
+    yield from _section(
+        "All traces", f"calls, errors, slowest; {traces['traces']:,} of them"
+    )
+    yield from traces_lines(traces)
     yield from _section("What happened", "= well  ~ slow  o probing  x down; seconds")
     yield from timeline_lines(findings)
     yield from _section("A scrape", "an excerpt of GET /metrics")

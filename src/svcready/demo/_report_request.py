@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.demo._paint import WIDTH, fit
+from svcready._core.styled import WIDTH, fit
+from svcready.tracing.view._drawing import Bar, bar_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from svcready.demo._findings import Followed, LogLine, Span
-    from svcready.demo._paint import Line
+    from svcready._core.styled import Line
+    from svcready.demo._findings import Followed, LogLine
 
 __all__ = ["request_lines"]
 
-_NAME = 28
-_BAR = 28
 _SERVICE = 9
 _LEVELS = {"WARN": "wait", "ERROR": "bad", "FATAL": "bad"}
 
@@ -35,8 +34,8 @@ def request_lines(followed: Followed | None) -> Iterator[Line]:
         yield from _log_line(line)
 
     yield ()
-    for span in followed["spans"]:
-        yield _span(span, followed["duration_ms"])
+    bars = [Bar(**span) for span in followed["spans"]]
+    yield from bar_lines(bars, followed["duration_ms"])
 
 
 def _log_line(line: LogLine) -> Iterator[Line]:
@@ -56,23 +55,3 @@ def _log_line(line: LogLine) -> Iterator[Line]:
     yield (*head, (fit(message, room).rstrip(), style))
     indent = " " * (12 + _SERVICE + 6)
     yield ((indent + fit(fields, WIDTH - len(indent)).rstrip(), "faint"),)
-
-
-def _span(span: Span, whole_ms: float) -> Line:
-    """Draw one span: its place in the tree, its bar, its duration."""
-    name = fit(f"{'  ' * span['depth']}{span['name']}", _NAME)
-    scale = _BAR / max(whole_ms, 1e-9)
-    start = min(_BAR - 1, max(0, int(span["start_ms"] * scale)))
-    length = min(_BAR - start, max(1, round(span["duration_ms"] * scale)))
-    bar = ("x" if span["failed"] else "=") * length
-    return (
-        (f"  {name} ", "bad" if span["failed"] else ""),
-        (f"{span['service']:<{_SERVICE}}", "faint"),
-        ("|", "faint"),
-        (" " * start, ""),
-        (bar, "bad" if span["failed"] else "bar"),
-        (" " * (_BAR - start - length), ""),
-        ("|", "faint"),
-        (f"{span['duration_ms']:6.1f}", ""),
-        (" ms" if not span["depth"] else "", "faint"),
-    )

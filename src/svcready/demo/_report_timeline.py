@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready.demo._paint import WIDTH, fit
+from svcready._core.styled import WIDTH, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from svcready._core.styled import Line
     from svcready.demo._findings import Findings, Move, Verdict
-    from svcready.demo._paint import Line
 
 __all__ = ["timeline_lines"]
 

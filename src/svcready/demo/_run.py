@@ -19,6 +19,7 @@ from svcready.demo._environ import cost_environ, service_environ, tuning
 from svcready.demo._live import Progress
 from svcready.demo._processes import Child, Children, listening
 from svcready.demo._receiver import Receiver
+from svcready.demo._report_traces import sum_up
 from svcready.demo._scrape import Scrape
 from svcready.demo._script import Script
 from svcready.demo._story import follow
@@ -119,6 +120,7 @@ class Demo:
             "readiness": list(evidence.readiness),
             "routes": [] if scrape is None else scrape.routes(self._seconds),
             "followed": evidence.followed,
+            "traces": sum_up(evidence.spans),
             "scrape": [] if scrape is None else scrape.excerpt(),
             "cost": list(evidence.cost),
         }

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from svcready.tracing.view._tree import walk
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from svcready.demo._findings import Followed, LogLine, Span
-    from svcready.demo._receiver import ReceivedSpan
     from svcready.demo._witness import Said
+    from svcready.tracing.view._records import SpanRecord
 
 __all__ = ["follow"]
 
@@ -20,7 +22,7 @@ _NS_PER_MS = 1_000_000
 _MAX_VALUE = 40
 
 
-def follow(lines: Iterable[Said], spans: Iterable[ReceivedSpan]) -> Followed | None:
+def follow(lines: Iterable[Said], spans: Iterable[SpanRecord]) -> Followed | None:
     """
     Return the most telling request: paid for, if possible at the second attempt.
 
@@ -35,7 +37,7 @@ def follow(lines: Iterable[Said], spans: Iterable[ReceivedSpan]) -> Followed | N
     for said in lines:
         lines_by_trace[said.text("trace_id")].append(said)
 
-    spans_by_trace: defaultdict[str, list[ReceivedSpan]] = defaultdict(list)
+    spans_by_trace: defaultdict[str, list[SpanRecord]] = defaultdict(list)
     for span in spans:
         spans_by_trace[span.trace_id].append(span)
 
@@ -51,7 +53,7 @@ def follow(lines: Iterable[Said], spans: Iterable[ReceivedSpan]) -> Followed | N
     return best
 
 
-def _score(lines: list[Said], spans: list[ReceivedSpan]) -> tuple[int, ...]:
+def _score(lines: list[Said], spans: list[SpanRecord]) -> tuple[int, ...]:
     access = _access_line(lines)
     if access is None:
         return (0,)
@@ -67,15 +69,13 @@ def _access_line(lines: Iterable[Said]) -> Said | None:
     return next(own, None)
 
 
-def _tell(
-    trace_id: str, lines: list[Said], spans: list[ReceivedSpan]
-) -> Followed | None:
+def _tell(trace_id: str, lines: list[Said], spans: list[SpanRecord]) -> Followed | None:
     access = _access_line(lines)
-    tree = list(_walk(spans))
-    if access is None or not tree or tree[0][1].service != _SERVICE:
+    tree = list(walk(spans))
+    if access is None or not tree or tree[0].span.service != _SERVICE:
         return None
 
-    root = tree[0][1]
+    root = tree[0].span
     http = access.part("http")
     return {
         "method": str(http.get("method")),
@@ -89,22 +89,7 @@ def _tell(
     }
 
 
-def _walk(spans: list[ReceivedSpan]) -> Iterator[tuple[int, ReceivedSpan]]:
-    """Go through the tree from its top, siblings in the order of their starts."""
-    known = {span.span_id for span in spans}
-    children: defaultdict[str, list[ReceivedSpan]] = defaultdict(list)
-    for span in sorted(spans, key=lambda span: span.start_ns):
-        children[span.parent_id if span.parent_id in known else ""].append(span)
-
-    def below(parent_id: str, depth: int) -> Iterator[tuple[int, ReceivedSpan]]:
-        for span in children[parent_id]:
-            yield depth, span
-            yield from below(span.span_id, depth + 1)
-
-    yield from below("", 0)
-
-
-def _span(depth: int, span: ReceivedSpan, begun_ns: int) -> Span:
+def _span(depth: int, span: SpanRecord, begun_ns: int) -> Span:
     return {
         "depth": depth,
         "service": span.service,

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from svcready.demo._findings import Cost, Followed, Move, Part, Phase, Verdict
-    from svcready.demo._receiver import ReceivedSpan
     from svcready.demo._scrape import Scrape
     from svcready.demo._witness import Said
+    from svcready.tracing.view._records import SpanRecord
 
 __all__ = ["Evidence", "judge"]
 
@@ -29,7 +29,7 @@ class Evidence(NamedTuple):
     """What the service called each request that it answered."""
     lines: Sequence[Said]
     garbled: Sequence[str]
-    spans: Sequence[ReceivedSpan]
+    spans: Sequence[SpanRecord]
     scrape: Scrape | None
     """None if `/metrics` gave none."""
     followed: Followed | None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from svcready.demo._receiver import ReceivedSpan
+    from svcready.tracing.view._records import SpanRecord
 
 __all__ = ["Said", "Witness"]
 
@@ -45,7 +45,7 @@ class Witness:
         self._lock = threading.Lock()
         self._listening = True
         self._lines: list[Said] = []
-        self._spans: list[ReceivedSpan] = []
+        self._spans: list[SpanRecord] = []
         self._garbled: list[str] = []
         self._breaker = "closed"
 
@@ -59,7 +59,7 @@ class Witness:
         with self._lock:
             return sorted(self._lines, key=lambda said: said.time_s)
 
-    def spans(self) -> list[ReceivedSpan]:
+    def spans(self) -> list[SpanRecord]:
         """Return every span so far, in the order of their starts."""
         with self._lock:
             return sorted(self._spans, key=lambda span: span.start_ns)
@@ -94,7 +94,7 @@ class Witness:
         with self._lock:
             self._lines.append(said)
 
-    def on_spans(self, spans: list[ReceivedSpan]) -> None:
+    def on_spans(self, spans: list[SpanRecord]) -> None:
         """Take spans that a service sent."""
         if self._listening:
             with self._lock:

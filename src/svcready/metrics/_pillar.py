@@ -21,7 +21,7 @@ from svcready.metrics.sinks._prometheus._sink import PrometheusSink
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
@@ -77,7 +77,7 @@ class MetricsPillar:
         self._pusher = Pusher((), clock)
         self._started = False
         self._keeps_sketches: Callable[[Spec], bool] = lambda _: False
-        self._undo_clients: Callable[[], None] = lambda: None
+        self._undo_clients: list[Callable[[], None]] = []
         self.problems: tuple[str, ...] = ()
         """What is wrong with the settings, as far as it shows when it starts."""
         self.declare = Declarer("svcready")
@@ -188,11 +188,25 @@ class MetricsPillar:
             if self._reading.runtime is not None:
                 self._reading.runtime.start()
 
-            if self._settings.instrument:
-                from svcready.metrics.clients._named import instrument_named
+            if not {"auto", "none"}.issuperset(self._settings.instrument):
+                self._measure(self._settings.instrument)
 
-                named = instrument_named(self._settings.instrument)
-                self.problems, self._undo_clients = named
+    @property
+    def measures_traced(self) -> bool:
+        """Whether client libraries are measured because they are traced."""
+        return "auto" in self._settings.instrument
+
+    def measure(self, client: str) -> None:
+        """Measure the library called *client*, unless the setting names it itself."""
+        if self._started and client not in self._settings.instrument:
+            self._measure((client,))
+
+    def _measure(self, clients: Iterable[str]) -> None:
+        from svcready.metrics.clients._named import instrument_named
+
+        problems, undo = instrument_named(clients)
+        self.problems += problems
+        self._undo_clients.append(undo)
 
     def close(self) -> None:
         """End the binding; what was counted stays, and goes on being counted."""
@@ -200,7 +214,9 @@ class MetricsPillar:
         self._whole.close()
         if self._started:
             self._started = False
-            self._undo_clients()
+            while self._undo_clients:
+                self._undo_clients.pop()()
+
             POLLER.rest()
             REGISTER.bind(None)
             if self._reading.runtime is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from svcready._core.clock import Clock
-    from svcready.tracing._view import SpanRecord
+    from svcready.tracing.view._records import SpanRecord
 
 __all__ = ["Harness", "running"]
 
@@ -103,6 +103,17 @@ class Harness:
     def spans(self) -> list[SpanRecord]:
         """Return the finished spans so far, oldest first."""
         return list(self.runtime.tracing.recent())
+
+    def draw_traces(self, trace_id: str | None = None) -> str:
+        """
+        Return the traces so far as text: trees, with a bar for the time of each span.
+
+        Args:
+            trace_id: Only this trace, 32 hex digits.
+        """
+        from svcready.tracing.view._drawing import draw
+
+        return draw(self.runtime.tracing.recent(trace_id))
 
     def sample(self, name: str, /, **labels: str) -> float | None:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from svcready.tracing._backend import SpanHandle
+from svcready.tracing._carry import carry_context
 from svcready.tracing._span import annotate, metadata, span
 
-__all__ = ["SpanHandle", "annotate", "metadata", "span"]
+__all__ = ["SpanHandle", "annotate", "carry_context", "metadata", "span"]

@@ -25,6 +25,7 @@ _UNFIT = re.compile("[^A-Za-z0-9_]")
 _MAX_ANNOTATIONS = 50
 _MAX_INT = 2**63 - 1
 _MAX_NAME_CHARS = 250
+_MAX_NAMES = 1024
 
 
 class Redactor(Protocol):
@@ -56,22 +57,34 @@ class Attributes:
         self._redactor = redactor
         self._text_chars = max_chars
         self._max_chars = max_span_chars or max_chars
+        self._names: dict[str, str] = {}
 
     def clean(self, given: Mapping[str, object]) -> dict[str, AttributeValue]:
         """Return *given* redacted and as values that OpenTelemetry takes."""
         most = self._max_chars
         cleaned: dict[str, AttributeValue] = {}
         for key, value in self._redactor.fields(given).items():
-            if value.__class__ is str and len(value) <= most:
+            if (
+                (value.__class__ is str and len(value) <= most)
+                or (value.__class__ is int and -_MAX_INT <= value <= _MAX_INT)
+                or value.__class__ is float
+                or value.__class__ is bool
+            ):
                 cleaned[key] = value
             elif value is not None:
                 cleaned[key] = self._value(value)
 
         return cleaned
 
-    def is_clean(self, given: Mapping[str, object]) -> bool:
-        """Tell whether *given* has nothing to redact."""
-        return self._redactor.fields(given) is given
+    def name(self, name: str) -> str:
+        """Return the *name* of a span or event redacted; of few, which are kept."""
+        known = self._names.get(name)
+        if known is None:
+            known = self.text(name)
+            if len(self._names) < _MAX_NAMES:
+                self._names[name] = known
+
+        return known
 
     def text(self, text: str) -> str:
         """Return *text* redacted and cut."""

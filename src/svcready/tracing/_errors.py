@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready._core.type_names import type_name
+from svcready.tracing._contents import note
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -29,7 +30,8 @@ def record(span: Span, error: BaseException, attributes: Attributes) -> None:
             message = "<no message>"
 
         stack = "".join(traceback.format_exception(error))
-        span.add_event(
+        note(
+            span,
             "exception",
             {
                 "exception.type": type_name(error),

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, StatusCode
+from opentelemetry.trace import Span, Status, StatusCode
 
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
 from svcready.tracing._attributes import ANNOTATIONS, METADATA
+from svcready.tracing._contents import put
 from svcready.tracing._errors import record
-from svcready.tracing._otel import DECIDED_KEY, SPAN_KEY, UnsampledSpan
+from svcready.tracing._otel import SPAN_KEY, UnsampledSpan
+from svcready.tracing._recorded import RecordedSpan
+from svcready.tracing.sampling._decider import SAMPLING_RULE
+from svcready.tracing.sampling._request import NO_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 
     from svcready.tracing._attributes import Attributes
     from svcready.tracing._backend import OpenSpan, SpanHandle
+    from svcready.tracing._tracer import RecordingTracer
+
+    Decide = Callable[[str, str, Callable[[], Mapping[str, object]]], str | None]
 
 __all__ = ["LiveSpan", "LiveSpans"]
 
@@ -41,7 +48,7 @@ class LiveSpan:
     def set(self, **attributes: object) -> None:
         """Set attributes of the span."""
         try:
-            self._span.set_attributes(self._attributes.clean(attributes))
+            put(self._span, self._attributes.clean(attributes))
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, error)
 
@@ -49,7 +56,7 @@ class LiveSpan:
         """Set attributes of the span that X-Ray indexes."""
         try:
             known = self._known(ANNOTATIONS)
-            self._span.set_attributes(self._attributes.annotations(attributes, known))
+            put(self._span, self._attributes.annotations(attributes, known))
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, error)
 
@@ -58,7 +65,7 @@ class LiveSpan:
         key = f"{METADATA}{namespace}"
         try:
             text = self._attributes.metadata(values, self._known(key))
-            self._span.set_attribute(key, text)
+            put(self._span, {key: text})
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, error)
 
@@ -92,7 +99,7 @@ class LiveSpan:
         try:
             if isinstance(error, Exception):
                 record(self._span, error, self._attributes)
-                self._span.set_status(StatusCode.ERROR, type(error).__name__)
+                self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
 
             self._span.end()
         except Exception as fault:  # noqa: BLE001 - telemetry never raises
@@ -139,24 +146,30 @@ class _LeftOutRoot:
             self._token = None
 
 
+def _nobody(method: str, path: str, describe: object) -> str | None:  # noqa: ARG001
+    return None
+
+
 class LiveSpans:
     """
     The backend of declared spans.
 
     Args:
         tracer: Starts them.
-        decide: Decides about a trace that begins here; None where an application's
-            own provider does.
         attributes: Makes attributes of what the application gives.
+        own: *tracer*, if it is one of ours.
+        decide: Decides about a trace that begins here, if *tracer* is ours.
     """
 
     def __init__(
         self,
         tracer: Tracer,
-        decide: Callable[[], bool] | None,
         attributes: Attributes,
+        own: RecordingTracer | None = None,
+        decide: Decide = _nobody,
     ) -> None:
         self._tracer = tracer
+        self._own = own
         self._decide = decide
         self._attributes = attributes
 
@@ -191,15 +204,30 @@ class LiveSpans:
             if _otel.is_left_out(parent):
                 return None
 
-            context = _otel.current()
-            if self._decide is not None and not _is_valid(parent):
-                if not self._decide():
+            if parent.__class__ is RecordedSpan:
+                buffer = parent.buffer
+                if buffer is not None and not buffer.admit():
+                    return None
+
+            given = self._attributes.clean(attributes) if attributes else {}
+            name = self._attributes.name(name)
+            own = self._own
+            if own is None:
+                span = self._tracer.start_span(name, attributes=given)
+            elif parent.__class__ is RecordedSpan:
+                span = own.record_inside(parent, name, given)
+            elif _is_valid(parent):
+                span = own.start_span(name, attributes=given)
+            else:
+                rule = self._decide(*NO_REQUEST, lambda: attributes)
+                if rule is None:
                     return _LeftOutRoot(UnsampledSpan(_otel.new_ids()))
 
-                context = Context({**context, DECIDED_KEY: True})
+                if rule:
+                    given[SAMPLING_RULE] = rule
 
-            given = self._attributes.clean(attributes) if attributes else None
-            span = self._tracer.start_span(name, context, attributes=given)
+                span = own.record(name, given, _otel.new_ids())
+
             if span.is_recording():
                 return LiveSpan(span, self._attributes)
 

@@ -17,14 +17,14 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation import _SPAN_KEY as SPAN_KEY
 
 from svcready._core import fork
-from svcready.tracing._w3c import parse_tracestate
+from svcready.tracing.propagation._w3c import parse_tracestate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Token
 
 __all__ = [
-    "DECIDED_KEY",
+    "ROOT_KEY",
     "SPAN_KEY",
     "UNDECIDED_KEY",
     "RemoteSpan",
@@ -41,8 +41,9 @@ __all__ = [
     "trace_state",
 ]
 
-DECIDED_KEY = otel_context.create_key("svcready-decided")
-"""Set for a span that our rule has sampled already: the sampler must not ask again."""
+ROOT_KEY = otel_context.create_key("svcready-root")
+"""The span that this process's part of the trace began with, inside that."""
+
 UNDECIDED_KEY = otel_context.create_key("svcready-undecided")
 """Set for a remote parent that made no decision (X-Ray): our rule decides."""
 

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.tracing._attributes import Attributes
-from svcready.tracing._backend import bind
 from svcready.tracing._environment import import_safely
-from svcready.tracing._export import Export, plan_export
-from svcready.tracing._sampling import Decider, Rule
+from svcready.tracing.export._exports import Exports
+from svcready.tracing.export._plan import plan_exports
+from svcready.tracing.instrumentation._switch import Instrumentation
+from svcready.tracing.keeping._keeper import Keeper
+from svcready.tracing.sampling._build import build_decider
+from svcready.tracing.sampling._central._plan import plan_central
+from svcready.tracing.sampling._service import service_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import TracerProvider
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
@@ -26,12 +29,19 @@ if TYPE_CHECKING:
     from svcready.config._sections.tracing import TracingSettings
     from svcready.config._sections.xray import XraySettings
     from svcready.tracing._attributes import Redactor
-    from svcready.tracing._sdk import Provider, SpanSink
+    from svcready.tracing._sdk import SpanSink
     from svcready.tracing._server import ServerTracer
-    from svcready.tracing._view import SpanRecord, TraceView
+    from svcready.tracing._starting import Live
+    from svcready.tracing.export._queue import Figures
+    from svcready.tracing.sampling._service import Service
+    from svcready.tracing.view._records import SpanRecord
+    from svcready.tracing.view._ring import TraceView
+    from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
 
 __all__ = ["TracePillar"]
 
+_REFRESH_S = 0.2
+"""How long closing waits for a call to X-Ray; it is cut off, which loses nothing."""
 _SUPPRESSED = "suppress_instrumentation"
 """The key in OpenTelemetry's context that every instrumentation package looks at."""
 
@@ -49,6 +59,7 @@ class TracePillar:
         clock: Drives sampling, export and its deadlines.
         redactor: Masks secrets in whatever goes into spans.
         development: Shown by `describe`; the settings' own defaults differ there.
+        id_headers: What carries the request id and the correlation id.
     """
 
     def __init__(
@@ -62,6 +73,7 @@ class TracePillar:
         clock: Clock,
         redactor: Redactor,
         development: bool,
+        id_headers: tuple[str, str] = ("X-Request-ID", "X-Correlation-ID"),
     ) -> None:
         self._settings = tracing
         self._otlp = otlp
@@ -70,32 +82,30 @@ class TracePillar:
         self._resource_attributes = dict(resource_attributes)
         self._clock = clock
         self._development = development
+        self._id_headers = id_headers
+        self._undo_threads: Callable[[], None] | None = None
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
-        ratio = tracing.sampling.ratio
-        self._rule = Rule(
-            tracing.sampling.per_second,
-            tracing.ratio if ratio is None else ratio,
-            clock,
-        )
-        self._decider = Decider(
-            self._rule, tracing.trust_inbound, tracing.inbound_max_per_s, clock
-        )
+        service = self._service()
+        self._central = plan_central(tracing, xray, service, clock, self.quiet)
+        central = [] if self._central is None else [self._central]
+        self._decider = build_decider(tracing, clock, service, central)
         self._started = False
-        self._server: ServerTracer | None = None
-        self._provider: Provider | None = None
+        self._live: Live | None = None
         self._view: TraceView | None = None
-        self._export = Export("off: not started")
-        self._provider_state = "off: not started"
+        self._sdk_bridge: SdkBridge | None = None
+        self._exports = Exports(off="not started")
+        self._leave_xray: Callable[[], None] = _nothing
         self._propagation_state = "off: not started"
-        self._release: Callable[[], None] = lambda: None
+        self.clients = Instrumentation(tracing.instrument, tracing.propagators)
+        """The client libraries that are traced."""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What was judged at start: one sentence each."""
-        problem = self._export.problem
-        return (f"tracing: {problem}",) if problem else ()
+        exports = (f"tracing: {problem}" for problem in self._exports.problems)
+        return (*exports, *self.clients.problems)
 
     @property
     def server(self) -> ServerTracer:
@@ -105,10 +115,10 @@ class TracePillar:
         Raises:
             RuntimeError: The pillar is not started.
         """
-        if self._server is None:
+        if self._live is None:
             raise RuntimeError("the tracing pillar is not started")
 
-        return self._server
+        return self._live.server
 
     def start(self) -> None:
         """Load OpenTelemetry and make spans real; a second call does nothing."""
@@ -116,9 +126,22 @@ class TracePillar:
             return
 
         self._started = True
-        self._set_propagator()
+        import_safely("opentelemetry.propagate")
+        from svcready.tracing import _starting
+
+        self._propagation_state = _starting.set_propagator(
+            self._settings, self._id_headers
+        )
+        if self._settings.threads:
+            from svcready.tracing import _threads
+
+            self._undo_threads = _threads.follow()
+
         if not self._settings.enabled:
-            self._start_passive()
+            self._live = _starting.start_passive(
+                self._settings, self._attributes, self._clock
+            )
+            self._exports = Exports(off="switched off")
             return
 
         import_safely("opentelemetry.sdk.trace")
@@ -127,9 +150,36 @@ class TracePillar:
         foreign = _provider.install()
         sink = self._make_sink()
         if foreign is None:
-            self._start_own(sink)
+            self._live = _starting.start_own(
+                self._settings,
+                self._attributes,
+                self._decider,
+                self._resource(),
+                sink,
+                Keeper.from_settings(self._settings, self._clock),
+            )
+            if self._central is not None:
+                from svcready.tracing._server_watched import watch
+
+                self._live = watch(
+                    self._live, self._central, self._xray, self._clock.monotonic
+                )
         else:
-            self._start_attached(foreign, sink)
+            self._live = _starting.start_attached(
+                self._settings, self._attributes, foreign, sink
+            )
+            if not self._live.takes_spans:
+                off = "the application's provider takes no processors"
+                self._exports = Exports(off=off)
+
+        self.clients.start()
+        if self._xray.sdk and self._live.tracer is not None:
+            from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
+
+            self._sdk_bridge = SdkBridge(
+                self._live.tracer, self._attributes, self._identity.service
+            )
+            self._sdk_bridge.start()
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -149,6 +199,15 @@ class TracePillar:
             yield
         finally:
             context.detach(token)
+
+    def meet(self, workers: int) -> None:
+        """
+        Share what is sampled each second with the service's other processes.
+
+        Args:
+            workers: How many there are, this one included.
+        """
+        self._decider.share(workers)
 
     def add_event(self, name: str, attributes: Mapping[str, object]) -> None:
         """
@@ -174,8 +233,9 @@ class TracePillar:
         For a forked child, whose instance is new, and for what a look-up has found.
         """
         self._identity = identity
-        if self._provider is not None:
-            self._provider.describe_service(self._resource())
+        self._decider.serve(self._service())
+        if self._live is not None and self._live.provider is not None:
+            self._live.provider.describe_service(self._resource())
 
     def recent(self, trace_id: str | None = None) -> list[SpanRecord]:
         """
@@ -188,8 +248,7 @@ class TracePillar:
 
     def flush(self, timeout_s: float) -> bool:
         """Export what is queued within *timeout_s*; False if spans are left."""
-        queue = self._export.queue
-        return queue is None or queue.flush(timeout_s)
+        return self._exports.flush(timeout_s)
 
     def close(self, timeout_s: float) -> int:
         """
@@ -205,144 +264,93 @@ class TracePillar:
             return 0
 
         self._started = False
-        self._release()
-        self._release = lambda: None
-        queue = self._export.queue
-        return 0 if queue is None else queue.close(timeout_s)
+        if self._undo_threads is not None:
+            self._undo_threads()
+
+        self.clients.close()
+
+        if self._sdk_bridge is not None:
+            self._sdk_bridge.close()
+
+        if self._live is not None:
+            self._live = self._live.released()
+
+        if self._central is not None:
+            self._central.close(min(timeout_s, _REFRESH_S))
+
+        self._leave_xray()
+        return self._exports.close(timeout_s)
 
     @property
     def dropped(self) -> dict[str, int]:
         """How many spans this process dropped for which reason."""
-        queue = self._export.queue
-        return {} if queue is None else queue.dropped
+        return self._exports.dropped
+
+    def exports(self) -> dict[str, Figures]:
+        """Return what became of this process's spans on each way out, by its name."""
+        return self._exports.figures()
 
     def describe(self) -> dict[str, object]:
         """Return what is on, and what is off and why, for people and start lines."""
-        daemon = self._xray.daemon_address
-        described: dict[str, object] = {
+        from svcready.tracing.xray._joining import daemon_state
+
+        return {
             "enabled": self._settings.enabled,
             "development": self._development,
-            "provider": self._provider_state,
-            "export": self._export.state,
-            "xray_daemon": "off: no address set"
-            if daemon is None
-            else f"off: {daemon} is set, but this version exports over OTLP only",
-            "sampling": _sampling_text(self._rule),
+            "provider": "off: not started" if self._live is None else self._live.state,
+            **self._exports.describe(),
+            "xray_daemon": daemon_state(self._xray, self._exports),
+            "sampling": str(self._decider),
+            "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
+            "threads": "context follows" if self._settings.threads else "off",
+            "clients": self.clients.describe(),
+            "xray_sdk": "off" if self._sdk_bridge is None else self._sdk_bridge.state,
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",
         }
-        if self._export.queue is not None:
-            described["spans"] = self._export.queue.statistics()
-
-        if self._export.exporter is not None and self._export.exporter.last_error:
-            described["last_error"] = self._export.exporter.last_error
-
-        return described
-
-    def _start_passive(self) -> None:
-        from svcready.tracing._server import ServerTracer
-
-        nothing = Rule(0.0, 0.0, self._clock)
-        self._server = ServerTracer(
-            None,
-            Decider(nothing, "never", 0.0, self._clock),
-            self._attributes,
-            self._settings.propagators,
-            passive=True,
-        )
-        self._provider_state = "off: switched off"
-        self._export = Export("off: switched off")
-
-    def _start_own(self, sink: SpanSink) -> None:
-        from svcready.tracing import _sdk
-        from svcready.tracing._provider import DELEGATE
-
-        provider = _sdk.build_provider(
-            self._settings, self._decider, self._resource(), sink
-        )
-        self._provider = provider
-        DELEGATE.follow(provider)
-        self._provider_state = "ours"
-
-        def release() -> None:
-            self._provider = None
-            if DELEGATE.current is provider:
-                DELEGATE.current = None
-                bind(None)
-
-        self._release = release
-        self._make_real(provider, self._decider)
-
-    def _start_attached(self, foreign: TracerProvider, sink: SpanSink) -> None:
-        from svcready.tracing._attached import attach
-
-        relayed = attach(foreign, sink)
-        kind = f"{type(foreign).__module__}.{type(foreign).__qualname__}"
-        self._provider_state = f"attached to the application's {kind}"
-        if relayed is None:
-            self._export = Export("off: the application's provider takes no processors")
-
-        def release() -> None:
-            bind(None)
-            if relayed is not None and relayed.sink is sink:
-                relayed.sink = None
-
-        self._release = release
-        self._make_real(foreign, None)
-
-    def _make_real(self, provider: TracerProvider, decider: Decider | None) -> None:
-        from svcready.tracing import _sdk
-        from svcready.tracing._live import LiveSpans
-        from svcready.tracing._server import ServerTracer
-
-        tracer = provider.get_tracer(_sdk.SCOPE)
-        self._server = ServerTracer(
-            tracer,
-            decider,
-            self._attributes,
-            self._settings.propagators,
-            trust=self._settings.trust_inbound != "never",
-            forced_trace_id=None if decider is None else _sdk.FORCED_TRACE_ID,
-        )
-        decide = None if decider is None else decider.decide
-        bind(LiveSpans(tracer, decide, self._attributes))
 
     def _make_sink(self) -> SpanSink:
         from svcready.tracing._sdk import SpanSink
+        from svcready.tracing.xray._joining import join_xray
 
         takers: list[Callable[[ReadableSpan], None]] = []
         if self._settings.view_spans:
-            from svcready.tracing._view import TraceView
+            from svcready.tracing.view._ring import TraceView
 
             self._view = TraceView(self._settings.view_spans)
             takers.append(self._view.add)
 
-        self._export = plan_export(self._settings, self._otlp, self._clock)
-        if self._export.queue is not None:
-            takers.append(self._export.queue.put)
-
-        return SpanSink(self._attributes, takers, self.flush)
-
-    def _set_propagator(self) -> None:
-        propagate = import_safely("opentelemetry.propagate")
-        from svcready.tracing._propagation import Propagator, is_default
-
-        there = propagate.get_global_textmap()
-        if isinstance(there, Propagator) or is_default(there):
-            propagate.set_global_textmap(Propagator(self._settings.propagators))
-            self._propagation_state = ",".join(self._settings.propagators) or "none"
-        else:
-            self._propagation_state = f"the application's {type(there).__qualname__}"
+        self._exports = plan_exports(
+            self._settings, self._otlp, self._xray, self._clock
+        )
+        takers += [lane.queue.put for lane in self._exports.lanes]
+        sink = SpanSink(self._attributes, takers, self.flush)
+        self._leave_xray = join_xray(
+            self._exports, self._xray, sink, self._attributes, self._clock
+        )
+        return sink
 
     def _resource(self) -> Resource:
         from svcready.tracing._sdk import resource_of
 
         return resource_of({**self._resource_attributes, **self._identity.resource()})
 
+    def _service(self) -> Service:
+        resource = {**self._resource_attributes, **self._identity.resource()}
+        return service_of(self._xray.tracing_name, resource)
 
-def _sampling_text(rule: Rule) -> str:
-    """Say what is sampled; no process knows of its siblings' reservoirs."""
-    return f"{rule} in each process" if "/s" in str(rule) else str(rule)
+
+def _nothing() -> None:
+    pass
+
+
+def _kept_text(settings: TracingSettings) -> str:
+    """Say which requests are kept that are not sampled."""
+    kept = ["failed ones"] if settings.keep_errors else []
+    if settings.keep_slower_than:
+        kept.append("slow ones")
+
+    return f"{' and '.join(kept)}, {settings.keep_max_per_s:g}/s" if kept else "none"

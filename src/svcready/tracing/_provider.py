@@ -23,6 +23,7 @@ from svcready._core import fork
 from svcready.tracing import _otel
 from svcready.tracing._decorate import is_coroutine_function
 from svcready.tracing._otel import SPAN_KEY
+from svcready.tracing.instrumentation._doubles import says_again, serves, tell_of_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,8 @@ __all__ = [
 
 F = TypeVar("F", bound="Callable[..., object]")
 
+_OUTGOING = (SpanKind.CLIENT, SpanKind.PRODUCER)
+
 
 class DelegatingTracer(Tracer):
     """
@@ -60,6 +63,7 @@ class DelegatingTracer(Tracer):
     ) -> None:
         self._provider = provider
         self._scope = scope
+        self._serves = serves(scope[0])
         self._resolved: tuple[TracerProvider | None, Tracer | None] = (None, None)
 
     def start_span(
@@ -77,6 +81,12 @@ class DelegatingTracer(Tracer):
         parent = (_otel.current() if context is None else context).get(SPAN_KEY)
         if isinstance(parent, NonRecordingSpan) and _otel.is_left_out(parent):
             return parent
+
+        if kind in _OUTGOING and says_again(self._scope[0], kind, parent):
+            return NonRecordingSpan(cast("Span", parent).get_span_context())
+
+        if self._serves:
+            tell_of_second(self._scope[0], parent)
 
         tracer = self._tracer()
         if tracer is None:

@@ -1,110 +1,37 @@
-"""The OpenTelemetry SDK as we set it up; loading this file loads the SDK."""
+"""Where finished spans come together, ours and an application's own provider's."""
 
 # ruff: noqa: ARG002 - the signatures are the SDK's
 
 from __future__ import annotations
 
-import threading
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import (
-    Event,
-    ReadableSpan,
-    SpanLimits,
-    SpanProcessor,
-    TracerProvider,
-)
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.sdk.version import __version__ as sdk_version
-from opentelemetry.trace import Link, Status, get_current_span
+from opentelemetry.trace import Link, Status
 
 from svcready._core.guard import report_fault
-from svcready.tracing import _otel
-from svcready.tracing._otel import DECIDED_KEY, UNDECIDED_KEY
+from svcready.tracing._recorded import RecordedSpan
+from svcready.tracing.instrumentation._doubles import SCOPES
+from svcready.tracing.propagation._w3c import SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import SpanKind, TraceState
-    from opentelemetry.util.types import Attributes as OtelAttributes
+    from opentelemetry.sdk.trace import Span
+    from opentelemetry.trace import SpanKind
+    from opentelemetry.util.types import AttributeValue
 
-    from svcready._core.surroundings import AttributeValue
-    from svcready.config._sections.tracing import TracingSettings
+    from svcready._core.surroundings import AttributeValue as ResourceValue
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._sampling import Decider
 
-__all__ = [
-    "FORCED_TRACE_ID",
-    "SCOPE",
-    "Provider",
-    "Relay",
-    "RuleSampler",
-    "SpanSink",
-    "build_provider",
-    "resource_of",
-]
+    _Contents = tuple[
+        str, SpanKind, dict[str, AttributeValue], list[Event], Sequence[Link], Status
+    ]
 
-SCOPE = "svcready"
-"""The scope of our own spans, whose attributes we redact when we set them."""
-
-FORCED_TRACE_ID: ContextVar[int] = ContextVar("svcready-forced-trace-id", default=0)
-"""The trace id of a span without a parent, where a caller sent one (X-Ray)."""
-
-
-class RuleSampler(Sampler):
-    """
-    Our rule for spans that are started through OpenTelemetry's API.
-
-    Args:
-        decider: Decides about traces that begin here or come from a caller.
-    """
-
-    def __init__(self, decider: Decider) -> None:
-        self._decider = decider
-
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: OtelAttributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        """Follow a local parent; decide about a remote one, or none, by the rule."""
-        parent = get_current_span(parent_context).get_span_context()
-        values = _otel.current() if parent_context is None else parent_context
-        if values.get(DECIDED_KEY):
-            sampled = True
-        elif not parent.is_valid:
-            sampled = self._decider.decide()
-        elif not parent.is_remote:
-            sampled = parent.trace_flags.sampled
-        else:
-            flag = None if values.get(UNDECIDED_KEY) else parent.trace_flags.sampled
-            sampled = self._decider.inbound(flag)
-
-        decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.DROP
-        state = parent.trace_state if parent.is_valid else None
-        return SamplingResult(decision, attributes if sampled else None, state)
-
-    def get_description(self) -> str:
-        """Return what OpenTelemetry's own diagnostics show."""
-        return "svcready"
-
-
-class _Ids(RandomIdGenerator):
-    def generate_trace_id(self) -> int:
-        return FORCED_TRACE_ID.get() or super().generate_trace_id()
-
-    def is_trace_id_random(self) -> bool:
-        return True
+__all__ = ["Relay", "SpanSink", "resource_of"]
 
 
 class SpanSink(SpanProcessor):
@@ -126,18 +53,24 @@ class SpanSink(SpanProcessor):
         self._attributes = attributes
         self._flush = flush
         self._takers = tuple(takers)
+        self.begun: Callable[[Span], None] | None = None
+        """Is told about spans that begin, if anybody wants to know."""
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand *span* over."""
-        context = span.context
-        if not self._takers or context is None or not context.trace_flags.sampled:
+        if not self._takers:
             return
 
         try:
-            scope = span.instrumentation_scope
-            ours = scope is not None and scope.name == SCOPE
-            if not ours or not self._is_clean(span):
-                span = self._masked(span)
+            if span.__class__ is not RecordedSpan:  # an application's own provider's
+                if span.context is None or not span.context.trace_flags.sampled:
+                    return
+
+                span = self.masked(span)
+            elif not span.flags & SAMPLED:
+                return
+            elif span.is_raw:
+                span = span.replaced(*self._contents(span))
 
             for take in self._takers:
                 take(span)
@@ -148,28 +81,37 @@ class SpanSink(SpanProcessor):
         """Send what is queued; False if spans are left."""
         return self._flush(timeout_millis / 1000.0)
 
-    def _is_clean(self, span: ReadableSpan) -> bool:
-        # We redact what we set, but anybody can set more by OpenTelemetry's API.
-        clean = self._attributes.is_clean
-        return clean(
-            {
-                **(span.attributes or {}),
-                "span.name": span.name,
-                "span.status": span.status.description,
-            }
-        ) and all(clean({**(event.attributes or {})}) for event in span.events)
+    def _contents(self, span: ReadableSpan) -> _Contents:
+        name, kind, attributes = span.name, span.kind, span.attributes or {}
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name.startswith(SCOPES):
+            # Here: a service without such spans never needs it.
+            from svcready.tracing.instrumentation._translating import translated
 
-    def _masked(self, span: ReadableSpan) -> ReadableSpan:
+            name, kind, attributes = translated(span, scope.name)
+
+        return (
+            self._attributes.name(name),
+            kind,
+            self._attributes.clean(attributes),
+            [self._masked_event(event) for event in span.events],
+            self._masked_links(span.links),
+            self._masked_status(span.status),
+        )
+
+    def masked(self, span: ReadableSpan) -> ReadableSpan:
+        """Return a copy of *span* without secrets."""
+        name, kind, attributes, events, links, status = self._contents(span)
         return ReadableSpan(
-            name=self._attributes.text(span.name),
+            name=name,
             context=span.context,
             parent=span.parent,
             resource=span.resource,
-            attributes=self._attributes.clean(span.attributes or {}),
-            events=[self._masked_event(event) for event in span.events],
-            links=self._masked_links(span.links),
-            kind=span.kind,
-            status=self._masked_status(span.status),
+            attributes=attributes,
+            events=events,
+            links=links,
+            kind=kind,
+            status=status,
             start_time=span.start_time,
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
@@ -190,7 +132,7 @@ class SpanSink(SpanProcessor):
 
     def _masked_event(self, event: Event) -> Event:
         attributes = self._attributes.clean(event.attributes or {})
-        return Event(self._attributes.text(event.name), attributes, event.timestamp)
+        return Event(self._attributes.name(event.name), attributes, event.timestamp)
 
 
 class Relay(SpanProcessor):
@@ -199,6 +141,12 @@ class Relay(SpanProcessor):
     def __init__(self) -> None:
         self.sink: SpanSink | None = None
 
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Pass *span* on, if anybody wants to know of it before it ends."""
+        begun = None if self.sink is None else self.sink.begun
+        if begun is not None:
+            begun(span)
+
     def on_end(self, span: ReadableSpan) -> None:
         """Pass *span* on to the current runtime, if there is one."""
         sink = self.sink
@@ -206,66 +154,7 @@ class Relay(SpanProcessor):
             sink.on_end(span)
 
 
-class Provider(TracerProvider):
-    """The SDK's provider without what it does to itself at fork."""
-
-    def __init__(
-        self, sampler: Sampler, resource: Resource, limits: SpanLimits
-    ) -> None:
-        super().__init__(
-            sampler=sampler,
-            resource=resource,
-            shutdown_on_exit=False,
-            id_generator=_Ids(),
-            span_limits=limits,
-            meter_provider=NoOpMeterProvider(),
-        )
-        # OTEL_SDK_DISABLED was judged with our settings, which may have overruled it.
-        self._disabled = False
-
-    def describe_service(self, resource: Resource) -> None:
-        """Put *resource* on every span that starts from now on."""
-        self._update_resource(resource)
-
-    def _handle_fork(self) -> None:
-        # The SDK would give the child a random instance id even where one is fixed.
-        self._tracers_lock = threading.Lock()
-
-
-def build_provider(
-    settings: TracingSettings,
-    decider: Decider,
-    resource: Resource,
-    sink: SpanSink,
-) -> Provider:
-    """
-    Build the provider; every value is an argument, the environment is not read.
-
-    Args:
-        settings: The limits of spans.
-        decider: Samples.
-        resource: Says what the service is.
-        sink: Takes finished spans.
-    """
-    general = settings.max_attributes
-    limits = SpanLimits(
-        max_attributes=general,
-        max_events=settings.max_events,
-        max_links=settings.max_links,
-        max_span_attributes=settings.max_span_attributes or general,
-        max_event_attributes=settings.max_event_attributes or general,
-        max_link_attributes=settings.max_link_attributes or general,
-        # The sink cuts, after redaction.
-        max_attribute_length=SpanLimits.UNSET,
-        max_span_attribute_length=SpanLimits.UNSET,
-    )
-
-    provider = Provider(RuleSampler(decider), resource, limits)
-    provider.add_span_processor(sink)
-    return provider
-
-
-def resource_of(attributes: Mapping[str, AttributeValue]) -> Resource:
+def resource_of(attributes: Mapping[str, ResourceValue]) -> Resource:
     """Return *attributes* and what the SDK says of itself as a resource."""
     return Resource(
         {

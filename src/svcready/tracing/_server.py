@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
@@ -11,50 +11,37 @@ from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE
 from svcready.tracing import _otel
 from svcready.tracing._otel import (
-    DECIDED_KEY,
+    ROOT_KEY,
     SPAN_KEY,
+    UNDECIDED_KEY,
     UnsampledSpan,
     new_ids,
     new_span_id,
 )
-from svcready.tracing._propagation import XRAY_KEY, baggage_values
 from svcready.tracing._server_trace import RecordedTrace, ServerTrace
-from svcready.tracing._w3c import RANDOM, SAMPLED, parse_traceparent
-from svcready.tracing._xray_header import parse_xray
+from svcready.tracing.propagation._inbound import NOBODY, CallerReader
+from svcready.tracing.propagation._reading import baggage_values
+from svcready.tracing.propagation._w3c import RANDOM, SAMPLED
+from svcready.tracing.sampling._decider import SAMPLING_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextvars import ContextVar
 
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._sampling import Decider
-    from svcready.tracing._xray_header import XRayHeader
+    from svcready.tracing._recorded import RecordedSpan
+    from svcready.tracing._tracer import RecordingTracer
+    from svcready.tracing.keeping._keeper import Keeper
+    from svcready.tracing.propagation._inbound import B3Headers, Caller
+    from svcready.tracing.sampling._decider import Decider
 
     Describe = Callable[[], Mapping[str, object]]
 
 __all__ = ["ServerTrace", "ServerTracer"]
 
 _COMPONENT = "tracing.server"
-
-
-class _Caller(NamedTuple):
-    """What a request's headers say about where it comes from."""
-
-    trace_id: str | None = None
-    parent_id: str | None = None
-    flag: bool | None = None
-    flags: int = RANDOM
-    tracestate: str | None = None
-    asked: XRayHeader | None = None
-    passed: str = ""
-    left: _Caller | None = None
-    """The caller whose trace is not continued, because it is not trusted."""
-
-
-_NOBODY = _Caller()
 
 
 class ServerTracer:
@@ -67,9 +54,10 @@ class ServerTracer:
             does.
         attributes: Redacts what goes into spans.
         propagators: The formats that are read; the last trace format named wins.
-        trust: False starts a new trace whatever the caller sends, linked to its.
-        forced_trace_id: Where the id generator finds the trace id of a caller that
-            has no span.
+        own: *tracer*, if it is one of ours.
+        keeper: Decides at the end about requests that are not sampled; None keeps
+            none of them.
+        trust: `never` starts a new trace whatever the caller sends, linked to its.
         passive: Tracing is off: a caller's trace passes through unchanged.
     """
 
@@ -80,20 +68,18 @@ class ServerTracer:
         attributes: Attributes,
         propagators: Sequence[str],
         *,
-        trust: bool = True,
-        forced_trace_id: ContextVar[int] | None = None,
+        own: RecordingTracer | None = None,
+        keeper: Keeper | None = None,
+        trust: str = "always",
         passive: bool = False,
     ) -> None:
-        formats = [name for name in propagators if name in {"tracecontext", "xray"}]
         self._tracer = tracer
         self._decider = decider
         self._attributes = attributes
-        self._w3c = "tracecontext" in formats
-        self._xray = "xray" in formats
-        self._xray_wins = formats[-1:] == ["xray"]
-        self._baggage = "baggage" in propagators
-        self._trust = trust
-        self._forced = forced_trace_id
+        self._read = CallerReader(propagators, trust).read
+        self._baggage = "baggage" in propagators and trust != "never"
+        self._own = own
+        self._keeper = None if own is None else keeper
         self._passive = passive
 
     def begin(
@@ -105,6 +91,7 @@ class ServerTracer:
         xray: str | None,
         baggage: str | None,
         describe: Describe,
+        b3: B3Headers | None = None,
     ) -> ServerTrace:
         """
         Begin the trace of one request; `activate` makes it current.
@@ -119,31 +106,36 @@ class ServerTracer:
             xray: X-Amzn-Trace-Id.
             baggage: Several are joined by commas.
             describe: Gives the span's first attributes; called only if sampled.
+            b3: The headers of `propagation._b3.NAMES`; None if there is none of them.
         """
-        caller = _NOBODY
-        if traceparent is not None or xray is not None:
-            caller = self._read(traceparent, tracestate, xray)
+        caller = NOBODY
+        if traceparent is not None or xray is not None or b3 is not None:
+            caller = self._read(traceparent, tracestate, xray, b3)
 
-        extra = None
-        if baggage is not None or caller.passed:
-            extra = self._extra(baggage, caller)
+        extra = caller.extra
+        if baggage is not None and self._baggage:
+            extra = {**(extra or {}), **baggage_values(baggage)} or None
 
         trace_id = caller.trace_id
         decider = self._decider
+        rule: str | None
         if decider is None:
-            sampled = True  # as far as we know: the application's provider decides
-        elif trace_id is None:
-            sampled = decider.decide()
+            rule = ""  # as far as we know: the application's provider decides
+        elif caller is NOBODY:
+            rule = decider.decide(method, path, describe)
         else:
-            sampled = decider.inbound(caller.flag)
+            rule = decider.inbound(caller.flag, method, path, describe)
 
-        if sampled:
-            return self._recorded(method, path, caller, extra, describe)
+        if rule is not None:
+            return self._recorded(method, path, caller, extra, describe, rule)
 
-        if self._passive and caller.parent_id and trace_id:
-            return _passing(caller, trace_id, caller.parent_id, extra)
+        if self._keeper is not None:
+            return self._maybe_kept(method, path, caller, extra, describe)
 
-        if caller is _NOBODY and extra is None:  # most requests
+        if self._passive and (trace_id is not None or caller.flag is not None):
+            return _passing(caller, extra)
+
+        if caller is NOBODY and extra is None:  # most requests
             # Made without the frames of constructors, which cost 1 µs of each.
             span = UnsampledSpan.__new__(UnsampledSpan)
             span._svcready_ids = ids = new_ids()  # noqa: SLF001
@@ -159,62 +151,33 @@ class ServerTracer:
         context = {SPAN_KEY: span} if extra is None else {**extra, SPAN_KEY: span}
         return ServerTrace(ids, flags, Context(context), caller.asked)
 
-    def _read(
-        self, traceparent: str | None, tracestate: str | None, xray: str | None
-    ) -> _Caller:
-        caller = _NOBODY
-        if traceparent is not None and self._w3c:
-            parsed = parse_traceparent(traceparent)
-            if parsed is not None:
-                trace_id, span_id, flags = parsed
-                flag = flags & SAMPLED != 0
-                caller = _Caller(trace_id, span_id, flag, flags, tracestate)
-
-        if xray is not None and self._xray:
-            asked = parse_xray(xray)
-            if asked is not None:
-                if caller.trace_id is None or self._xray_wins:
-                    flags = RANDOM | (asked.sampled or 0)
-                    caller = _Caller(*asked[:3], flags)
-
-                caller = caller._replace(asked=asked, passed=asked.passed)
-
-        if self._trust or caller.trace_id is None:
-            return caller
-
-        return _NOBODY._replace(asked=caller.asked, left=caller)
-
-    def _extra(self, baggage: str | None, caller: _Caller) -> dict[str, object] | None:
-        extra: dict[str, object] = {}
-        if caller.passed:
-            extra[XRAY_KEY] = caller.passed
-
-        if baggage is not None and self._baggage and self._trust:
-            extra |= baggage_values(baggage)
-
-        return extra or None
-
     def _recorded(
         self,
         method: str,
         path: str,
-        caller: _Caller,
+        caller: Caller,
         extra: dict[str, object] | None,
         describe: Describe,
+        rule: str,
     ) -> ServerTrace:
         name = method if method in METHODS else "HTTP"
         span: Span
         try:
-            span = self._start(name, caller, self._described(method, path, describe))
+            attributes = self._described(method, path, describe)
+            if rule:
+                attributes[SAMPLING_RULE] = rule
+
+            span = self._start(name, caller, attributes)
         except Exception as fault:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, fault)
             span = UnsampledSpan(new_ids())
 
-        made = span.get_span_context()
         ids = _otel.ids_of(span) or new_ids()
-        values = {SPAN_KEY: span} if extra is None else {**extra, SPAN_KEY: span}
-        context = Context(values)
-        flags = made.trace_flags & RANDOM
+        values: dict[str, object] = {SPAN_KEY: span, ROOT_KEY: span}
+        context = Context(values if extra is None else {**extra, **values})
+        known = getattr(span, "flags", None)
+        flags = span.get_span_context().trace_flags if known is None else known
+        flags &= RANDOM
         if not span.is_recording():
             return ServerTrace(ids, flags, context, caller.asked)
 
@@ -222,35 +185,79 @@ class ServerTracer:
             ids, flags, context, caller.asked, span, name, self._attributes
         )
 
+    def _maybe_kept(
+        self,
+        method: str,
+        path: str,
+        caller: Caller,
+        extra: dict[str, object] | None,
+        describe: Describe,
+    ) -> ServerTrace:
+        from svcready.tracing.keeping._trace import begin_kept
+
+        assert self._own is not None
+        assert self._keeper is not None
+        name = method if method in METHODS else "HTTP"
+        span = self._record(self._own, name, caller, {}, sampled=0)
+        return begin_kept(
+            span,
+            extra,
+            caller.asked,
+            name,
+            lambda: self._described(method, path, describe),
+            self._keeper,
+            self._attributes,
+        )
+
     def _start(
-        self, name: str, caller: _Caller, attributes: dict[str, AttributeValue]
+        self, name: str, caller: Caller, attributes: dict[str, AttributeValue]
     ) -> Span:
+        if self._own is not None:
+            return self._record(self._own, name, caller, attributes)
+
         if self._tracer is None:
             return UnsampledSpan(new_ids())
 
-        values: dict[str, object] = {DECIDED_KEY: True}
-        parent_id = caller.parent_id
-        token = None
-        if caller.trace_id is not None:
-            if parent_id is None and self._forced is not None:
-                token = self._forced.set(int(caller.trace_id, 16))
-            else:
-                parent_id = parent_id or new_span_id()
-                ids = caller.trace_id, parent_id
-                state = caller.tracestate
-                values[SPAN_KEY] = _otel.RemoteSpan(ids, caller.flags & 3, state)
+        values: dict[str, object] = {}
+        if caller.trace_id is not None or caller.flag is not None:
+            values[SPAN_KEY] = _remote(caller)
 
-        try:
-            return self._tracer.start_span(
+        return self._tracer.start_span(
+            name, Context(values), SpanKind.SERVER, attributes, _links(caller.left)
+        )
+
+    def _record(
+        self,
+        own: RecordingTracer,
+        name: str,
+        caller: Caller,
+        attributes: dict[str, AttributeValue],
+        sampled: int = SAMPLED,
+    ) -> RecordedSpan:
+        if caller.trace_id is None:
+            span = own.record(
                 name,
-                Context(values),
-                SpanKind.SERVER,
                 attributes,
-                _links(caller.left),
+                new_ids(),
+                SpanKind.SERVER,
+                flags=RANDOM | sampled,
             )
-        finally:
-            if token is not None and self._forced is not None:
-                self._forced.reset(token)
+        else:
+            span = own.record(
+                name,
+                attributes,
+                (caller.trace_id, new_span_id()),
+                SpanKind.SERVER,
+                flags=caller.flags & RANDOM | sampled,
+                tracestate=caller.tracestate,
+                parent_id=caller.parent_id,
+                has_remote_parent=caller.parent_id is not None,
+            )
+
+        if caller.left is not None:
+            span.add_links(_links(caller.left))
+
+        return span
 
     def _described(
         self, method: str, path: str, describe: Describe
@@ -269,16 +276,24 @@ class ServerTracer:
         return self._attributes.clean(given)
 
 
-def _passing(
-    caller: _Caller, trace_id: str, span_id: str, extra: dict[str, object] | None
-) -> ServerTrace:
-    ids, flags = (trace_id, span_id), caller.flags & 3
-    span = _otel.RemoteSpan(ids, flags, caller.tracestate)
+def _remote(caller: Caller) -> _otel.RemoteSpan:
+    """Return the caller's span, made up as far as there is none."""
+    new_trace_id, new_span_id = new_ids()
+    ids = caller.trace_id or new_trace_id, caller.parent_id or new_span_id
+    return _otel.RemoteSpan(ids, caller.flags & 3, caller.tracestate)
+
+
+def _passing(caller: Caller, extra: dict[str, object] | None) -> ServerTrace:
+    span = _remote(caller)
     values = {**(extra or {}), SPAN_KEY: span}
-    return ServerTrace(ids, flags, Context(values), caller.asked)
+    if caller.flag is None:
+        values[UNDECIDED_KEY] = True
+
+    flags = span.flags
+    return ServerTrace(span._svcready_ids, flags, Context(values), caller.asked)  # noqa: SLF001
 
 
-def _links(left: _Caller | None) -> list[Link]:
+def _links(left: Caller | None) -> list[Link]:
     if left is None or left.trace_id is None or left.parent_id is None:
         return []
 

@@ -9,9 +9,10 @@ from opentelemetry.trace import StatusCode
 from svcready._core.guard import report_fault
 from svcready._core.type_names import type_name
 from svcready.tracing import _otel
+from svcready.tracing._contents import put, rename
 from svcready.tracing._errors import record
-from svcready.tracing._w3c import HEX
-from svcready.tracing._xray_header import format_xray_id
+from svcready.tracing.propagation._w3c import HEX
+from svcready.tracing.propagation._xray_header import format_xray_id
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._xray_header import XRayHeader
+    from svcready.tracing.propagation._xray_header import XRayHeader
 
 __all__ = ["RecordedTrace", "ServerTrace"]
 
@@ -42,6 +43,8 @@ class ServerTrace:
 
     sampled = False
     """Whether the request's span is recorded."""
+    ends = False
+    """Whether `end` does anything."""
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class RecordedTrace(ServerTrace):
     __slots__ = ("_attributes", "_name", "_span")
 
     sampled = True
+    ends = True
 
     def __init__(
         self,
@@ -154,7 +158,7 @@ class RecordedTrace(ServerTrace):
         attributes: dict[str, str | int] = {}
         if route is not None:
             attributes["http.route"] = route
-            span.update_name(f"{self._name} {route}")
+            rename(span, f"{self._name} {route}")
 
         if status is not None:
             attributes["http.response.status_code"] = status
@@ -166,7 +170,7 @@ class RecordedTrace(ServerTrace):
             attributes["error.type"] = str(status)
 
         if attributes:
-            span.set_attributes(attributes)
+            put(span, attributes)
 
         if failed:
             span.set_status(StatusCode.ERROR)

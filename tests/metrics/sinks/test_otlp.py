@@ -695,13 +695,13 @@ def test_a_general_endpoint_alone_sends_no_metrics(
     assert to == expected
 
 
-def test_grpc_is_refused_with_a_problem(clock: FakeClock) -> None:
-    """Nothing is sent silently by another protocol than the one asked for."""
+def test_an_address_that_http_cannot_use_is_a_problem(clock: FakeClock) -> None:
+    """What only gRPC understands is not sent to by HTTP in silence."""
     plan = plan_otlp(
-        OtlpSettings(metrics=True, protocol="grpc"),
+        OtlpSettings(metrics=True, endpoint="collector:4317"),
         snapshot=lambda: Snapshot(0, ()),
         identity=IDENTITY,
         clock=clock,
     )
     assert plan.sink is None
-    assert re.search("grpc.*http/protobuf", plan.problem)
+    assert re.search("collector:4317.*has no http://", plan.problem)

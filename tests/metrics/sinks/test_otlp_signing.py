@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +16,7 @@ pytest.importorskip("botocore")
 from svcready._transport.otlp_metrics import AWS_LIMITS, LIMITS
 from svcready.metrics.sinks._otlp._sink import OtlpSink, plan_otlp
 from tests.metrics.otlp_collector import MetricsCollector
+from tests.sigv4 import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,39 +49,6 @@ def _sink(clock: FakeClock, **values: object) -> OtlpSink:
     return plan.sink
 
 
-def _sign(key: bytes, text: str) -> bytes:
-    return hmac.new(key, text.encode(), hashlib.sha256).digest()
-
-
-def _expected(headers: dict[str, str], body: bytes, url: str, path: str) -> str:
-    """Work the signature of a request out again, as AWS describes it."""
-    given = {name.lower(): value for name, value in headers.items()}
-    fields = dict(
-        part.strip().split("=", 1)
-        for part in given["authorization"].split(" ", 1)[1].split(",")
-    )
-    signed = fields["SignedHeaders"].split(";")
-    assert {"host", "x-amz-date", "content-type"} <= set(signed)
-    assert given["host"] == urlsplit(url).netloc
-    lines = [f"{name}:{given[name].strip()}\n" for name in signed]
-    payload = hashlib.sha256(body).hexdigest()
-    request = "\n".join(
-        ("POST", path, "", "".join(lines), ";".join(signed), payload)
-    ).encode()
-    stamp = given["x-amz-date"]
-    scope = f"{stamp[:8]}/eu-west-1/monitoring/aws4_request"
-    assert fields["Credential"] == f"AKIDEXAMPLE/{scope}"
-    key = f"AWS4{SECRET}".encode()
-    for part in scope.split("/"):
-        key = _sign(key, part)
-
-    text = "\n".join(
-        ("AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(request).hexdigest())
-    )
-    assert fields["Signature"]
-    return f"{fields['Signature']} {_sign(key, text).hex()}"
-
-
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_what_is_sent_is_signed_for_cloudwatch(
     receiver: MetricsCollector,
@@ -106,10 +71,14 @@ def test_what_is_sent_is_signed_for_cloudwatch(
     sink.close()
 
     (headers,) = receiver.received_headers
-    sent, wanted = _expected(
-        headers, receiver.bodies[0], receiver.url, "/v1/metrics"
-    ).split()
-    assert sent == wanted
+    verify(
+        headers,
+        receiver.bodies[0],
+        url=receiver.url,
+        path="/v1/metrics",
+        scope="eu-west-1/monitoring/aws4_request",
+        secret=SECRET,
+    )
     assert headers["X-Amz-Security-Token"] == "made-up-token"
     assert len(receiver.find("c")) == 1
 

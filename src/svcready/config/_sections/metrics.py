@@ -60,8 +60,8 @@ class MetricsSettings:
         True, FLAG, "Shows all workers of the service on the page of each"
     )
     instrument: tuple[str, ...] = setting(
-        (),
+        ("auto",),
         NAMES,
-        "Client libraries to measure without a call in the code: sqlalchemy, "
-        "psycopg_pool, django, botocore, pika, aio_pika, kafka, celery",
+        "Client libraries to measure: auto (those that are traced), none, or some of "
+        "sqlalchemy, psycopg_pool, django, botocore, pika, aio_pika, kafka, celery",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 from urllib.parse import unquote
 
-from svcready.config._addresses import REGION, URL
+from svcready.config._addresses import ENDPOINT, REGION
 from svcready.config._kinds import FLAG, TEXT, Kind, choice, duration
 from svcready.config._setting import setting, standard
 
@@ -112,15 +112,23 @@ class OtlpSettings:
 
     endpoint: str | None = setting(
         None,
-        _or_none(URL),
+        _or_none(ENDPOINT),
         "The collector's base URL; /v1/traces and the like are appended",
-        standards=(standard(f"{_PREFIX}ENDPOINT", _or_none(URL)),),
+        standards=(standard(f"{_PREFIX}ENDPOINT", _or_none(ENDPOINT)),),
     )
     traces_endpoint: str | None = setting(
         None,
-        _or_none(URL),
+        _or_none(ENDPOINT),
         "The URL for traces, taken as it is",
-        standards=(standard(f"{_TRACES}ENDPOINT", _or_none(URL)),),
+        standards=(standard(f"{_TRACES}ENDPOINT", _or_none(ENDPOINT)),),
+    )
+    traces_sigv4: bool | None = setting(
+        None,
+        _or_none(FLAG),
+        "Signs traces for AWS; unless it is said, if the URL is X-Ray's",
+    )
+    traces_region: str = setting(
+        "", REGION, "The region to sign for; empty takes the URL's, then boto3's"
     )
     headers: Headers = setting(  # noqa: RUF009 - immutable
         (),
@@ -171,6 +179,18 @@ class OtlpSettings:
         _or_none(_PROTOCOL),
         "The transport of traces instead",
         standards=(standard(f"{_TRACES}PROTOCOL", _or_none(_PROTOCOL)),),
+    )
+    insecure: bool = setting(
+        False,
+        FLAG,
+        "Has grpc speak without TLS to an endpoint without http:// or https://",
+        standards=(standard(f"{_PREFIX}INSECURE", FLAG),),
+    )
+    traces_insecure: bool | None = setting(
+        None,
+        _or_none(FLAG),
+        "The same as insecure, for traces instead",
+        standards=(standard(f"{_TRACES}INSECURE", _or_none(FLAG)),),
     )
     certificate: str = setting(
         "",
@@ -242,9 +262,9 @@ class OtlpSettings:
     )
     metrics_endpoint: str | None = setting(
         None,
-        _or_none(URL),
+        _or_none(ENDPOINT),
         "The URL for metrics, taken as it is",
-        standards=(standard(f"{_METRICS}ENDPOINT", _or_none(URL)),),
+        standards=(standard(f"{_METRICS}ENDPOINT", _or_none(ENDPOINT)),),
     )
     metrics_headers: Headers | None = setting(  # noqa: RUF009 - immutable
         None,
@@ -270,6 +290,12 @@ class OtlpSettings:
         _or_none(_PROTOCOL),
         "The transport of metrics instead",
         standards=(standard(f"{_METRICS}PROTOCOL", _or_none(_PROTOCOL)),),
+    )
+    metrics_insecure: bool | None = setting(
+        None,
+        _or_none(FLAG),
+        "The same as insecure, for metrics instead",
+        standards=(standard(f"{_METRICS}INSECURE", _or_none(FLAG)),),
     )
     metrics_certificate: str | None = setting(
         None,

@@ -4,114 +4,58 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 from svcready.config._kinds import (
     FLAG,
+    NAMES,
     RATIO,
     Kind,
-    choice,
+    PartlyWrongError,
     duration,
     integer,
     number,
+    size,
+)
+from svcready.config._rules_file import RULES_FILE, RulesFile
+from svcready.config._rules_text import RULES
+from svcready.config._sampling import (
+    MAX_PER_SECOND,
+    SAMPLER,
+    SAMPLER_RATIO,
+    SAMPLER_TRUST,
+    SAMPLING,
+    TRUST,
+    SamplingRate,
+    parse_sampling,
 )
 from svcready.config._setting import setting, standard
+from svcready.config._slowness import SLOWNESS
+
+if TYPE_CHECKING:
+    from svcready.config._slowness import Slowness
+
+if TYPE_CHECKING:
+    from svcready.config._sampling_rules import SamplingRule
 
 __all__ = ["SamplingRate", "TracingSettings", "parse_sampling"]
-
-_XRAY_RATE = (1.0, 0.05)
-_MAX_PER_SECOND = 1e6
-
-
-class SamplingRate(NamedTuple):
-    """How many of the requests that nobody decided about are sampled."""
-
-    per_second: float
-    """So many each second are sampled first (the reservoir); 0 for none."""
-    ratio: float | None
-    """The part of the others that is sampled; None: what the setting `ratio` says."""
-
-
-def parse_sampling(raw: object) -> SamplingRate:
-    """
-    Read `100%`, `0.05`, `5%`, `2/s` or `1/s+5%`.
-
-    Raises:
-        ValueError: It is none of these; nothing is guessed, least of all 100 %.
-    """
-    if isinstance(raw, SamplingRate):
-        return raw
-
-    if not isinstance(raw, str):
-        return SamplingRate(0.0, RATIO.parse(raw))
-
-    reservoirs: list[float] = []
-    ratios: list[float] = []
-    for part in raw.split("+"):
-        text = part.strip()
-        if text.endswith("/s"):
-            reservoirs.append(_RESERVOIR.parse(text[:-2].strip()))
-        else:
-            ratios.append(RATIO.parse(text))
-
-    if len(reservoirs) > 1 or len(ratios) > 1:
-        raise ValueError(raw)
-
-    return SamplingRate(sum(reservoirs), sum(ratios))
-
-
-def _show_sampling(rate: SamplingRate) -> str:
-    parts = [f"{rate.per_second:g}/s"] if rate.per_second else []
-    if rate.ratio or not parts:
-        parts.append("ratio" if rate.ratio is None else f"{rate.ratio * 100:g}%")
-
-    return "+".join(parts)
-
-
-def _parse_sampler(raw: object) -> SamplingRate:
-    word = str(raw).strip().lower().removeprefix("parentbased_")
-    if word == "always_on":
-        return SamplingRate(0.0, 1.0)
-
-    if word == "always_off":
-        return SamplingRate(0.0, 0.0)
-
-    if word == "traceidratio":
-        return SamplingRate(0.0, None)
-
-    if word == "xray":  # its rule for those that no other rule matches
-        return SamplingRate(*_XRAY_RATE)
-
-    raise ValueError(raw)
-
-
-def _parse_sampler_ratio(raw: object) -> float:
-    if str(raw).strip().startswith(("endpoint=", "polling_interval=")):
-        return _XRAY_RATE[1]  # the argument of another sampler, `xray`
-
-    return RATIO.parse(raw)
-
-
-def _parse_sampler_trust(raw: object) -> str:
-    # A sampler that is not parent-based decides whatever the caller says. Words that
-    # are no sampler are reported once, by the setting `sampling`.
-    word = str(raw).strip().lower()
-    return "sampled-flag-ignored" if word in _PARENTLESS else "always"
 
 
 def _parse_disabled(raw: object) -> bool:
     return not FLAG.parse(raw)
 
 
-def _parse_exporter(raw: object) -> str:
-    words = {word.strip().lower() for word in str(raw).split(",") if word.strip()}
-    if words == {"otlp"}:
-        return "otlp"
+def _parse_exporters(raw: object) -> tuple[str, ...]:
+    given = tuple(dict.fromkeys(word.lower() for word in NAMES.parse(raw)))
+    known = tuple(word for word in given if word in _WAYS_OUT)
+    alone = {"auto", "none"} & set(known)
+    if not known or (alone and len(known) > 1):
+        raise ValueError(raw)
 
-    if words == {"none"}:
-        return "none"
+    if known != given:
+        raise PartlyWrongError(known, tuple(sorted(set(given) - set(known))))
 
-    raise ValueError(raw)
+    return known
 
 
 def _parse_propagators(raw: object) -> tuple[str, ...]:
@@ -120,7 +64,6 @@ def _parse_propagators(raw: object) -> tuple[str, ...]:
         raise ValueError(raw)  # noqa: TRY004 - one kind of error means "not allowed"
 
     words = [str(part).strip().lower() for part in parts if str(part).strip()]
-    words = ["xray" if word == "xray-lambda" else word for word in words]
     if not words or not set(words) <= {*_PROPAGATORS, "none"}:
         raise ValueError(raw)
 
@@ -132,27 +75,13 @@ def _parse_milliseconds(raw: object) -> float:
     return _EXPORT_WAIT.parse(text if text[-1:].isalpha() else f"{text}ms")
 
 
-_RESERVOIR = number(0, _MAX_PER_SECOND)
-_PARENTLESS = {"always_on", "always_off", "traceidratio"}
-_PROPAGATORS = ("tracecontext", "baggage", "xray")
+_PROPAGATORS = ("tracecontext", "baggage", "xray", "xray-lambda", "b3", "b3multi")
 _EXPORT_WAIT = duration(0.001, 3600.0)
-_SAMPLING = Kind(
-    "sampling",
-    parse_sampling,
-    "100%, 0.05, 5%, 2/s or 1/s+5%",
-    show=_show_sampling,
-)
-_SAMPLER = Kind(
-    "sampler",
-    _parse_sampler,
-    "[parentbased_]always_on | always_off | traceidratio, or xray",
-    show=_show_sampling,
-)
-_SAMPLER_RATIO = Kind("ratio", _parse_sampler_ratio, RATIO.allowed, show=RATIO.show)
-_TRUST = choice("always", "never", "sampled-flag-ignored")
-_SAMPLER_TRUST = Kind("sampler", _parse_sampler_trust, _SAMPLER.allowed)
 _DISABLED = Kind("flag", _parse_disabled, FLAG.allowed)
-_EXPORTER = Kind("choice", _parse_exporter, "otlp | none")
+_WAYS_OUT = ("auto", "none", "otlp", "xray")
+_EXPORTERS = Kind(
+    "list", _parse_exporters, "auto, none, or a list of otlp, xray", show=",".join
+)
 _PROPAGATION = Kind(
     "list",
     _parse_propagators,
@@ -185,26 +114,56 @@ class TracingSettings:
     )
     sampling: SamplingRate = setting(  # noqa: RUF009 - immutable
         SamplingRate(1.0, 0.05),
-        _SAMPLING,
+        SAMPLING,
         "Requests to sample if no caller decided: so many a second, then a part",
         relaxed=SamplingRate(0.0, 1.0),
-        standards=(standard("OTEL_TRACES_SAMPLER", _SAMPLER),),
+        standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER),),
     )
     ratio: float = setting(
         0.05,
         RATIO,
         "The part to sample where OTEL_TRACES_SAMPLER says traceidratio",
-        standards=(standard("OTEL_TRACES_SAMPLER_ARG", _SAMPLER_RATIO),),
+        standards=(standard("OTEL_TRACES_SAMPLER_ARG", SAMPLER_RATIO),),
     )
     trust_inbound: str = setting(
         "always",
-        _TRUST,
+        TRUST,
         "Whether a caller's trace is continued and its sampled flag honoured",
-        standards=(standard("OTEL_TRACES_SAMPLER", _SAMPLER_TRUST),),
+        standards=(standard("OTEL_TRACES_SAMPLER", SAMPLER_TRUST),),
+    )
+    rules: tuple[SamplingRule, ...] = setting(
+        (),
+        RULES,
+        "What to sample of which requests: METHOD PATH RATE; ...; others by `sampling`",
+    )
+    rules_file: RulesFile = setting(  # noqa: RUF009 - immutable
+        RulesFile(""),
+        RULES_FILE,
+        "A JSON or TOML file of sampling rules, as X-Ray or its SDK writes them",
+    )
+    keep_errors: bool = setting(
+        False,
+        FLAG,
+        "Keeps a trace of each failed request, also of those that are not sampled",
+    )
+    keep_slower_than: tuple[Slowness, ...] = setting(
+        (),
+        SLOWNESS,
+        "Keeps a trace of slower requests too: 2s; POST /checkout 500ms",
+    )
+    keep_max_per_s: float = setting(
+        5.0,
+        number(0, MAX_PER_SECOND),
+        "Traces a second that are kept for being failed or slow",
+    )
+    keep_spans: int = setting(
+        0,
+        integer(0, 10_000),
+        "Inner spans recorded for a trace that may be kept; 0 keeps its root alone",
     )
     inbound_max_per_s: float = setting(
         100.0,
-        number(0, _MAX_PER_SECOND),
+        number(0, MAX_PER_SECOND),
         "Requests a second that a caller's flag can have sampled; then our own rule",
     )
     propagators: tuple[str, ...] = setting(
@@ -213,11 +172,26 @@ class TracingSettings:
         "Headers read and written; of several trace headers the last listed wins",
         standards=(standard("OTEL_PROPAGATORS", _PROPAGATION),),
     )
-    exporter: str = setting(
-        "auto",
-        choice("auto", "otlp", "none"),
-        "Where spans go; auto is otlp if an endpoint is set",
-        standards=(standard("OTEL_TRACES_EXPORTER", _EXPORTER),),
+    send_ids: bool = setting(
+        False,
+        FLAG,
+        "Sends the correlation and request ids with calls that carry a trace",
+    )
+    instrument: tuple[str, ...] = setting(
+        ("auto",),
+        NAMES,
+        "Clients to trace: auto (what is installed), none, names; -name leaves one out",
+    )
+    threads: bool = setting(
+        False,
+        FLAG,
+        "Carries context into threads and executors that the application starts",
+    )
+    exporter: tuple[str, ...] = setting(
+        ("auto",),
+        _EXPORTERS,
+        "Where spans go, one or several ways; auto is what has an address",
+        standards=(standard("OTEL_TRACES_EXPORTER", _EXPORTERS),),
     )
     view_spans: int = setting(
         0,
@@ -230,6 +204,11 @@ class TracingSettings:
         _LIMIT,
         "Finished spans that wait for export; beyond, the oldest are dropped",
         standards=(standard("OTEL_BSP_MAX_QUEUE_SIZE", _LIMIT),),
+    )
+    queue_bytes: int = setting(
+        16 * 1024**2,
+        size(64 * 1024, math.inf),
+        "Memory that waiting spans may take; beyond, the oldest are dropped",
     )
     batch_spans: int = setting(
         512,

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from svcready.config._kinds import TEXT, Kind
+from svcready.config._adaptive import ADAPTIVE
+from svcready.config._addresses import REGION, URL
+from svcready.config._kinds import FLAG, NAMES, TEXT, Kind, duration
 from svcready.config._setting import setting, standard
+
+if TYPE_CHECKING:
+    from svcready.config._adaptive import AdaptiveSampling
 
 __all__ = ["DaemonAddress", "XraySettings"]
 
@@ -59,6 +64,22 @@ _ADDRESS = Kind(
 )
 
 
+def _parse_endpoint(raw: object) -> str:
+    text = TEXT.parse(raw)
+    return text.lower() if text.lower() in {"", "aws"} else URL.parse(text)
+
+
+_ENDPOINT = Kind("url", _parse_endpoint, f"aws, or {URL.allowed}")
+_INTERVAL = duration(10.0, 86400.0)
+_SAMPLER_ARG = "OTEL_TRACES_SAMPLER_ARG"
+_FLAG_OR_NONE: Kind[bool | None] = Kind(
+    "flag",
+    FLAG.parse,
+    FLAG.allowed,
+    show=lambda value: "" if value is None else FLAG.show(value),
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class XraySettings:
     """AWS X-Ray: its daemon and its names."""
@@ -70,12 +91,66 @@ class XraySettings:
         _ADDRESS,
         "Where the X-Ray daemon or the CloudWatch agent listens",
         standards=(standard("AWS_XRAY_DAEMON_ADDRESS", _ADDRESS),),
-        inert=True,
+    )
+    export: bool | None = setting(
+        None,
+        _FLAG_OR_NONE,
+        "Sends spans to the daemon; unless it is said, if its address is set and "
+        "nothing else is",
+    )
+    annotations: tuple[str, ...] = setting(
+        (),
+        NAMES,
+        "Span attributes that X-Ray indexes, beside those that code annotates; or all",
+    )
+    log_groups: tuple[str, ...] = setting(
+        (),
+        NAMES,
+        "CloudWatch log groups that X-Ray shows with a trace",
+    )
+    in_progress_after_s: float = setting(
+        0.0,
+        duration(0.0, 3600.0),
+        "Sends a request that runs longer as one in progress; 0 sends none",
+    )
+    sdk: bool = setting(
+        True,
+        FLAG,
+        "Has code that uses the X-Ray SDK make children of the current span",
+    )
+    sampling: bool | None = setting(
+        None,
+        _FLAG_OR_NONE,
+        "Asks X-Ray for its sampling rules; unless it is said, if the daemon's address "
+        "is set and no sampling is",
+    )
+    sampling_endpoint: str = setting(
+        "",
+        _ENDPOINT,
+        "Where sampling rules are asked for: a proxy's URL, or `aws` to sign for the "
+        "service; empty takes the daemon's address",
+        standards=(standard(_SAMPLER_ARG, URL, key="endpoint"),),
+    )
+    sampling_interval_s: float = setting(
+        300.0,
+        _INTERVAL,
+        "How often sampling rules are asked for",
+        standards=(standard(_SAMPLER_ARG, _INTERVAL, key="polling_interval"),),
+    )
+    adaptive_sampling: AdaptiveSampling | None = setting(  # noqa: RUF009 - immutable
+        None,
+        ADAPTIVE,
+        "What is an anomaly to rules that X-Ray may boost; else a failed request",
+        standards=(standard("AWS_XRAY_ADAPTIVE_SAMPLING_CONFIG", ADAPTIVE),),
+    )
+    region: str = setting(
+        "",
+        REGION,
+        "The region of X-Ray; empty takes AWS_REGION, then boto3's",
     )
     tracing_name: str = setting(
         "",
         TEXT,
         "The service's name on X-Ray, if another than everywhere else",
         standards=(standard("AWS_XRAY_TRACING_NAME", TEXT),),
-        inert=True,
     )

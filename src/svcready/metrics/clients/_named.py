@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +12,10 @@ from svcready.metrics.clients._shared import COMPONENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["instrument_named", "named_problems"]
+__all__ = ["AUTO", "instrument_named", "named_problems"]
+
+AUTO, NONE = "auto", "none"
+"""What is traced is measured too; nothing but what is named."""
 
 
 class _Client(NamedTuple):
@@ -54,7 +56,7 @@ def instrument_named(
     """
     problems: list[str] = []
     undos: list[Callable[[], None]] = []
-    for name in dict.fromkeys(names):
+    for name in _real(names):
         problem = _problem(name)
         if problem:
             problems.append(problem)
@@ -79,7 +81,11 @@ def instrument_named(
 
 def named_problems(names: Iterable[str]) -> list[str]:
     """Return what of *names* cannot be instrumented here, one line each."""
-    return [problem for problem in map(_problem, dict.fromkeys(names)) if problem]
+    return [problem for problem in map(_problem, _real(names)) if problem]
+
+
+def _real(names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name not in {AUTO, NONE}]
 
 
 def _problem(name: str) -> str:
@@ -97,6 +103,8 @@ def _problem(name: str) -> str:
 
 
 def _unknown(name: str) -> str:
+    import difflib  # only where something is wrong: it is slow to load
+
     near = difflib.get_close_matches(name, _CLIENTS, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return (

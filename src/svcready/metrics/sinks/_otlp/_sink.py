@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.events import ItemsDropped, publish
 from svcready._core.release import own_version
-from svcready._transport.aws_sigv4 import SigV4Signer, region_of
 from svcready._transport.otlp import (
     Delivery,
     OtlpClient,
-    available,
     metrics_target,
     rejected_points,
+    target_problem,
 )
 from svcready._transport.otlp_metrics import (
     AWS_LIMITS,
@@ -45,7 +44,6 @@ __all__ = ["OtlpPlan", "OtlpSink", "otlp_problem", "plan_otlp"]
 
 _log = logging.getLogger("svcready.metrics")
 _COMPONENT = "metrics.otlp"
-_SERVICE = "monitoring"
 _QUIET_S = 60.0
 _LONGEST_WAIT_S = 0.5
 _TOO_LARGE = 413
@@ -104,23 +102,7 @@ def plan_otlp(
 def otlp_problem(settings: OtlpSettings) -> str:
     """Return what stands against sending, if metrics are to be sent at all."""
     target = metrics_target(settings)
-    if target is None:
-        return ""
-
-    if (settings.metrics_protocol or settings.protocol) == "grpc":
-        return (
-            "metrics over OTLP are asked for by grpc, and only http/protobuf is "
-            "built: set SVCREADY_OTLP_METRICS_PROTOCOL=http/protobuf, and an endpoint "
-            "that speaks it"
-        )
-
-    if not available():
-        return (
-            f"metrics are to go to {target}, but the packages for it are not "
-            'installed: pip install "svcready[otlp]"'
-        )
-
-    return ""
+    return "" if target is None else target_problem(target)
 
 
 class OtlpSink:
@@ -164,14 +146,12 @@ class OtlpSink:
         if self._temporality != "cumulative":
             self._since = since_of_process(self._started_ns)
 
-        self._signs = _signs(settings, target)
-        self._limits = AWS_LIMITS if self._signs else LIMITS
-        region = settings.metrics_region or region_of(target.url, _SERVICE)
+        self._limits = AWS_LIMITS if target.signed else LIMITS
         self._client = OtlpClient(
             target,
             clock,
             lambda low, high: random.uniform(low, min(high, _LONGEST_WAIT_S)),
-            SigV4Signer(_SERVICE, region) if self._signs else None,
+            target.signer(),
         )
         self._scope = Scope("svcready", own_version())
         self._complete_ns = 0
@@ -248,7 +228,7 @@ class OtlpSink:
             "to": str(self._target),
             "interval_s": self.interval_s,
             "temporality": self._temporality,
-            "signed": self._signs,
+            "signed": self._target.signed,
             "sent": self._sent,
             "dropped": dict(self._dropped),
         }
@@ -309,14 +289,6 @@ def _refused(content: bytes) -> tuple[int, str]:
         return rejected_points(content)
     except Exception:  # noqa: BLE001 - a proxy's "OK": it says nothing of points
         return 0, ""
-
-
-def _signs(settings: OtlpSettings, target: Target) -> bool:
-    if settings.metrics_sigv4 is not None:
-        return settings.metrics_sigv4
-
-    has_token = any(name == "authorization" for name, _ in target.headers)
-    return bool(region_of(target.url, _SERVICE)) and not has_token
 
 
 def _process_started_ns() -> int:

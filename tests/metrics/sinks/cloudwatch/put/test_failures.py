@@ -21,6 +21,8 @@ from tests.metrics.sinks.cloudwatch.put.metrics_server import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from svcready.testing import FakeClock
     from tests.conftest import Faults
     from tests.metrics.sinks.cloudwatch.put.conftest import Make, Recorder
@@ -103,27 +105,42 @@ def test_a_minute_of_failures_loses_no_counts(
     pusher.close()
 
 
+def lowest(low: float, _high: float) -> float:
+    """Draw the lower bound."""
+    return low
+
+
+def highest(_low: float, high: float) -> float:
+    """Draw the upper bound."""
+    return high
+
+
+# Looked at each second: after half a minute and further 1, 2, 4, 8 and 15 s, then each
+# 27 s; or after a minute and further 3, 5, 9, 18 and 36 s, then each 66 s.
+@pytest.mark.parametrize(("draw", "calls"), [(lowest, 6 + 131), (highest, 6 + 52)])
 def test_an_outage_of_an_hour_loses_no_counts(
     make_sink: Make,
     server: MetricsServer,
     recorder: Recorder,
     clock: FakeClock,
     told: list[object],
+    draw: Callable[[float, float], float],
+    calls: int,
 ) -> None:
     """One line at its start and one at its end; what waits is bounded by series."""
     sink = make_sink()
-    pusher = Pusher([sink], clock)
+    pusher = Pusher([sink], clock, draw)
     server.weather = lambda: DOWN
-    for _minute in range(60):
-        for number in range(20):
+    for second in range(3600):
+        for number in range(20) if second % 60 == 0 else ():
             recorder.count("orders", 1, Route=f"/r/{number}")
             recorder.observe("wait", 1.0, 2.0, 4.0, Route=f"/r/{number}")
 
-        clock.advance(60.0)
+        clock.advance(1.0)
         pusher._lanes[0].worker.run_due()
         assert sink.pending <= 40
 
-    assert 55 <= server.calls <= 66
+    assert server.calls == calls
     server.weather = lambda: None
     clock.advance(66.0)
     pusher._lanes[0].worker.run_due()

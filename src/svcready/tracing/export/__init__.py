@@ -1,0 +1,1 @@
+"""How finished spans leave the process: queues, and exporters that drain them."""

@@ -1,0 +1,142 @@
+"""The exporter of spans over OTLP: encodes, delivers, and says once what fails."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from svcready._transport.otlp import OtlpClient, rejected_spans
+from svcready._transport.otlp_spans import encode_spans
+from svcready.tracing.export._exporter import Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from svcready._core.clock import Clock
+    from svcready._transport.otlp import Delivery, Target
+
+__all__ = ["OtlpExporter"]
+
+_log = logging.getLogger("svcready.tracing")
+_QUIET_S = 60.0
+_SLICE = 64
+"""How many spans are encoded before other threads have their turn."""
+_MOST_BYTES = 3 * 1024**2
+"""Of a request: over gRPC receivers take 4 MiB unless told otherwise; AWS 5 MB."""
+_LEAST_BYTES = 64 * 1024
+_TOO_LARGE = 413
+
+
+class OtlpExporter:
+    """
+    Exports to one OTLP target.
+
+    Args:
+        target: Where to.
+        clock: Bounds deliveries and how often trouble is logged.
+    """
+
+    def __init__(self, target: Target, clock: Clock) -> None:
+        self._target = target
+        self._client = OtlpClient(target, clock, sign=target.signer())
+        self._clock = clock
+        self._most_bytes = _MOST_BYTES
+        self._speaks_at_s = float("-inf")
+        self._unsaid = 0
+        self.last_error = ""
+        """What the last failed delivery said; empty after one that succeeded."""
+
+    def export(
+        self,
+        spans: list[ReadableSpan],
+        deadline_s: Callable[[], float],
+        wait: Callable[[float], bool],
+    ) -> Lost | None:
+        """Send *spans*, in several requests if they are large; returns what is lost."""
+        lost: Lost | None = None
+        at = 0
+        while at < len(spans):
+            body, taken = self._encode(spans, at)
+            delivery = self._client.deliver(body, deadline_s, wait)
+            if delivery.status == _TOO_LARGE and taken > 1 and len(body) > _LEAST_BYTES:
+                self._most_bytes = max(_LEAST_BYTES, len(body) // 2)
+                continue
+
+            at += taken
+            reason, count, detail = _judge(delivery, taken)
+            if reason in {"unavailable", "deadline"}:
+                count += len(spans) - at  # which would fare no better
+                at = len(spans)
+
+            if count:
+                self._say(reason, detail, count)
+                before = 0 if lost is None else lost.spans
+                first = reason if lost is None else lost.reason
+                lost = Lost(first, before + count, delivery.leave_s)
+
+        if lost is None:
+            self.last_error = ""
+
+        return lost
+
+    def forget(self) -> None:
+        """Drop the connections of the process that we were forked from."""
+        self._client.forget()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _encode(self, spans: list[ReadableSpan], at: int) -> tuple[bytes, int]:
+        """Return a request, and how many spans from *at* on it holds."""
+        slices: list[bytes] = []
+        size = taken = 0
+        step = _SLICE
+        while at + taken < len(spans):
+            part = spans[at + taken : at + taken + step]
+            encoded = encode_spans(part)
+            if size + len(encoded) > self._most_bytes:
+                if slices:
+                    break
+
+                if len(part) > 1:
+                    step = len(part) // 2
+                    continue
+
+            # Messages of protobuf that are put together are one with all they repeat.
+            slices.append(encoded)
+            size += len(encoded)
+            taken += len(part)
+            self._clock.sleep(0.0)
+
+        return b"".join(slices), taken
+
+    def _say(self, reason: str, detail: str, spans: int) -> None:
+        self.last_error = detail
+        self._unsaid += spans
+        now = self._clock.monotonic()
+        if now >= self._speaks_at_s:
+            self._speaks_at_s = now + _QUIET_S
+            _log.warning(
+                "%s did not reach %s: %s (%s)",
+                "1 span" if self._unsaid == 1 else f"{self._unsaid} spans",
+                self._target,
+                reason,
+                detail,
+            )
+            self._unsaid = 0
+
+
+def _judge(delivery: Delivery, spans: int) -> tuple[str, int, str]:
+    """Return why how many of so many spans did not arrive, and what was said."""
+    if delivery.reason:
+        return delivery.reason, spans, delivery.detail
+
+    try:
+        count, detail = rejected_spans(delivery.content)
+    except Exception:  # noqa: BLE001 - a proxy's "OK": it says nothing of spans
+        return "", 0, ""
+
+    return "rejected", min(count, spans), detail

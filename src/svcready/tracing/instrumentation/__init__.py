@@ -1,0 +1,1 @@
+"""Clients, databases and brokers traced by OpenTelemetry's own instrumentation."""

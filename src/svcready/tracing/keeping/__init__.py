@@ -1,0 +1,1 @@
+"""Requests that were not sampled, but are kept because they failed or were slow."""

@@ -1,0 +1,1 @@
+"""Which traces are recorded: rules, their sources and their decisions."""

@@ -1,0 +1,1 @@
+"""X-Ray's central sampling rules: fetched, kept, decided by and reported on."""

@@ -1,0 +1,1 @@
+"""The trace view: recent spans kept in the process for people to see."""

@@ -1,0 +1,1 @@
+"""AWS X-Ray: spans as segment documents, and code that uses its SDK."""
