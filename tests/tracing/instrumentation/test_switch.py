@@ -304,3 +304,21 @@ def test_what_fails_after_the_start_is_logged(monkeypatch: pytest.MonkeyPatch) -
         (problem,) = harness.runtime.problems()
 
         assert harness.logged(problem)[0]["level"] == "WARN"
+
+
+def test_the_command_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`svcready config --check` tells what the start would, and switches nothing on."""
+    from svcready.cli.config import main
+
+    before = httpx.HTTPTransport.handle_request
+    monkeypatch.setenv(VARIABLE, "httpx,htpx,asyncpg")
+
+    assert main(["--check"]) == 1
+    said = capsys.readouterr().out
+    assert "did you mean httpx?" in said
+    assert "asyncpg is not traced" in said
+    assert httpx.HTTPTransport.handle_request is before
+    monkeypatch.setenv(VARIABLE, "auto,-redis")
+    assert main(["--check"]) == 0
