@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from svcready.testing import Harness
 
+pytest.importorskip("opentelemetry.instrumentation.instrumentor")
 sqlalchemy = pytest.importorskip("sqlalchemy")
 psycopg = pytest.importorskip("psycopg")
 redis = pytest.importorskip("redis")
