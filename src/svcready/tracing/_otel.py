@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contextvars import Token
 
 __all__ = [
+    "ROOT_KEY",
     "SPAN_KEY",
     "UNDECIDED_KEY",
     "RemoteSpan",
@@ -39,6 +40,9 @@ __all__ = [
     "span_ids",
     "trace_state",
 ]
+
+ROOT_KEY = otel_context.create_key("svcready-root")
+"""The span that this process's part of the trace began with, inside that."""
 
 UNDECIDED_KEY = otel_context.create_key("svcready-undecided")
 """Set for a remote parent that made no decision (X-Ray): our rule decides."""

@@ -15,6 +15,7 @@ from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._build import build_decider
 from svcready.tracing.sampling._central._plan import plan_central
 from svcready.tracing.sampling._service import service_of
+from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -82,7 +83,7 @@ class TracePillar:
         self._clock = clock
         self._development = development
         self._id_headers = id_headers
-        self._undo_threads: Callable[[], None] | None = None
+        self._leaving: list[Callable[[], None]] = []
         self._attributes = Attributes(
             redactor, tracing.max_value_chars, tracing.max_span_value_chars
         )
@@ -93,8 +94,8 @@ class TracePillar:
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
+        self._xray_sdk = SdkBridge(xray.sdk, self._attributes, identity.service)
         self._exports = Exports(off="not started")
-        self._leave_xray: Callable[[], None] = _nothing
         self._propagation_state = "off: not started"
         self.clients = Instrumentation(tracing.instrument, tracing.propagators)
         """The client libraries that are traced."""
@@ -133,7 +134,7 @@ class TracePillar:
         if self._settings.threads:
             from svcready.tracing import _threads
 
-            self._undo_threads = _threads.follow()
+            self._leaving.append(_threads.follow())
 
         if not self._settings.enabled:
             self._live = _starting.start_passive(
@@ -171,6 +172,10 @@ class TracePillar:
                 self._exports = Exports(off=off)
 
         self.clients.start()
+        self._leaving.append(self.clients.close)
+        self._xray_sdk.start(self._live.tracer)
+        self._leaving.append(self._xray_sdk.close)
+        self.clients.tell(self._xray_sdk.traced)
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -255,17 +260,15 @@ class TracePillar:
             return 0
 
         self._started = False
-        if self._undo_threads is not None:
-            self._undo_threads()
+        while self._leaving:
+            self._leaving.pop()()
 
-        self.clients.close()
         if self._live is not None:
             self._live = self._live.released()
 
         if self._central is not None:
             self._central.close(min(timeout_s, _REFRESH_S))
 
-        self._leave_xray()
         return self._exports.close(timeout_s)
 
     @property
@@ -291,6 +294,7 @@ class TracePillar:
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
+            "xray_sdk": self._xray_sdk.state,
             "threads": "context follows" if self._settings.threads else "off",
             "clients": self.clients.describe(),
             "view": f"the last {self._settings.view_spans} spans"
@@ -314,8 +318,8 @@ class TracePillar:
         )
         takers += [lane.queue.put for lane in self._exports.lanes]
         sink = SpanSink(self._attributes, takers, self.flush)
-        self._leave_xray = join_xray(
-            self._exports, self._xray, sink, self._attributes, self._clock
+        self._leaving.append(
+            join_xray(self._exports, self._xray, sink, self._attributes, self._clock)
         )
         return sink
 
@@ -327,10 +331,6 @@ class TracePillar:
     def _service(self) -> Service:
         resource = {**self._resource_attributes, **self._identity.resource()}
         return service_of(self._xray.tracing_name, resource)
-
-
-def _nothing() -> None:
-    pass
 
 
 def _kept_text(settings: TracingSettings) -> str:

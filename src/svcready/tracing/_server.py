@@ -11,6 +11,7 @@ from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE
 from svcready.tracing import _otel
 from svcready.tracing._otel import (
+    ROOT_KEY,
     SPAN_KEY,
     UNDECIDED_KEY,
     UnsampledSpan,
@@ -172,8 +173,8 @@ class ServerTracer:
             span = UnsampledSpan(new_ids())
 
         ids = _otel.ids_of(span) or new_ids()
-        values = {SPAN_KEY: span} if extra is None else {**extra, SPAN_KEY: span}
-        context = Context(values)
+        values: dict[str, object] = {SPAN_KEY: span, ROOT_KEY: span}
+        context = Context(values if extra is None else {**extra, **values})
         known = getattr(span, "flags", None)
         flags = span.get_span_context().trace_flags if known is None else known
         flags &= RANDOM

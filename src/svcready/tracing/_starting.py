@@ -41,6 +41,8 @@ class Live:
     """Whose provider it is, or `off: ` and why."""
     provider: Provider | None = None
     """Ours, if it is ours."""
+    tracer: Tracer | None = None
+    """Begins spans of ours, whoever's provider it is; None if tracing is off."""
     takes_spans: bool = True
     """Whether finished spans reach us."""
     release: Callable[[], None]
@@ -105,7 +107,9 @@ def start_own(
     own = provider.get_tracer(_SCOPE)
     bind(LiveSpans(own, attributes, own, decider.decide))
     server = _serve(settings, attributes, own, own, decider, keeper)
-    return Live(server=server, state="ours", provider=provider, release=release)
+    return Live(
+        server=server, state="ours", provider=provider, tracer=own, release=release
+    )
 
 
 def start_attached(
@@ -132,6 +136,7 @@ def start_attached(
         server=_serve(settings, attributes, tracer),
         state=f"attached to the application's {kind}",
         takes_spans=relayed is not None,
+        tracer=tracer,
         release=release,
     )
 

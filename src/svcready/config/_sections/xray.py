@@ -117,13 +117,12 @@ class XraySettings:
         True,
         FLAG,
         "Has code that uses the X-Ray SDK make children of the current span",
-        inert=True,
     )
     sampling: bool | None = setting(
         None,
         _FLAG_OR_NONE,
         "Asks X-Ray for its sampling rules; unless it is said, if the daemon's address "
-        "is set and no sampling is",
+        "or the endpoint is set and no sampling is",
     )
     sampling_endpoint: str = setting(
         "",

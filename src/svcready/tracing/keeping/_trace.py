@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.context import Context
 
 from svcready._core.guard import report_fault
-from svcready.tracing._otel import SPAN_KEY
+from svcready.tracing._otel import ROOT_KEY, SPAN_KEY
 from svcready.tracing._server_trace import RecordedTrace, ServerTrace
 from svcready.tracing.keeping._buffer import Buffer
 from svcready.tracing.propagation._w3c import RANDOM
@@ -141,7 +141,10 @@ def begin_kept(
         attributes: Redacts what goes into the span.
     """
     buffer = span.buffer = Buffer(keeper.spans)
-    values = {SPAN_KEY: span} if extra is None else {**extra, SPAN_KEY: span}
+    values: dict[str, object] = {SPAN_KEY: span, ROOT_KEY: span}
+    if extra is not None:
+        values = {**extra, **values}
+
     return KeptTrace(
         span._svcready_ids,  # noqa: SLF001
         span.flags & RANDOM,

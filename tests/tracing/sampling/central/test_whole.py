@@ -360,6 +360,14 @@ DAEMON = "AWS_XRAY_DAEMON_ADDRESS"
         ({DAEMON: "d:7", "SVCREADY_XRAY_SAMPLING": "false"}, ""),
         ({DAEMON: "d:7", "SVCREADY_SERVICE_ENVIRONMENT": "local"}, ""),
         ({DAEMON: "d:7", "SVCREADY_TRACING_ENABLED": "false"}, ""),
+        ({"SVCREADY_XRAY_SAMPLING_ENDPOINT": "http://p:9"}, "http://p:9"),
+        (
+            {
+                "SVCREADY_XRAY_SAMPLING_ENDPOINT": "aws",
+                "SVCREADY_TRACING_SAMPLING": "1%",
+            },
+            "",
+        ),
         ({"SVCREADY_XRAY_SAMPLING": "true"}, "http://127.0.0.1:2000"),
         (
             {"SVCREADY_XRAY_SAMPLING": "true", "SVCREADY_TRACING_RULES": "* /a 1%"},

@@ -66,7 +66,8 @@ def _are_wanted(tracing: TracingSettings, xray: XraySettings, service: Service) 
     # On Lambda the address is always set, and its service has decided already.
     unsaid = tracing.sampling == SAFE_RATE and not tracing.rules
     unsaid = unsaid and not tracing.rules_file.rules and service.kind != _LAMBDA
-    return unsaid and xray.daemon_address is not None
+    is_named = bool(xray.sampling_endpoint) or xray.daemon_address is not None
+    return unsaid and is_named
 
 
 def _api(xray: XraySettings) -> SamplingApi:
