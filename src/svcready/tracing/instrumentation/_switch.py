@@ -169,12 +169,14 @@ class Instrumentation:
         if made.is_instrumented_by_opentelemetry:
             self._state[name] = "on: by the application"
         else:
-            made.instrument(
-                skip_dep_check=any_version,
-                raise_exception_on_conflict=True,
-                **options.given,
-            )
-            self._undo.append(partial(_take_back, made))
+            if not options.alone:
+                made.instrument(
+                    skip_dep_check=any_version,
+                    raise_exception_on_conflict=True,
+                    **options.given,
+                )
+                self._undo.append(partial(_take_back, made))
+
             if options.besides is not None:
                 self._undo.append(options.besides())
 
