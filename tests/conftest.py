@@ -23,11 +23,12 @@ for _name in list(os.environ):
         del os.environ[_name]  # and so for every process that a test starts
 
 
-# How long one example takes says something of the machine, not of the code.
+# How long examples take says something of the machine, not of the code.
 # Who judges a change takes the same examples each time, who develops new ones.
 hypothesis.settings.register_profile(
     "house",
     deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
     print_blob=True,
     derandomize=bool(os.environ.get("TEST_SAME_EXAMPLES")),
 )

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         up_down_counter,
     )
     from svcready.resilience import circuit_breaker, retry
-    from svcready.tracing import annotate, carry_context, metadata, span
+    from svcready.tracing import annotate, carry_context, link, metadata, span
 
 __all__ = [
     "Runtime",
@@ -60,6 +60,7 @@ __all__ = [
     "health",
     "histogram",
     "init",
+    "link",
     "logging",
     "metadata",
     "metrics",
@@ -87,6 +88,7 @@ _MODULES = {
     "get_logger": "svcready.logging",
     "histogram": "svcready.metrics",
     "init": "svcready._runtime",
+    "link": "svcready.tracing",
     "metadata": "svcready.tracing",
     "retry": "svcready.resilience",
     "shutdown": "svcready._runtime",

@@ -162,9 +162,9 @@ def _detail(response: Response, content: bytes) -> str:
 
 
 def _message(content: bytes) -> str:
-    from google.rpc.status_pb2 import Status
-
     try:
+        from google.rpc.status_pb2 import Status
+
         return str(Status.FromString(content).message)
     except Exception:  # noqa: BLE001 - it says it is protobuf, and is not
         return ""

@@ -13,6 +13,7 @@ from svcready._transport.aws import SecretResolver
 from svcready.cli._style import style_for
 from svcready.config import describe, load
 from svcready.metrics._checking import metrics_problems
+from svcready.tracing.instrumentation._switch import client_problems
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     settings = load(environ=os.environ, resolve_secret=SecretResolver(_DEADLINE_S))
     unfit = metrics_problems(settings)
+    if settings.core.enabled:
+        unfit += client_problems(settings.tracing)
+
     if options.json:
         print(_as_json(settings, unfit))
     else:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from svcready.tracing._backend import SpanHandle
 from svcready.tracing._carry import carry_context
-from svcready.tracing._span import annotate, metadata, span
+from svcready.tracing._span import annotate, link, metadata, span
 
-__all__ = ["SpanHandle", "annotate", "carry_context", "metadata", "span"]
+__all__ = ["SpanHandle", "annotate", "carry_context", "link", "metadata", "span"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import orjson
 
@@ -13,7 +16,14 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
-__all__ = ["ANNOTATIONS", "METADATA", "Attributes", "Redactor"]
+__all__ = [
+    "ANNOTATIONS",
+    "MAX_ANNOTATIONS",
+    "METADATA",
+    "Annotated",
+    "Attributes",
+    "Redactor",
+]
 
 ANNOTATIONS = "aws.xray.annotations"
 """The attribute that lists the keys which X-Ray indexes."""
@@ -22,7 +32,13 @@ METADATA = "aws.xray.metadata."
 
 _ATOMS = (str, bool, int, float)
 _UNFIT = re.compile("[^A-Za-z0-9_]")
-_MAX_ANNOTATIONS = 50
+MAX_ANNOTATIONS = 50
+"""X-Ray's limit for a trace."""
+_MAX_NOTICES = 100
+_CHARSET = "X-Ray takes A-Z a-z 0-9 _"
+_VALUES = "X-Ray takes texts, numbers and flags"
+_COUNT = f"X-Ray takes {MAX_ANNOTATIONS} in a trace"
+_log = logging.getLogger("svcready.tracing")
 _MAX_INT = 2**63 - 1
 _MAX_NAME_CHARS = 250
 _MAX_NAMES = 1024
@@ -38,6 +54,17 @@ class Redactor(Protocol):
     def text(self, text: str, /) -> str:
         """Return *text* with secrets masked."""
         ...
+
+
+class Annotated(NamedTuple):
+    """Annotations made into attributes."""
+
+    attributes: dict[str, AttributeValue]
+    """What to set on the span."""
+    indexed: int
+    """How many of them X-Ray indexes that it did not before."""
+    left_out: int
+    """How many it does not, because the trace has too many."""
 
 
 class Attributes:
@@ -58,6 +85,7 @@ class Attributes:
         self._text_chars = max_chars
         self._max_chars = max_span_chars or max_chars
         self._names: dict[str, str] = {}
+        self._noticed: set[str] = set()
 
     def clean(self, given: Mapping[str, object]) -> dict[str, AttributeValue]:
         """Return *given* redacted and as values that OpenTelemetry takes."""
@@ -71,6 +99,8 @@ class Attributes:
                 or value.__class__ is bool
             ):
                 cleaned[key] = value
+            elif key.startswith(METADATA) and isinstance(value, str):
+                cleaned[key] = value  # JSON, which a cut would spoil
             elif value is not None:
                 cleaned[key] = self._value(value)
 
@@ -95,25 +125,50 @@ class Attributes:
         return self._redactor.text(text)[-self._text_chars :]
 
     def annotations(
-        self, given: Mapping[str, object], known: object
-    ) -> dict[str, AttributeValue]:
+        self, given: Mapping[str, object], known: object, used: int = 0
+    ) -> Annotated:
         """
         Return *given* as attributes that X-Ray indexes.
+
+        What X-Ray does not take is put right, with one notice for each key; what is
+        too much for it is an attribute that is not indexed.
 
         Args:
             given: By key; characters that X-Ray doesn't take become `_`.
             known: The span's list of annotations so far.
+            used: How many the trace has already.
         """
         keys = list(known) if isinstance(known, list | tuple) else []
         made: dict[str, AttributeValue] = {}
+        indexed = left_out = 0
         for key, value in self.clean(given).items():
-            fit = _UNFIT.sub("_", key)[:_MAX_NAME_CHARS]
-            made[fit] = value if isinstance(value, _ATOMS) else str(value)
-            if fit not in keys and len(keys) < _MAX_ANNOTATIONS:
+            fit = _UNFIT.sub("_", key)[:_MAX_NAME_CHARS] or "_"
+            if fit != key:
+                self.notice(f"annotation {key!r} is sent as {fit!r}: {_CHARSET}")
+
+            made[fit] = value
+            if not isinstance(value, _ATOMS) or _is_no_number(value):
+                made[fit] = str(value)
+                self.notice(f"annotation {fit!r} is sent as text: {_VALUES}")
+
+            if fit in keys:
+                continue
+
+            if used + indexed < MAX_ANNOTATIONS:
                 keys.append(fit)
+                indexed += 1
+            else:
+                left_out += 1
+                self.notice(f"annotation {fit!r} is not indexed: {_COUNT}")
 
         made[ANNOTATIONS] = tuple(str(key) for key in keys)
-        return made
+        return Annotated(made, indexed, left_out)
+
+    def notice(self, text: str) -> None:
+        """Tell people *text*, once."""
+        if text not in self._noticed and len(self._noticed) < _MAX_NOTICES:
+            self._noticed.add(text)
+            _log.warning("%s", self._redactor.text(text))
 
     def metadata(self, given: Mapping[str, object], known: object) -> str:
         """
@@ -127,8 +182,11 @@ class Attributes:
         if isinstance(known, str):
             values = {**orjson.loads(known), **values}
 
-        options = orjson.OPT_NON_STR_KEYS
-        return orjson.dumps(values, default=_text_of, option=options).decode()
+        try:
+            options = orjson.OPT_NON_STR_KEYS
+            return orjson.dumps(values, default=_text_of, option=options).decode()
+        except TypeError:  # a number beyond 64 bits, or a key that is no name
+            return json.dumps(values, default=_text_of, skipkeys=True)
 
     def _value(self, value: object) -> AttributeValue:
         if value.__class__ is str or isinstance(value, str):
@@ -160,6 +218,10 @@ class Attributes:
     def _object(self, value: object) -> str:
         # The engine leaves objects alone: their text is not known before.
         return self._redactor.text(_text_of(value))[: self._max_chars]
+
+
+def _is_no_number(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _text_of(value: object) -> str:

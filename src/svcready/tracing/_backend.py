@@ -6,18 +6,54 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeAlias
 
-__all__ = ["CELL", "NO_SPAN", "Backend", "OpenSpan", "SpanHandle", "bind"]
+    Linkable: TypeAlias = (
+        "str | bytes | Mapping[str, object] | SpanHandle | Ids | HasIds"
+    )
+
+__all__ = [
+    "CELL",
+    "NO_SPAN",
+    "Backend",
+    "HasIds",
+    "Ids",
+    "OpenSpan",
+    "SpanHandle",
+    "bind",
+]
+
+
+class Ids(Protocol):
+    """A span's ids, as OpenTelemetry's `SpanContext` has them."""
+
+    @property
+    def trace_id(self) -> int:
+        """The trace id."""
+        ...
+
+    @property
+    def span_id(self) -> int:
+        """The span's id."""
+        ...
+
+
+class HasIds(Protocol):
+    """A span of OpenTelemetry's."""
+
+    def get_span_context(self) -> Ids:
+        """Return its ids."""
+        ...
 
 
 class SpanHandle(Protocol):
     """The span that a `with` block or the current request is in."""
 
-    def set(self, **attributes: object) -> None:
+    def set(self, /, **attributes: object) -> None:
         """Set attributes; values are strings, numbers, flags, or lists of one kind."""
         ...
 
-    def annotate(self, **attributes: object) -> None:
+    def annotate(self, /, **attributes: object) -> None:
         """Set attributes that X-Ray indexes, so that traces are found by them."""
         ...
 
@@ -27,6 +63,15 @@ class SpanHandle(Protocol):
 
     def record_exception(self, error: BaseException) -> None:
         """Note an exception that was handled: it doesn't make the span failed."""
+        ...
+
+    def link(self, to: Linkable, /, **attributes: object) -> None:
+        """Link the span to another, of another trace as a rule."""
+        ...
+
+    @property
+    def header(self) -> str:
+        """The span's ids as a `traceparent`, for `link`; empty if there is none."""
         ...
 
 
@@ -67,10 +112,10 @@ class _NoSpan:
 
     __slots__ = ()
 
-    def set(self, **attributes: object) -> None:
+    def set(self, /, **attributes: object) -> None:
         pass
 
-    def annotate(self, **attributes: object) -> None:
+    def annotate(self, /, **attributes: object) -> None:
         pass
 
     def metadata(self, namespace: str, values: Mapping[str, object]) -> None:
@@ -78,6 +123,13 @@ class _NoSpan:
 
     def record_exception(self, error: BaseException) -> None:
         pass
+
+    def link(self, to: Linkable, /, **attributes: object) -> None:
+        pass
+
+    @property
+    def header(self) -> str:
+        return ""
 
     def close(self, error: BaseException | None) -> None:
         pass

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
+from svcready._core.events import ItemsDropped, publish
 from svcready._core.guard import report_fault
+from svcready._core.type_names import type_name
+from svcready.errors import DeclarationError
 from svcready.tracing import _otel
 from svcready.tracing._attributes import ANNOTATIONS, METADATA
 from svcready.tracing._contents import put
 from svcready.tracing._errors import record
-from svcready.tracing._otel import SPAN_KEY, UnsampledSpan
+from svcready.tracing._links import linked
+from svcready.tracing._otel import ROOT_KEY, SPAN_KEY, UnsampledSpan
 from svcready.tracing._recorded import RecordedSpan
+from svcready.tracing.propagation._w3c import HEX
 from svcready.tracing.sampling._decider import SAMPLING_RULE
 from svcready.tracing.sampling._request import NO_REQUEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from contextvars import Token
 
     from opentelemetry.trace import Tracer
 
     from svcready.tracing._attributes import Attributes
-    from svcready.tracing._backend import OpenSpan, SpanHandle
+    from svcready.tracing._backend import Linkable, OpenSpan, SpanHandle
     from svcready.tracing._tracer import RecordingTracer
 
     Decide = Callable[[str, str, Callable[[], Mapping[str, object]]], str | None]
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["LiveSpan", "LiveSpans"]
 
 _COMPONENT = "tracing.span"
+_ANNOTATED = "_svcready_annotated"
+"""How many annotations the trace has in this process, on its first span here."""
 
 
 class LiveSpan:
@@ -45,18 +53,27 @@ class LiveSpan:
         self._context: Context | None = None
         self._token: Token[Context] | None = None
 
-    def set(self, **attributes: object) -> None:
+    def set(self, /, **attributes: object) -> None:
         """Set attributes of the span."""
         try:
             put(self._span, self._attributes.clean(attributes))
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, error)
 
-    def annotate(self, **attributes: object) -> None:
+    def annotate(self, /, **attributes: object) -> None:
         """Set attributes of the span that X-Ray indexes."""
         try:
             known = self._known(ANNOTATIONS)
-            put(self._span, self._attributes.annotations(attributes, known))
+            root = _otel.current().get(ROOT_KEY, self._span)
+            used = int(getattr(root, _ANNOTATED, 0))
+            made = self._attributes.annotations(attributes, known, used)
+            put(self._span, made.attributes)
+            if made.indexed:
+                vars(root)[_ANNOTATED] = used + made.indexed
+
+            if made.left_out:
+                event = ItemsDropped("tracing.annotations", "too_many", made.left_out)
+                publish(event)
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, error)
 
@@ -64,6 +81,11 @@ class LiveSpan:
         """Attach anything JSON can say; kept with the trace, not indexed."""
         key = f"{METADATA}{namespace}"
         try:
+            problem = _metadata_problem(namespace, values)
+            if problem:
+                publish(ItemsDropped("tracing.metadata", "invalid", 1))
+                raise DeclarationError(problem)
+
             text = self._attributes.metadata(values, self._known(key))
             put(self._span, {key: text})
         except Exception as error:  # noqa: BLE001 - telemetry never raises
@@ -72,6 +94,20 @@ class LiveSpan:
     def record_exception(self, error: BaseException) -> None:
         """Note an exception that was handled."""
         record(self._span, error, self._attributes)
+
+    def link(self, to: Linkable, /, **attributes: object) -> None:
+        """Link the span to another, of another trace as a rule."""
+        try:
+            context = linked(to)
+            if context is not None:
+                self._span.add_link(context, self._attributes.clean(attributes))
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault(_COMPONENT, error)
+
+    @property
+    def header(self) -> str:
+        """The span's ids as a `traceparent`."""
+        return _header_of(self._span)
 
     def enter(self) -> object:
         """Make the span current."""
@@ -99,6 +135,7 @@ class LiveSpan:
         try:
             if isinstance(error, Exception):
                 record(self._span, error, self._attributes)
+                put(self._span, {"error.type": type_name(error)})
                 self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
 
             self._span.end()
@@ -119,10 +156,10 @@ class _LeftOutRoot:
         self._context = Context({**_otel.current(), SPAN_KEY: span})
         self._token: Token[Context] | None = None
 
-    def set(self, **attributes: object) -> None:
+    def set(self, /, **attributes: object) -> None:
         pass
 
-    def annotate(self, **attributes: object) -> None:
+    def annotate(self, /, **attributes: object) -> None:
         pass
 
     def metadata(self, namespace: str, values: Mapping[str, object]) -> None:
@@ -130,6 +167,13 @@ class _LeftOutRoot:
 
     def record_exception(self, error: BaseException) -> None:
         pass
+
+    def link(self, to: Linkable, /, **attributes: object) -> None:
+        pass
+
+    @property
+    def header(self) -> str:
+        return _header_of(cast("Span", self._context[SPAN_KEY]))
 
     def enter(self) -> object:
         return _otel.attach(self._context)
@@ -235,6 +279,25 @@ class LiveSpans:
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, error)
             return None
+
+
+def _header_of(span: Span) -> str:
+    trace_id, span_id = _otel.ids_of(span) or ("", "")
+    flags = HEX[span.get_span_context().trace_flags & 3]
+    return f"00-{trace_id}-{span_id}-{flags}" if trace_id else ""
+
+
+def _metadata_problem(namespace: object, values: object) -> str:
+    if not isinstance(namespace, str) or not namespace:
+        return f"metadata: the namespace {namespace!r} is not a text"
+
+    if namespace.upper().startswith("AWS."):
+        return f"metadata: the namespace {namespace!r} is reserved by X-Ray"
+
+    if not isinstance(values, Mapping):
+        return f"metadata: the values of {namespace!r} are not named: {values!r:.100}"
+
+    return ""
 
 
 def _only(span: Span) -> dict[str, object]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from svcready.tracing._backend import OpenSpan, SpanHandle
+    from svcready.tracing._backend import Linkable, OpenSpan, SpanHandle
 
-__all__ = ["annotate", "metadata", "span"]
+__all__ = ["annotate", "link", "metadata", "span"]
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -24,8 +24,9 @@ def annotate(**attributes: object) -> None:
     Set attributes of the current span by which traces are found.
 
     On X-Ray they are annotations: indexed, at most 50 in a trace, keys of
-    `A-Z a-z 0-9 _`, values strings, numbers or flags. Outside a recorded span this
-    does nothing.
+    `A-Z a-z 0-9 _`, values strings, numbers or flags. Other keys and values are put
+    right, and what is too much is not indexed; a line in the log says so, once for
+    each key. Outside a recorded span this does nothing.
     """
     backend = CELL.backend
     current = None if backend is None else backend.current()
@@ -45,6 +46,25 @@ def metadata(namespace: str, values: Mapping[str, object]) -> None:
     current = None if backend is None else backend.current()
     if current is not None:
         current.metadata(namespace, values)
+
+
+def link(to: Linkable, /, **attributes: object) -> None:
+    """
+    Link the current span to another, of another trace as a rule.
+
+    For work that several requests caused, or that goes on apart from its request: a
+    batch and its messages, a job and what asked for it.
+
+    Args:
+        to: A `traceparent` or `X-Amzn-Trace-Id` header, a message's headers by name,
+            what `SpanHandle.header` gave elsewhere, or a span or `SpanContext` of
+            OpenTelemetry's. A damaged header links nothing.
+        attributes: What to say about the link.
+    """
+    backend = CELL.backend
+    current = None if backend is None else backend.current()
+    if current is not None:
+        current.link(to, **attributes)
 
 
 class span:  # noqa: N801 - reads as a verb in `with span(...)`

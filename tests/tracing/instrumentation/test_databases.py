@@ -11,6 +11,7 @@ import pytest
 
 import svcready
 from svcready.testing import running
+from svcready.tracing.instrumentation import _options
 from tests.servers.postgres import postgres
 from tests.tracing.instrumentation.support import made_by
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from svcready.testing import Harness
 
+pytest.importorskip("opentelemetry.instrumentation.instrumentor")
 sqlalchemy = pytest.importorskip("sqlalchemy")
 psycopg = pytest.importorskip("psycopg")
 redis = pytest.importorskip("redis")
@@ -142,6 +144,25 @@ def test_engines_of_a_name_bound_before_are_traced_once(harness: Harness) -> Non
 
     asyncio.run(query())
     assert len(statements(harness, "sqlalchemy")) == 3
+
+
+def test_sqlalchemy_without_greenlet_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLAlchemy 2.1 comes without it, and the package would fail half way."""
+    monkeypatch.setattr(_options, "installed", lambda _: False)
+    before = sqlalchemy.create_engine
+    engine = sqlalchemy.create_engine("sqlite://")
+    with running() as harness:
+        assert sqlalchemy.create_engine is before
+        assert harness.runtime.problems() == ()
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+
+        assert [s.name for s in made_by(harness, "sqlalchemy")] == ["SELECT"]
+
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("SELECT 2"))
+
+    assert len(made_by(harness, "sqlalchemy")) == 1
 
 
 def test_psycopg_names_the_operation_and_the_database(

@@ -46,6 +46,7 @@ def problems(words: str) -> list[str]:
 def test_what_is_known_is_what_the_package_says(name: str) -> None:
     """The class is there, and is the one that the package's entry point names."""
     known = KNOWN[name]
+    pytest.importorskip(known.library)
     module = import_module(f"opentelemetry.instrumentation.{known.package}")
     named = {
         entry.value.partition(":")[2]
@@ -109,6 +110,7 @@ def test_a_name_without_its_package_is_a_problem() -> None:
 
 def test_it_says_what_is_on_what_waits_and_what_is_off() -> None:
     """What is installed and left out has a reason."""
+    pytest.importorskip("redis")
     described = clients("httpx")
 
     assert described["on"] == ["httpx"]
@@ -214,7 +216,7 @@ with running() as harness:
     assert {"httpx", "sqlalchemy"} <= set(first["waiting"])
     assert first["on"] == []
     assert {"httpx", "sqlalchemy"} <= set(later["on"])
-    assert spans == ["connect", "SELECT"]
+    assert [name for name in spans if name != "connect"] == ["SELECT"]
     assert loaders == ["SourceFileLoader", "SourceFileLoader"]
     assert wrong == []
 
@@ -304,3 +306,21 @@ def test_what_fails_after_the_start_is_logged(monkeypatch: pytest.MonkeyPatch) -
         (problem,) = harness.runtime.problems()
 
         assert harness.logged(problem)[0]["level"] == "WARN"
+
+
+def test_the_command_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`svcready config --check` tells what the start would, and switches nothing on."""
+    from svcready.cli.config import main
+
+    before = httpx.HTTPTransport.handle_request
+    monkeypatch.setenv(VARIABLE, "httpx,htpx,asyncpg")
+
+    assert main(["--check"]) == 1
+    said = capsys.readouterr().out
+    assert "did you mean httpx?" in said
+    assert "asyncpg is not traced" in said
+    assert httpx.HTTPTransport.handle_request is before
+    monkeypatch.setenv(VARIABLE, "auto,-redis")
+    assert main(["--check"]) == 0

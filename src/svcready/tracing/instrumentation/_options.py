@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+from svcready._core.optional import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +26,8 @@ class Options(NamedTuple):
     """Arguments of its `instrument`."""
     besides: Callable[[], Callable[[], None]] | None = None
     """Does what else is needed, and returns what takes that back."""
+    alone: bool = False
+    """That is all: the package's `instrument` would fail half way."""
 
 
 def options_of(name: str, propagators: tuple[str, ...]) -> Options:
@@ -35,6 +40,7 @@ def options_of(name: str, propagators: tuple[str, ...]) -> Options:
     """
     given: dict[str, object] = {}
     besides: Callable[[], Callable[[], None]] | None = None
+    alone = False
     if name in _MEASURED:
         from opentelemetry.metrics import NoOpMeterProvider
 
@@ -57,6 +63,9 @@ def options_of(name: str, propagators: tuple[str, ...]) -> Options:
     elif name == "sqlalchemy":
         from svcready.tracing.instrumentation._sqlalchemy import watch_engines
 
-        besides = watch_engines
+        # The package wants SQLAlchemy's part for asyncio, which wants greenlet, which
+        # comes with SQLAlchemy before 2.1 only.
+        alone = not installed("greenlet")
+        besides = partial(watch_engines, alone=alone)
 
-    return Options(given, besides)
+    return Options(given, besides, alone)

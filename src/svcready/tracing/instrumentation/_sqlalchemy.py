@@ -20,7 +20,7 @@ _PACKAGE = "opentelemetry.instrumentation.sqlalchemy"
 _PSYCOPG = "opentelemetry.instrumentation.psycopg"
 
 
-def watch_engines() -> Callable[[], None]:
+def watch_engines(*, alone: bool = False) -> Callable[[], None]:
     """
     Trace each engine from its first connection on, however it was made.
 
@@ -28,8 +28,12 @@ def watch_engines() -> Callable[[], None]:
     of modules that imported the function by name earlier: most of them, where `init()`
     comes after the imports.
 
+    Args:
+        alone: The package itself is not switched on.
+
     Returns:
-        What ends it; the package's own end takes back what was done to engines.
+        What ends it; the package's own end, if it is on, takes back what was done to
+        engines.
     """
     from opentelemetry.instrumentation.sqlalchemy.engine import EngineTracer
     from opentelemetry.metrics import NoOpUpDownCounter
@@ -38,6 +42,7 @@ def watch_engines() -> Callable[[], None]:
     from sqlalchemy.engine import Engine
 
     trace: Callable[..., object] = EngineTracer
+    forget: Callable[[], None] = EngineTracer.remove_all_event_listeners
     tracer = get_tracer(_PACKAGE)
     seen: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -57,6 +62,8 @@ def watch_engines() -> Callable[[], None]:
     def end() -> None:
         event.remove(Engine, "engine_connect", connected)
         event.remove(Engine, "connect", _leave_to_sqlalchemy)
+        if alone:
+            forget()
 
     return end
 

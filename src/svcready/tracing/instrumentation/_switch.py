@@ -17,8 +17,11 @@ from svcready.tracing.instrumentation._options import Options, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from importlib.metadata import EntryPoint
 
-__all__ = ["Instrumentation", "Instrumentor"]
+    from svcready.config._sections.tracing import TracingSettings
+
+__all__ = ["Instrumentation", "Instrumentor", "client_problems"]
 
 _COMPONENT = "tracing.instrumentation"
 _log = logging.getLogger("svcready.tracing")
@@ -67,7 +70,7 @@ class Instrumentation:
         self._state: dict[str, str] = {}
         self._undo: list[Callable[[], None]] = []
         self._listeners: list[Callable[[str], None]] = []
-        self._started = False
+        self._started = self._closed = False
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -76,6 +79,7 @@ class Instrumentation:
 
     def start(self) -> None:
         """Switch on what can be now, and wait for the rest."""
+        self._closed = False
         packages = _packages()
         for name in (*self._choice.named, *self._choice.automatic):
             missing = _missing(name, packages)
@@ -101,6 +105,7 @@ class Instrumentation:
 
     def close(self) -> None:
         """Take everything back that was done here."""
+        self._closed = True  # another thread may be importing a library
         undo, self._undo = self._undo, []
         for step in reversed(undo):
             with _quiet:
@@ -129,6 +134,9 @@ class Instrumentation:
         }
 
     def _switch_on(self, name: str) -> None:
+        if self._closed:
+            return
+
         known = KNOWN[name]
         try:
             module = import_module(f"{_ROOM}.{known.package}")
@@ -139,19 +147,16 @@ class Instrumentation:
             self._failed(name, _said(error))
 
     def _switch_on_other(self, name: str) -> None:
-        from importlib.metadata import entry_points
+        entry = _entry_point(name)
+        if entry is None:
+            self._problems.append(unknown(name))
+            return
 
-        for entry in entry_points(group=_GROUP):
-            if entry.name.lower().replace("-", "_") == name:
-                try:
-                    made = cast("Instrumentor", entry.load()())
-                    self._instrument(name, made, Options())
-                except Exception as error:  # noqa: BLE001 - as above
-                    self._failed(name, _said(error))
-
-                return
-
-        self._problems.append(unknown(name))
+        try:
+            made = cast("Instrumentor", entry.load()())
+            self._instrument(name, made, Options())
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(name, _said(error))
 
     def _instrument(
         self,
@@ -164,12 +169,14 @@ class Instrumentation:
         if made.is_instrumented_by_opentelemetry:
             self._state[name] = "on: by the application"
         else:
-            made.instrument(
-                skip_dep_check=any_version,
-                raise_exception_on_conflict=True,
-                **options.given,
-            )
-            self._undo.append(partial(_take_back, made))
+            if not options.alone:
+                made.instrument(
+                    skip_dep_check=any_version,
+                    raise_exception_on_conflict=True,
+                    **options.given,
+                )
+                self._undo.append(partial(_take_back, made))
+
             if options.besides is not None:
                 self._undo.append(options.besides())
 
@@ -181,10 +188,43 @@ class Instrumentation:
 
     def _failed(self, name: str, reason: str) -> None:
         self._state[name] = f"off: {reason}"
-        problem = f"{VARIABLE}: {name} is not traced: {reason}"
+        problem = _problem(name, reason)
         self._problems.append(problem)
         if self._started:  # the start line has been written
             _log.warning("%s", problem)
+
+
+def client_problems(settings: TracingSettings) -> tuple[str, ...]:
+    """
+    Return what the start would say is wrong with the choice of clients.
+
+    Args:
+        settings: The section TRACING; nothing is loaded or switched on for it.
+    """
+    if not settings.enabled:
+        return ()
+
+    choice, packages = choose(settings.instrument), _packages()
+    missing = ((name, _missing(name, packages)) for name in choice.named)
+    return (
+        *choice.problems,
+        *(_problem(name, reason) for name, reason in missing if reason),
+        *(unknown(name) for name in choice.others if _entry_point(name) is None),
+    )
+
+
+def _entry_point(name: str) -> EntryPoint | None:
+    from importlib.metadata import entry_points  # slow, and rarely needed
+
+    for entry in entry_points(group=_GROUP):
+        if entry.name.lower().replace("-", "_") == name:
+            return entry
+
+    return None
+
+
+def _problem(name: str, reason: str) -> str:
+    return f"{VARIABLE}: {name} is not traced: {reason}"
 
 
 def _said(error: Exception) -> str:

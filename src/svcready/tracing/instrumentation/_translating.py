@@ -9,11 +9,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from svcready._core.http import OTHER_VALUE
 from svcready.tracing.instrumentation import _messages, _queries, _web
 from svcready.tracing.instrumentation._conventions import (
-    DROPPED,
     FAMILIES,
     OLD,
     RENAMED,
-    SPECIAL,
     TRANSPORTS,
 )
 
@@ -90,11 +88,7 @@ def told_by_metrics(
 def _renamed(
     old: Mapping[str, AttributeValue], *, server: bool
 ) -> dict[str, AttributeValue]:
-    new = {
-        key: value
-        for key, value in old.items()
-        if key not in RENAMED and key not in SPECIAL and key not in DROPPED
-    }
+    new = {key: value for key, value in old.items() if key not in OLD}
     for key, value in old.items():
         successor = RENAMED.get(key)
         if successor is not None:

@@ -58,13 +58,13 @@ def test_what_passes_keeps_the_data(
     recorder.level("queue", 9)
     server.troubles = [trouble] * 3
     for _ in range(3):
-        assert not sink.push(5)
+        assert not sink.push(20)
         recorder.count("orders", 1)
         recorder.observe("wait", 2.0)
         recorder.level("queue", 4)
 
     assert server.calls == 3
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.calls == 4
     assert server.sums == {("orders", ()): 5, ("wait", ()): 10.0, ("queue", ()): 4}
     assert server.counts["wait", ()] == 5
@@ -165,9 +165,9 @@ def test_a_server_that_hangs_takes_its_time_and_no_more(
     sink = make_sink(timeout_s=0.2)
     recorder.count("orders", 3)
     server.troubles = [Troubles.HANG]
-    assert not sink.push(5)
+    assert not sink.push(20)
     assert sink.describe()["uncertain"] == 1
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.sums["orders", ()] == 3
 
 
@@ -178,8 +178,8 @@ def test_a_lost_answer_means_twice(
     sink = make_sink()
     recorder.count("orders", 3)
     server.troubles = [Troubles.LOST]
-    assert not sink.push(5)
-    assert sink.push(5)
+    assert not sink.push(20)
+    assert sink.push(20)
     assert server.sums["orders", ()] == 6
     assert sink.describe()["uncertain"] == 1
 
@@ -193,9 +193,9 @@ def test_of_several_calls_only_the_rest_is_kept(
         recorder.count("orders", 1, Route=f"/r/{number}")
 
     server.weather = lambda: DOWN if server.calls == 2 else None
-    assert not sink.push(5)
+    assert not sink.push(20)
     assert server.calls == 2
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.calls == 4
     assert set(server.sums.values()) == {1}
     assert server.total("orders") == 2500
@@ -223,9 +223,9 @@ def test_a_push_that_a_signal_ends_sends_nothing_twice(
 
     monkeypatch.setattr(sink._client, "put", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        sink.push(5)
+        sink.push(20)
 
-    assert sink.push(5)
+    assert sink.push(20)
     assert set(server.sums.values()) == {1}
     assert server.total("orders") == 2500
 
@@ -247,7 +247,7 @@ def test_one_bad_datum_is_given_up_alone(
             recorder.count(name, 1, Route=f"/r/{number}")
 
     record()
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.total("orders") == 999
     assert server.calls <= 2 * 10 + 1
     assert told == [
@@ -261,14 +261,14 @@ def test_one_bad_datum_is_given_up_alone(
     ]
     calls = server.calls
     record()
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.calls == calls + 1
     assert sink.describe()["dropped"] == {"rejected": 2}
 
     clock.advance(3601)
     server.bad = lambda _datum: False
     record()
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.total("bad") == 1
 
 
@@ -282,7 +282,7 @@ def test_many_bad_datums_make_no_storm(
         recorder.count("bad" if number % 3 else "orders", 1, Route=f"/r/{number}")
 
     flushes = 0
-    while not sink.push(5):
+    while not sink.push(20):
         flushes += 1
         assert server.calls <= 130 * flushes
         assert flushes < 12
@@ -300,9 +300,9 @@ def test_an_unknown_refusal_does_not_hold_back_the_others(
         recorder.count("orders", 1, Route=f"/r/{number}")
 
     server.troubles = [Refused("SomethingNew")]
-    assert not sink.push(5)
+    assert not sink.push(20)
     assert server.total("orders") == 1000
-    assert sink.push(5)
+    assert sink.push(20)
     assert set(server.sums.values()) == {1}
 
 
@@ -315,7 +315,7 @@ def test_a_request_that_is_too_large_is_halved(
         recorder.count("orders", 1, Route=f"/r/{number}")
 
     server.troubles = [Refused("RequestEntityTooLarge", 413)]
-    assert sink.push(5)
+    assert sink.push(20)
     assert [len(datums) for _, datums in server.requests] == [5, 5]
     assert sink.describe()["dropped"] == {}
 
@@ -350,12 +350,12 @@ def test_what_comes_late_is_found(
 
         for _ in range(2):
             recorder.count("orders")
-            assert not sink.push(5)
+            assert not sink.push(20)
 
         failed = DestinationFailed("metrics.cloudwatch", "CloudWatch", reason)
         assert told == [failed]
 
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.sums["orders", ()] == 2
     assert kinds(told) == ["DestinationFailed", "DestinationRecovered"]
 
@@ -366,7 +366,7 @@ def test_a_missing_permission_is_named(
     """With what the role needs."""
     server.troubles = [DENIED]
     recorder.count("orders")
-    assert not make_sink().push(5)
+    assert not make_sink().push(20)
     (failed,) = told
     assert isinstance(failed, DestinationFailed)
     assert failed.reason == (
@@ -442,7 +442,7 @@ def test_what_cannot_be_sent_spoils_no_request(
     for _ in range(2):
         recorder.level("odd", float("nan"))
         recorder.count("orders")
-        assert sink.push(5)
+        assert sink.push(20)
 
     assert server.calls == len(server.requests) == 2
     assert server.sums == {("orders", ()): 2}
@@ -455,6 +455,6 @@ def test_what_cannot_be_sent_spoils_no_request(
         raise broken
 
     monkeypatch.setattr(sink._members, "entries", entries)
-    assert sink.push(5)  # of the level, which is still there
+    assert sink.push(20)  # of the level, which is still there
     assert faults.claim("metrics.cloudwatch") is broken
     assert sink.describe()["dropped"] == {"invalid": 2, "internal_error": 1}

@@ -30,11 +30,11 @@ def test_each_interval_arrives_once(
     recorder.level("queue", 7)
     recorder.observe("wait", 1.0, 2.0, 2.0)
     clock.advance(60)
-    assert sink.push(5)
+    assert sink.push(20)
     recorder.count("orders", 2, Kind="retail")
     recorder.level("queue", 4)
     clock.advance(60)
-    assert sink.push(5)
+    assert sink.push(20)
 
     assert server.sums["orders", (("Kind", "retail"),)] == 5
     assert server.latest["queue", ()] == 4
@@ -48,7 +48,7 @@ def test_each_interval_arrives_once(
 def test_nothing_recorded_is_no_call(make_sink: Make, server: MetricsServer) -> None:
     """An idle service costs nothing; nor does an empty distribution."""
     sink = make_sink()
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.calls == 0
 
 
@@ -61,7 +61,7 @@ def test_a_value_is_sent_as_it_is_kept(
     recorder.observe("each", 1.0, 2.5)
     recorder.observe("some", 1.0, 2.0, 2.0)
     recorder.observe("quiet.size", 1.0, 2.0, 6.0)
-    assert make_sink(statistic_sets=("quiet.*",)).push(5)
+    assert make_sink(statistic_sets=("quiet.*",)).push(20)
 
     sent = {datum["MetricName"]: datum for datum in server.requests[0][1]}
     common = {"MetricName", "Timestamp", "Unit"}
@@ -137,7 +137,7 @@ def test_the_bytes_reckoned_are_those_sent(
     stamp_s = 1_800_000_000
     made = [e for datum in recorder.collect() for e in members.entries(datum, stamp_s)]
     record()
-    assert make_sink().push(5)
+    assert make_sink().push(20)
     size = sum(entry.size for entry in made)
     assert server.bodies == [body_bytes("orders", size, 40)]
 
@@ -149,7 +149,7 @@ def test_many_values_are_merged_or_split(
     for settings, name in (({}, "merged"), ({"split_values": True}, "split")):
         values = [1.0 + index / 100 for index in range(1000)]
         recorder.observe(name, *values)
-        assert make_sink(**settings).push(5)
+        assert make_sink(**settings).push(20)
         datums = server.requests[-1][1]
         assert all(len(datum["Values"]) <= 150 for datum in datums)
         assert (len(datums) > 1) == bool(settings)
@@ -174,7 +174,7 @@ def test_high_resolution_goes_more_often(
     assert server.stamps["fast.orders", ()] == [start_s, start_s + 5, start_s + 10]
     recorder.count("fast.orders")
     clock.advance(45)
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.sums == {("fast.orders", ()): 4, ("orders", ()): 3}
     assert server.stamps["orders", ()] == [start_s]
 
@@ -196,7 +196,7 @@ def test_a_clock_that_is_set_loses_nothing(
         recorder.count("orders")
         clock.advance(60)
         clock.set_wall(clock.time_ns() + jump_ns)
-        assert sink.push(5)
+        assert sink.push(20)
         assert server.stamps["orders", ()][-1] == clock.time_ns() // 10**9 - 60
 
     assert server.sums["orders", ()] == 3
@@ -213,7 +213,7 @@ def test_the_namespace_follows_the_service(
     for pushed in (sink, fixed):
         pushed.identify(replace(IDENTITY, service="returns"))
         recorder.count("orders")
-        assert pushed.push(5)
+        assert pushed.push(20)
 
     assert [name for name, _ in server.requests] == ["returns", "Shop/Orders"]
     assert recorder.identities[-1].service == "returns"
@@ -230,9 +230,9 @@ def test_a_collector_that_fails_holds_back_nothing(
     sink = make_sink()
     recorder.count("orders")
     server.troubles = [DOWN]
-    assert not sink.push(5)
+    assert not sink.push(20)
     recorder.fault = ValueError("broken")
-    assert sink.push(5)
+    assert sink.push(20)
     assert faults.claim("metrics.cloudwatch") is recorder.fault
     assert server.sums["orders", ()] == 1
 
@@ -246,7 +246,7 @@ def test_a_forked_child_sends_its_own(
     sink = make_sink()
     recorder.count("orders", 100)
     server.troubles = [DOWN]
-    assert not sink.push(5)
+    assert not sink.push(20)
     recorder.count("orders", 10)
     pid = os.fork()
     if pid == 0:
@@ -257,5 +257,5 @@ def test_a_forked_child_sends_its_own(
 
     assert os.waitpid(pid, 0)[1] == 0
     assert server.sums["orders", ()] == 1
-    assert sink.push(5)
+    assert sink.push(20)
     assert server.sums["orders", ()] == 111
