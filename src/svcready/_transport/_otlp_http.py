@@ -67,7 +67,7 @@ class HttpLine:
                     retry_after_s=self._retry_after_s(response),
                 )
         except Exception as error:  # noqa: BLE001 - of requests, urllib3, the network
-            return Reply(0, type(error).__name__, again=True)
+            return Reply(0, said(_fault(error)), again=True)
 
     def close(self) -> None:
         """Close the connections."""
@@ -118,6 +118,19 @@ class HttpLine:
                 return None
 
         return seconds if 0 <= seconds < float("inf") else None
+
+
+def _fault(error: BaseException) -> str:
+    """Say what kind of error it is, and what the system said, if it said anything."""
+    name = type(error).__name__
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and below.strerror:
+            return f"{name}: {below.strerror}"
+
+        below = below.__cause__ or below.__context__
+
+    return name
 
 
 def _session(target: Target) -> Session:
