@@ -93,6 +93,7 @@ RULES: Kind[tuple[SamplingRule, ...]] = Kind(
     "rules",
     _parse_rules,
     "METHOD PATH RATE; METHOD //HOST/PATH RATE; ..., each PATH with / or * in front, "
-    f"as in POST /checkout 100%; * /admin/* 0; a rule with a wrong rate takes {SAFE_RATE}",
+    "as in POST /checkout 100%; * /admin/* 0; a rule with a wrong rate takes "
+    f"{SAFE_RATE}",
     show=_show_rules,
 )
