@@ -93,7 +93,7 @@ RULES: Kind[tuple[SamplingRule, ...]] = Kind(
     "rules",
     _parse_rules,
     "METHOD PATH RATE; METHOD //HOST/PATH RATE; ..., each PATH with / or * in front, "
-    "as in POST /checkout 100%; * /admin/* 0; "
-    f"a rule with a wrong rate takes {SAFE_RATE}",
+    "as in POST /checkout 100%; * /admin/* 0; a rule with a wrong rate takes "
+    f"{SAFE_RATE}",
     show=_show_rules,
 )
