@@ -121,16 +121,17 @@ class HttpLine:
 
 
 def _fault(error: BaseException) -> str:
-    """Say what kind of error it is, and what the system said, if it said anything."""
-    name = type(error).__name__
+    """Say what kind of error it is, and what the system said, or what began it."""
+    name = cause = type(error).__name__
     below: BaseException | None = error
     while below is not None:
         if isinstance(below, OSError) and below.strerror:
             return f"{name}: {below.strerror}"
 
+        cause = type(below).__name__
         below = below.__cause__ or below.__context__
 
-    return name
+    return name if cause == name else f"{name}: {cause}"
 
 
 def _session(target: Target) -> Session:

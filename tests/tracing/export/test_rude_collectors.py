@@ -276,3 +276,13 @@ def test_why_nobody_was_reached_is_said() -> None:
     assert delivery.reason == "unavailable"
     refused = os.strerror(errno.ECONNREFUSED)
     assert delivery.detail == f"ConnectionError: {refused}"
+
+
+def test_a_port_that_speaks_something_else_is_told_from_one_that_is_shut() -> None:
+    """As gRPC's port does, which answers no request of HTTP/1.1."""
+    with RudeServer(answer(b"\x00\x00\x12\x04\x00\r\n")) as server:
+        client = OtlpClient(Target(server.url), FakeClock())
+        delivery = client.deliver(b"", lambda: float("inf"), lambda _: False)
+        client.close()
+
+    assert delivery.detail == "ConnectionError: BadStatusLine"
