@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -150,9 +152,11 @@ def test_annotations_are_put_right_with_one_notice(
 
 
 def test_a_trace_has_fifty_annotations(
-    pillar: TracePillar, dropped: list[ItemsDropped]
+    pillar: TracePillar,
+    dropped: list[ItemsDropped],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Of one request's spans 50 are indexed; the rest are attributes, and counted."""
+    """The rest are attributes, and counted; one line says so, whatever their names."""
     begun = pillar.server.begin("GET", "/x", None, None, None, None, dict)
     begun.activate()
     svcready.annotate(**{f"a{n}": n for n in range(30)})
@@ -167,6 +171,10 @@ def test_a_trace_has_fifty_annotations(
     assert [len(each) for each in listed] == [20, 30]  # type: ignore[arg-type]
     assert (inner.attributes["b29"], inner.attributes["b0"]) == (29, 9)
     assert dropped == [ItemsDropped("tracing.annotations", "too_many", 10)]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "annotation 'b20' is not indexed: X-Ray takes 50 in a trace"
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,6 +207,17 @@ def test_metadata_stays_json(pillar: TracePillar) -> None:
     assert len(json.loads(str(attributes["aws.xray.metadata.long"]))["text"]) == 40_000
     odd = json.loads(str(attributes["aws.xray.metadata.odd"]))
     assert odd == {"huge": 2**70, "plain": 1}
+
+
+def test_odd_metadata_takes_more(pillar: TracePillar) -> None:
+    """It is JSON to strict readers: no NaN, no half characters; so more can follow."""
+    with svcready.span("work"):
+        svcready.metadata("odd", {"huge": 2**70, "none": math.nan, "half": "a\ud800"})
+        svcready.metadata("odd", {"more": 1})
+
+    text = str(pillar.recent()[0].attributes["aws.xray.metadata.odd"])
+    odd = orjson.loads(text)
+    assert odd == {"huge": float(2**70), "none": None, "half": "a?", "more": 1}
 
 
 def test_an_error_has_its_causes_and_members(pillar: TracePillar) -> None:

@@ -131,7 +131,7 @@ class Attributes:
         Return *given* as attributes that X-Ray indexes.
 
         What X-Ray does not take is put right, with one notice for each key; what is
-        too much for it is an attribute that is not indexed.
+        too much for it is an attribute that is not indexed, with one notice for all.
 
         Args:
             given: By key; characters that X-Ray doesn't take become `_`.
@@ -159,15 +159,17 @@ class Attributes:
                 indexed += 1
             else:
                 left_out += 1
-                self.notice(f"annotation {fit!r} is not indexed: {_COUNT}")
+                # What is beyond the limit may have any name, and be much.
+                self.notice(f"annotation {fit!r} is not indexed: {_COUNT}", _COUNT)
 
         made[ANNOTATIONS] = tuple(str(key) for key in keys)
         return Annotated(made, indexed, left_out)
 
-    def notice(self, text: str) -> None:
-        """Tell people *text*, once."""
-        if text not in self._noticed and len(self._noticed) < _MAX_NOTICES:
-            self._noticed.add(text)
+    def notice(self, text: str, about: str = "") -> None:
+        """Tell people *text*, once; of several *about* one thing, the first."""
+        about = about or text
+        if about not in self._noticed and len(self._noticed) < _MAX_NOTICES:
+            self._noticed.add(about)
             _log.warning("%s", self._redactor.text(text))
 
     def metadata(self, given: Mapping[str, object], known: object) -> str:
@@ -185,8 +187,8 @@ class Attributes:
         try:
             options = orjson.OPT_NON_STR_KEYS
             return orjson.dumps(values, default=_text_of, option=options).decode()
-        except TypeError:  # a number beyond 64 bits, or a key that is no name
-            return json.dumps(values, default=_text_of, skipkeys=True)
+        except TypeError:  # a number beyond 64 bits, half a character, an odd key
+            return _lenient_json(values)
 
     def _value(self, value: object) -> AttributeValue:
         if value.__class__ is str or isinstance(value, str):
@@ -218,6 +220,15 @@ class Attributes:
     def _object(self, value: object) -> str:
         # The engine leaves objects alone: their text is not known before.
         return self._redactor.text(_text_of(value))[: self._max_chars]
+
+
+def _lenient_json(values: Mapping[str, object]) -> str:
+    """Return *values* as JSON that every reader takes, whatever is in them."""
+    written = json.dumps(values, default=_text_of, skipkeys=True)
+    # Python writes NaN and lone surrogates, which JSON has not.
+    plain = json.loads(written, parse_constant=lambda _: None)
+    text = json.dumps(plain, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _is_no_number(value: object) -> bool:

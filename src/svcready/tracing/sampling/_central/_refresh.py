@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from svcready._core.events import DestinationNoted, ItemsDropped, publish
 from svcready._transport.xray_api import MOST_DOCUMENTS, XrayApiError
+from svcready.config._sampling_rules import MOST_RULES
 from svcready.tracing.sampling._central._documents import (
     GarbageError,
     read_rules,
@@ -139,13 +140,11 @@ class Refresher:
         self._failures = 0
         self._fetched_epoch_s = asked_s
         self.fetched_s = now_s
-        self.last_error = ""
-        if left_out:
-            self.last_error = f"{left_out} sampling rules are not understood"
+        self.last_error = left_out
 
-    def _all_pages(self) -> tuple[list[SamplingRule], int, float]:
+    def _all_pages(self) -> tuple[list[SamplingRule], str, float]:
         rules: list[SamplingRule] = []
-        left_out = 0
+        left_out = found = 0
         token = ""
         seen: set[str] = set()
         asked_s = 0.0
@@ -154,13 +153,14 @@ class Refresher:
             self._time.learn(answer.date_s)
             asked_s = asked_s or self._time.epoch()
             page, wrong, token = read_rules(answer.body)
-            rules += page
+            found += len(page)
+            rules = sorted((*rules, *page), key=lambda it: it.priority)[:MOST_RULES]
             left_out += wrong
             if not token:
                 if not rules:  # there is always the rule Default
                     raise GarbageError("an answer without a rule")
 
-                return rules, left_out, asked_s
+                return rules, _left_out(left_out, found - len(rules)), asked_s
 
             if token in seen:
                 raise GarbageError("pages without end")
@@ -299,6 +299,14 @@ class Refresher:
     def _drop(self, reason: str, requests: int) -> None:
         if requests:
             publish(ItemsDropped(COMPONENT, reason, requests))
+
+
+def _left_out(wrong: int, late: int) -> str:
+    said = [f"{wrong} sampling rules are not understood"] if wrong else []
+    if late:
+        said.append(f"{late} sampling rules beyond the first {MOST_RULES} are not used")
+
+    return ", ".join(said)
 
 
 def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
