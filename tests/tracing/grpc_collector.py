@@ -139,8 +139,10 @@ class GrpcCollector:
     def refuse(self, context: grpc.ServicerContext, refusal: Refusal) -> None:
         """End a call with a status, and say when to come again."""
         if refusal.retry_s is not None:
-            delay = Duration()
-            delay.FromNanoseconds(round(refusal.retry_s * 1e9))
+            whole = int(refusal.retry_s)
+            delay = Duration(
+                seconds=whole, nanos=round((refusal.retry_s - whole) * 1e9)
+            )
             packed = Packed()
             packed.Pack(RetryInfo(retry_delay=delay))
             status = Status(code=refusal.code.value[0], details=[packed])

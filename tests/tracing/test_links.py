@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
@@ -205,6 +207,17 @@ def test_metadata_stays_json(pillar: TracePillar) -> None:
     assert len(json.loads(str(attributes["aws.xray.metadata.long"]))["text"]) == 40_000
     odd = json.loads(str(attributes["aws.xray.metadata.odd"]))
     assert odd == {"huge": 2**70, "plain": 1}
+
+
+def test_odd_metadata_takes_more(pillar: TracePillar) -> None:
+    """It is JSON to strict readers: no NaN, no half characters; so more can follow."""
+    with svcready.span("work"):
+        svcready.metadata("odd", {"huge": 2**70, "none": math.nan, "half": "a\ud800"})
+        svcready.metadata("odd", {"more": 1})
+
+    text = str(pillar.recent()[0].attributes["aws.xray.metadata.odd"])
+    odd = orjson.loads(text)
+    assert odd == {"huge": float(2**70), "none": None, "half": "a?", "more": 1}
 
 
 def test_an_error_has_its_causes_and_members(pillar: TracePillar) -> None:

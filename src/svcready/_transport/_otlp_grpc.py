@@ -164,6 +164,8 @@ def _retry_after_s(error: grpc.RpcError) -> float | None:
         except Exception:  # noqa: BLE001, S112 - a receiver's nonsense
             continue
 
-        return max(0.0, float(info.retry_delay.ToTimedelta().total_seconds()))
+        # Its own reading raises for what is beyond its range.
+        delay = info.retry_delay
+        return max(0.0, float(delay.seconds + delay.nanos / 1e9))
 
     return None

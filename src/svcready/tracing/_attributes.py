@@ -187,8 +187,8 @@ class Attributes:
         try:
             options = orjson.OPT_NON_STR_KEYS
             return orjson.dumps(values, default=_text_of, option=options).decode()
-        except TypeError:  # a number beyond 64 bits, or a key that is no name
-            return json.dumps(values, default=_text_of, skipkeys=True)
+        except TypeError:  # a number beyond 64 bits, half a character, an odd key
+            return _lenient_json(values)
 
     def _value(self, value: object) -> AttributeValue:
         if value.__class__ is str or isinstance(value, str):
@@ -220,6 +220,15 @@ class Attributes:
     def _object(self, value: object) -> str:
         # The engine leaves objects alone: their text is not known before.
         return self._redactor.text(_text_of(value))[: self._max_chars]
+
+
+def _lenient_json(values: Mapping[str, object]) -> str:
+    """Return *values* as JSON that every reader takes, whatever is in them."""
+    written = json.dumps(values, default=_text_of, skipkeys=True)
+    # Python writes NaN and lone surrogates, which JSON has not.
+    plain = json.loads(written, parse_constant=lambda _: None)
+    text = json.dumps(plain, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _is_no_number(value: object) -> bool:

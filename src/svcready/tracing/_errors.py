@@ -41,18 +41,6 @@ def record(span: Span, error: BaseException, attributes: Attributes) -> None:
         report_fault("tracing.span", fault)
 
 
-def _is_known(error: BaseException, span: Span) -> bool:
-    """Tell whether *error* is on *span* already, and mark it."""
-    ids = ids_of(span)
-    noted = getattr(error, "__dict__", None)
-    if ids is None or noted is None:
-        return False
-
-    known: object = noted.get(_NOTED)
-    noted[_NOTED] = ids[1]
-    return known == ids[1]
-
-
 def described(error: BaseException) -> dict[str, str]:
     """Return what an event says of *error*, not redacted."""
     return {
@@ -68,3 +56,15 @@ def message_of(error: BaseException) -> str:
         return str(error)
     except Exception:  # noqa: BLE001 - the error's own fault
         return "<no message>"
+
+
+def _is_known(error: BaseException, span: Span) -> bool:
+    """Tell whether *error* is on *span* already, and mark it."""
+    ids = ids_of(span)
+    noted = getattr(error, "__dict__", None)
+    if ids is None or noted is None:
+        return False
+
+    known: object = noted.get(_NOTED)
+    noted[_NOTED] = ids[1]
+    return known == ids[1]

@@ -254,6 +254,21 @@ def test_a_collector_that_wants_to_be_left_alone_is(
     assert len(collector.spans) == 20
 
 
+def test_a_time_beyond_all_reason_is_a_time(
+    collector: GrpcCollector, drops: dict[str, int]
+) -> None:
+    """A RetryInfo of more seconds than its own reader takes is no fault of ours."""
+    collector.refusals = [Refusal(Code.UNAVAILABLE, "maintenance", 1e12)]
+    pillar = started(f"http://{collector.address}")
+    work()
+    assert pillar.flush(5.0)
+
+    assert drops == {"unavailable": 1}
+    work(2)
+    assert pillar.close(5.0) == 0
+    assert len(collector.spans) == 2
+
+
 def test_partial_success_is_counted(
     collector: GrpcCollector, drops: dict[str, int]
 ) -> None:

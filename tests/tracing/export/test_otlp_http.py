@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from struct import error as StructError  # noqa: N812 - it is a class
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from svcready.tracing._pillar import TracePillar
+    from tests.conftest import Faults
     from tests.tracing.collector import Collector
 
 pytest.importorskip("opentelemetry.proto")
@@ -178,6 +180,28 @@ def test_headers_compression_and_urls(collector: Collector) -> None:
     assert headers["Content-Encoding"] == "gzip"
     assert "x-general" not in headers
     assert pillar.describe()["export"] == f"otlp: {collector.url}/custom"
+
+
+@pytest.mark.parametrize("ended", [-5, 1.7e18], ids=["negative", "a float"])
+def test_a_span_that_cannot_be_encoded_goes_alone(
+    collector: Collector, drops: dict[str, int], faults: Faults, ended: float
+) -> None:
+    """An application's impossible end time costs its span, not the batch's others."""
+    pillar = started(collector.url)
+    work(3)
+    bad = trace.get_tracer("application").start_span("bad")
+    bad.end(end_time=ended)  # type: ignore[arg-type]
+    work(2)
+
+    assert pillar.flush(5.0)
+    assert [record.name for record in collector.spans] == [
+        *("span-0", "span-1", "span-2"),
+        *("span-0", "span-1"),
+    ]
+    assert drops == {"error": 1}
+    assert sent(pillar)["sent"] == 5
+    assert isinstance(faults.claim("tracing.otlp"), StructError)
+    pillar.close(1.0)
 
 
 def test_a_full_batch_is_sent_at_once(collector: Collector) -> None:

@@ -123,7 +123,7 @@ def test_long_texts_are_bounded_by_bytes(drops: dict[tuple[str, str], int]) -> N
 def test_a_span_larger_than_the_bound_is_dropped_alone(
     drops: dict[tuple[str, str], int],
 ) -> None:
-    """It takes those before it along, and the next find an empty queue."""
+    """Those that wait already and those that come later find their place."""
     exporter = Taken()
     queue = lane(exporter, LIMITS._replace(queue_bytes=100_000)).queue
     queue.put(make_span("before"))
@@ -131,8 +131,9 @@ def test_a_span_larger_than_the_bound_is_dropped_alone(
     queue.put(make_span("after"))
     assert queue.flush(5.0)
 
-    assert exporter.names == ["after"]
-    assert drops == {("tracing.otlp", "queue_bytes"): 2}
+    assert exporter.names == ["before", "after"]
+    assert drops == {("tracing.otlp", "queue_bytes"): 1}
+    assert queue.figures().dropped == {"queue_bytes": 1}
     queue.close(1.0)
 
 
@@ -286,6 +287,24 @@ def test_a_receiver_is_left_alone_when_it_asks() -> None:
     assert exporter.exports == 2
     assert queue.flush(5.0)
     assert exporter.names == ["1", "2", "3", "4"]
+    queue.close(1.0)
+
+
+def test_nobody_is_left_alone_for_years() -> None:
+    """A receiver that asks for more time than threads can wait is tried again."""
+    exporter = Taken(Lost("unavailable", 1, 1e300))
+    queue = lane(exporter, LIMITS._replace(batch_spans=1)).queue
+    queue.put(make_span("lost"))
+    assert exporter.entered.wait(5)
+    thread = queue._thread
+    assert queue.flush(5.0)
+    queue.put(make_span("kept"))
+
+    assert queue.flush(5.0)
+    assert exporter.names == ["kept"]
+    assert thread is not None
+    assert thread.is_alive()
+    assert 0 < queue._resumes_at_s - SYSTEM_CLOCK.monotonic() <= 600.0
     queue.close(1.0)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from opentelemetry.baggage import set_baggage
+from opentelemetry.context import attach, detach
 
 import svcready
 from svcready.testing import running
@@ -236,6 +238,26 @@ def test_no_message_fails_for_its_trace(
     assert isinstance(asked, dict)
     assert ("traceparent" in asked) is carried
     assert len(asked) <= 10
+
+
+def test_no_message_fails_for_its_baggage(harness: Harness, queue: str) -> None:
+    """What goes along can be 8 KiB, which a message of 252 KiB has no room for."""
+    sent: list[dict[str, object]] = []
+    api = Calls("sqs").api
+    api.meta.events.register(
+        "before-parameter-build.sqs.SendMessage",
+        lambda params, **_: sent.append(dict(params)),
+    )
+    context = set_baggage("b", "y" * 3000, set_baggage("a", "x" * 3000))
+    token = attach(context)
+    for size in (10, 252 * 1024):
+        api.send_message(QueueUrl=queue, MessageBody="x" * size)
+
+    detach(token)
+    small, large = sent
+    assert isinstance(small["MessageAttributes"], dict)
+    assert len(small["MessageAttributes"]["baggage"]["StringValue"]) > 6000
+    assert "MessageAttributes" not in large
 
 
 def test_a_message_to_sns_carries_the_trace(harness: Harness, queue: str) -> None:

@@ -149,6 +149,30 @@ def test_slow_requests_are_kept(
     assert all(it.attributes["svcready.kept"] == "slow" for it in pillar.recent())
 
 
+def test_failed_requests_have_to_be_slow_where_only_that_counts(
+    start: Callable[..., TracePillar], clock: FakeClock
+) -> None:
+    """Where only slow ones are asked for, a failed one has to be slow too."""
+    pillar = start(keep_slower_than=SLOW)
+    finish(request(pillar), status=500)
+    assert pillar.recent() == []
+
+    begun = request(pillar)
+    clock.advance(3.0)
+    finish(begun, status=500)
+    assert only(pillar.recent()).attributes["svcready.kept"] == "slow"
+
+
+def test_what_is_sent_says_that_it_is(start: Callable[..., TracePillar]) -> None:
+    """Also if somebody has looked at its flags before it was kept."""
+    pillar = start(keep_errors=True)
+    begun = request(pillar)
+    span = trace.get_current_span()
+    assert not span.get_span_context().trace_flags.sampled
+    finish(begun, status=500)
+    assert span.get_span_context().trace_flags.sampled
+
+
 def test_no_pattern_of_a_route_takes_long() -> None:
     """A route is compared in linear time, however many `*` its pattern has."""
     pattern = "/*" + "a*" * 20 + "b"

@@ -85,6 +85,21 @@ def test_objects_of_metadata_are_cut_to_text() -> None:
     assert cuts == {"cut_metadata": 1}
 
 
+@pytest.mark.parametrize("levels", [300, 900])
+def test_what_is_nested_too_deeply_ends_somewhere(levels: int) -> None:
+    """Beyond what encoders take, the rest of the depth is left out; not the span."""
+    deep = '{"a":' * levels + "1" + "}" * levels
+    document, _ = fitted(make_span(attributes={"aws.xray.metadata.shop": deep}))
+
+    inner: object = part(document, "metadata", "shop")
+    depth = 0
+    while isinstance(inner, dict):
+        inner, depth = inner["a"], depth + 1
+
+    assert inner == "…"
+    assert 50 < depth <= 64
+
+
 def test_thousands_of_small_values_are_left_out_one_by_one() -> None:
     """As many as have to be."""
     rows = json.dumps({f"k{number}": number for number in range(10_000)})

@@ -304,6 +304,7 @@ def test_a_document_that_no_cut_makes_small_enough_is_one_lost_span() -> None:
 
     assert export(*spans(3)) == Lost("too_large", 1)
     assert len(way.sent) == 2
+    assert export.exporter.last_error.startswith("too_large: ")
 
 
 def test_a_documents_own_fault_is_one_lost_span(faults: Faults) -> None:

@@ -203,9 +203,11 @@ def instrument_all(
 
     patches = Patches()
     patches.wrap_class(made_by or kind, "__init__", made)
-    # Once, at the start; a look at its type alone wakes no lazy object.
-    for thing in gc.get_objects():
-        if issubclass(type(thing), kind):
+    # Once, at the start. Objects refer to their classes, so that the interpreter finds
+    # them without showing us all others; a look at the type alone wakes no lazy object.
+    kinds = _with_subclasses(kind)
+    for thing in gc.get_referrers(*kinds):
+        if type(thing) in kinds:
             adopt(thing)
 
     def remove(_: object) -> None:
@@ -214,6 +216,14 @@ def instrument_all(
             instrument(thing)()
 
     return remove
+
+
+def _with_subclasses(kind: type[T]) -> set[type[T]]:
+    found = {kind}
+    for each in kind.__subclasses__():
+        found |= _with_subclasses(each)
+
+    return found
 
 
 def new_level() -> GaugeChild:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from svcready._transport.otlp import OtlpClient, rejected_spans
+from svcready._core.guard import report_fault
+from svcready._transport.otlp import Delivery, OtlpClient, rejected_spans
 from svcready._transport.otlp_spans import encode_spans
 from svcready.tracing.export._exporter import Lost
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from svcready._core.clock import Clock
-    from svcready._transport.otlp import Delivery, Target
+    from svcready._transport.otlp import Target
 
 __all__ = ["OtlpExporter"]
 
+_COMPONENT = "tracing.otlp"
 _log = logging.getLogger("svcready.tracing")
 _QUIET_S = 60.0
 _SLICE = 64
@@ -58,14 +60,21 @@ class OtlpExporter:
         lost: Lost | None = None
         at = 0
         while at < len(spans):
-            body, taken = self._encode(spans, at)
-            delivery = self._client.deliver(body, deadline_s, wait)
+            body, taken, unfit = self._encode(spans, at)
+            delivery = Delivery()
+            if unfit < taken:
+                delivery = self._client.deliver(body, deadline_s, wait)
+
             if delivery.status == _TOO_LARGE and taken > 1 and len(body) > _LEAST_BYTES:
                 self._most_bytes = max(_LEAST_BYTES, len(body) // 2)
                 continue
 
             at += taken
-            reason, count, detail = _judge(delivery, taken)
+            reason, count, detail = _judge(delivery, taken - unfit)
+            if unfit:
+                count += unfit
+                reason, detail = reason or "error", detail or "they cannot be encoded"
+
             if reason in {"unavailable", "deadline"}:
                 count += len(spans) - at  # which would fare no better
                 at = len(spans)
@@ -89,14 +98,14 @@ class OtlpExporter:
         """Close the connections."""
         self._client.close()
 
-    def _encode(self, spans: list[ReadableSpan], at: int) -> tuple[bytes, int]:
-        """Return a request, and how many spans from *at* on it holds."""
+    def _encode(self, spans: list[ReadableSpan], at: int) -> tuple[bytes, int, int]:
+        """Return a request, how many spans it is for, and how many it lacks."""
         slices: list[bytes] = []
-        size = taken = 0
+        size = taken = unfit = 0
         step = _SLICE
         while at + taken < len(spans):
             part = spans[at + taken : at + taken + step]
-            encoded = encode_spans(part)
+            encoded, without = _encode_each(part)
             if size + len(encoded) > self._most_bytes:
                 if slices:
                     break
@@ -109,9 +118,10 @@ class OtlpExporter:
             slices.append(encoded)
             size += len(encoded)
             taken += len(part)
+            unfit += without
             self._clock.sleep(0.0)
 
-        return b"".join(slices), taken
+        return b"".join(slices), taken, unfit
 
     def _say(self, reason: str, detail: str, spans: int) -> None:
         self.last_error = detail
@@ -129,6 +139,19 @@ class OtlpExporter:
             self._unsaid = 0
 
 
+def _encode_each(spans: list[ReadableSpan]) -> tuple[bytes, int]:
+    """Return *spans* encoded, and how many cannot be: one may have an odd time."""
+    try:
+        return encode_spans(spans), 0
+    except Exception as error:  # noqa: BLE001 - the other spans can go
+        if len(spans) == 1:
+            report_fault(_COMPONENT, error)
+            return b"", 1
+
+    each = [_encode_each([span]) for span in spans]
+    return b"".join(encoded for encoded, _ in each), sum(unfit for _, unfit in each)
+
+
 def _judge(delivery: Delivery, spans: int) -> tuple[str, int, str]:
     """Return why how many of so many spans did not arrive, and what was said."""
     if delivery.reason:
@@ -139,4 +162,5 @@ def _judge(delivery: Delivery, spans: int) -> tuple[str, int, str]:
     except Exception:  # noqa: BLE001 - a proxy's "OK": it says nothing of spans
         return "", 0, ""
 
-    return "rejected", min(count, spans), detail
+    count = max(0, min(count, spans))  # as far as it can be true
+    return "rejected" if count else "", count, detail

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures", "QueueLimits", "SpanQueue"]
 
+_LONGEST_LEAVE_S = 600.0  # after which one that asks for a year is tried again
+
 _UNTRACED = Context(
     {_SUPPRESS_INSTRUMENTATION_KEY: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True}
 )
@@ -115,12 +117,12 @@ class SpanQueue:
 
     def put(self, span: ReadableSpan) -> None:
         """Queue *span*; never waits."""
-        if self._closed:
-            self._count(Lost("closed", 1))
+        weight = weigh(span)
+        if self._closed or weight > self._limits.queue_bytes:  # it would drive all out
+            self._count(Lost("closed" if self._closed else "queue_bytes", 1))
             return
 
         queue = self._queue
-        weight = weigh(span)
         # Between reading and writing nothing is called, so no other thread cuts in.
         self._bytes += weight
         queue.append((span, weight))
@@ -302,7 +304,8 @@ class SpanQueue:
                 self._failed[lost.reason] = self._failed.get(lost.reason, 0) + 1
                 self._failed_at_ns = self._clock.time_ns()
                 if lost.leave_s > 0:
-                    self._resumes_at_s = self._now() + lost.leave_s
+                    leave_s = min(lost.leave_s, _LONGEST_LEAVE_S)
+                    self._resumes_at_s = self._now() + leave_s
                     return
 
     def _export(self, batch: list[ReadableSpan]) -> Lost | None:

@@ -70,14 +70,15 @@ class AwsMessages:
                     span.add_link(sender)
 
     def _carry(self, entries: list[_Entry]) -> None:
+        carrier: dict[str, str] = {}
+        propagate.inject(carrier)
+        header = carrier.pop(_HEADER, "")  # which no size counts
+        added = sum(len(key) + len(value) for key, value in carrier.items())
+        room = (_ROOM_BYTES + added) * len(entries)
         size = sum(_size(entry) for entry in entries)
-        room = _ROOM_BYTES * len(entries)
         if any(limit - room < size <= limit for limit in _LIMITS_BYTES):
             return  # the message matters more than its trace
 
-        carrier: dict[str, str] = {}
-        propagate.inject(carrier)
-        header = carrier.pop(_HEADER, "")
         for entry in entries:
             _add_attributes(entry, carrier)
             if header:

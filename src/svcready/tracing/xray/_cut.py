@@ -19,6 +19,7 @@ _KEPT_CHARS = 256
 _KEPT_ANNOTATION_CHARS = 100
 _KEPT_FRAMES = 20
 _KEPT_EXCEPTIONS = 4
+_MOST_LEVELS = 64
 _OPTIONAL = (
     "metadata",
     "links",
@@ -37,7 +38,7 @@ def encode(document: Document) -> bytes:
     """Return *document* as JSON; what JSON cannot say becomes text."""
     try:
         return orjson.dumps(document, default=_text_of, option=_OPTIONS)
-    except (TypeError, ValueError):  # half a surrogate pair, a number beyond 64 bits
+    except (TypeError, ValueError):  # half a character, a huge number, great depth
         return orjson.dumps(_plain(document), option=_OPTIONS)
 
 
@@ -184,16 +185,21 @@ def _exceptions_in(document: Document) -> list[Document]:
     return cause["exceptions"] if isinstance(cause, dict) else []
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, levels: int = _MOST_LEVELS) -> object:
     """Return a copy that JSON can say, and that is nobody else's."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
 
+    if isinstance(value, dict | list | tuple) and not levels:
+        return "…"
+
+    inner = levels - 1
     if isinstance(value, dict):
-        return {str(_plain(str(key))): _plain(item) for key, item in value.items()}
+        items = value.items()
+        return {str(_plain(str(key))): _plain(item, inner) for key, item in items}
 
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, inner) for item in value]
 
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return str(value)

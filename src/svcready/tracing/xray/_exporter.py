@@ -29,7 +29,8 @@ HEADER = b'{"format":"json","version":1}\n'
 _COMPONENT = "tracing.xray"
 _log = logging.getLogger("svcready.tracing")
 _QUIET_S = 60.0
-_ONE = frozenset({"error", TOO_LARGE})
+_UNFIT = "error"
+_ONE = frozenset({_UNFIT, TOO_LARGE})
 """What is wrong with one span and not with the way."""
 _LEAST_BYTES = 1024
 # A receiver has room for some 90 middling documents (212 992 bytes by default, and
@@ -105,10 +106,11 @@ class XRayExporter:
                         reason = reason or self._send(document, deadline_s, wait)
             except Exception as error:  # noqa: BLE001 - the other spans can go
                 report_fault(_COMPONENT, error)
-                reason = "error"
+                reason = _UNFIT
 
             if reason in _ONE:
                 lost[reason] += 1
+                self._say(reason, 1)
             elif reason:  # the others would fare no better
                 lost[reason] += len(spans) - index
                 self._say(reason, len(spans) - index)
@@ -187,7 +189,8 @@ class XRayExporter:
             self._clock.sleep(_PAUSE_S)
 
     def _say(self, reason: str, spans: int) -> None:
-        self.last_error = f"{reason}: {self._daemon.detail}"
+        detail = "no document can be made of it" if reason == _UNFIT else ""
+        self.last_error = f"{reason}: {detail or self._daemon.detail}"
         self._unsaid += spans
         now = self._clock.monotonic()
         if now >= self._speaks_at_s:

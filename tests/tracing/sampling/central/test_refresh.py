@@ -360,6 +360,30 @@ def test_a_record_that_is_none_costs_only_itself() -> None:
     assert "15 sampling rules are not understood" in process.rules.describe()
 
 
+def test_too_many_rules_are_cut_to_the_first() -> None:
+    """A service that has thousands does not stop ours while it compiles them."""
+    xray, _ = make()
+
+    class Generous(FakeApi):
+        def rules(self, next_token: str) -> Answer:
+            page = int(next_token or "9")  # the last to be tried come first
+            named = [(f"r{page}{number:02}", page + 1) for number in range(100)]
+            records = [
+                {"SamplingRule": rule(name, Priority=priority, URLPath=f"/{name}")}
+                for name, priority in named
+            ]
+            further = str(page - 1) if page else None
+            return Answer({"SamplingRuleRecords": records, "NextToken": further})
+
+    process = Driven(xray, api=Generous(xray))
+    run(xray.clock, 1, process)
+
+    live = process.rules._table.live
+    assert sorted(live) == [f"r{number:03}" for number in range(500)]
+    said = "500 sampling rules beyond the first 500 are not used"
+    assert said in process.rules.describe()
+
+
 @pytest.mark.parametrize("token", ["0", "7"])
 def test_pages_without_end_are_an_outage(token: str) -> None:
     """A proxy that repeats itself neither hangs us nor fills the memory."""
@@ -394,6 +418,7 @@ def test_pages_without_end_are_an_outage(token: str) -> None:
         {"SamplingBoost": {"BoostRate": 3, "BoostRateTTL": EPOCH_S + 9999}},
         {"SamplingBoost": [1]},
         {"Interval": -1},
+        {"Interval": 10**400},
     ],
 )
 def test_a_target_that_is_none_changes_nothing(target: dict[str, object]) -> None:

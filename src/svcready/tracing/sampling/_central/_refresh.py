@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from svcready._core.events import DestinationNoted, ItemsDropped, publish
 from svcready._transport.xray_api import MOST_DOCUMENTS, XrayApiError
+from svcready.config._sampling_rules import MOST_RULES
 from svcready.tracing.sampling._central._documents import (
     GarbageError,
     read_rules,
@@ -92,7 +93,7 @@ class Refresher:
         """When rules were last fetched, on the monotonic clock."""
         self.last_error = ""
         self._failing = False
-        self._left_out = 0
+        self._left_out = ""
         """What went wrong last; empty once all is well again."""
 
     def run(self) -> float:
@@ -148,16 +149,15 @@ class Refresher:
         if is_news:  # the start line knew of none, or a warning said that none came
             _log.info("%s: sampling rules in force: %d", self._api.name, len(rules))
 
-        if left_out:
-            self.last_error = f"{left_out} sampling rules are not understood"
-            if left_out != self._left_out:
-                publish(DestinationNoted(COMPONENT, self._api.name, self.last_error))
+        self.last_error = left_out
+        if left_out and left_out != self._left_out:
+            publish(DestinationNoted(COMPONENT, self._api.name, left_out))
 
         self._left_out = left_out
 
-    def _all_pages(self) -> tuple[list[SamplingRule], int, float]:
+    def _all_pages(self) -> tuple[list[SamplingRule], str, float]:
         rules: list[SamplingRule] = []
-        left_out = 0
+        left_out = found = 0
         token = ""
         seen: set[str] = set()
         asked_s = 0.0
@@ -166,13 +166,14 @@ class Refresher:
             self._time.learn(answer.date_s)
             asked_s = asked_s or self._time.epoch()
             page, wrong, token = read_rules(answer.body)
-            rules += page
+            found += len(page)
+            rules = sorted((*rules, *page), key=lambda it: it.priority)[:MOST_RULES]
             left_out += wrong
             if not token:
                 if not rules:  # there is always the rule Default
                     raise GarbageError("an answer without a rule")
 
-                return rules, left_out, asked_s
+                return rules, _left_out(left_out, found - len(rules)), asked_s
 
             if token in seen:
                 raise GarbageError("pages without end")
@@ -316,6 +317,14 @@ class Refresher:
     def _drop(self, reason: str, requests: int) -> None:
         if requests:
             publish(ItemsDropped(COMPONENT, reason, requests))
+
+
+def _left_out(wrong: int, late: int) -> str:
+    said = [f"{wrong} sampling rules are not understood"] if wrong else []
+    if late:
+        said.append(f"{late} sampling rules beyond the first {MOST_RULES} are not used")
+
+    return ", ".join(said)
 
 
 def _chunks(items: Sequence[T]) -> list[Sequence[T]]:
