@@ -291,7 +291,9 @@ class TracePillar:
             "development": self._development,
             "provider": "off: not started" if self._live is None else self._live.state,
             **self._exports.describe(),
-            "xray_daemon": daemon_state(self._xray, self._exports),
+            "xray_daemon": daemon_state(self._xray, self._exports)
+            if self._settings.enabled
+            else "off: tracing is off",
             "sampling": str(self._decider),
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,

@@ -115,6 +115,16 @@ def test_what_the_start_line_says(
     pillar.close(0.1)
 
 
+def test_a_switch_for_all_tracing_is_said_as_the_reason() -> None:
+    """Not that the daemon's address would be no place for spans."""
+    off, xray = TracingSettings(enabled=False), XraySettings(daemon_address=DAEMON)
+    pillar = make_pillar(off, xray=xray)
+    pillar.start()
+
+    assert pillar.describe()["xray_daemon"] == "off: tracing is off"
+    pillar.close(0.1)
+
+
 @pytest.fixture
 def daemon() -> Iterator[FakeDaemon]:
     """Give a daemon that listens."""

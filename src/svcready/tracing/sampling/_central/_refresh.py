@@ -149,10 +149,9 @@ class Refresher:
         if is_news:  # the start line knew of none, or a warning said that none came
             _log.info("%s: sampling rules in force: %d", self._api.name, len(rules))
 
-        if left_out:
-            self.last_error = left_out
-            if left_out != self._left_out:
-                publish(DestinationNoted(COMPONENT, self._api.name, self.last_error))
+        self.last_error = left_out
+        if left_out and left_out != self._left_out:
+            publish(DestinationNoted(COMPONENT, self._api.name, left_out))
 
         self._left_out = left_out
 
