@@ -1,4 +1,4 @@
-"""What every test has: an environment without settings, and no fault unnoticed."""
+"""What every test has: no settings, no fault unnoticed, nothing of those before it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pytest
 
 from svcready._core.guard import set_reporter
 from tests.distribution import Distribution, begins, processes
+from tests.left_behind import SETTINGS, look_around
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xdist.remote import Producer
-
-SETTINGS = ("AWS_", "LOG_LEVEL", "OTEL_", "PROMETHEUS_", "SVCREADY_")
 
 for _name in list(os.environ):
     if _name.startswith(SETTINGS):
@@ -94,3 +93,17 @@ def faults() -> Iterator[Faults]:
     yield noted
     set_reporter(before)
     noted.check()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a change to what others find, instead of those others."""
+    before = look_around()
+    yield
+    after = look_around()
+    left = [
+        f"{name}: {before[name]!r} is {after[name]!r} now"
+        for name in before
+        if before[name] != after[name]
+    ]
+    assert not left, "\n".join(left)

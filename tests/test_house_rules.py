@@ -7,7 +7,8 @@ import os
 import pytest
 
 from svcready._core.guard import guard
-from tests.conftest import SETTINGS, Faults
+from tests.conftest import Faults
+from tests.left_behind import SETTINGS
 
 
 def test_a_swallowed_fault_fails_the_test() -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import svcready
 from svcready._runtime import PlanCell
-from svcready.adapters._lifecycle import Headers
+from svcready.adapters._inbound import Headers
 from svcready.adapters._plan import build_plan
 from svcready.testing import running
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope

@@ -369,6 +369,7 @@ def test_a_file_that_is_no_document_is_reported(
 
     assert settings.tracing.rules_file.rules == ()
     (problem,) = settings.problems
+    assert str(problem).startswith(f"tracing.rules_file='/etc/{name}' cannot be read")
     assert reason in str(problem)
     assert "no rules are taken from it" in str(problem)
 

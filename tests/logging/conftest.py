@@ -31,12 +31,13 @@ def pytest_runtest_call() -> Generator[None, object, object]:
 
 
 @pytest.fixture(autouse=True)
-def _root_level() -> Iterator[None]:
-    """Keep the root logger's level, whatever a fixture begins and a test ends."""
+def _root_as_it_was() -> Iterator[None]:
+    """Keep the root logger's level and handlers, whatever a fixture puts back."""
     root = logging.getLogger()
-    level = root.level
+    level, handlers = root.level, tuple(root.handlers)
     yield
     root.setLevel(level)
+    root.handlers = [h for h in root.handlers if h in handlers or _runners(h)]
 
 
 @pytest.fixture(autouse=True)

@@ -662,6 +662,8 @@ def test_it_leaves_the_process_as_it_found_it() -> None:
 def test_who_came_after_it_is_left_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else's patch over ours stays, and passes through what is left."""
     before = logging.Logger.isEnabledFor
+    # Set before ours, so that what is put back at the end is not ours.
+    monkeypatch.setattr(logging.Logger, "isEnabledFor", before)
     recorder = make_recorder()
     ours = logging.Logger.isEnabledFor
 
@@ -673,7 +675,6 @@ def test_who_came_after_it_is_left_in_place(monkeypatch: pytest.MonkeyPatch) -> 
     recorder.log.pillar.close()
     assert logging.Logger.isEnabledFor is theirs
     assert not plain.isEnabledFor(logging.INFO)
-    monkeypatch.setattr(logging.Logger, "isEnabledFor", before)
 
 
 def test_a_fault_of_ours_is_not_the_applications(

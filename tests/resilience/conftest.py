@@ -26,8 +26,13 @@ KINDS = (BreakerMoved, BreakerStarved, RetryExhausted, RetryRecovered, RetrySche
 
 @pytest.fixture(autouse=True)
 def _nothing_declared() -> Iterator[None]:
-    """Every test declares into empty registers."""
+    """Every test declares into empty registers, whatever modules have declared."""
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     for register in (RETRIERS, BREAKERS):
         register.bind(None)
         register.clear()

@@ -102,10 +102,14 @@ def test_probes_pass_while_a_replaced_runtime_waits_for_its_sinks(
 
     monkeypatch.setattr(old, "flush", flush)
     closed: list[float | None] = []
-    close = old.close
-    monkeypatch.setattr(old, "close", lambda timeout_s=None: closed.append(timeout_s))
+    real_close = old.close
+
+    def close(timeout_s: float | None = None) -> None:
+        closed.append(timeout_s)
+        real_close(timeout_s)
+
+    monkeypatch.setattr(old, "close", close)
     svcready.init(service="invoices", reconfigure=True)
-    close(0.0)
 
     assert seen == [(5.0, 200)]
     assert closed == [0.0]

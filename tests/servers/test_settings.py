@@ -41,6 +41,7 @@ HARMLESS = {
     "SVCREADY_LOG_REDACT_SAFE_KEYS",
     "SVCREADY_ADMIN_TOKENS",
     "SVCREADY_GROUP__SOMETHING__CHECKS",
+    "SVCREADY_XRAY_ANNOTATIONS",  # attributes have any name
     "SVCREADY_OTLP_HEADERS",  # would make the standard one nobody's concern
 }
 

@@ -152,9 +152,11 @@ def test_annotations_are_put_right_with_one_notice(
 
 
 def test_a_trace_has_fifty_annotations(
-    pillar: TracePillar, dropped: list[ItemsDropped]
+    pillar: TracePillar,
+    dropped: list[ItemsDropped],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Of one request's spans 50 are indexed; the rest are attributes, and counted."""
+    """The rest are attributes, and counted; one line says so, whatever their names."""
     begun = pillar.server.begin("GET", "/x", None, None, None, None, dict)
     begun.activate()
     svcready.annotate(**{f"a{n}": n for n in range(30)})
@@ -169,6 +171,10 @@ def test_a_trace_has_fifty_annotations(
     assert [len(each) for each in listed] == [20, 30]  # type: ignore[arg-type]
     assert (inner.attributes["b29"], inner.attributes["b0"]) == (29, 9)
     assert dropped == [ItemsDropped("tracing.annotations", "too_many", 10)]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "annotation 'b20' is not indexed: X-Ray takes 50 in a trace"
+    )
 
 
 @pytest.mark.parametrize(

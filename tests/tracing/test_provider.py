@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 
 import pytest
 from opentelemetry import trace
@@ -17,7 +19,7 @@ from svcready.tracing._otel import new_ids, span_ids
 from svcready.tracing._provider import DELEGATE
 from svcready.tracing._sdk import SpanSink
 from svcready.tracing._tracer import Provider
-from tests.architecture.house import run_clean_json
+from tests.architecture.house import run_clean, run_clean_json
 from tests.tracing.support import NONE, make_pillar
 
 PILLAR = """
@@ -45,6 +47,24 @@ def test_tracers_follow_the_runtime() -> None:
 
     assert names == [["run-0"], ["run-1"], ["run-2"]]
     assert trace.get_tracer_provider() is DELEGATE
+
+
+def test_tracers_are_not_kept() -> None:
+    """An application may ask for one with a name of its own in each request."""
+    made = make_pillar()
+    made.start()
+    tracers = [trace.get_tracer(f"request-{number}") for number in range(3)]
+    inner = []
+    for tracer in tracers:
+        tracer.start_span("work").end()
+        inner.append(weakref.ref(tracer._resolved[1]))  # type: ignore[attr-defined]
+
+    assert None not in [each() for each in inner]
+    made._view._ring.clear()  # type: ignore[union-attr]
+    del tracer, tracers
+    gc.collect()
+    assert [each() for each in inner] == [None, None, None]
+    made.close(1.0)
 
 
 def test_a_hundred_starts_leave_one_provider_and_no_threads() -> None:
@@ -190,6 +210,40 @@ print(json.dumps([record.name for record in exporter.get_finished_spans()]))
 """
     )
     assert run_clean_json(code) == ["work", "work"]
+
+
+@pytest.mark.parametrize("shutdown", ["trace.get_tracer_provider().shutdown()", ""])
+def test_added_processors_are_shut_down(shutdown: str) -> None:
+    """By hand as the SDK's provider does it, or at the process's end; once."""
+    code = f"""
+from tests.tracing.support import make_pillar
+from svcready.tracing import span
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+class Exporter(SpanExporter):
+    def export(self, spans):
+        print(*[it.name for it in spans], flush=True)
+
+    def shutdown(self):
+        print("shut down", flush=True)
+
+made = make_pillar()
+made.start()
+trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(Exporter()))
+with span("work"):
+    pass
+
+{shutdown}
+with span("later"):
+    pass
+
+print("end", flush=True)
+"""
+    by_hand = ["work", "shut down", "end"]
+    assert run_clean(code).splitlines() == (
+        by_hand if shutdown else ["end", "work later", "shut down"]
+    )
 
 
 def test_an_applications_own_provider_stays() -> None:

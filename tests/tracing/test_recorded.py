@@ -25,8 +25,9 @@ from opentelemetry.trace import (
 )
 
 from svcready._transport.otlp_spans import encode_spans
+from svcready.tracing._limits import Limits
 from svcready.tracing._provider import DELEGATE
-from svcready.tracing._recorded import Limits, RecordedSpan
+from svcready.tracing._recorded import RecordedSpan
 from tests.tracing.support import make_pillar
 
 if TYPE_CHECKING:
@@ -169,6 +170,53 @@ def test_it_ends_once() -> None:
         thread.join()
 
     assert len(origin.spans) == len(spans)
+
+
+class UnsayableError(Exception):
+    """An exception whose text cannot be made."""
+
+    def __str__(self) -> str:
+        """Fail at it."""
+        raise RuntimeError
+
+
+def test_an_exception_is_recorded_whatever_its_text_does() -> None:
+    """It is on the span, and the block's own exception is the one that comes out."""
+    made = make_pillar()
+    made.start()
+    tracer = trace.get_tracer("library")
+    with pytest.raises(UnsayableError), tracer.start_as_current_span("block"):
+        raise UnsayableError
+
+    span = tracer.start_span("by hand")
+    span.record_exception(UnsayableError(), {"more": 1}, 5, escaped=True)
+    span.end()
+    block, by_hand = made.recent()
+    made.close(1.0)
+
+    assert block.description == "UnsayableError: <no message>"
+    (event,) = by_hand.events
+    assert (event.name, event.time_ns) == ("exception", 5)
+    assert event.attributes["exception.type"].endswith(".UnsayableError")  # type: ignore[attr-defined]
+    assert event.attributes["exception.message"] == "<no message>"
+    assert event.attributes["exception.escaped"] == "True"
+    assert event.attributes["more"] == 1
+
+
+@pytest.mark.parametrize(("flags", "warnings"), [(3, 2), (2, 0)])
+def test_what_comes_too_late_is_said_where_it_is_missed(
+    flags: int, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a span that was sent; of one that is not, nobody looks for anything."""
+    ids, kind = (TRACE_ID, SPAN_ID), SpanKind.SERVER
+    span = RecordedSpan(Origin(), "call", ids, flags, None, None, False, kind, {}, 10)
+    span.end()
+    span.set_attribute("late", 1)
+    span.add_event("late")
+
+    assert len(caplog.records) == warnings
+    assert not span.attributes
+    assert not span.events
 
 
 def test_a_state_travels_with_it() -> None:

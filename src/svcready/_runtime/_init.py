@@ -172,6 +172,12 @@ def _replace(before: Runtime | None, settings: Settings) -> Runtime:
         before.flush(before.settings.lifecycle.flush_timeout_s)
         before.close(0.0)
 
-    runtime.start()
+    try:
+        runtime.start()
+    except BaseException:  # cut off, by Ctrl-C or a time limit
+        put_in_force(None)
+        runtime.close(0.0)
+        raise
+
     put_in_force(runtime)
     return runtime

@@ -67,7 +67,7 @@ class HttpLine:
                     retry_after_s=self._retry_after_s(response),
                 )
         except Exception as error:  # noqa: BLE001 - of requests, urllib3, the network
-            return Reply(0, type(error).__name__, again=True)
+            return Reply(0, said(_fault(error)), again=True)
 
     def close(self) -> None:
         """Close the connections."""
@@ -118,6 +118,20 @@ class HttpLine:
                 return None
 
         return seconds if 0 <= seconds < float("inf") else None
+
+
+def _fault(error: BaseException) -> str:
+    """Say what kind of error it is, and what the system said, or what began it."""
+    name = cause = type(error).__name__
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and below.strerror:
+            return f"{name}: {below.strerror}"
+
+        cause = type(below).__name__
+        below = below.__cause__ or below.__context__
+
+    return name if cause == name else f"{name}: {cause}"
 
 
 def _session(target: Target) -> Session:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.adapters._hosts import server_of
-from svcready.adapters._lifecycle import NO_HEADERS
+from svcready.adapters._inbound import NO_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from svcready.adapters._lifecycle import Headers, Request
+    from svcready.adapters._inbound import Headers
+    from svcready.adapters._lifecycle import Request
     from svcready.adapters._plan import RequestPlan
 
     Scope = MutableMapping[str, object]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard
-from svcready.adapters._lifecycle import B3_SLOTS, B3Headers, Headers
+from svcready.adapters._inbound import B3_SLOTS, B3Headers, Headers
 from svcready.admin import build_surface
 from svcready.errors import ConfigurationError
 from svcready.tracing.propagation._b3 import NAMES as B3_NAMES

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.adapters._hosts import server_of
-from svcready.adapters._lifecycle import NO_HEADERS
+from svcready.adapters._inbound import NO_HEADERS
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-    from svcready.adapters._lifecycle import Headers, Request
+    from svcready.adapters._inbound import Headers
+    from svcready.adapters._lifecycle import Request
     from svcready.adapters._plan import RequestPlan
 
 __all__ = ["add_headers", "describe", "read_headers", "response_headers"]

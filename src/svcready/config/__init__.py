@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from svcready.config._describe import Row, describe
-from svcready.config._file import read_regular_file, watch_file
+from svcready.config._file import watch_file
 from svcready.config._load import load
 from svcready.config._named import KINDS, Named
 from svcready.config._origins import Origin
 from svcready.config._problems import Problem, raise_if_any
 from svcready.config._reference import ReferenceRow, reference, reference_markdown
+from svcready.config._regular_file import read_regular_file
 from svcready.config._reload import reload
 from svcready.config._secrets import SecretError, resolve_file_secret
 from svcready.config._settings import RELAXED, Inputs, Settings

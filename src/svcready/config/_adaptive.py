@@ -49,7 +49,7 @@ def _parse_adaptive(raw: object) -> AdaptiveSampling | None:
 
     content = text
     if text.lower().endswith(_FILES) and "\n" not in text:
-        from svcready.config._file import read_regular_file  # which reads settings too
+        from svcready.config._regular_file import read_regular_file
 
         content = read_regular_file(text).decode("utf-8")
 

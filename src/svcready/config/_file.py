@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.declarations import variable
@@ -17,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
-__all__ = ["FileValues", "parse_file", "read_regular_file", "watch_file"]
+__all__ = ["FileValues", "parse_file", "watch_file"]
 
-_MOST_BYTES = 1024 * 1024
 _DEEPEST = 8
 _USUAL = ("default", "development", "dev", "local", "test", "staging", "production")
 
@@ -35,27 +33,6 @@ class FileValues(NamedTuple):
     """What is wrong with its tables and keys."""
     readable: bool = True
     """False if it could not be read or parsed at all."""
-
-
-def read_regular_file(path: str, most_bytes: int = _MOST_BYTES) -> bytes:
-    """
-    Read a regular file whole; never waits, as opening a pipe would.
-
-    Raises:
-        OSError: It cannot be opened or read.
-        ValueError: It is no regular file, or larger than *most_bytes*.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is not a regular file")
-
-        content = file.read(most_bytes + 1)
-
-    if len(content) > most_bytes:
-        raise ValueError(f"it is larger than {most_bytes} bytes")
-
-    return content
 
 
 def watch_file(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from svcready.config._file import FileValues, parse_file, read_regular_file
+from svcready.config._file import FileValues, parse_file
 from svcready.config._named import DEFAULT, KINDS, Named, NamedValue
 from svcready.config._names import (
     misspelt_standards,
@@ -16,6 +16,7 @@ from svcready.config._names import (
 )
 from svcready.config._problems import Problem, nearest
 from svcready.config._reader import Reader
+from svcready.config._regular_file import read_regular_file
 from svcready.config._rules_file import read_rules
 from svcready.config._secrets import resolve_file_secret
 from svcready.config._sections import (

@@ -61,9 +61,11 @@ def read_rules(
         read = RulesDocument(path, document)
         return RulesFile(path, tuple(read.rules)), read.problems
 
-    problem = Problem("unusable", shown(path, secret=False), allowed=reason)
-    used = "no rules are taken from it"
-    return RulesFile(path), [problem._replace(used=used)]
+    value, used = shown(path, secret=False), "no rules are taken from it"
+    problem = Problem(
+        "unusable", "tracing.rules_file", value, allowed=reason, used=used
+    )
+    return RulesFile(path), [problem]
 
 
 def _parse(text: str, *, is_toml: bool) -> object:

@@ -92,7 +92,8 @@ def _target(rule: SamplingRule) -> str:
 RULES: Kind[tuple[SamplingRule, ...]] = Kind(
     "rules",
     _parse_rules,
-    "METHOD PATH RATE; METHOD //HOST/PATH RATE; ..., as in "
-    f"POST /checkout 100%; * /admin/* 0; a rule with a wrong rate takes {SAFE_RATE}",
+    "METHOD PATH RATE; METHOD //HOST/PATH RATE; ..., each PATH with / or * in front, "
+    "as in POST /checkout 100%; * /admin/* 0; a rule with a wrong rate takes "
+    f"{SAFE_RATE}",
     show=_show_rules,
 )

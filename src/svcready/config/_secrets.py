@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.config._file import read_regular_file
 from svcready.config._problems import nearest
+from svcready.config._regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

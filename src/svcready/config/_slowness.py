@@ -19,7 +19,7 @@ class Slowness(NamedTuple):
     method: str
     """In capitals; `*` is any."""
     route: str
-    """The route's template, in which `*` stands for any characters."""
+    """The route's template, in which `*` stands for any characters and `?` for one."""
     threshold_s: float
 
 

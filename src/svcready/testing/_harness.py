@@ -181,9 +181,9 @@ def running(
         clock,
         write=lambda line, _: written.append(line),
     )
-    runtime.start()
-    put_in_force(runtime, pinned=True)
     try:
+        runtime.start()  # a test's time limit can cut it off
+        put_in_force(runtime, pinned=True)
         yield Harness(runtime, written)
     finally:
         put_in_force(None)

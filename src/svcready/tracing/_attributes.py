@@ -131,7 +131,7 @@ class Attributes:
         Return *given* as attributes that X-Ray indexes.
 
         What X-Ray does not take is put right, with one notice for each key; what is
-        too much for it is an attribute that is not indexed.
+        too much for it is an attribute that is not indexed, with one notice for all.
 
         Args:
             given: By key; characters that X-Ray doesn't take become `_`.
@@ -159,15 +159,17 @@ class Attributes:
                 indexed += 1
             else:
                 left_out += 1
-                self.notice(f"annotation {fit!r} is not indexed: {_COUNT}")
+                # What is beyond the limit may have any name, and be much.
+                self.notice(f"annotation {fit!r} is not indexed: {_COUNT}", _COUNT)
 
         made[ANNOTATIONS] = tuple(str(key) for key in keys)
         return Annotated(made, indexed, left_out)
 
-    def notice(self, text: str) -> None:
-        """Tell people *text*, once."""
-        if text not in self._noticed and len(self._noticed) < _MAX_NOTICES:
-            self._noticed.add(text)
+    def notice(self, text: str, about: str = "") -> None:
+        """Tell people *text*, once; of several *about* one thing, the first."""
+        about = about or text
+        if about not in self._noticed and len(self._noticed) < _MAX_NOTICES:
+            self._noticed.add(about)
             _log.warning("%s", self._redactor.text(text))
 
     def metadata(self, given: Mapping[str, object], known: object) -> str:

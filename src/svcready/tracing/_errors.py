@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from svcready.tracing._attributes import Attributes
 
-__all__ = ["record"]
+__all__ = ["described", "message_of", "record"]
 
 _NOTED = "_svcready_noted_on"
 
@@ -33,23 +33,29 @@ def record(span: Span, error: BaseException, attributes: Attributes) -> None:
         if _is_known(error, span):
             return
 
-        try:
-            message = str(error)
-        except Exception:  # noqa: BLE001 - the error's own fault
-            message = "<no message>"
-
-        stack = "".join(traceback.format_exception(error))
-        note(
-            span,
-            "exception",
-            {
-                "exception.type": type_name(error),
-                "exception.message": attributes.text(message),
-                "exception.stacktrace": attributes.stack(stack),
-            },
-        )
+        said = described(error)
+        said["exception.message"] = attributes.text(said["exception.message"])
+        said["exception.stacktrace"] = attributes.stack(said["exception.stacktrace"])
+        note(span, "exception", said)
     except Exception as fault:  # noqa: BLE001 - telemetry never raises
         report_fault("tracing.span", fault)
+
+
+def described(error: BaseException) -> dict[str, str]:
+    """Return what an event says of *error*, not redacted."""
+    return {
+        "exception.type": type_name(error),
+        "exception.message": message_of(error),
+        "exception.stacktrace": "".join(traceback.format_exception(error)),
+    }
+
+
+def message_of(error: BaseException) -> str:
+    """Return the text of *error*; never raises."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the error's own fault
+        return "<no message>"
 
 
 def _is_known(error: BaseException, span: Span) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import guard, report_fault
 from svcready.tracing._attributes import Attributes
 from svcready.tracing._environment import import_safely
 from svcready.tracing.export._exports import Exports
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TracePillar"]
 
+_quiet = guard("tracing")
 _REFRESH_S = 0.2
 """How long closing waits for a call to X-Ray; it is cut off, which loses nothing."""
 _SUPPRESSED = "suppress_instrumentation"
@@ -171,10 +172,10 @@ class TracePillar:
                 off = "the application's provider takes no processors"
                 self._exports = Exports(off=off)
 
+        self._leaving.append(self.clients.close)  # first: it may be cut off
         self.clients.start()
-        self._leaving.append(self.clients.close)
-        self._xray_sdk.start(self._live.tracer)
         self._leaving.append(self._xray_sdk.close)
+        self._xray_sdk.start(self._live.tracer)
         self.clients.tell(self._xray_sdk.traced)
 
     @property
@@ -261,7 +262,8 @@ class TracePillar:
 
         self._started = False
         while self._leaving:
-            self._leaving.pop()()
+            with _quiet:
+                self._leaving.pop()()
 
         if self._live is not None:
             self._live = self._live.released()

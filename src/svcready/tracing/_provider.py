@@ -4,45 +4,40 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
-from functools import wraps
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
     Span,
     SpanKind,
-    StatusCode,
     Tracer,
     TracerProvider,
 )
 
 from svcready._core import fork
+from svcready._core.guard import report_fault
 from svcready.tracing import _otel
-from svcready.tracing._decorate import is_coroutine_function
+from svcready.tracing._current_span import CurrentSpan
 from svcready.tracing._otel import SPAN_KEY
 from svcready.tracing.instrumentation._doubles import says_again, serves, tell_of_second
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextvars import Token
-    from types import TracebackType
+    from collections.abc import Sequence
 
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import Link
     from opentelemetry.util.types import Attributes
 
 __all__ = [
     "DELEGATE",
-    "CurrentSpan",
     "DelegatingProvider",
     "DelegatingTracer",
     "install",
 ]
-
-F = TypeVar("F", bound="Callable[..., object]")
 
 _OUTGOING = (SpanKind.CLIENT, SpanKind.PRODUCER)
 
@@ -146,98 +141,6 @@ class DelegatingTracer(Tracer):
         return tracer
 
 
-class CurrentSpan:
-    """
-    A span that is current inside a `with` block, or in each call of a function.
-
-    Args:
-        start: Starts the span.
-        record_exception: An `Exception` that leaves the block is noted on the span.
-        set_status: It makes the span failed.
-        end: The span ends with the block.
-    """
-
-    __slots__ = (
-        "_context",
-        "_end",
-        "_record",
-        "_set_status",
-        "_span",
-        "_start",
-        "_token",
-    )
-
-    def __init__(
-        self,
-        start: Callable[[], Span],
-        *,
-        record_exception: bool,
-        set_status: bool,
-        end: bool,
-    ) -> None:
-        self._start = start
-        self._record = record_exception
-        self._set_status = set_status
-        self._end = end
-        self._span: Span | None = None
-        self._context: Context | None = None
-        self._token: Token[Context] | None = None
-
-    def __enter__(self) -> Span:
-        span = self._span = self._start()
-        context = self._context = Context({**_otel.current(), SPAN_KEY: span})
-        self._token = _otel.attach(context)
-        return span
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        span = self._span
-        if span is None or self._token is None or self._context is None:
-            return
-
-        _otel.detach(self._token, self._context)
-        if isinstance(error, Exception) and span.is_recording():
-            if self._record:
-                span.record_exception(error)
-
-            if self._set_status:
-                text = f"{type(error).__name__}: {error}"
-                span.set_status(StatusCode.ERROR, text)
-
-        if self._end:
-            span.end()
-
-    def __call__(self, function: F) -> F:
-        """Return *function* with a span of its own in each call."""
-        if is_coroutine_function(function):
-
-            @wraps(function)
-            async def call_async(*args: object, **kwargs: object) -> object:
-                with self._again():
-                    return await function(*args, **kwargs)  # type: ignore[misc]
-
-            return cast("F", call_async)
-
-        @wraps(function)
-        def call(*args: object, **kwargs: object) -> object:
-            with self._again():
-                return function(*args, **kwargs)
-
-        return cast("F", call)
-
-    def _again(self) -> CurrentSpan:
-        return CurrentSpan(
-            self._start,
-            record_exception=self._record,
-            set_status=self._set_status,
-            end=self._end,
-        )
-
-
 class DelegatingProvider(TracerProvider):
     """Gives tracers that follow `current`: the runtime's own provider, or None."""
 
@@ -254,6 +157,10 @@ class DelegatingProvider(TracerProvider):
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Have *span_processor* told about spans, in this runtime and later ones."""
+        if not self._processors:  # as the SDK's does for those that it has
+            atexit.unregister(self.shutdown)
+            atexit.register(self.shutdown)
+
         self._processors.append(span_processor)
         if self.current is not None:
             _add(self.current, span_processor)
@@ -262,6 +169,23 @@ class DelegatingProvider(TracerProvider):
         """Export what is queued; False if spans are left."""
         flush = getattr(self.current, "force_flush", None)
         return flush is None or bool(flush(timeout_millis))
+
+    def shutdown(self) -> None:
+        """
+        Shut down the processors that were added to us; they export what they hold.
+
+        What the runtime itself exports goes on until that is shut down.
+        """
+        processors, self._processors = self._processors, []
+        forget = getattr(self.current, "forget_processors", None)
+        if forget is not None:
+            forget()
+
+        for processor in processors:
+            try:
+                processor.shutdown()
+            except Exception as error:  # noqa: BLE001 - telemetry never raises
+                report_fault("tracing.processor", error)
 
     def get_tracer(
         self,

@@ -6,13 +6,13 @@
 # processor, `isinstance`), with plain dicts inside. A single operation on a dict or
 # list is atomic on every build of CPython, so threads that share a span lose nothing.
 
-# ruff: noqa: FBT001 - the signatures are OpenTelemetry's
+# ruff: noqa: FBT001, FBT002 - the signatures are OpenTelemetry's
 
 from __future__ import annotations
 
 import logging
 from time import time_ns
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, Span
@@ -22,12 +22,13 @@ from opentelemetry.trace import (
     StatusCode,
 )
 
+from svcready.tracing._errors import described
 from svcready.tracing._span_context import MadeWhenAsked, context_of, parent_of
+from svcready.tracing.propagation._w3c import SAMPLED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import (
         SpanContext,
@@ -35,33 +36,15 @@ if TYPE_CHECKING:
     )
     from opentelemetry.util.types import Attributes, AttributeValue
 
+    from svcready.tracing._origin import Origin
     from svcready.tracing.keeping._buffer import Buffer
 
-__all__ = ["Limits", "Origin", "RecordedSpan"]
+__all__ = ["RecordedSpan"]
 
 _log = logging.getLogger("svcready.tracing")
 _ATOMS = frozenset((str, int, float, bool))
 _UNSET = Status(StatusCode.UNSET)
 _LATE = "%s on a span that has ended: it is too late for that"
-
-
-class Limits(NamedTuple):
-    """How much a span holds; what is more is counted on the span as dropped."""
-
-    attributes: int = 128
-    events: int = 128
-    links: int = 128
-    event_attributes: int = 128
-    link_attributes: int = 128
-
-
-class Origin(Protocol):
-    """What all spans of one tracer have in common."""
-
-    scope: InstrumentationScope
-    resource: Resource
-    limits: Limits
-    ended: Callable[[RecordedSpan], None]
 
 
 class RecordedSpan(Span):
@@ -185,7 +168,7 @@ class RecordedSpan(Span):
     def set_attribute(self, key: str, value: object) -> None:
         """Set an attribute, as OpenTelemetry's API does."""
         if self._end_time is not None:
-            _log.warning(_LATE, "setting an attribute")
+            self._warn("setting an attribute")
             return
 
         self.is_raw = True
@@ -207,7 +190,7 @@ class RecordedSpan(Span):
     ) -> None:
         """Add an event, as OpenTelemetry's API does."""
         if self._end_time is not None:
-            _log.warning(_LATE, "adding an event")
+            self._warn("adding an event")
             return
 
         self.is_raw = True
@@ -215,10 +198,21 @@ class RecordedSpan(Span):
         given = BoundedAttributes(limit, attributes)
         self._add_event(Event(name, given, timestamp))
 
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Add an exception as an event, whatever its own text does."""
+        said = {**described(exception), "exception.escaped": str(escaped)}
+        self.add_event("exception", {**said, **(attributes or {})}, timestamp)
+
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
         """Add a link, as OpenTelemetry's API does."""
         if self._end_time is not None:
-            _log.warning(_LATE, "adding a link")
+            self._warn("adding a link")
             return
 
         self.add_links([Link(context, attributes)])
@@ -246,7 +240,7 @@ class RecordedSpan(Span):
     def update_name(self, name: str) -> None:
         """Give it another name, as OpenTelemetry's API does."""
         if self._end_time is not None:
-            _log.warning(_LATE, "changing the name")
+            self._warn("changing the name")
             return
 
         self.is_raw = True
@@ -257,7 +251,7 @@ class RecordedSpan(Span):
     ) -> None:
         """Say how it went; OK is final, and UNSET says nothing."""
         if self._end_time is not None:
-            _log.warning(_LATE, "setting the status")
+            self._warn("setting the status")
             return
 
         made = Status(status, description) if isinstance(status, StatusCode) else status
@@ -274,7 +268,7 @@ class RecordedSpan(Span):
         try:
             self._open.pop()
         except IndexError:
-            _log.warning(_LATE, "ending it")
+            self._warn("ending it")
             return
 
         self._end_time = time_ns() if end_time is None else end_time
@@ -306,6 +300,10 @@ class RecordedSpan(Span):
         made._events, made._links = events, links
         made._status, made.is_raw = status, False
         return made
+
+    def _warn(self, what: str) -> None:
+        if self.flags & SAMPLED:  # of one that is not sent nobody misses anything
+            _log.warning(_LATE, what)
 
     def _add_event(self, event: Event) -> None:
         events = self._events

@@ -58,24 +58,32 @@ class SpanSink(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand *span* over."""
-        if not self._takers:
+        if not self._takers or not _is_sampled(span):
+            return
+
+        clean = self.cleaned(span)
+        if clean is None:
             return
 
         try:
-            if span.__class__ is not RecordedSpan:  # an application's own provider's
-                if span.context is None or not span.context.trace_flags.sampled:
-                    return
-
-                span = self.masked(span)
-            elif not span.flags & SAMPLED:
-                return
-            elif span.is_raw:
-                span = span.replaced(*self._contents(span))
-
             for take in self._takers:
-                take(span)
+                take(clean)
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("tracing.sink", error)
+
+    def cleaned(self, span: ReadableSpan) -> ReadableSpan | None:
+        """Return *span* without secrets; None if that fails."""
+        if span.__class__ is RecordedSpan and not span.is_raw:
+            return span
+
+        try:
+            if span.__class__ is RecordedSpan:
+                return span.replaced(*self._contents(span))
+
+            return self.masked(span)  # an application's own provider's
+        except Exception as error:  # noqa: BLE001 - telemetry never raises
+            report_fault("tracing.sink", error)
+            return None
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Send what is queued; False if spans are left."""
@@ -133,6 +141,13 @@ class SpanSink(SpanProcessor):
     def _masked_event(self, event: Event) -> Event:
         attributes = self._attributes.clean(event.attributes or {})
         return Event(self._attributes.name(event.name), attributes, event.timestamp)
+
+
+def _is_sampled(span: ReadableSpan) -> bool:
+    if span.__class__ is RecordedSpan:
+        return span.flags & SAMPLED != 0
+
+    return span.context is not None and span.context.trace_flags.sampled
 
 
 class Relay(SpanProcessor):

@@ -167,7 +167,7 @@ class ServerTracer:
             if rule:
                 attributes[SAMPLING_RULE] = rule
 
-            span = self._start(name, caller, attributes)
+            span = self._start(name, caller, extra, attributes)
         except Exception as fault:  # noqa: BLE001 - telemetry never raises
             report_fault(_COMPONENT, fault)
             span = UnsampledSpan(new_ids())
@@ -198,7 +198,7 @@ class ServerTracer:
         assert self._own is not None
         assert self._keeper is not None
         name = method if method in METHODS else "HTTP"
-        span = self._record(self._own, name, caller, {}, sampled=0)
+        span = self._record(self._own, name, caller, extra, {}, sampled=0)
         return begin_kept(
             span,
             extra,
@@ -210,15 +210,19 @@ class ServerTracer:
         )
 
     def _start(
-        self, name: str, caller: Caller, attributes: dict[str, AttributeValue]
+        self,
+        name: str,
+        caller: Caller,
+        extra: dict[str, object] | None,
+        attributes: dict[str, AttributeValue],
     ) -> Span:
         if self._own is not None:
-            return self._record(self._own, name, caller, attributes)
+            return self._record(self._own, name, caller, extra, attributes)
 
         if self._tracer is None:
             return UnsampledSpan(new_ids())
 
-        values: dict[str, object] = {}
+        values = dict(extra or {})
         if caller.trace_id is not None or caller.flag is not None:
             values[SPAN_KEY] = _remote(caller)
 
@@ -231,9 +235,11 @@ class ServerTracer:
         own: RecordingTracer,
         name: str,
         caller: Caller,
+        extra: dict[str, object] | None,
         attributes: dict[str, AttributeValue],
         sampled: int = SAMPLED,
     ) -> RecordedSpan:
+        within = None if extra is None else Context(extra)
         if caller.trace_id is None:
             span = own.record(
                 name,
@@ -241,6 +247,7 @@ class ServerTracer:
                 new_ids(),
                 SpanKind.SERVER,
                 flags=RANDOM | sampled,
+                context=within,
             )
         else:
             span = own.record(
@@ -252,6 +259,7 @@ class ServerTracer:
                 tracestate=caller.tracestate,
                 parent_id=caller.parent_id,
                 has_remote_parent=caller.parent_id is not None,
+                context=within,
             )
 
         if caller.left is not None:

@@ -92,9 +92,10 @@ def start_own(
     keeper: Keeper | None,
 ) -> Live:
     """Have the process's delegating provider follow one of ours."""
+    from svcready.tracing._limits import limits_of
     from svcready.tracing._live import LiveSpans
     from svcready.tracing._provider import DELEGATE
-    from svcready.tracing._tracer import Provider, limits_of
+    from svcready.tracing._tracer import Provider
 
     provider = Provider(decider, resource, limits_of(settings), sink)
     DELEGATE.follow(provider)

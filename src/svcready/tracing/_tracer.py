@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Span,
@@ -16,9 +15,10 @@ from opentelemetry.trace import (
 )
 
 from svcready.tracing import _otel
+from svcready.tracing._added import AddedProcessors
+from svcready.tracing._current_span import CurrentSpan
 from svcready.tracing._otel import SPAN_KEY, UNDECIDED_KEY, UnsampledSpan
-from svcready.tracing._provider import CurrentSpan
-from svcready.tracing._recorded import Limits, RecordedSpan
+from svcready.tracing._recorded import RecordedSpan
 from svcready.tracing.propagation._w3c import RANDOM, SAMPLED
 from svcready.tracing.sampling._decider import NAMELESS, SAMPLING_RULE
 from svcready.tracing.sampling._request import NO_REQUEST, request_of
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link
     from opentelemetry.util.types import Attributes, AttributeValue
 
-    from svcready.config._sections.tracing import TracingSettings
+    from svcready.tracing._limits import Limits
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing.sampling._decider import Decider
 
-__all__ = ["Provider", "RecordingTracer", "limits_of"]
+    Begun = Callable[[RecordedSpan, Context | None], None]
+
+__all__ = ["Provider", "RecordingTracer"]
 
 
 class RecordingTracer(Tracer):
@@ -52,14 +54,16 @@ class RecordingTracer(Tracer):
         self.scope = scope
         self.limits = provider.limits
         self._provider = provider
-        self.update()
 
-    def update(self) -> None:
-        """Take over what has changed at the provider."""
-        provider = self._provider
-        self.resource: Resource = provider.resource
-        self.ended: Callable[[RecordedSpan], None] = provider.ended
-        self._begun = provider.begun
+    @property
+    def resource(self) -> Resource:
+        """What the service is, as it is known by now."""
+        return self._provider.resource
+
+    @property
+    def ended(self) -> Callable[[RecordedSpan], None]:
+        """What takes a span that has ended."""
+        return self._provider.ended
 
     def record(
         self,
@@ -73,6 +77,7 @@ class RecordingTracer(Tracer):
         parent_id: str | None = None,
         has_remote_parent: bool = False,
         start_ns: int | None = None,
+        context: Context | None = None,
     ) -> RecordedSpan:
         """Start a span that is recorded; what is given holds no secret."""
         span = RecordedSpan(
@@ -87,8 +92,9 @@ class RecordingTracer(Tracer):
             attributes,
             start_ns,
         )
-        if self._begun is not None:
-            self._begun(span)
+        begun = self._provider.begun
+        if begun is not None:
+            begun(span, context)
 
         return span
 
@@ -129,7 +135,7 @@ class RecordingTracer(Tracer):
 
         buffer = parent.buffer if isinstance(parent, RecordedSpan) else None
         if buffer is not None and not buffer.admit():
-            return UnsampledSpan(cast("RecordedSpan", parent)._svcready_ids)  # noqa: SLF001
+            return _left_out(cast("RecordedSpan", parent))
 
         place = self._place(parent, values, kind, attributes)
         if place.__class__ is UnsampledSpan:
@@ -146,6 +152,7 @@ class RecordingTracer(Tracer):
             parent_id=parent_id,
             has_remote_parent=remote,
             start_ns=start_time,
+            context=context,
         )
         if buffer is not None:
             span.buffer = buffer
@@ -228,6 +235,12 @@ class RecordingTracer(Tracer):
         return ids, kept | SAMPLED, state, found[1], made.is_remote, rule
 
 
+def _left_out(parent: RecordedSpan) -> UnsampledSpan:
+    """Return a span inside *parent* that is not recorded, for want of room."""
+    flags = parent.flags & RANDOM
+    return UnsampledSpan(parent._svcready_ids, flags, parent.tracestate)  # noqa: SLF001
+
+
 _Place = tuple[tuple[str, str], int, str | None, str | None, bool, str]
 """Ids, flags, tracestate, the parent's span id, whether that is remote, the rule."""
 
@@ -249,11 +262,10 @@ class Provider(TracerProvider):
         self.decider = decider
         self.resource = resource
         self.limits = limits
-        self.begun: Callable[[RecordedSpan], None] | None = sink.begun
+        self.begun: Begun | None = None if sink.begun is None else self._tell_begun
         self.ended: Callable[[RecordedSpan], None] = sink.on_end
         self._sink = sink
-        self._processors = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
-        self._tracers: dict[InstrumentationScope, RecordingTracer] = {}
+        self._added = AddedProcessors()
 
     def get_tracer(
         self,
@@ -269,50 +281,35 @@ class Provider(TracerProvider):
             schema_url,
             attributes,
         )
-        return self._tracers.setdefault(scope, RecordingTracer(self, scope))
+        # Not kept: an application may make scopes up, as many as it has requests.
+        return RecordingTracer(self, scope)
 
     def describe_service(self, resource: Resource) -> None:
         """Put *resource* on every span that starts from now on."""
         self.resource = resource
-        self._update()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """Have *span_processor* told about spans, after our own sink."""
-        self._processors.add_span_processor(span_processor)
+        """Have *span_processor* told about spans, which it gets without secrets."""
+        self._added.add(span_processor)
         self.begun, self.ended = self._tell_begun, self._tell_ended
-        self._update()
+
+    def forget_processors(self) -> None:
+        """Tell none of those that were added anything from now on."""
+        self._added = AddedProcessors()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Export what is queued; False if spans are left."""
         sent = self._sink.force_flush(timeout_millis)
-        return self._processors.force_flush(timeout_millis) and sent
+        return self._added.force_flush(timeout_millis) and sent
 
-    def shutdown(self) -> None:
-        """Shut the added processors down; our own end with the runtime."""
-        self._processors.shutdown()
-
-    def _update(self) -> None:
-        for tracer in tuple(self._tracers.values()):
-            tracer.update()
-
-    def _tell_begun(self, span: RecordedSpan) -> None:
+    def _tell_begun(self, span: RecordedSpan, context: Context | None) -> None:
         if self._sink.begun is not None:
             self._sink.begun(span)
 
-        self._processors.on_start(span, _otel.current())
+        self._added.begun(span, _otel.current() if context is None else context)
 
     def _tell_ended(self, span: RecordedSpan) -> None:
-        self._sink.on_end(span)
-        self._processors.on_end(span)
-
-
-def limits_of(settings: TracingSettings) -> Limits:
-    """Return the limits that settings give spans."""
-    general = settings.max_attributes
-    return Limits(
-        settings.max_span_attributes or general,
-        settings.max_events,
-        settings.max_links,
-        settings.max_event_attributes or general,
-        settings.max_link_attributes or general,
-    )
+        clean = self._sink.cleaned(span)
+        if clean is not None:
+            self._sink.on_end(clean)
+            self._added.ended(clean)

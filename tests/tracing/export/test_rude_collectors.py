@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import threading
 import time
 from email.utils import format_datetime
@@ -292,3 +295,27 @@ def test_too_large_a_request_is_sent_in_parts(
     assert names == [f"span-{number}" for number in range(200)]
     assert len(collector.requests) >= 4
     assert drops == {}
+
+
+def test_why_nobody_was_reached_is_said() -> None:
+    """In the system's words, without the address that the line has already."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    client = OtlpClient(Target(f"http://127.0.0.1:{port}/v1/traces"), FakeClock())
+    delivery = client.deliver(b"", lambda: float("inf"), lambda _: False)
+    client.close()
+
+    assert delivery.reason == "unavailable"
+    refused = os.strerror(errno.ECONNREFUSED)
+    assert delivery.detail == f"ConnectionError: {refused}"
+
+
+def test_a_port_that_speaks_something_else_is_told_from_one_that_is_shut() -> None:
+    """As gRPC's port does, which answers no request of HTTP/1.1."""
+    with RudeServer(answer(b"\x00\x00\x12\x04\x00\r\n")) as server:
+        client = OtlpClient(Target(server.url), FakeClock())
+        delivery = client.deliver(b"", lambda: float("inf"), lambda _: False)
+        client.close()
+
+    assert delivery.detail == "ConnectionError: BadStatusLine"

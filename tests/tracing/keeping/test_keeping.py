@@ -13,6 +13,7 @@ from svcready.config._sections.tracing import TracingSettings
 from svcready.config._slowness import SLOWNESS, Slowness
 from svcready.testing import FakeClock
 from svcready.tracing._otel import current, span_ids
+from svcready.tracing.keeping._keeper import Keeper
 from tests.tracing.support import ALL, NONE, make_pillar
 
 if TYPE_CHECKING:
@@ -148,6 +149,39 @@ def test_slow_requests_are_kept(
     assert all(it.attributes["svcready.kept"] == "slow" for it in pillar.recent())
 
 
+def test_failed_requests_have_to_be_slow_where_only_that_counts(
+    start: Callable[..., TracePillar], clock: FakeClock
+) -> None:
+    """Where only slow ones are asked for, a failed one has to be slow too."""
+    pillar = start(keep_slower_than=SLOW)
+    finish(request(pillar), status=500)
+    assert pillar.recent() == []
+
+    begun = request(pillar)
+    clock.advance(3.0)
+    finish(begun, status=500)
+    assert only(pillar.recent()).attributes["svcready.kept"] == "slow"
+
+
+def test_what_is_sent_says_that_it_is(start: Callable[..., TracePillar]) -> None:
+    """Also if somebody has looked at its flags before it was kept."""
+    pillar = start(keep_errors=True)
+    begun = request(pillar)
+    span = trace.get_current_span()
+    assert not span.get_span_context().trace_flags.sampled
+    finish(begun, status=500)
+    assert span.get_span_context().trace_flags.sampled
+
+
+def test_no_pattern_of_a_route_takes_long() -> None:
+    """A route is compared in linear time, however many `*` its pattern has."""
+    pattern = "/*" + "a*" * 20 + "b"
+    slow = SLOWNESS.parse(f"GET {pattern} 1s; 3s")
+    keeper = Keeper(slow, 5.0, 0, FakeClock(), errors=False)
+    assert keeper.reason("GET", f"/{'a' * 200}b", 200, None, 2.0) == "slow"
+    assert not keeper.reason("GET", f"/{'a' * 200}", 200, None, 2.0)
+
+
 def test_nothing_is_kept_unless_it_is_asked_for(
     start: Callable[..., TracePillar],
 ) -> None:
@@ -195,6 +229,23 @@ def test_to_others_it_is_not_sampled(start: Callable[..., TracePillar]) -> None:
     record = only(pillar.recent())
     assert (record.trace_id, record.span_id) == (begun.trace_id, begun.span_id)
     assert (record.parent_id, record.remote_parent) == (CALLER, True)
+
+
+@pytest.mark.parametrize("flags", ["00", "02"])
+def test_what_finds_no_room_passes_the_trace_on_as_it_came(
+    start: Callable[..., TracePillar], flags: str
+) -> None:
+    """Also a library's span that is not recorded: the random flag, the tracestate."""
+    pillar = start(keep_errors=True)
+    caller = f"00-{TRACE}-{CALLER}-{flags}"
+    begun = request(pillar, traceparent=caller, tracestate="vendor=1")
+    sent: dict[str, str] = {}
+    with trace.get_tracer("library").start_as_current_span("library's"):
+        propagate.inject(sent)
+
+    finish(begun)
+    assert sent["traceparent"] == f"00-{TRACE}-{begun.span_id}-{flags}"
+    assert sent["tracestate"] == "vendor=1"
 
 
 def test_what_is_said_of_the_request_is_on_its_span(

@@ -140,6 +140,14 @@ def test_a_decision_alone_is_heeded_like_a_flag(
     assert sent.endswith("-d" if header == "d" else f"-{int(sampled)}")
 
 
+def test_a_decision_alone_gives_way_to_a_trace() -> None:
+    """Of another format that is named before B3."""
+    made = start(ALL)
+    xray = f"Root={ROOT};Parent={SPAN};Sampled=1"
+    request, _ = serve(made, {"xray": xray, "b3": "0"})
+    assert (request.trace_id, request.sampled) == (TRACE, True)
+
+
 def test_decisions_alone_are_limited_like_flags() -> None:
     """A caller cannot have more sampled than the limit by leaving the ids out."""
     made = start(NONE, limit=0.0)

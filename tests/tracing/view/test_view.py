@@ -177,7 +177,7 @@ def test_a_service_is_named_where_there_are_several() -> None:
 
 
 def test_edges_are_calls_between_services() -> None:
-    """A call counts once if both sides are known; databases and brokers are edges."""
+    """One counts once if both sides are known, and not if it is to the caller."""
     spans = [
         record("a", None, kind="server"),
         record("b", "a", (0, 20), kind="client", failed=True),
@@ -187,6 +187,7 @@ def test_edges_are_calls_between_services() -> None:
         record("f", "c", kind="client", attributes={"db.system.name": "postgresql"}),
         record("g", "a", kind="producer", attributes={"server.address": "mq"}),
         record("h", "a", kind="client"),
+        record("i", "a", kind="client", attributes={"peer.service": "orders"}),
     ]
     spans[5] = spans[5]._replace(service="payments")
     found = {(it.caller, it.callee): it for it in edges(spans)}

@@ -103,6 +103,8 @@ def test_the_url_that_a_server_was_asked_for(
         ),
         ({"net.peer.ip": "10.0.0.1", "http.method": "GET"}, "http://10.0.0.1/"),
         ({"server.address": "h", "server.port": 80, "url.path": "/t"}, "http://h/t"),
+        # As a call of AWS is told: nothing but the port says that it is TLS.
+        ({"server.address": "s3", "server.port": 443, "url.path": "/"}, "https://s3/"),
         ({"net.host.name": "me", "http.method": "GET"}, None),
     ],
 )

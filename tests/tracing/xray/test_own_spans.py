@@ -17,7 +17,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from svcready.tracing._recorded import Limits, RecordedSpan
+from svcready.tracing._limits import Limits
+from svcready.tracing._recorded import RecordedSpan
 from svcready.tracing.xray import _document
 from svcready.tracing.xray._document import Documents, Options
 from svcready.tracing.xray._reading import ids_of

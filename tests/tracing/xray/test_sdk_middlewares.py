@@ -138,3 +138,53 @@ def test_a_request_has_one_segment(framework: str, script: str) -> None:
     assert "step" in {span.name for span in inside}
     assert {span.parent_id for span in inside} == {served[0].span_id}
     assert threads == []
+
+
+DATABASE = """
+import types
+order, traced = json.loads(sys.argv[1])
+
+class Instrumentor:  # stands for the package's, which makes the spans
+    _instance = None
+    _is_instrumented_by_opentelemetry = True
+
+Instrumentor._instance = Instrumentor()
+if traced:
+    made = sys.modules["opentelemetry.instrumentation.sqlite3"] = types.ModuleType("x")
+    made.Instrumentor = Instrumentor
+
+import django
+from django.conf import settings
+
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=["aws_xray_sdk.ext.django"],
+    XRAY_RECORDER={"AWS_XRAY_TRACING_NAME": "orders"},
+)
+SETTINGS["tracing.sampling"] = "100%"
+if order == "init first":
+    runtime = svcready.init(service="orders", settings=SETTINGS)
+
+django.setup()
+if order == "init last":
+    runtime = svcready.init(service="orders", settings=SETTINGS)
+
+from django.db import connection
+with xray_recorder.in_segment("job"), connection.cursor() as cursor:
+    cursor.execute("SELECT 1")
+
+connection.close()
+tell([])
+"""
+
+
+@pytest.mark.parametrize("traced", [True, False])
+@pytest.mark.parametrize("order", ["init first", "init last"])
+def test_databases_of_django(order: str, traced: bool) -> None:
+    """The SDK traces Django's queries only where the driver is not traced itself."""
+    pytest.importorskip("django")
+    printed = run_clean(START + DATABASE, json.dumps([order, traced])).splitlines()
+    (told,) = (line[4:] for line in printed if line.startswith("TOLD"))
+    spans = [Seen(*span) for span in json.loads(told)[1]]
+    queries = [span for span in spans if "db.system.name" in span.attributes]
+    assert len(queries) == (0 if traced else 1)

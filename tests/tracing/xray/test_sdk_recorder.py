@@ -132,7 +132,7 @@ class TestSubsegments:
             assert xray_recorder.current_subsegment() is None
             xray_recorder.put_annotation("a", 1)
             xray_recorder.put_metadata("a", 1)
-            with xray_recorder.in_subsegment("alone"):
+            with xray_recorder.in_subsegment("alone"), svcready.span("inside"):
                 segment = xray_recorder.current_segment()
                 assert isinstance(segment, Segment)
                 segment.put_annotation("b", 2)
@@ -248,7 +248,8 @@ class TestSegments:
 
         (span,) = pillar.recent()
         assert span.name == "GET /x"
-        assert "url.full" not in span.attributes
+        assert "server.address" not in span.attributes
+        assert span.attributes["url.path"] == "/x"
 
     def test_inside_a_request(self, pillar: TracePillar) -> None:
         """A segment that code begins by itself in a request is a child of its span."""
@@ -569,3 +570,32 @@ class TestConfiguration:
         assert type(xray_recorder) is AsyncAWSXRayRecorder
         assert made.describe()["xray_sdk"] == "off"
         made.close(1.0)
+
+
+class TestKept:
+    """Requests that are not sampled, but may be kept when they fail."""
+
+    def test_has_what_is_inside(self) -> None:
+        """A kept request has its subsegments; others are told it is not sampled."""
+        settings = TracingSettings(
+            sampling=NONE, view_spans=100, keep_errors=True, keep_spans=1
+        )
+        pillar = make_pillar(settings)
+        pillar.start()
+        begun = pillar.server.begin("GET", "/x", None, None, None, None, dict)
+        begun.activate()
+        with xray_recorder.in_subsegment("step") as step:
+            xray_recorder.put_annotation("a", 1)
+            assert not step.sampled
+
+        with xray_recorder.in_subsegment("no room"):
+            assert not xray_recorder.is_sampled()
+
+        xray_recorder.current_segment().put_annotation("b", 2)
+        begun.end("/x", 500, None)
+        begun.deactivate()
+        found = spans(pillar)
+        pillar.close(1.0)
+        assert set(found) == {"step", "GET /x"}
+        assert found["step"].attributes["a"] == 1
+        assert found["GET /x"].attributes["b"] == 2

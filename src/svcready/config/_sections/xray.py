@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from svcready.config._adaptive import ADAPTIVE
 from svcready.config._addresses import REGION, URL
-from svcready.config._kinds import FLAG, NAMES, TEXT, Kind, duration
+from svcready.config._kinds import (
+    FLAG,
+    NAMES,
+    TEXT,
+    Kind,
+    PartlyWrongError,
+    duration,
+)
 from svcready.config._setting import setting, standard
 
 if TYPE_CHECKING:
@@ -70,6 +77,24 @@ def _parse_endpoint(raw: object) -> str:
 
 
 _ENDPOINT = Kind("url", _parse_endpoint, f"aws, or {URL.allowed}")
+_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
+
+
+def _parse_groups(raw: object) -> tuple[str, ...]:
+    given = NAMES.parse(raw)
+    wrong = tuple(name for name in given if _GROUP.fullmatch(name) is None)
+    if wrong:
+        raise PartlyWrongError(tuple(it for it in given if it not in wrong), wrong)
+
+    return given
+
+
+_GROUPS = Kind(
+    "list",
+    _parse_groups,
+    "names of 1 to 512 of the characters a-z, A-Z, 0-9, _ - / . #, separated by commas",
+    show=",".join,
+)
 _INTERVAL = duration(10.0, 86400.0)
 _SAMPLER_ARG = "OTEL_TRACES_SAMPLER_ARG"
 _FLAG_OR_NONE: Kind[bool | None] = Kind(
@@ -105,7 +130,7 @@ class XraySettings:
     )
     log_groups: tuple[str, ...] = setting(
         (),
-        NAMES,
+        _GROUPS,
         "CloudWatch log groups that X-Ray shows with a trace",
     )
     in_progress_after_s: float = setting(

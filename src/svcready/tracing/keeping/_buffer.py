@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from svcready.tracing.propagation._w3c import SAMPLED
 
-if TYPE_CHECKING:
-    from svcready.tracing._recorded import RecordedSpan
+__all__ = ["Buffer", "Waiting"]
 
-__all__ = ["Buffer"]
+
+class Waiting(Protocol):
+    """A span that has ended and waits for the decision about its trace."""
+
+    def mark(self, flag: int) -> None:
+        """Set a trace flag."""
+        ...
+
+    def hand_over(self) -> None:
+        """Go where recorded spans go."""
+        ...
 
 
 class Buffer:
@@ -27,7 +36,7 @@ class Buffer:
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._spans: list[RecordedSpan] = []
+        self._spans: list[Waiting] = []
         self._is_kept: bool | None = None
         self.left_out = 0
         """How many spans found no room."""
@@ -41,7 +50,7 @@ class Buffer:
         self.left_out += 1
         return False
 
-    def ended(self, span: RecordedSpan) -> None:
+    def ended(self, span: Waiting) -> None:
         """Take a span that has ended."""
         self._spans.append(span)
         self._pass_on()  # if the request has ended, also if it does just now
@@ -64,9 +73,6 @@ class Buffer:
                 return
 
             if self._is_kept:
-                _send(span)
+                span.mark(SAMPLED)
 
-
-def _send(span: RecordedSpan) -> None:
-    span.mark(SAMPLED)
-    span.hand_over()
+            span.hand_over()  # not sampled, for whoever heard that it began

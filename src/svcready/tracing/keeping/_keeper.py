@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from svcready.tracing.sampling._glob import glob
 from svcready.tracing.sampling._reservoir import Reservoir
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Keeper:
         self._errors = errors
         self._admitted = Reservoir(max_per_s, clock).take
         self._rules = sorted(
-            ((each.method, _pattern(each.route), each) for each in slowness),
+            ((each.method, glob(each.route), each) for each in slowness),
             key=lambda it: (it[2].route == "*", it[2].method == "*"),
         )
         self._known: dict[tuple[str, str | None], float] = {}
@@ -111,8 +111,3 @@ class Keeper:
                 return slowness.threshold_s
 
         return _NEVER
-
-
-def _pattern(route: str) -> Callable[[str], object]:
-    text = ".*".join(re.escape(part) for part in route.split("*"))
-    return re.compile(text, re.DOTALL).fullmatch

@@ -146,7 +146,8 @@ def _url(kind: SpanKind, given: Given) -> str:
     if not host:
         return ""
 
-    scheme = _peek(given, "url.scheme", "http.scheme") or "http"
+    scheme = _peek(given, "url.scheme", "http.scheme")
+    scheme = scheme or ("https" if port == "443" else "http")
     if port and (scheme, port) not in _DEFAULT_PORTS:
         host = f"{host}:{port}"
 

@@ -200,3 +200,11 @@ def test_without_a_date_our_own_clock_has_to_do() -> None:
     assert told.epoch() == 5_000_000
     told.learn(None)
     assert told.epoch() == 9_000_000
+
+
+def test_time_is_as_fine_as_the_clock() -> None:
+    """A quota is not over a moment before its end."""
+    clock = FakeClock(1613.953125, 1_800_001_613_953_125_000)
+    time = ServiceTime(clock)
+    time.learn(None)
+    assert time.left_s(1_800_001_616.0) == 2.046875

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -207,7 +206,7 @@ def _per_second(value: object) -> float:
 
 
 def _interval(value: object) -> float:
-    return min(max(1.0, _number(value, math.inf)), _LONGEST_INTERVAL_S)
+    return min(max(1.0, _number(value, 1e12)), _LONGEST_INTERVAL_S)
 
 
 def _seconds(value: object) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 from itertools import zip_longest
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from svcready._core.events import DestinationNoted, ItemsDropped, publish
 from svcready._transport.xray_api import MOST_DOCUMENTS, XrayApiError
+from svcready.config._sampling_rules import MOST_RULES
 from svcready.tracing.sampling._central._documents import (
     GarbageError,
     read_rules,
@@ -34,6 +36,7 @@ __all__ = ["COMPONENT", "Refresher"]
 
 T = TypeVar("T")
 
+_log = logging.getLogger("svcready.tracing")
 COMPONENT = "tracing.sampling"
 _REPORT_S = 10.0
 _REPORT_JITTER_S = 0.1
@@ -89,6 +92,8 @@ class Refresher:
         self.fetched_s: float | None = None
         """When rules were last fetched, on the monotonic clock."""
         self.last_error = ""
+        self._failing = False
+        self._left_out = ""
         """What went wrong last; empty once all is well again."""
 
     def run(self) -> float:
@@ -138,14 +143,22 @@ class Refresher:
         )
         self._failures = 0
         self._fetched_epoch_s = asked_s
+        is_news = self._failing or self.fetched_s is None
         self.fetched_s = now_s
-        self.last_error = ""
-        if left_out:
-            self.last_error = f"{left_out} sampling rules are not understood"
+        self._succeeded()
+        if is_news:  # the start line knew of none, or a warning said that none came
+            _log.info("%s: sampling rules in force: %d", self._api.name, len(rules))
 
-    def _all_pages(self) -> tuple[list[SamplingRule], int, float]:
+        if left_out:
+            self.last_error = left_out
+            if left_out != self._left_out:
+                publish(DestinationNoted(COMPONENT, self._api.name, self.last_error))
+
+        self._left_out = left_out
+
+    def _all_pages(self) -> tuple[list[SamplingRule], str, float]:
         rules: list[SamplingRule] = []
-        left_out = 0
+        left_out = found = 0
         token = ""
         seen: set[str] = set()
         asked_s = 0.0
@@ -154,13 +167,14 @@ class Refresher:
             self._time.learn(answer.date_s)
             asked_s = asked_s or self._time.epoch()
             page, wrong, token = read_rules(answer.body)
-            rules += page
+            found += len(page)
+            rules = sorted((*rules, *page), key=lambda it: it.priority)[:MOST_RULES]
             left_out += wrong
             if not token:
                 if not rules:  # there is always the rule Default
                     raise GarbageError("an answer without a rule")
 
-                return rules, left_out, asked_s
+                return rules, _left_out(left_out, found - len(rules)), asked_s
 
             if token in seen:
                 raise GarbageError("pages without end")
@@ -197,7 +211,7 @@ class Refresher:
         if wrong:
             self._failed(f"no sampling targets: {wrong}")
         elif counted and self.last_error.startswith("no sampling targets"):
-            self.last_error = ""
+            self._succeeded()
 
         if intervals:
             self._report_due_s = now_s + self._report_wait(min(intervals))
@@ -287,8 +301,13 @@ class Refresher:
             self._fetched_epoch_s
         )
 
+    def _succeeded(self) -> None:
+        self.last_error = ""
+        self._failing = False
+
     def _failed(self, reason: str) -> None:
-        first = not self.last_error
+        first = not self._failing
+        self._failing = True
         self.last_error = reason
         if first:  # once until it is mended
             in_force = self._now() <= self._table.in_force.until_s
@@ -299,6 +318,14 @@ class Refresher:
     def _drop(self, reason: str, requests: int) -> None:
         if requests:
             publish(ItemsDropped(COMPONENT, reason, requests))
+
+
+def _left_out(wrong: int, late: int) -> str:
+    said = [f"{wrong} sampling rules are not understood"] if wrong else []
+    if late:
+        said.append(f"{late} sampling rules beyond the first {MOST_RULES} are not used")
+
+    return ", ".join(said)
 
 
 def _chunks(items: Sequence[T]) -> list[Sequence[T]]:

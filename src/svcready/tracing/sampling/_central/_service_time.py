@@ -52,4 +52,4 @@ class ServiceTime:
         return epoch_s - self.epoch()
 
     def _wall(self) -> float:
-        return self._clock.time_ns() / 1e9
+        return self._clock.time_ns() / 10**9  # by a float it would be rounded twice

@@ -21,6 +21,7 @@ from svcready.tracing._contents import note, rename
 from svcready.tracing._contents import put as put_all
 from svcready.tracing._live import LiveSpan
 from svcready.tracing.propagation._reading import XRAY_KEY
+from svcready.tracing.propagation._w3c import SAMPLED
 from svcready.tracing.propagation._xray_header import format_xray_id
 from svcready.tracing.xray._sdk_bridge._semantics import http_attributes
 
@@ -88,7 +89,11 @@ class Joined:
     @cached_property
     def sampled(self) -> bool:
         """Whether the trace is sampled, as called services are told."""
-        return bool(self.span.get_span_context().trace_flags.sampled)
+        flags = getattr(self.span, "flags", None)
+        if flags is None:
+            flags = self.span.get_span_context().trace_flags
+
+        return bool(flags & SAMPLED)
 
     @property
     def kind(self) -> object:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.guard import guard
+from svcready.tracing.xray._sdk_bridge._django import keep_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +108,8 @@ class Patches:
         vars(self._patcher)["_patch_module"] = self._patch
         for library in _LIBRARIES:
             self.look_at(library)
+
+        self._undo.append(keep_off(_is_on))
 
     def part(self) -> None:
         """Let the SDK patch what it was asked to."""

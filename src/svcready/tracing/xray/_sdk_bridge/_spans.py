@@ -190,6 +190,12 @@ class Spans:
             kind,
             self._attributes.clean(attributes) if attributes else None,
         )
+        if isinstance(span, RecordedSpan):
+            if getattr(self._tracer, "_begun", self) is None:
+                span.is_raw = False  # nobody but us has put anything in, so far
+
+            return span
+
         if span is parent or not span.get_span_context().is_valid:
             return UnsampledSpan(_otel.ids_of(parent) or _otel.new_ids())
 
@@ -221,6 +227,9 @@ class Spans:
 
 
 def _is_local(span: object) -> TypeGuard[Span]:
+    if span.__class__ is RecordedSpan:
+        return True
+
     if not isinstance(span, Span) or span.__class__ is RemoteSpan:
         return False
 
