@@ -16,7 +16,9 @@ pytest.importorskip("opentelemetry.proto")
 
 from datetime import UTC, datetime, timedelta
 
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import ItemsDropped, subscribe
+from svcready._transport._otlp_http import HttpLine
 from svcready._transport.otlp import Delivery, OtlpClient, Target
 from svcready.config._sections.otlp import OtlpSettings
 from svcready.config._sections.tracing import TracingSettings
@@ -194,6 +196,37 @@ def deliver(server: RudeServer, clock: FakeClock, timeout_s: float) -> list[floa
     client.close()
     assert delivery.reason == "unavailable"
     return [*waits, delivery.leave_s]
+
+
+def test_a_forked_child_has_connections_of_its_own(collector: Collector) -> None:
+    """Two processes that write into one connection would garble it."""
+    client = OtlpClient(Target(f"{collector.url}/v1/traces"), SYSTEM_CLOCK)
+
+    def deliver() -> Delivery:
+        ends_s = SYSTEM_CLOCK.monotonic() + 5.0
+        return client.deliver(b"", lambda: ends_s, lambda _: True)
+
+    assert deliver() == Delivery()
+    parents = client._line
+    client.forget()
+    assert deliver() == Delivery()
+
+    assert client._line is not parents
+    client.close()
+    assert isinstance(parents, HttpLine)
+    parents.close()
+
+
+def test_an_answer_in_drops_ends_with_its_time() -> None:
+    """Each byte that comes in time does not begin the time anew."""
+    with RudeServer(drip) as server:
+        line = HttpLine(Target(server.url), SYSTEM_CLOCK, None)
+        began_s = time.monotonic()
+        reply = line.post(b"", 0.3)
+        line.close()
+
+    assert reply.again
+    assert time.monotonic() - began_s < 2.0
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

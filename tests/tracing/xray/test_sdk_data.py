@@ -144,6 +144,7 @@ class TestData:
         with request(pillar), xray_recorder.in_subsegment("hunter2") as made:
             made.put_annotation("password", "x")
             made.put_metadata("note", "hunter2", "ns")
+            made.add_exception("no hunter2", [])
 
         span = spans(pillar)["***"]
         assert "hunter2" not in repr(span)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from queue import Queue
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanKind, set_span_in_context
 
+from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.testing import FakeClock
 from svcready.tracing.xray._watch import OpenSpan, Watch
@@ -63,6 +65,28 @@ def test_a_request_is_told_of_after_its_time_and_once() -> None:
     assert watching.watch.tell() is None
     (told,) = watching.told
     assert told.context == span.context
+    span.end()
+
+
+def test_a_forked_child_leaves_its_parents_requests_to_it() -> None:
+    """What the parent had begun is told of by the parent alone."""
+    fork.install()
+    watching = Watching()
+    span = watching.begin()
+    watching.clock.advance(10.0)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            watching.watch.tell()
+            status = len(watching.told)
+        finally:
+            os._exit(status)
+
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    watching.watch.tell()
+    assert len(watching.told) == 1
     span.end()
 
 
