@@ -9,8 +9,10 @@ pytest.importorskip("botocore")
 from tests.servers.harness import eventually
 from tests.servers.matrix import SERVERS, Stack, start
 from tests.tracing.sampling.central.driving import make_clock
-from tests.tracing.sampling.central.fake_xray import FakeXray, rule
+from tests.tracing.sampling.central.fake_xray import FakeXray, require_model, rule
 from tests.tracing.sampling.central.loopback import serve
+
+require_model()
 
 NAMES = ("fastapi-uvicorn", "fastapi-gunicorn-asgi-preload", "flask-gunicorn-preload")
 

@@ -9,8 +9,10 @@ import pytest
 pytest.importorskip("botocore")
 
 from tests.tracing.sampling.central.driving import make_clock, run
-from tests.tracing.sampling.central.fake_xray import FakeXray, rule
+from tests.tracing.sampling.central.fake_xray import FakeXray, require_model, rule
 from tests.tracing.sampling.central.held import Held
+
+require_model()
 
 MINUTE_S = 60
 BROKEN = {40: "refuse", 60: "", 100: "garbage", 175: "", 190: "error", 194: ""}

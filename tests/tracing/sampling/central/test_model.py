@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.tracing.sampling.central.driving import TICK_S, make_clock, run
-from tests.tracing.sampling.central.fake_xray import FakeXray
+from tests.tracing.sampling.central.fake_xray import FakeXray, require_model
 from tests.tracing.sampling.central.fake_xray import rule as xray_rule
 from tests.tracing.sampling.central.held import Held
+
+require_model()
 
 PATHS = ("/a", "/b", "/c")
 

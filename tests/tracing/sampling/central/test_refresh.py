@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import threading
 from itertools import pairwise
@@ -16,12 +17,20 @@ from svcready._core.events import DestinationNoted, ItemsDropped, subscribe
 from svcready._transport.xray_api import Answer, XrayApiError
 from svcready.tracing.sampling._service import Service
 from tests.tracing.sampling.central.driving import Driven, make_clock, run
-from tests.tracing.sampling.central.fake_xray import EPOCH_S, FakeApi, FakeXray, rule
+from tests.tracing.sampling.central.fake_xray import (
+    EPOCH_S,
+    FakeApi,
+    FakeXray,
+    require_model,
+    rule,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.conftest import Faults
+
+require_model()
 
 RULES, TARGETS = "/GetSamplingRules", "/SamplingTargets"
 
@@ -127,6 +136,47 @@ def test_an_outage_keeps_the_rules_for_an_hour(broken: str) -> None:
     assert process.decide("/x") is None
     assert len(noted) == 1, "an outage is told once"
     assert "stay in force" in noted[0].notice
+
+
+def test_what_came_is_told_at_first_and_after_an_outage(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was said last is what holds; fetching again is no news."""
+    caplog.set_level(logging.INFO, "svcready.tracing")
+    xray, process = make()
+    run(xray.clock, 700, process)
+    assert xray.broken == ""
+    xray.broken = "refuse"
+    run(xray.clock, 700, process)
+    xray.broken = ""
+    run(xray.clock, 700, process)
+
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert all(text.endswith("sampling rules in force: 1") for text in said)
+
+
+def test_a_rule_that_is_not_understood_is_told_and_hides_no_outage() -> None:
+    """Once each, although the first stays true."""
+    xray = FakeXray(make_clock())
+
+    class Odd(FakeApi):
+        def rules(self, next_token: str) -> Answer:
+            super().rules(next_token)  # which may refuse
+            good = {"SamplingRule": rule("good", FixedRate=1.0)}
+            return Answer({"SamplingRuleRecords": [good, 7]})
+
+    process = Driven(xray, api=Odd(xray))
+    noted: list[DestinationNoted] = []
+    unsubscribe = subscribe(DestinationNoted, noted.append)
+    run(xray.clock, 700, process)
+    xray.broken = "refuse"
+    run(xray.clock, 700, process)
+    unsubscribe()
+
+    odd, outage = (it.notice for it in noted)
+    assert odd == "1 sampling rules are not understood"
+    assert outage.startswith("no sampling ")
 
 
 def test_before_the_first_answer_one_a_second_and_five_percent() -> None:

@@ -21,7 +21,12 @@ from svcready.tracing.sampling._central._plan import plan_central
 from svcready.tracing.sampling._layers import UNMATCHED
 from svcready.tracing.sampling._service import Service
 from tests.tracing.sampling.central.driving import Driven, make_clock, nothing, run
-from tests.tracing.sampling.central.fake_xray import FakeApi, FakeXray, rule
+from tests.tracing.sampling.central.fake_xray import (
+    FakeApi,
+    FakeXray,
+    require_model,
+    rule,
+)
 from tests.tracing.sampling.central.loopback import serve
 from tests.tracing.support import IDENTITY, Masker
 
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
     from svcready._transport.xray_api import Answer
     from svcready.tracing._server import ServerTracer
     from svcready.tracing._server_trace import ServerTrace
+
+require_model()
 
 QUIET_S = 30.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 from itertools import zip_longest
@@ -35,6 +36,7 @@ __all__ = ["COMPONENT", "Refresher"]
 
 T = TypeVar("T")
 
+_log = logging.getLogger("svcready.tracing")
 COMPONENT = "tracing.sampling"
 _REPORT_S = 10.0
 _REPORT_JITTER_S = 0.1
@@ -90,6 +92,8 @@ class Refresher:
         self.fetched_s: float | None = None
         """When rules were last fetched, on the monotonic clock."""
         self.last_error = ""
+        self._failing = False
+        self._left_out = ""
         """What went wrong last; empty once all is well again."""
 
     def run(self) -> float:
@@ -139,8 +143,18 @@ class Refresher:
         )
         self._failures = 0
         self._fetched_epoch_s = asked_s
+        is_news = self._failing or self.fetched_s is None
         self.fetched_s = now_s
-        self.last_error = left_out
+        self._succeeded()
+        if is_news:  # the start line knew of none, or a warning said that none came
+            _log.info("%s: sampling rules in force: %d", self._api.name, len(rules))
+
+        if left_out:
+            self.last_error = left_out
+            if left_out != self._left_out:
+                publish(DestinationNoted(COMPONENT, self._api.name, self.last_error))
+
+        self._left_out = left_out
 
     def _all_pages(self) -> tuple[list[SamplingRule], str, float]:
         rules: list[SamplingRule] = []
@@ -197,7 +211,7 @@ class Refresher:
         if wrong:
             self._failed(f"no sampling targets: {wrong}")
         elif counted and self.last_error.startswith("no sampling targets"):
-            self.last_error = ""
+            self._succeeded()
 
         if intervals:
             self._report_due_s = now_s + self._report_wait(min(intervals))
@@ -287,8 +301,13 @@ class Refresher:
             self._fetched_epoch_s
         )
 
+    def _succeeded(self) -> None:
+        self.last_error = ""
+        self._failing = False
+
     def _failed(self, reason: str) -> None:
-        first = not self.last_error
+        first = not self._failing
+        self._failing = True
         self.last_error = reason
         if first:  # once until it is mended
             in_force = self._now() <= self._table.in_force.until_s
