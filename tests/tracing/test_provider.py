@@ -20,6 +20,7 @@ from svcready.tracing._provider import DELEGATE
 from svcready.tracing._sdk import SpanSink
 from svcready.tracing._tracer import Provider
 from tests.architecture.house import run_clean, run_clean_json
+from tests.conftest import Faults
 from tests.tracing.support import NONE, make_pillar
 
 PILLAR = """
@@ -244,6 +245,25 @@ print("end", flush=True)
     assert run_clean(code).splitlines() == (
         by_hand if shutdown else ["end", "work later", "shut down"]
     )
+
+
+def test_a_fault_at_the_end_stops_none_of_the_rest(
+    faults: Faults,
+) -> None:
+    """One thing that cannot be taken back keeps no other in place."""
+
+    def fail() -> None:
+        raise LookupError
+
+    original = vars(threading.Thread)["start"]
+    made = make_pillar(TracingSettings(threads=True))
+    made.start()
+    assert vars(threading.Thread)["start"] is not original
+    made._leaving.append(fail)
+    made.close(1.0)
+
+    assert isinstance(faults.claim("tracing"), LookupError)
+    assert vars(threading.Thread)["start"] is original
 
 
 def test_an_applications_own_provider_stays() -> None:

@@ -113,7 +113,7 @@ class Watch:
             In how many seconds there is more to do; None if nothing is watched.
         """
         begun = self._begun
-        while begun:
+        while begun and not self._closed:
             left_s = begun[0][0] - self._now()
             if left_s > 0.0:
                 return left_s
@@ -129,8 +129,7 @@ class Watch:
 
     def close(self) -> None:
         """End the thread; what is open is told when it has ended."""
-        self._closed = True
-        self._begun.clear()
+        self._closed = True  # the thread may be looking at the first: they stay
         self._awake.set()
 
     def _seen(self, span: ReadableSpan) -> ReadableSpan:
