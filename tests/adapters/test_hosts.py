@@ -86,3 +86,22 @@ def test_without_a_host_header_it_is_where_the_server_listens() -> None:
         ]
 
     assert servers == [("127.0.0.1", 80), ("127.0.0.1", 80)]
+
+
+def test_who_is_at_the_other_end_is_told_from_who_asks() -> None:
+    """Behind a trusted proxy the client is another; else it is the peer itself."""
+    forwarded = "203.0.113.7"
+    ends = []
+    for hops in (0, 1):
+        with running(settings={"http.trusted_hops": hops}) as harness:
+            headers = [(b"x-forwarded-for", forwarded.encode())]
+            run(ask_asgi(svcready.wrap(hello_asgi), http_scope("/a", headers=headers)))
+            more = {"HTTP_X_FORWARDED_FOR": forwarded, "REMOTE_ADDR": "10.0.0.9"}
+            ask_wsgi(svcready.wrap(hello_wsgi), "/w", **more)
+            ends += [
+                (it.attributes["client.address"], it.attributes["network.peer.address"])
+                for it in harness.spans
+            ]
+
+    alone, behind = ("10.0.0.9", "10.0.0.9"), (forwarded, "10.0.0.9")
+    assert ends == [alone, alone, behind, behind]

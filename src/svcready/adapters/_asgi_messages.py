@@ -117,6 +117,10 @@ def describe(
     if client:
         attributes["client.address"] = client
 
+    peer: tuple[str, int] | None = scope.get("client")  # type: ignore[assignment]
+    if peer and peer[0]:
+        attributes["network.peer.address"] = peer[0]
+
     host: str | None = None
     pairs: Pairs = scope["headers"]  # type: ignore[assignment]
     for name, value in pairs:

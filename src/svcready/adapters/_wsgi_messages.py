@@ -82,6 +82,10 @@ def describe(
     if client:
         attributes["client.address"] = client
 
+    peer = environ.get("REMOTE_ADDR")
+    if peer:
+        attributes["network.peer.address"] = peer
+
     protocol = environ.get("SERVER_PROTOCOL", "HTTP/1.1")
     attributes["network.protocol.version"] = protocol.rpartition("/")[2]
     agent = environ.get("HTTP_USER_AGENT")

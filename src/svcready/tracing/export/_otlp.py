@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready._transport.otlp import Delivery, OtlpClient, rejected_spans
 from svcready._transport.otlp_spans import encode_spans
 from svcready.tracing.export._exporter import Lost
+from svcready.tracing.export._losses import Losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["OtlpExporter"]
 
 _COMPONENT = "tracing.otlp"
-_log = logging.getLogger("svcready.tracing")
-_QUIET_S = 60.0
 _SLICE = 64
 """How many spans are encoded before other threads have their turn."""
 _MOST_BYTES = 3 * 1024**2
@@ -41,12 +39,10 @@ class OtlpExporter:
     """
 
     def __init__(self, target: Target, clock: Clock) -> None:
-        self._target = target
         self._client = OtlpClient(target, clock, sign=target.signer())
         self._clock = clock
         self._most_bytes = _MOST_BYTES
-        self._speaks_at_s = float("-inf")
-        self._unsaid = 0
+        self._losses = Losses(str(target), clock)
         self.last_error = ""
         """What the last failed delivery said; empty after one that succeeded."""
 
@@ -125,18 +121,7 @@ class OtlpExporter:
 
     def _say(self, reason: str, detail: str, spans: int) -> None:
         self.last_error = detail
-        self._unsaid += spans
-        now = self._clock.monotonic()
-        if now >= self._speaks_at_s:
-            self._speaks_at_s = now + _QUIET_S
-            _log.warning(
-                "%s did not reach %s: %s (%s)",
-                "1 span" if self._unsaid == 1 else f"{self._unsaid} spans",
-                self._target,
-                reason,
-                detail,
-            )
-            self._unsaid = 0
+        self._losses.add(spans, f"{reason} ({detail})")
 
 
 def _encode_each(spans: list[ReadableSpan]) -> tuple[bytes, int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, publish
 from svcready._core.guard import report_fault
 from svcready.tracing.export._exporter import Lost
+from svcready.tracing.export._losses import Losses
 from svcready.tracing.xray._cut import MAX_BYTES, fit
 from svcready.tracing.xray._daemon import ARRIVED, BUSY, TOO_LARGE
 
@@ -27,8 +27,6 @@ HEADER = b'{"format":"json","version":1}\n'
 """What each datagram begins with; a document follows."""
 
 _COMPONENT = "tracing.xray"
-_log = logging.getLogger("svcready.tracing")
-_QUIET_S = 60.0
 _UNFIT = "error"
 _ONE = frozenset({_UNFIT, TOO_LARGE})
 """What is wrong with one span and not with the way."""
@@ -66,8 +64,7 @@ class XRayExporter:
         self._clock = clock
         self._most_bytes = MAX_BYTES
         self._burst = [0, 0]
-        self._speaks_at_s = float("-inf")
-        self._unsaid = 0
+        self._losses = Losses("the X-Ray daemon", clock)
         self.prepare: Callable[[], None] | None = None
         """Is called before each batch."""
         self.cuts: Counter[str] = Counter()
@@ -191,16 +188,7 @@ class XRayExporter:
     def _say(self, reason: str, spans: int) -> None:
         detail = "no document can be made of it" if reason == _UNFIT else ""
         self.last_error = f"{reason}: {detail or self._daemon.detail}"
-        self._unsaid += spans
-        now = self._clock.monotonic()
-        if now >= self._speaks_at_s:
-            self._speaks_at_s = now + _QUIET_S
-            _log.warning(
-                "%s did not reach the X-Ray daemon: %s",
-                "1 span" if self._unsaid == 1 else f"{self._unsaid} spans",
-                self.last_error,
-            )
-            self._unsaid = 0
+        self._losses.add(spans, self.last_error)
 
 
 def _is_over(span: ReadableSpan) -> bool:
