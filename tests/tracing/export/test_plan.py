@@ -115,13 +115,13 @@ def test_a_hanging_collector_holds_no_other_way_up() -> None:
             pass
 
         began_s = time.monotonic()
-        lost = pillar.close(0.5)
+        lost = pillar.close(1.5)
         took_s = time.monotonic() - began_s
         header, _, document = daemon.recv(65536).partition(b"\n")
 
     assert json.loads(header)["format"] == "json"
     assert json.loads(document)["name"] in {"orders", "one"}
-    assert took_s < 1.5
+    assert took_s < 4.0
     assert lost == 1
     assert {name: each.sent for name, each in pillar.exports().items()} == {
         "otlp": 0,
