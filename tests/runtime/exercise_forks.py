@@ -42,6 +42,10 @@ threading.RLock = recording(threading.RLock)  # type: ignore[assignment]
 
 os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
 os.environ["SVCREADY_TRACING_SAMPLING"] = "100%"
+os.environ["SVCREADY_TRACING_THREADS"] = "true"
+os.environ["SVCREADY_TRACING_EXPORTER"] = "otlp,xray"
+os.environ["AWS_XRAY_DAEMON_ADDRESS"] = "127.0.0.1:9"
+os.environ["SVCREADY_XRAY_SAMPLING"] = "true"
 os.environ["SVCREADY_LOG_FILE"] = f"{sys.argv[1]}.log"
 os.environ["SVCREADY_CLOUDWATCH_MODE"] = "emf"
 os.environ["SVCREADY_CLOUDWATCH_EMF_DESTINATION"] = f"{sys.argv[1]}.emf"

@@ -23,6 +23,7 @@ RESETS = (
     "Outbox.reset",
     "ObservedStream.reset",
     "EmfSink._forget",
+    "RuleTable.begin_anew",
 )
 MADE_BY_RESETS = {
     # Of the same names, but called where the object is made, too.
@@ -40,7 +41,7 @@ ELSEWHERE = {
     "svcready.demo._cost",
     "svcready.demo._witness",
     # Made for one call and given to nobody else.
-    "svcready.tracing.export._queue:SpanQueue.flush",
+    "svcready.tracing.export._queue:SpanQueue.begin_flush",
 }
 
 

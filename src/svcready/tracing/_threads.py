@@ -55,7 +55,7 @@ class _Patch:
         self._users = 0
         self._lock = threading.Lock()
         self._wrapped: dict[tuple[type, str], tuple[object, object]] = {}
-        fork.reset_in_child(self._renew_lock)
+        fork.reset_in_child(self._reset_lock)
 
     def begin(self) -> None:
         """Wrap, for the first who asks."""
@@ -100,7 +100,7 @@ class _Patch:
         setattr(kind, name, ours)
         self._wrapped[kind, name] = original, ours
 
-    def _renew_lock(self) -> None:
+    def _reset_lock(self) -> None:
         self._lock = threading.Lock()
 
 

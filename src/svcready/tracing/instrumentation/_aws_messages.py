@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from opentelemetry import propagate
+from opentelemetry.context import Context
 from opentelemetry.trace import get_current_span
 
 from svcready._core.guard import guard
-from svcready.tracing.propagation._propagator import Propagator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,17 +34,10 @@ class AwsMessages:
     """
     Puts the trace on messages to SQS, and links what is received to who sent it.
 
-    A message carries the trace twice: W3C's headers as message attributes, X-Ray's as
-    the system attribute that AWS' own services read. SNS is the package's own work.
-
-    Args:
-        propagators: The formats that are written.
+    A message carries the trace twice: as message attributes, by the propagator in
+    force, and in X-Ray's form as the system attribute that AWS' own services read.
+    SNS is the package's own work.
     """
-
-    def __init__(self, propagators: tuple[str, ...]) -> None:
-        plain = tuple(name for name in propagators if name != "xray")
-        self._plain = Propagator(plain)
-        self._xray = Propagator(("xray",)) if "xray" in propagators else None
 
     def asked(
         self, _span: object, service: str, operation: str, params: dict[str, object]
@@ -82,33 +76,28 @@ class AwsMessages:
             return  # the message matters more than its trace
 
         carrier: dict[str, str] = {}
-        self._plain.inject(carrier)
-        header: dict[str, str] = {}
-        if self._xray is not None:
-            self._xray.inject(header)
-
+        propagate.inject(carrier)
+        header = carrier.pop(_HEADER, "")
         for entry in entries:
             _add_attributes(entry, carrier)
             if header:
                 system = dict(_dict(entry.get("MessageSystemAttributes")))
-                system.setdefault(_SYSTEM_ATTRIBUTE, _text(header[_HEADER]))
+                system.setdefault(_SYSTEM_ATTRIBUTE, _text(header))
                 entry["MessageSystemAttributes"] = system
 
     def _ask_for(self, params: dict[str, object]) -> None:
+        fields = propagate.get_global_textmap().fields
         names = _strings(params.get("MessageAttributeNames"))
-        wanted = [name for name in sorted(self._plain.fields) if name not in names]
+        wanted = [name for name in sorted(fields - {_HEADER}) if name not in names]
         if wanted and _ALL.isdisjoint(names):
             params["MessageAttributeNames"] = [*names, *wanted]
 
-        if self._xray is None:
+        if _HEADER not in fields:
             return
 
         asked = _strings(params.get("AttributeNames"))
         system = _strings(params.get("MessageSystemAttributeNames"))
-        if _ALL.isdisjoint((*asked, *system)) and _SYSTEM_ATTRIBUTE not in (
-            *asked,
-            *system,
-        ):
+        if {*_ALL, _SYSTEM_ATTRIBUTE}.isdisjoint((*asked, *system)):
             # The older parameter's name, if that is what the application uses.
             key = "AttributeNames" if asked else "MessageSystemAttributeNames"
             params[key] = [*(asked or system), _SYSTEM_ATTRIBUTE]
@@ -120,12 +109,12 @@ class AwsMessages:
                 for key, value in _dict(message.get("MessageAttributes")).items()
                 if isinstance(value, dict)
             }
-            context = self._plain.extract(carrier)
-            if not context and self._xray is not None:
-                header = _dict(message.get("Attributes")).get(_SYSTEM_ATTRIBUTE)
-                context = self._xray.extract({_HEADER: str(header or "")})
+            header = _dict(message.get("Attributes")).get(_SYSTEM_ATTRIBUTE)
+            if header is not None:
+                carrier[_HEADER] = str(header)
 
-            sender = get_current_span(context).get_span_context()
+            found = propagate.extract(carrier, context=Context())
+            sender = get_current_span(found).get_span_context()
             if sender.is_valid:
                 yield sender
 

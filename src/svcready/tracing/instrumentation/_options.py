@@ -12,6 +12,9 @@ __all__ = ["Options", "options_of"]
 _MEASURED = frozenset(("celery", "sqlalchemy"))
 """Libraries of which svcready has metrics of its own: the packages' would double."""
 
+_WEB = frozenset(("aiohttp_client", "httpx", "requests", "urllib3"))
+"""Libraries whose package's metrics are the only ones, and have old names."""
+
 
 class Options(NamedTuple):
     """How a package is switched on."""
@@ -36,17 +39,21 @@ def options_of(name: str, propagators: tuple[str, ...]) -> Options:
         from opentelemetry.metrics import NoOpMeterProvider
 
         given["meter_provider"] = NoOpMeterProvider()
+    elif name in _WEB:
+        from svcready.tracing.instrumentation._meters import StableMeters
+
+        given["meter_provider"] = StableMeters()
 
     if name == "botocore":
         from svcready.tracing.instrumentation._aws_messages import AwsMessages
         from svcready.tracing.propagation._propagator import Propagator
 
-        messages = AwsMessages(propagators)
+        messages = AwsMessages()
         given["request_hook"] = messages.asked
         given["response_hook"] = messages.answered
         # The header that AWS' services read; of no use to them if it is not X-Ray's.
-        xray = tuple(each for each in propagators if each == "xray")
-        given["propagator"] = Propagator(xray)
+        speaks_xray = any(each.startswith("xray") for each in propagators)
+        given["propagator"] = Propagator(("xray",) if speaks_xray else ())
     elif name == "sqlalchemy":
         from svcready.tracing.instrumentation._sqlalchemy import watch_engines
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import SpanKind, StatusCode
 
+from svcready._core.http import OTHER_VALUE
 from svcready.tracing.instrumentation import _messages, _queries, _web
 from svcready.tracing.instrumentation._conventions import (
     DROPPED,
@@ -22,9 +23,19 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.util.types import AttributeValue
 
-__all__ = ["Said", "translated"]
+__all__ = ["Said", "told_by_metrics", "translated"]
 
-_OTHER = "_OTHER"
+_OF_METRICS = frozenset(
+    (
+        "error.type",
+        "http.request.method",
+        "http.response.status_code",
+        "network.protocol.version",
+        "server.address",
+        "server.port",
+        "url.scheme",
+    )
+)
 _PARTITION = "messaging.destination.partition.id"
 
 
@@ -61,6 +72,19 @@ def translated(span: ReadableSpan, scope: str) -> Said:
 
     _set_error_type(new, span)
     return Said(name, kind, new)
+
+
+def told_by_metrics(
+    old: Mapping[str, AttributeValue],
+) -> dict[str, AttributeValue]:
+    """Return the attributes of an HTTP client's metric as the stable ones."""
+    new = _renamed(old, server=False)
+    _web.complete(new, old, SpanKind.CLIENT)
+    status = new.get("http.response.status_code")
+    if isinstance(status, int) and status >= 400:
+        new.setdefault("error.type", str(status))
+
+    return {key: value for key, value in new.items() if key in _OF_METRICS}
 
 
 def _renamed(
@@ -137,4 +161,4 @@ def _set_error_type(new: dict[str, AttributeValue], span: ReadableSpan) -> None:
             new["error.type"] = str(kind_of_error)
             return
 
-    new["error.type"] = _OTHER
+    new["error.type"] = OTHER_VALUE
