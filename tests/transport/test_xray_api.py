@@ -93,7 +93,10 @@ def raw(talk: Callable[[socket.socket], None]) -> Iterator[str]:
         def serve() -> None:
             taken, _ = listening.accept()
             with taken:
-                taken.recv(65536)
+                asked = b""
+                while not asked.endswith(b"\r\n\r\n{}"):  # or closing resets it
+                    asked += taken.recv(65536)
+
                 try:
                     talk(taken)
                 except OSError:  # the other side is gone

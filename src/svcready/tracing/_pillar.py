@@ -150,7 +150,7 @@ class TracePillar:
         foreign = _provider.install()
         sink = self._make_sink()
         if foreign is None:
-            self._live = _starting.start_own(
+            live = _starting.start_own(
                 self._settings,
                 self._attributes,
                 self._decider,
@@ -158,12 +158,7 @@ class TracePillar:
                 sink,
                 Keeper.from_settings(self._settings, self._clock),
             )
-            if self._central is not None:
-                from svcready.tracing._server_watched import watch
-
-                self._live = watch(
-                    self._live, self._central, self._xray, self._clock.monotonic
-                )
+            self._live = _starting.watch(live, self._central, self._xray, self._clock)
         else:
             self._live = _starting.start_attached(
                 self._settings, self._attributes, foreign, sink

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.config._adaptive import AdaptiveSampling
-    from svcready.config._sections.xray import XraySettings
-    from svcready.tracing._starting import Live
     from svcready.tracing.propagation._inbound import B3Headers
     from svcready.tracing.sampling._central._anomalies import Judge
     from svcready.tracing.sampling._central._central_rules import CentralRules
@@ -23,23 +20,7 @@ if TYPE_CHECKING:
 
     Describe = Callable[[], Mapping[str, object]]
 
-__all__ = ["WatchedServerTracer", "WatchedTrace", "watch"]
-
-
-def watch(
-    live: Live, central: CentralRules, xray: XraySettings, now: Callable[[], float]
-) -> Live:
-    """
-    Have the rules of *central* told how the traces of requests end.
-
-    Args:
-        live: What makes spans.
-        central: Whose rules decide.
-        xray: Says what is an anomaly.
-        now: The monotonic clock.
-    """
-    server = WatchedServerTracer(live.server, central, xray.adaptive_sampling, now)
-    return replace(live, server=server)
+__all__ = ["WatchedServerTracer", "WatchedTrace"]
 
 
 class WatchedTrace(ServerTrace):

@@ -21,12 +21,21 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready.config._sections.tracing import TracingSettings
+    from svcready.config._sections.xray import XraySettings
     from svcready.tracing._attributes import Attributes
     from svcready.tracing._sdk import SpanSink
     from svcready.tracing._tracer import Provider, RecordingTracer
     from svcready.tracing.keeping._keeper import Keeper
+    from svcready.tracing.sampling._central._central_rules import CentralRules
 
-__all__ = ["Live", "set_propagator", "start_attached", "start_own", "start_passive"]
+__all__ = [
+    "Live",
+    "set_propagator",
+    "start_attached",
+    "start_own",
+    "start_passive",
+    "watch",
+]
 
 _SCOPE = "svcready"
 
@@ -111,6 +120,29 @@ def start_own(
     return Live(
         server=server, state="ours", provider=provider, tracer=own, release=release
     )
+
+
+def watch(
+    live: Live, central: CentralRules | None, xray: XraySettings, clock: Clock
+) -> Live:
+    """
+    Have X-Ray's rules told how the traces of requests end.
+
+    Args:
+        live: What makes spans.
+        central: The rules, if X-Ray's are asked for.
+        xray: Says what is an anomaly.
+        clock: Measures requests.
+    """
+    if central is None:
+        return live
+
+    from svcready.tracing._server_watched import WatchedServerTracer
+
+    server = WatchedServerTracer(
+        live.server, central, xray.adaptive_sampling, clock.monotonic
+    )
+    return replace(live, server=server)
 
 
 def start_attached(

@@ -123,15 +123,18 @@ def test_sixty_rules_over_http() -> None:
 
 
 class Waited(ProxyApi):
-    """Says when it was asked for rules, whichever thread does."""
+    """Says when it was asked for rules, whichever thread does, and can be held."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.asked = threading.Event()
+        self.goes = threading.Event()
+        self.goes.set()
 
     def rules(self, next_token: str) -> Answer:
         """Ask for one page of rules."""
         self.asked.set()
+        assert self.goes.wait(QUIET_S)
         return super().rules(next_token)
 
 
@@ -143,9 +146,11 @@ def test_the_first_decision_starts_the_thread() -> None:
         api, worker = Waited(url), Worker("rules-of-a-test")
         rules = make(api, worker)
         assert worker._thread is None
+        api.goes.clear()
         assert rules.decide("GET", "/", nothing) is UNMATCHED
 
         assert api.asked.wait(QUIET_S)
+        api.goes.set()
         assert worker.stop(QUIET_S)
         assert rules.decide("GET", "/", nothing) == "all"
 
