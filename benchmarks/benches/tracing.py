@@ -85,10 +85,21 @@ EXPORT = Bench(
     count=SPANS,
 )
 
+EXPORT_XRAY = Bench(
+    "export to X-Ray",
+    Group.TRACING,
+    (
+        Subject("svcready", "xray:ours", "a document a span, UDP", ours=True),
+        Subject("X-Ray SDK", "xray:xray_sdk", "a segment each, UDP"),
+    ),
+    count=SPANS,
+)
+
 BENCHES = (
     SPAN_OFF,
     SPAN_ON,
     EXPORT,
+    EXPORT_XRAY,
     EXTRACT,
     INJECT,
     SAMPLING,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from benchmarks.subjects.tracing import ATTRIBUTES
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 BATCH = 500
 
 
-class _Export:
+S = TypeVar("S")
+
+
+class _Export(Generic[S]):
     """One batch of finished spans that is sent again and again."""
 
     def __init__(
-        self,
-        spans: Sequence[ReadableSpan],
-        export: Callable[[Sequence[ReadableSpan]], object],
+        self, spans: Sequence[S], export: Callable[[Sequence[S]], object]
     ) -> None:
         self._spans = spans
         self._export = export
@@ -34,6 +35,11 @@ class _Export:
 
     def flush(self) -> None:
         """Do nothing: the receiver has answered."""
+
+
+def repeated(spans: Sequence[S], export: Callable[[Sequence[S]], object]) -> Workload:
+    """Return what has *export* send *spans* again and again."""
+    return _Export(spans, export)
 
 
 def ours() -> Workload:

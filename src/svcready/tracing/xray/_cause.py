@@ -26,7 +26,11 @@ EXCEPTION = "exception"
 
 Exceptions = list[dict[str, object]]
 
-_OUT = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
+# Looking a member of an enumeration up costs as much as the rest of such a line.
+_CLIENT = SpanKind.CLIENT
+_PRODUCER = SpanKind.PRODUCER
+_ERROR = StatusCode.ERROR
+_OUT = frozenset({_CLIENT, _PRODUCER})
 _ERRORS, _FAULTS, _PAST = 400, 500, 600
 _THROTTLED = 429
 _SAME = ("exception.type", "exception.message")
@@ -42,7 +46,7 @@ def flags_of(span: ReadableSpan, given: Given) -> dict[str, bool]:
         status = given.number(*STATUS_NAMES)
 
     if status is None or not _ERRORS <= status < _PAST:
-        failed = span.status.status_code is StatusCode.ERROR
+        failed = span.status.status_code is _ERROR
         return {"fault": True} if failed else {}
 
     if status >= _FAULTS:
@@ -67,7 +71,7 @@ def exceptions_of(
         The exceptions, and by their ids the messages that had to be cut.
     """
     events = events_of(span)
-    failed = span.status.status_code is StatusCode.ERROR
+    failed = span.status.status_code is _ERROR
     if not events and not failed:
         return [], {}
 

@@ -33,7 +33,14 @@ __all__ = ["Document", "Documents", "Options"]
 
 Document = dict[str, object]
 
-_OUT = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER})
+# Looking a member of an enumeration up costs as much as the rest of such a line.
+_CLIENT = SpanKind.CLIENT
+_CONSUMER = SpanKind.CONSUMER
+_INTERNAL = SpanKind.INTERNAL
+_PRODUCER = SpanKind.PRODUCER
+_SERVER = SpanKind.SERVER
+_ERROR = StatusCode.ERROR
+_OUT = frozenset({_CLIENT, _PRODUCER, _CONSUMER})
 _REMOTE_ONLY = frozenset(
     {
         "K8s.RemoteNamespace",
@@ -51,6 +58,9 @@ _TOLD = frozenset(
     | SQL_NAMES
 )
 """Attributes of which any is told by a field of its own, or decides about one."""
+_SEGMENTS_ONLY = frozenset(
+    {"aws.xray.resource_arn", "aws.xray.sampling_rule", "enduser.id"}
+)
 _IDS = 2**64
 _MAX_PLACES = 16
 
@@ -97,7 +107,7 @@ class Documents:
         if local_root and span.kind in _OUT:
             return self._pair(span, ids, values)
 
-        segment = local_root or span.kind is SpanKind.SERVER or not ids.parent_id
+        segment = local_root or span.kind is _SERVER or not ids.parent_id
         if not segment and _is_plain(span, values):
             return [self._plain(span, ids, values)]
 
@@ -133,16 +143,15 @@ class Documents:
         given = Given(values)
         resource = attributes_of(span.resource)
         found, aws_service = name_of(span, values, resource, local_root=local_root)
-        own = span.kind is SpanKind.SERVER or (
-            local_root and span.kind is SpanKind.INTERNAL
-        )
+        own = span.kind is _SERVER or (local_root and span.kind is _INTERNAL)
         name = (self._options.tracing_name if own else "") or found
         document["name"] = fit_name(name)
         given.taken.add("aws.span.kind")
         given.flag("aws.xray.inprogress")
         metadata: dict[str, dict[str, object]] = {}
+        told = not values.keys().isdisjoint(_TOLD)
         document.update(flags_of(span, given))
-        http = http_of(span, given, segment=segment)
+        http = http_of(span, given, segment=segment) if told else None
         if http is not None:
             document["http"] = http
 
@@ -154,17 +163,17 @@ class Documents:
             if namespace:
                 document["namespace"] = namespace
 
-            sql = sql_of(span, given)
+            sql = sql_of(span, given) if told else None
             if sql is not None:
                 document["sql"] = sql
 
-            call = call_of(given)
+            call = call_of(given) if told else None
             if call:
                 document["aws"] = call
 
         self._add_cause(document, span, given, metadata)
         _add_links(document, span, metadata)
-        if segment and name != span.name and span.kind is SpanKind.INTERNAL:
+        if segment and name != span.name and span.kind is _INTERNAL:
             _default(metadata)["otel.span.name"] = span.name
 
         self._index.annotate(document, given, metadata, resource if segment else None)
@@ -202,7 +211,7 @@ class Documents:
         given = Given(own)
         self._add_place(service, span.resource, given)
         metadata: dict[str, dict[str, object]] = {}
-        if span.kind is SpanKind.CONSUMER:
+        if span.kind is _CONSUMER:
             _add_links(service, span, metadata)
             call.pop("links", None)
 
@@ -222,12 +231,15 @@ class Documents:
         if place.service:
             document["service"] = place.service
 
-        xray = place.xray
+        document["aws"] = place.aws
+        if given.values.keys().isdisjoint(_SEGMENTS_ONLY):
+            return
+
         rule = given.text("aws.xray.sampling_rule")
         if rule:
-            xray = {**xray, "sampling_rule_name": rule}
+            xray = {**place.xray, "sampling_rule_name": rule}
+            document["aws"] = {**place.aws, "xray": xray}
 
-        document["aws"] = {**place.aws, "xray": xray}
         arn = given.text("aws.xray.resource_arn")
         if arn:
             document["resource_arn"] = arn
@@ -278,11 +290,11 @@ class Documents:
 def _is_plain(span: ReadableSpan, values: Mapping[str, object]) -> bool:
     """Tell whether only annotations and metadata tell of *span*."""
     return (
-        span.kind is SpanKind.INTERNAL
+        span.kind is _INTERNAL
         and values.keys().isdisjoint(_TOLD)
         and not events_of(span)
         and not has_links(span)
-        and span.status.status_code is not StatusCode.ERROR
+        and span.status.status_code is not _ERROR
     )
 
 
@@ -312,7 +324,7 @@ def _namespace(
     if aws_service or is_aws(values):
         return "aws"
 
-    if span.kind is SpanKind.CLIENT:
+    if span.kind is _CLIENT:
         return "remote"
 
     return "remote" if span.kind in _OUT and values.get("aws.remote.service") else ""

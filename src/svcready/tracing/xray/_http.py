@@ -19,6 +19,9 @@ __all__ = ["HTTP_NAMES", "STATUS_NAMES", "http_of"]
 
 STATUS_NAMES = ("http.response.status_code", "http.status_code")
 
+# Looking a member of an enumeration up costs as much as the rest of such a line.
+_CONSUMER = SpanKind.CONSUMER
+_SERVER = SpanKind.SERVER
 HTTP_NAMES = frozenset(
     {
         "client.address",
@@ -41,7 +44,7 @@ HTTP_NAMES = frozenset(
 """A span without any of these is no HTTP span; a database's has addresses too."""
 
 _PEERS = ("network.peer.address", "net.sock.peer.addr", "net.peer.ip")
-_SERVED = frozenset({SpanKind.SERVER, SpanKind.CONSUMER})
+_SERVED = frozenset({_SERVER, _CONSUMER})
 _DEFAULT_PORTS = frozenset({("http", "80"), ("https", "443")})
 
 
@@ -165,7 +168,7 @@ def _host(kind: SpanKind, given: Given) -> tuple[str, str]:
         given.take("http.host")
         return host, ""
 
-    if kind is SpanKind.SERVER:
+    if kind is _SERVER:
         hosts: tuple[str, ...] = (
             "server.address",
             "http.server_name",

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["NAME_NAMES", "fit_name", "is_aws", "name_of", "trace_id_of"]
 
+# Looking a member of an enumeration up costs as much as the rest of such a line.
+_CLIENT = SpanKind.CLIENT
+_CONSUMER = SpanKind.CONSUMER
+_INTERNAL = SpanKind.INTERNAL
+_PRODUCER = SpanKind.PRODUCER
+_SERVER = SpanKind.SERVER
 NAME_NAMES = frozenset(
     {
         "aws.local.service",
@@ -39,7 +45,7 @@ _AWS = "aws-api"
 # Letters and digits of any script, space, and the signs that X-Ray takes.
 _UNFIT = re.compile(r"[^\w .:/%&#=+\\\-@]")
 _SPACES = re.compile(r"\s+")
-_REMOTE = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER})
+_REMOTE = frozenset({_CLIENT, _PRODUCER, _CONSUMER})
 _NUMBERED = frozenset({"redis", "valkey"})
 """Databases whose `db.namespace` is a number, which names nothing."""
 
@@ -92,7 +98,7 @@ def name_of(
         local_root: Its parent is another process's, or it has none.
     """
     kind = span.kind
-    if kind is SpanKind.SERVER or (kind is SpanKind.INTERNAL and local_root):
+    if kind is _SERVER or (kind is _INTERNAL and local_root):
         name = attributes.get("aws.local.service")
     elif kind in _REMOTE:
         name = _remote_service(attributes)
@@ -108,7 +114,7 @@ def name_of(
         return str(name), True
 
     name = _database(attributes)
-    if not name and kind is SpanKind.SERVER:
+    if not name and kind is _SERVER:
         name = resource.get("service.name")
 
     if not name:

@@ -54,6 +54,7 @@ class Place(NamedTuple):
     """X-Ray's name of the platform; empty outside AWS."""
     service: dict[str, object]
     aws: dict[str, object]
+    """With `xray` in it."""
     xray: dict[str, object]
 
 
@@ -81,7 +82,7 @@ def place_of(resource: Mapping[str, object], log_groups: Sequence[str]) -> Place
         if groups:
             aws["cloudwatch_logs"] = groups
 
-    return Place(_origin(resource), service, aws, xray)
+    return Place(_origin(resource), service, {**aws, "xray": xray}, xray)
 
 
 _RUNTIME_VERSION = "process.runtime.version"
