@@ -120,11 +120,11 @@ def test_the_defaults_of_policies_are_those_of_the_code() -> None:
 
 
 def test_what_is_without_effect_is_marked() -> None:
-    """The audit log, rate limits, the daemon and the drain say so in their rows."""
+    """Rate limits and the drain say so in their rows."""
     inert = {name for name, row in ROWS.items() if row.inert}
 
     assert {row.section for name, row in ROWS.items() if name in inert} == {
-        *("XRAY", "LIFECYCLE", "LIMIT"),
+        *("LIFECYCLE", "LIMIT"),
     }
     assert "SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S" not in inert
     assert markdown().count("No effect in this version") == len(inert)

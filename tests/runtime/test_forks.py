@@ -23,6 +23,7 @@ RESETS = (
     "Outbox.reset",
     "ObservedStream.reset",
     "EmfSink._forget",
+    "RuleTable.begin_anew",
 )
 MADE_BY_RESETS = {
     # Of the same names, but called where the object is made, too.

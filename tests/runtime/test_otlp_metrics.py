@@ -46,10 +46,10 @@ def test_a_variable_has_metrics_sent_and_the_end_sends_the_last(
 
 
 def test_what_cannot_be_is_a_problem_and_stops_nothing() -> None:
-    """An address that HTTP can't use is reported with everything else that is wrong."""
+    """AWS takes no gRPC, which is reported with everything else that is wrong."""
     environ = {
-        "SVCREADY_OTLP_METRICS": "true",
-        "SVCREADY_OTLP_ENDPOINT": "collector:4317",
+        "SVCREADY_OTLP_METRICS_ENDPOINT": "https://monitoring.eu-west-1.amazonaws.com",
+        "SVCREADY_OTLP_PROTOCOL": "grpc",
     }
     with running(environ=environ) as harness:
-        assert any("collector:4317" in text for text in harness.runtime.problems())
+        assert any("over grpc" in problem for problem in harness.runtime.problems())

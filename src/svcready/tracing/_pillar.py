@@ -15,6 +15,7 @@ from svcready.tracing.keeping._keeper import Keeper
 from svcready.tracing.sampling._build import build_decider
 from svcready.tracing.sampling._central._plan import plan_central
 from svcready.tracing.sampling._service import service_of
+from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from svcready.tracing.sampling._service import Service
     from svcready.tracing.view._records import SpanRecord
     from svcready.tracing.view._ring import TraceView
-    from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
 
 __all__ = ["TracePillar"]
 
@@ -94,7 +94,7 @@ class TracePillar:
         self._started = False
         self._live: Live | None = None
         self._view: TraceView | None = None
-        self._sdk_bridge: SdkBridge | None = None
+        self._xray_sdk = SdkBridge(xray.sdk, self._attributes, identity.service)
         self._exports = Exports(off="not started")
         self._propagation_state = "off: not started"
         self.clients = Instrumentation(tracing.instrument, tracing.propagators)
@@ -173,14 +173,9 @@ class TracePillar:
 
         self.clients.start()
         self._leaving.append(self.clients.close)
-        if self._xray.sdk and self._live.tracer is not None:
-            from svcready.tracing.xray._sdk_bridge._joined import SdkBridge
-
-            self._sdk_bridge = bridge = SdkBridge(
-                self._live.tracer, self._attributes, self._identity.service
-            )
-            bridge.start()
-            self._leaving.append(bridge.close)
+        self._xray_sdk.start(self._live.tracer)
+        self._leaving.append(self._xray_sdk.close)
+        self.clients.tell(self._xray_sdk.traced)
 
     @property
     def span_ids(self) -> Callable[[], tuple[str, str] | None]:
@@ -299,9 +294,9 @@ class TracePillar:
             "kept": _kept_text(self._settings),
             "trust_inbound": self._settings.trust_inbound,
             "propagators": self._propagation_state,
+            "xray_sdk": self._xray_sdk.state,
             "threads": "context follows" if self._settings.threads else "off",
             "clients": self.clients.describe(),
-            "xray_sdk": "off" if self._sdk_bridge is None else self._sdk_bridge.state,
             "view": f"the last {self._settings.view_spans} spans"
             if self._view is not None
             else "off",

@@ -188,7 +188,10 @@ def test_long_requests_are_watched_while_the_pillar_runs(daemon: FakeDaemon) -> 
         *(False, False, True)
     ]
     assert "hunter2" not in str(documents)
-    assert not [t for t in threading.enumerate() if t.name == "svcready-open-spans"]
+    for thread in threading.enumerate():
+        if thread.name == "svcready-open-spans":
+            thread.join(5.0)
+            assert not thread.is_alive()
 
 
 def test_an_applications_own_provider_tells_of_what_begins() -> None:

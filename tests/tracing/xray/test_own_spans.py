@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
@@ -16,6 +18,9 @@ from opentelemetry.trace import (
 )
 
 from svcready.tracing._recorded import Limits, RecordedSpan
+from svcready.tracing.xray import _document
+from svcready.tracing.xray._document import Documents, Options
+from svcready.tracing.xray._reading import ids_of
 from tests.tracing.xray.support import (
     LOCAL,
     REMOTE,
@@ -23,10 +28,13 @@ from tests.tracing.xray.support import (
     START_NS,
     context,
     documents_of,
+    make_span,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from opentelemetry.util.types import AttributeValue
 
 
 class Origin:
@@ -79,3 +87,25 @@ def test_whichever_class_records_x_ray_reads_the_same(
             assert isinstance(cause, str) or cause["exceptions"][0]["type"] == "E"  # type: ignore[index]
 
     assert both[0] == both[1]
+
+
+ATTRIBUTES = st.dictionaries(
+    st.sampled_from(sorted(_document._TOLD)) | st.text(max_size=5) | st.just("chosen"),
+    st.text(max_size=5) | st.integers() | st.booleans() | st.lists(st.text()),
+    max_size=6,
+)
+
+
+@given(ATTRIBUTES, st.sampled_from(["", "chosen", "all"]))
+def test_the_short_way_gives_the_same_document(
+    attributes: dict[str, AttributeValue], chosen: str
+) -> None:
+    """Most spans need no look at most fields; what is made of them is no other."""
+    span = make_span(attributes=attributes)
+    documents = Documents(Options(annotations=(chosen,) if chosen else ()))
+    (made,) = documents.of(span)
+    told = attributes.get("aws.span.kind") == "LOCAL_ROOT"
+
+    assert made == documents._single(
+        span, ids_of(span), attributes, segment=told, local_root=told
+    )

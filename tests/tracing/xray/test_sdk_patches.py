@@ -42,7 +42,7 @@ def instrument():
         module = importlib.import_module("opentelemetry.instrumentation." + name)
         getattr(module, kind)().instrument()
         if runtime is not None:
-            runtime.tracing._sdk_bridge.traced(name)
+            runtime.tracing._xray_sdk.traced(name)
 
 steps = {"init": init, "patch": patch_all, "instrument": instrument}
 for step in order:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import SpanKind, StatusCode
 
+from svcready._core.http import OTHER_VALUE
 from svcready.tracing.instrumentation import _messages, _queries, _web
 from svcready.tracing.instrumentation._conventions import (
     DROPPED,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Said", "told_by_metrics", "translated"]
 
-_OTHER = "_OTHER"
 _OF_METRICS = frozenset(
     (
         "error.type",
@@ -161,4 +161,4 @@ def _set_error_type(new: dict[str, AttributeValue], span: ReadableSpan) -> None:
             new["error.type"] = str(kind_of_error)
             return
 
-    new["error.type"] = _OTHER
+    new["error.type"] = OTHER_VALUE

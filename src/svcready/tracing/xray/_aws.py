@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from svcready.tracing.xray._reading import Given
 
-__all__ = ["call_of"]
+__all__ = ["CALL_NAMES", "call_of"]
 
 _TEXTS = {
     "operation": ("aws.operation", "rpc.method"),
@@ -24,12 +24,12 @@ _TEXTS = {
 _TABLES = ("aws.dynamodb.table_names", "aws.table_name", "aws.table.name")
 _RETRIES = ("aws.xray.retries", "retry_attempts")
 _ALL = frozenset({name for names in _TEXTS.values() for name in names})
-_MARKS = _ALL | frozenset({*_TABLES, *_RETRIES})
+CALL_NAMES = _ALL | frozenset({*_TABLES, *_RETRIES})
 
 
 def call_of(given: Given) -> dict[str, object]:
     """Return what a call's attributes say about it, by X-Ray's names."""
-    if given.values.keys().isdisjoint(_MARKS):
+    if given.values.keys().isdisjoint(CALL_NAMES):
         return {}
 
     aws: dict[str, object] = {}

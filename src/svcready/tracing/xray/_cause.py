@@ -29,13 +29,18 @@ Exceptions = list[dict[str, object]]
 _OUT = frozenset({SpanKind.CLIENT, SpanKind.PRODUCER})
 _ERRORS, _FAULTS, _PAST = 400, 500, 600
 _THROTTLED = 429
+_SAME = ("exception.type", "exception.message")
 _TOLD = "aws.xray.exception."
 """What names attributes of events that were X-Ray exceptions before."""
 
 
 def flags_of(span: ReadableSpan, given: Given) -> dict[str, bool]:
     """Return which of `error`, `throttle` and `fault` hold: by status, else by span."""
-    status = given.number(*STATUS_NAMES)
+    values = given.values
+    status = None
+    if STATUS_NAMES[0] in values or STATUS_NAMES[1] in values:
+        status = given.number(*STATUS_NAMES)
+
     if status is None or not _ERRORS <= status < _PAST:
         failed = span.status.status_code is StatusCode.ERROR
         return {"fault": True} if failed else {}
@@ -61,12 +66,17 @@ def exceptions_of(
     Returns:
         The exceptions, and by their ids the messages that had to be cut.
     """
+    events = events_of(span)
+    failed = span.status.status_code is StatusCode.ERROR
+    if not events and not failed:
+        return [], {}
+
     remote = span.kind in _OUT
-    found: dict[tuple[object, object], Mapping[str, object]] = {}
-    for event in events_of(span):
+    found: dict[tuple[str, ...], Mapping[str, object]] = {}
+    for event in events:
         if event.name == EXCEPTION:
             values = attributes_of(event)
-            key = values.get("exception.type"), values.get("exception.message")
+            key = tuple(str(values.get(name)) for name in _SAME)
             if key not in found or values.get("exception.stacktrace"):
                 found[key] = values
 
@@ -75,7 +85,7 @@ def exceptions_of(
     for values in found.values():
         exceptions += _from_event(values, remote, whole)
 
-    if not exceptions and span.status.status_code is StatusCode.ERROR:
+    if failed and not exceptions:
         text = span.status.description or given.text("http.status_text")
         if text:
             kind = given.values.get("error.type")

@@ -30,6 +30,7 @@ _OPTIONAL = (
     "aws",
 )
 _OPTIONS = orjson.OPT_NON_STR_KEYS
+_NONE: Counter[str] = Counter()  # never changed
 
 
 def encode(document: Document) -> bytes:
@@ -56,10 +57,10 @@ def fit(document: Document, most: int = MAX_BYTES) -> tuple[bytes, Counter[str]]
         The JSON, and how many things were cut, by reason.
     """
     encoded = encode(document)
-    cuts: Counter[str] = Counter()
     if len(encoded) <= most:
-        return encoded, cuts
+        return encoded, _NONE
 
+    cuts: Counter[str] = Counter()
     document = cast("Document", _plain(document))
     for shorten in (_metadata, _stacks, _exceptions, _links, _annotations):
         excess = len(encoded) - most

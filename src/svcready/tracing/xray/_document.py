@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from svcready.tracing.propagation._xray_header import format_xray_id
-from svcready.tracing.xray._aws import call_of
+from svcready.tracing.xray._aws import CALL_NAMES, call_of
 from svcready.tracing.xray._cause import EXCEPTION, exceptions_of, flags_of
-from svcready.tracing.xray._http import http_of
+from svcready.tracing.xray._http import HTTP_NAMES, http_of
 from svcready.tracing.xray._indexed import Index
-from svcready.tracing.xray._links import MAX_LINKS, links_of
-from svcready.tracing.xray._names import fit_name, is_aws, name_of
+from svcready.tracing.xray._links import MAX_LINKS, has_links, links_of
+from svcready.tracing.xray._names import NAME_NAMES, fit_name, is_aws, name_of
 from svcready.tracing.xray._platform import place_of
 from svcready.tracing.xray._reading import Given, attributes_of, events_of, ids_of
-from svcready.tracing.xray._sql import sql_of
+from svcready.tracing.xray._sql import SQL_NAMES, sql_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +43,14 @@ _REMOTE_ONLY = frozenset(
     }
 )
 """What a span says of whom it calls, which its own service's segment is not."""
+_TOLD = frozenset(
+    {"aws.span.kind", "aws.xray.inprogress"}
+    | CALL_NAMES
+    | HTTP_NAMES
+    | NAME_NAMES
+    | SQL_NAMES
+)
+"""Attributes of which any is told by a field of its own, or decides about one."""
 _IDS = 2**64
 _MAX_PLACES = 16
 
@@ -90,7 +98,27 @@ class Documents:
             return self._pair(span, ids, values)
 
         segment = local_root or span.kind is SpanKind.SERVER or not ids.parent_id
+        if not segment and _is_plain(span, values):
+            return [self._plain(span, ids, values)]
+
         return [self._single(span, ids, values, segment=segment, local_root=local_root)]
+
+    def _plain(
+        self, span: ReadableSpan, ids: Ids, values: Mapping[str, object]
+    ) -> Document:
+        """Return what `_single` would, for the spans of which there are most."""
+        document = _base(span, ids, values)
+        document["name"] = fit_name(span.name)
+        document["type"] = "subsegment"
+        if values:
+            given = Given(values)
+            metadata: dict[str, dict[str, object]] = {}
+            self._index.annotate(document, given, metadata, None)
+            self._index.keep(given, metadata)
+            if metadata:
+                document["metadata"] = metadata
+
+        return document
 
     def _single(
         self,
@@ -247,6 +275,17 @@ class Documents:
             ]
 
 
+def _is_plain(span: ReadableSpan, values: Mapping[str, object]) -> bool:
+    """Tell whether only annotations and metadata tell of *span*."""
+    return (
+        span.kind is SpanKind.INTERNAL
+        and values.keys().isdisjoint(_TOLD)
+        and not events_of(span)
+        and not has_links(span)
+        and span.status.status_code is not StatusCode.ERROR
+    )
+
+
 def _base(span: ReadableSpan, ids: Ids, values: Mapping[str, object]) -> Document:
     start = span.start_time or 0
     document: Document = {
@@ -295,4 +334,4 @@ def _default(metadata: dict[str, dict[str, object]]) -> dict[str, object]:
 
 
 def _seconds(time_ns: int) -> float:
-    return round(time_ns / 1e9, 6)
+    return (time_ns + 500) // 1000 / 1e6

@@ -142,12 +142,13 @@ class XRayExporter:
                 _LEAST_BYTES, min(self._most_bytes, len(encoded)) // 2
             )
             encoded, more = fit(document, self._most_bytes)
-            cuts += more
+            cuts = cuts + more
             outcome = self._deliver(HEADER + encoded, deadline_s, wait)
 
-        for reason, number in cuts.items():
-            self.cuts[reason] += number
-            publish(ItemsDropped(_COMPONENT, reason, number))
+        if cuts:
+            for reason, number in cuts.items():
+                self.cuts[reason] += number
+                publish(ItemsDropped(_COMPONENT, reason, number))
 
         return outcome
 
@@ -158,12 +159,12 @@ class XRayExporter:
         wait: Callable[[float], bool],
     ) -> str:
         self._pace(len(datagram))
-        wait_s = _FIRST_WAIT_S
-        while True:
-            outcome = self._daemon.send(datagram)
-            if outcome in {ARRIVED, TOO_LARGE}:
-                return outcome
+        outcome = self._daemon.send(datagram)
+        if outcome == ARRIVED:
+            return ARRIVED
 
+        wait_s = _FIRST_WAIT_S
+        while outcome not in {ARRIVED, TOO_LARGE}:
             left_s = deadline_s() - self._clock.monotonic()
             if left_s <= 0.0:
                 return outcome
@@ -174,6 +175,9 @@ class XRayExporter:
                 return self._daemon.send(datagram)
 
             wait_s = min(wait_s * 2.0, _LONGEST_WAIT_S)
+            outcome = self._daemon.send(datagram)
+
+        return outcome
 
     def _pace(self, size: int) -> None:
         self._burst[0] += 1

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from svcready.tracing.xray._reading import Given
 
-__all__ = ["STATUS_NAMES", "http_of"]
+__all__ = ["HTTP_NAMES", "STATUS_NAMES", "http_of"]
 
 STATUS_NAMES = ("http.response.status_code", "http.status_code")
 
-_MARKS = frozenset(
+HTTP_NAMES = frozenset(
     {
         "client.address",
         "http.client_ip",
@@ -57,7 +57,7 @@ def http_of(
         segment: The document is a segment; some fields are only a segment's, others
             only a subsegment's.
     """
-    if given.values.keys().isdisjoint(_MARKS):
+    if given.values.keys().isdisjoint(HTTP_NAMES):
         return None
 
     request: dict[str, object] = {}

@@ -57,6 +57,7 @@ class Index:
     def __init__(self, names: Sequence[str]) -> None:
         self._every = "all" in names
         self._names = tuple(name for name in names if name != "all")
+        self._left: tuple[Mapping[str, object] | None, dict[str, object]] = (None, {})
 
     def annotate(
         self,
@@ -92,36 +93,48 @@ class Index:
             _annotate(made, rest, values, taken)
 
         if resource:
-            chosen = [name[_CUT:] for name in names if name.startswith(RESOURCE)]
-            if self._every:
-                chosen += resource
-
-            told: set[str] = set()
-            _annotate(made, chosen, resource, told, RESOURCE)
-            rest_of = {
-                RESOURCE + key: resource[key] for key in resource if key not in told
-            }
+            rest_of = self._annotate_resource(made, names, resource)
             if rest_of:
                 metadata.setdefault("default", {}).update(rest_of)
 
         if made:
             document["annotations"] = made
 
+    def _annotate_resource(
+        self,
+        made: dict[str, object],
+        names: Sequence[str],
+        resource: Mapping[str, object],
+    ) -> Mapping[str, object]:
+        """Add to *made*, and return what of *resource* is left."""
+        chosen = [name[_CUT:] for name in names if name.startswith(RESOURCE)]
+        if self._every:
+            chosen += resource
+
+        if not chosen:  # the same for nearly all segments of a process
+            if self._left[0] is not resource:
+                whole = {RESOURCE + key: resource[key] for key in resource}
+                self._left = (resource, whole)
+
+            return self._left[1]
+
+        told: set[str] = set()
+        _annotate(made, chosen, resource, told, RESOURCE)
+        return {RESOURCE + key: resource[key] for key in resource if key not in told}
+
     def keep(self, given: Given, metadata: dict[str, dict[str, object]]) -> None:
         """Put what *given* has beside what is told elsewhere into *metadata*."""
-        values, taken = given.values, given.taken
-        rest: dict[str, object] = {}
-        for name, value in values.items():
-            if name in taken:
-                continue
-
-            if name.startswith(METADATA) and _add_namespace(name, value, metadata):
-                continue
-
-            rest[name] = value
+        taken = given.taken
+        rest = {name: v for name, v in given.values.items() if name not in taken}
+        for name in [name for name in rest if name.startswith(METADATA)]:
+            if _add_namespace(name, rest[name], metadata):
+                del rest[name]
 
         if rest:
-            metadata["default"] = {**rest, **metadata.get("default", {})}
+            if "default" in metadata:
+                rest.update(metadata["default"])
+
+            metadata["default"] = rest
 
 
 def _annotate(

@@ -10,15 +10,20 @@ from svcready.tracing.xray._reading import attributes_of
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-__all__ = ["MAX_LINKS", "links_of"]
+__all__ = ["MAX_LINKS", "has_links", "links_of"]
 
 MAX_LINKS = 20
 """X-Ray's limit for one segment."""
 
 
+def has_links(span: ReadableSpan) -> bool:
+    """Tell whether *span* has links; most have none."""
+    return bool(getattr(span, "_links", True))
+
+
 def links_of(span: ReadableSpan) -> list[dict[str, object]]:
     """Return the links of *span*, all of them; X-Ray takes the first `MAX_LINKS`."""
-    if not getattr(span, "_links", True):
+    if not has_links(span):
         return []
 
     made = []

@@ -13,10 +13,29 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-__all__ = ["fit_name", "is_aws", "name_of", "trace_id_of"]
+__all__ = ["NAME_NAMES", "fit_name", "is_aws", "name_of", "trace_id_of"]
 
+NAME_NAMES = frozenset(
+    {
+        "aws.local.service",
+        "aws.remote.service",
+        "aws.service",
+        "db.name",
+        "db.namespace",
+        "http.host",
+        "net.peer.name",
+        "peer.service",
+        "rpc.service",
+        "rpc.system",
+        "rpc.system.name",
+        "server.address",
+        "service.peer.name",
+    }
+)
+"""What `name_of` and `is_aws` look at."""
 _MAX_NAME_CHARS = 200
 _MAX_KEPT = 2048
+_AWS = "aws-api"
 # Letters and digits of any script, space, and the signs that X-Ray takes.
 _UNFIT = re.compile(r"[^\w .:/%&#=+\\\-@]")
 _SPACES = re.compile(r"\s+")
@@ -49,10 +68,8 @@ def trace_id_of(trace_id: int) -> str:
 
 def is_aws(attributes: Mapping[str, object]) -> bool:
     """Tell whether the span is a call of AWS's API."""
-    return "aws-api" in {
-        attributes.get("rpc.system"),
-        attributes.get("rpc.system.name"),
-    }
+    get = attributes.get
+    return get("rpc.system") == _AWS or get("rpc.system.name") == _AWS
 
 
 def name_of(
@@ -114,7 +131,7 @@ def _remote_service(attributes: Mapping[str, object]) -> str:
 
 def _database(attributes: Mapping[str, object]) -> str:
     name = attributes.get("db.name")
-    if not name and attributes.get("db.system.name") not in _NUMBERED:
+    if not name and str(attributes.get("db.system.name")) not in _NUMBERED:
         name = attributes.get("db.namespace")
 
     if not name:

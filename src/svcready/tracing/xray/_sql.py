@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from svcready.tracing.xray._reading import Given
 
-__all__ = ["sql_of"]
+__all__ = ["SQL_NAMES", "sql_of"]
 
+SQL_NAMES = frozenset({"db.system", "db.system.name"})
 _STABLE = {
     "ibm.db2": "db2",
     "microsoft.sql_server": "mssql",

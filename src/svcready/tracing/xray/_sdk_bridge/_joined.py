@@ -37,13 +37,19 @@ class SdkBridge:
     Has the X-Ray SDK's recorder make spans, from `start` to `close`.
 
     Args:
-        tracer: Begins spans.
-        attributes: Redacts what goes into them.
+        enabled: The setting; False leaves the SDK to itself.
+        attributes: Redacts what goes into spans.
         service: The service's name.
     """
 
-    def __init__(self, tracer: Tracer, attributes: Attributes, service: str) -> None:
-        self._tracer = tracer
+    def __init__(
+        self,
+        enabled: bool,  # noqa: FBT001 - the setting
+        attributes: Attributes,
+        service: str,
+    ) -> None:
+        self._enabled = enabled
+        self._tracer: Tracer | None = None
         self._attributes = attributes
         self._service = service
         self._forget: Callable[[], None] | None = None
@@ -53,11 +59,21 @@ class SdkBridge:
     @property
     def state(self) -> str:
         """What to tell people: whether code of the SDK is joined."""
+        if self._forget is None:
+            return "off"
+
         return "joined" if self._part is not None else "not imported"
 
-    def start(self) -> None:
-        """Join the SDK now if it is imported, else when it is."""
-        self._forget = when_imported(_SDK, self._join)
+    def start(self, tracer: Tracer | None) -> None:
+        """
+        Join the SDK now if it is imported, else when it is.
+
+        Args:
+            tracer: Begins spans; without one the SDK is left to itself.
+        """
+        self._tracer = tracer
+        if self._enabled and tracer is not None:
+            self._forget = when_imported(_SDK, self._join)
 
     def close(self) -> None:
         """Leave the SDK as it was."""
@@ -81,6 +97,7 @@ class SdkBridge:
         from svcready.tracing.xray._sdk_bridge._recorder import JoinedRecorder
         from svcready.tracing.xray._sdk_bridge._spans import Spans
 
+        assert self._tracer is not None
         recorder = sys.modules[_SDK].xray_recorder
         spans = Spans(self._tracer, self._attributes, self._service, make_kinds())
         kind = type(recorder)
