@@ -24,6 +24,22 @@ TRACING_ROWS = (
         ("svcready", "OTel SDK", "X-Ray SDK", "ADOT", "logfire"),
     ),
     Row(
+        Budget.SPAN_SAMPLED,
+        "Sending a finished span over OTLP, 5 attributes, of a thousand",
+        "export",
+        against("svcready", "OTel SDK", 1.0, 1 / 5),
+        Item.SPAN,
+        ("svcready", "OTel SDK"),
+    ),
+    Row(
+        Budget.SPAN_SAMPLED,
+        "Sending a finished span to X-Ray's daemon, of a thousand",
+        "export to X-Ray",
+        against("svcready", "X-Ray SDK", 1.0),
+        Item.SPAN,
+        ("svcready", "X-Ray SDK"),
+    ),
+    Row(
         Budget.W3C,
         "W3C extract",
         "extract",
