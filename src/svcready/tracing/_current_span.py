@@ -1,4 +1,6 @@
-"""What `start_as_current_span` of OpenTelemetry's API returns."""
+"""`start_as_current_span` of OpenTelemetry's API, and what it returns."""
+
+# ruff: noqa: FBT001, FBT002 - the signature is OpenTelemetry's
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from opentelemetry.context import Context
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
@@ -15,13 +17,14 @@ from svcready.tracing._errors import message_of
 from svcready.tracing._otel import SPAN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextvars import Token
     from types import TracebackType
 
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Link, Span
+    from opentelemetry.util.types import Attributes
 
-__all__ = ["CurrentSpan"]
+__all__ = ["CurrentSpan", "CurrentSpanTracer"]
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -122,4 +125,41 @@ class CurrentSpan:
             record_exception=self._record,
             set_status=self._set_status,
             end=self._end,
+        )
+
+
+class CurrentSpanTracer(Tracer):
+    """A tracer whose current spans are those that its `start_span` gives."""
+
+    def start_as_current_span(  # type: ignore[override]
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+    ) -> CurrentSpan:
+        """Return a context manager, or decorator, that makes a new span current."""
+
+        def start() -> Span:
+            return self.start_span(
+                name,
+                context,
+                kind,
+                attributes,
+                links,
+                start_time,
+                record_exception,
+                set_status_on_exception,
+            )
+
+        return CurrentSpan(
+            start,
+            record_exception=record_exception,
+            set_status=set_status_on_exception,
+            end=end_on_exit,
         )

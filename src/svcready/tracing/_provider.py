@@ -13,14 +13,13 @@ from opentelemetry.trace import (
     NonRecordingSpan,
     Span,
     SpanKind,
-    Tracer,
     TracerProvider,
 )
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
 from svcready.tracing import _otel
-from svcready.tracing._current_span import CurrentSpan
+from svcready.tracing._current_span import CurrentSpanTracer
 from svcready.tracing._otel import SPAN_KEY
 from svcready.tracing.instrumentation._doubles import says_again, serves, tell_of_second
 
@@ -29,7 +28,10 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor
-    from opentelemetry.trace import Link
+    from opentelemetry.trace import (
+        Link,
+        Tracer,
+    )
     from opentelemetry.util.types import Attributes
 
 __all__ = [
@@ -42,7 +44,7 @@ __all__ = [
 _OUTGOING = (SpanKind.CLIENT, SpanKind.PRODUCER)
 
 
-class DelegatingTracer(Tracer):
+class DelegatingTracer(CurrentSpanTracer):
     """
     A tracer that starts spans by whatever runtime is there at the time.
 
@@ -96,39 +98,6 @@ class DelegatingTracer(Tracer):
             start_time,
             record_exception,
             set_status_on_exception,
-        )
-
-    def start_as_current_span(  # type: ignore[override]
-        self,
-        name: str,
-        context: Context | None = None,
-        kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        start_time: int | None = None,
-        record_exception: bool = True,
-        set_status_on_exception: bool = True,
-        end_on_exit: bool = True,
-    ) -> CurrentSpan:
-        """Return a context manager, or decorator, that makes a new span current."""
-
-        def start() -> Span:
-            return self.start_span(
-                name,
-                context,
-                kind,
-                attributes,
-                links,
-                start_time,
-                record_exception,
-                set_status_on_exception,
-            )
-
-        return CurrentSpan(
-            start,
-            record_exception=record_exception,
-            set_status=set_status_on_exception,
-            end=end_on_exit,
         )
 
     def _tracer(self) -> Tracer | None:

@@ -80,6 +80,10 @@ class ServerTracer:
         self._baggage = "baggage" in propagators and trust != "never"
         self._own = own
         self._keeper = None if own is None else keeper
+        if self._keeper is not None:
+            from svcready.tracing.keeping._trace import KeptTrace
+
+            self._kept_trace = KeptTrace
         self._passive = passive
 
     def begin(
@@ -193,13 +197,11 @@ class ServerTracer:
         extra: dict[str, object] | None,
         describe: Describe,
     ) -> ServerTrace:
-        from svcready.tracing.keeping._trace import begin_kept
-
         assert self._own is not None
         assert self._keeper is not None
         name = method if method in METHODS else "HTTP"
         span = self._record(self._own, name, caller, extra, {}, sampled=0)
-        return begin_kept(
+        return self._kept_trace(
             span,
             extra,
             caller.asked,

@@ -10,13 +10,12 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Span,
     SpanKind,
-    Tracer,
     TracerProvider,
 )
 
 from svcready.tracing import _otel
 from svcready.tracing._added import AddedProcessors
-from svcready.tracing._current_span import CurrentSpan
+from svcready.tracing._current_span import CurrentSpanTracer
 from svcready.tracing._otel import SPAN_KEY, UNDECIDED_KEY, UnsampledSpan
 from svcready.tracing._recorded import RecordedSpan
 from svcready.tracing.propagation._w3c import RANDOM, SAMPLED
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Provider", "RecordingTracer"]
 
 
-class RecordingTracer(Tracer):
+class RecordingTracer(CurrentSpanTracer):
     """
     Starts the spans of one scope.
 
@@ -171,26 +170,6 @@ class RecordingTracer(Tracer):
             span._set_status_on_exception = False  # noqa: SLF001
 
         return span
-
-    def start_as_current_span(  # type: ignore[override]
-        self,
-        name: str,
-        context: Context | None = None,
-        kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        start_time: int | None = None,
-        record_exception: bool = True,
-        set_status_on_exception: bool = True,
-        end_on_exit: bool = True,
-    ) -> CurrentSpan:
-        """Return a context manager, or decorator, that makes a new span current."""
-        return CurrentSpan(
-            lambda: self.start_span(name, context, kind, attributes, links, start_time),
-            record_exception=record_exception,
-            set_status=set_status_on_exception,
-            end=end_on_exit,
-        )
 
     def _place(
         self,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from svcready.tracing.keeping._keeper import Keeper
     from svcready.tracing.propagation._xray_header import XRayHeader
 
-__all__ = ["KeptTrace", "begin_kept"]
+__all__ = ["KeptTrace"]
 
 _KEPT = "svcready.kept"
 """The attribute that says why a trace was kept: `error` or `slow`."""
@@ -37,12 +37,10 @@ class KeptTrace(ServerTrace):
     To callers, to other services and to log lines it is not sampled.
 
     Args:
-        ids: Trace id and span id in hex.
-        flags: The trace flags.
-        context: The OpenTelemetry context in which the request runs.
+        span: Its span, begun.
+        extra: What goes into its context besides.
         asked: The caller's X-Amzn-Trace-Id.
-        span: The request's span, whose buffer holds what is inside it.
-        method: Its name before a route is known.
+        method: Its method, or `HTTP`: the span's name before a route is known.
         describe: Gives the span's first attributes, if it is kept.
         keeper: Decides.
         attributes: Redacts what goes into the span.
@@ -62,20 +60,20 @@ class KeptTrace(ServerTrace):
 
     def __init__(
         self,
-        ids: tuple[str, str],
-        flags: int,
-        context: Context,
-        asked: XRayHeader | None,
         span: RecordedSpan,
-        buffer: Buffer,
+        extra: dict[str, object] | None,
+        asked: XRayHeader | None,
         method: str,
         describe: Callable[[], dict[str, AttributeValue]],
         keeper: Keeper,
         attributes: Attributes,
     ) -> None:
+        values: dict[str, object] = {SPAN_KEY: span, ROOT_KEY: span}
+        context = Context(values if extra is None else {**extra, **values})
+        ids, flags = span._svcready_ids, span.flags & RANDOM  # noqa: SLF001
         super().__init__(ids, flags, context, asked)
         self._span: RecordedSpan | None = span
-        self._buffer = buffer
+        self._buffer = span.buffer = Buffer(keeper.spans)
         self._method = method
         self._describe = describe
         self._keeper = keeper
@@ -117,43 +115,3 @@ class KeptTrace(ServerTrace):
             self._buffer.keep()
         except Exception as fault:  # noqa: BLE001 - telemetry never raises
             report_fault("tracing.keep", fault)
-
-
-def begin_kept(
-    span: RecordedSpan,
-    extra: dict[str, object] | None,
-    asked: XRayHeader | None,
-    method: str,
-    describe: Callable[[], dict[str, AttributeValue]],
-    keeper: Keeper,
-    attributes: Attributes,
-) -> KeptTrace:
-    """
-    Return the trace of a request that is not sampled.
-
-    Args:
-        span: Its span, begun.
-        extra: What goes into its context besides.
-        asked: The caller's X-Amzn-Trace-Id.
-        method: Its method, or `HTTP`.
-        describe: Gives the span's first attributes, if it is kept.
-        keeper: Decides.
-        attributes: Redacts what goes into the span.
-    """
-    buffer = span.buffer = Buffer(keeper.spans)
-    values: dict[str, object] = {SPAN_KEY: span, ROOT_KEY: span}
-    if extra is not None:
-        values = {**extra, **values}
-
-    return KeptTrace(
-        span._svcready_ids,  # noqa: SLF001
-        span.flags & RANDOM,
-        Context(values),
-        asked,
-        span,
-        buffer,
-        method,
-        describe,
-        keeper,
-        attributes,
-    )
