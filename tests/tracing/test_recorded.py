@@ -25,6 +25,7 @@ from opentelemetry.trace import (
 )
 
 from svcready._transport.otlp_spans import encode_spans
+from svcready.tracing import span as declared
 from svcready.tracing._limits import Limits
 from svcready.tracing._provider import DELEGATE
 from svcready.tracing._recorded import RecordedSpan
@@ -282,3 +283,16 @@ def test_whatever_comes_by_the_api_is_redacted(how: str) -> None:
 
     assert "hunter2" not in sent[0]
     assert "***" in sent[0]
+
+
+def test_what_policies_say_of_a_call_is_redacted_once(pillar: TracePillar) -> None:
+    """A retry's event is on the span, which need not be looked through for it."""
+    with declared("call"):
+        pillar.add_event("retry.scheduled", {"attempt": 1, "password": "hunter2"})
+        current = trace.get_current_span()
+        assert isinstance(current, RecordedSpan)
+        assert not current.is_raw
+
+    (event,) = pillar.recent()[-1].events
+    assert event.name == "retry.scheduled"
+    assert event.attributes == {"attempt": 1, "password": "***"}

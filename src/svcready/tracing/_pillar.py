@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard, report_fault
 from svcready.tracing._attributes import Attributes
+from svcready.tracing._contents import note
 from svcready.tracing._environment import import_safely
 from svcready.tracing.export._exports import Exports
 from svcready.tracing.export._plan import plan_exports
@@ -214,7 +215,7 @@ class TracePillar:
         try:
             span = get_current_span()
             if span.is_recording():
-                span.add_event(name, self._attributes.clean(attributes))
+                note(span, name, self._attributes.clean(attributes))
         except Exception as error:  # noqa: BLE001 - telemetry never raises
             report_fault("tracing.span", error)
 
