@@ -14,6 +14,7 @@ from svcready._transport.aws import SecretResolver, make_client
 from svcready.config import SecretError, load
 from svcready.errors import MissingExtraError
 from svcready.testing import FakeClock
+from tests.moto_account import find_account, serve_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from botocore.client import BaseClient
 
-moto_server = pytest.importorskip("moto.server")
+pytest.importorskip("moto.server")
 pytest.importorskip("boto3")
 
 pytestmark = pytest.mark.filterwarnings(
@@ -33,26 +34,15 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """Run moto's server with a few secrets in it."""
-    server = moto_server.ThreadedMotoServer(
-        ip_address="127.0.0.1", port=0, verbose=False
-    )
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serve_account() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
 def account(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let botocore find the server, as an operator's environment would."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    find_account(endpoint, monkeypatch)
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 
 
 def call(service: str, method: str, **arguments: object) -> dict[str, str]:

@@ -11,9 +11,10 @@ import pytest
 from svcready._transport.aws import make_client
 from svcready.metrics import instrument_botocore, instrument_queue
 from tests.metrics.clients.support import Page
+from tests.moto_account import find_account, serve_account
 from tests.servers.harness import eventually
 
-moto_server = pytest.importorskip("moto.server")
+pytest.importorskip("moto.server")
 boto3 = pytest.importorskip("boto3")
 
 import botocore.session  # noqa: E402
@@ -43,25 +44,14 @@ ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1})
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """Run moto's server."""
-    server = moto_server.ThreadedMotoServer(
-        ip_address="127.0.0.1", port=0, verbose=False
-    )
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serve_account() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
 def account(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let botocore find the server, as an operator's environment would."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    find_account(endpoint, monkeypatch)
 
 
 def client(service: str, config: Config | None = None) -> BaseClient:
