@@ -57,6 +57,7 @@ class Budget(StrEnum):
     IMPORT = "`import svcready` over a bare interpreter"
     INIT = "`init()` with an app, everything on, framework already imported"
     MEMORY = "Memory of a service, over bare"
+    HEALTHCHECK = "`svcready healthcheck`, interpreter start included"
 
 
 LATER = frozenset(

@@ -241,6 +241,19 @@ STARTUP_ROWS = (
         over="bare",
         unit="MiB",
     ),
+    Row(
+        Budget.HEALTHCHECK,
+        "`svcready healthcheck`, interpreter start included",
+        "healthcheck",
+        (
+            *absolute("svcready", 80, 40),
+            *absolute("svcready -m", 80, 40),
+            Limit("svcready -m", 4.0, "bare"),
+        ),
+        Item.STARTUP,
+        ("svcready", "svcready -m", "urllib", "bare"),
+        unit="ms",
+    ),
 )
 
 ROWS = (

@@ -86,9 +86,41 @@ MEMORY = Bench(
     fresh=True,
 )
 
+_UP = ("benchmarks.fresh.commands",)
+
+HEALTHCHECK = Bench(
+    "healthcheck",
+    Group.STARTUP,
+    (
+        Subject("bare", "benchmarks.fresh.check_bare", "python -c pass", after=_UP),
+        Subject(
+            "svcready",
+            "benchmarks.fresh.check_script",
+            "svcready healthcheck",
+            ours=True,
+            after=_UP,
+        ),
+        Subject(
+            "svcready -m",
+            "benchmarks.fresh.check_module",
+            "python -m svcready healthcheck",
+            ours=True,
+            after=_UP,
+        ),
+        Subject(
+            "urllib",
+            "benchmarks.fresh.check_urllib",
+            "python -c with urllib.request.urlopen",
+            after=_UP,
+        ),
+    ),
+    fresh=True,
+)
+
 BENCHES = (
     IMPORT,
     DECLARE,
     INIT,
     MEMORY,
+    HEALTHCHECK,
 )

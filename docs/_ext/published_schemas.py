@@ -1,4 +1,4 @@
-"""Puts the JSON Schemas of what is logged beside the pages, for validators to fetch."""
+"""Puts the JSON Schemas of what a service says beside the pages, for validators."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from svcready.health import schema as schema_of_health
 from svcready.logging import audit, schema
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def write_schemas(app: Sphinx, failure: Exception | None) -> None:
-    """Write `schema/audit-v1.json`, and a file a layout, `log-v1.json` the standard."""
+    """Write the schemas; of logs a file a layout, `log-v1.json` the standard."""
     if failure or app.builder.format != "html":
         return
 
@@ -31,5 +32,6 @@ def write_schemas(app: Sphinx, failure: Exception | None) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(schema(layout), indent=2) + "\n")
 
-    file = Path(app.outdir, "schema", "audit-v1.json")
-    file.write_text(json.dumps(audit.schema(), indent=2) + "\n")
+    for name, found in (("audit", audit.schema()), ("health", schema_of_health())):
+        file = Path(app.outdir, "schema", f"{name}-v1.json")
+        file.write_text(json.dumps(found, indent=2) + "\n")

@@ -15,8 +15,8 @@ first used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+# `typing` would be most of what importing this costs.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from svcready import (
         adapters,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         tracing,
     )
     from svcready._core.context import bind, bound
-    from svcready._runtime import Runtime, init, shutdown
+    from svcready._runtime import Runtime, drain, init, resume, shutdown
     from svcready.adapters import wrap
     from svcready.logging import audit, get_logger
     from svcready.metrics import (
@@ -54,6 +54,7 @@ __all__ = [
     "circuit_breaker",
     "counted",
     "counter",
+    "drain",
     "errors",
     "gauge",
     "get_logger",
@@ -65,6 +66,7 @@ __all__ = [
     "metadata",
     "metrics",
     "resilience",
+    "resume",
     "retry",
     "shutdown",
     "span",
@@ -84,12 +86,14 @@ _MODULES = {
     "circuit_breaker": "svcready.resilience",
     "counted": "svcready.metrics",
     "counter": "svcready.metrics",
+    "drain": "svcready._runtime",
     "gauge": "svcready.metrics",
     "get_logger": "svcready.logging",
     "histogram": "svcready.metrics",
     "init": "svcready._runtime",
     "link": "svcready.tracing",
     "metadata": "svcready.tracing",
+    "resume": "svcready._runtime",
     "retry": "svcready.resilience",
     "shutdown": "svcready._runtime",
     "span": "svcready.tracing",

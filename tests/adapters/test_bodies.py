@@ -127,6 +127,7 @@ def test_a_body_for_a_path_that_only_reads_is_left_alone(harness: Harness) -> No
         **{
             "REQUEST_METHOD": "POST",
             "CONTENT_LENGTH": str(len(CHANGE)),
+            "HTTP_AUTHORIZATION": f"Bearer {TOKEN}",
             "wsgi.input": body,
         },
     )

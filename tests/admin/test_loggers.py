@@ -14,7 +14,7 @@ from svcready._runtime import Runtime
 from svcready._runtime._background import _reload
 from svcready._transport import group
 from svcready.admin import OpsRequest, OpsResponse, build_surface
-from svcready.admin._port import OpsPort
+from svcready.admin._port._port import OpsPort
 from svcready.testing import FakeClock, running
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -10,9 +11,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from svcready.admin import OpsRequest, OpsResponse
-from svcready.admin._port import OpsPort, _Handler
-from svcready.testing import FakeClock
+from svcready.admin import OpsRequest, OpsResponse, build_surface
+from svcready.admin._port._http import OpsHandler as _Handler
+from svcready.admin._port._port import OpsPort
+from svcready.testing import FakeClock, running
 from tests.servers.harness import eventually
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ REQUEST = b"GET /health/liveness HTTP/1.1\r\nHost: x\r\n\r\n"
 class Surface:
     """Answers a probe, and another path only when it is told to."""
 
-    routes = frozenset({"/health/liveness", "/slow"})
+    routes = frozenset({"/health/liveness", "/slow", "/long"})
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)
@@ -41,7 +43,8 @@ class Surface:
             self.asked.release()
             assert self.goes_on.wait(30)
 
-        return OpsResponse(200, (), b"ok")
+        body = b"a" * 50_000_000 if request.path == "/long" else b"ok"
+        return OpsResponse(200, (), body)
 
 
 @pytest.fixture
@@ -121,6 +124,30 @@ def test_an_idle_connection_that_ends_late_keeps_no_probe_out(
             client.close()
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12
+def test_a_forked_child_keeps_no_connection() -> None:
+    """Or a client would wait for the end of it as long as the child lives."""
+    opened = OpsPort(Surface(), "127.0.0.1", 0)  # type: ignore[arg-type]
+    try:
+        with connect(opened.port) as client:
+            client.sendall(REQUEST)
+            assert client.recv(4096).endswith(b"ok")
+            (accepted,) = (each.fileno() for each in opened._server._open)
+            child = os.fork()
+            if not child:
+                opened.forget()
+                try:
+                    os.fstat(accepted)
+                except OSError:
+                    os._exit(0)
+
+                os._exit(1)
+
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        opened.close()
+
+
 def test_a_request_that_drips_in_is_given_up(port: int, clock: FakeClock) -> None:
     """Each byte comes in time, and the whole doesn't."""
     with connect(port) as client:
@@ -138,6 +165,20 @@ def test_a_request_that_drips_in_is_given_up(port: int, clock: FakeClock) -> Non
             pass
 
     assert clock.monotonic() - FakeClock().monotonic() >= 10
+
+
+def test_answers_that_nobody_takes_keep_no_probe_out(port: int) -> None:
+    """Sixteen who ask for a long page and don't read it make room for a probe."""
+    clients = [connect(port) for _ in range(MOST)]
+    try:
+        for client in clients:
+            client.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1) == b"H"
+
+        assert probe(port) == 200
+    finally:
+        for client in clients:
+            client.close()
 
 
 def test_what_is_being_answered_is_left_alone(port: int, surface: Surface) -> None:
@@ -159,3 +200,18 @@ def test_what_is_being_answered_is_left_alone(port: int, surface: Surface) -> No
             client.close()
 
     assert probe(port) == 200
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "909O"), ("SOCKET", "ops.sock")])
+def test_a_malformed_address_makes_nothing_public(name: str, value: str) -> None:
+    """Who asks for a port of its own gets /metrics and /admin on no other."""
+    environ = {f"SVCREADY_ADMIN_{name}": value, "SVCREADY_ADMIN_TOKENS": "t" * 32}
+    with running(environ=environ) as harness:
+        (problem,) = harness.runtime.problems()
+        assert "neither /metrics nor /admin is served" in problem
+        paths = build_surface(harness.runtime).routes.keys()
+        assert "/health/liveness" in paths
+        assert not [path for path in paths if path.startswith(("/metrics", "/admin"))]
+        harness.runtime.ready()
+        (told,) = [x for x in harness.lines if x.get("event") == "svcready.started"]
+        assert "ops_" not in str(told["context"])

@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import svcready
 from svcready.admin import OpsRequest, OpsResponse, build_surface
-from svcready.admin._port import OpsPort
+from svcready.admin._port._port import OpsPort
 from svcready.testing import running
+from tests.servers.harness import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,9 +127,7 @@ def test_a_prefix_moves_every_path() -> None:
 
 def test_a_port_of_its_own_takes_metrics_and_admin() -> None:
     """With SVCREADY_ADMIN_PORT the application serves probes only, the port all."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-
+    port = free_port()
     environ = {
         "SVCREADY_ADMIN_PORT": str(port),
         "SVCREADY_ADMIN_HOST": "127.0.0.1",
@@ -143,7 +142,8 @@ def test_a_port_of_its_own_takes_metrics_and_admin() -> None:
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{address}/orders", timeout=5)
 
-    assert set(public) == {f"/health/{p}" for p in ("liveness", "readiness", "startup")}
+    probes = {f"/health/{p}" for p in ("liveness", "readiness", "startup")}
+    assert set(public) == probes | {"/livez", "/readyz", "/startupz"}
     assert "svcready_config_errors" in scrape
 
 

@@ -102,6 +102,17 @@ def test_all_is_what_is_public(module: Module, listed: list[str]) -> None:
     assert not [name for name in listed if not hasattr(imported, name)]
 
 
+@every_all
+def test_what_is_loaded_late_is_listed(module: Module, listed: list[str]) -> None:
+    """`dir()`, and so completion at a prompt, knows what nobody has used yet."""
+    if module.name in ENTRY_POINTS:
+        pytest.skip("is run, not imported")
+
+    made = vars(importlib.import_module(module.name))
+    if "__getattr__" in made:
+        assert set(listed) <= set(made["__dir__"]())
+
+
 def public_names(module: Module) -> Iterator[str]:
     """
     Find the public names that the file itself makes.
@@ -128,8 +139,8 @@ def public_names(module: Module) -> Iterator[str]:
 
 
 def public(name: str) -> list[str]:
-    """Drop a private name."""
-    return [] if name.startswith("_") else [name]
+    """Drop a private name, and the one that type checkers look for."""
+    return [] if name.startswith("_") or name == "TYPE_CHECKING" else [name]
 
 
 def makes_type_variable(value: ast.expr) -> bool:

@@ -12,8 +12,7 @@ from importlib.metadata import version
 
 import pytest
 
-from svcready import cli
-from svcready.cli import COMMANDS, Command, main
+from svcready.cli import COMMANDS, Command, _commands, main
 from svcready.cli._style import style_for
 from svcready.errors import DeclarationError
 from svcready.logging import log_config
@@ -90,7 +89,7 @@ def test_a_command_is_imported_when_it_is_run() -> None:
         timeout=30,
     )
 
-    assert done.stdout.splitlines()[1] == "['svcready.cli']"
+    assert done.stdout.splitlines()[1] == ("['svcready.cli', 'svcready.cli._commands']")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +110,7 @@ def test_how_a_command_ends(
             raise error
 
     monkeypatch.setitem(COMMANDS, "fail", Command("fail_module", "fails"))
-    monkeypatch.setattr(cli, "import_module", lambda _: Module)
+    monkeypatch.setattr(_commands, "import_module", lambda _: Module)
 
     assert main(["fail"]) == code
     assert capsys.readouterr().err == ("svcready: wrong\n" if code == 1 else "")
@@ -123,7 +122,7 @@ def test_config_prints_every_value_with_its_origin(
     """Aligned columns: name, value with unit, origin; secrets are masked."""
     monkeypatch.setenv("SVCREADY_CORE_INIT_TIMEOUT_S", "250ms")
     monkeypatch.setenv("SVCREADY_ADMIN_TOKENS", "hunter2")
-    monkeypatch.setenv("SVCREADY_CHECK__DATABASE__CRITICAL", "yes")
+    monkeypatch.setenv("SVCREADY_CHECK__DATABASE__CRITICALITY", "critical")
 
     assert main(["config", "--check"]) == 0
     out = capsys.readouterr().out
@@ -141,7 +140,7 @@ def test_config_prints_every_value_with_its_origin(
     )
     assert re.search(r"^  SVCREADY_CORE_STRICT +false +default$", out, re.MULTILINE)
     assert re.search(
-        r"^  SVCREADY_CHECK__DATABASE__CRITICAL +true +SVCREADY_CHECK__",
+        r"^  SVCREADY_CHECK__DATABASE__CRITICALITY +critical +SVCREADY_CHECK__",
         out,
         re.MULTILINE,
     )

@@ -392,7 +392,7 @@ def test_loading_is_pure() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "SVCREADY_LIFECYCLE_DRAIN_DELAY_S",
+        "SVCREADY_LIMIT__DEFAULT__BURST",
         "SVCREADY_LIMIT__ORDERS__BURST",
     ],
 )

@@ -140,9 +140,9 @@ def test_names_that_nobody_declared_are_unmatched() -> None:
             "SVCREADY_POLICY__PAYMENT__RETRY_ATTEMPTS": "5",
             "SVCREADY_POLICY__CARTS__RETRY_ATTEMPTS": "5",
             "SVCREADY_POLICY__DEFAULT__RETRY_ATTEMPTS": "5",
-            "SVCREADY_CHECK__DATABASE__CRITICAL": "no",
+            "SVCREADY_CHECK__DATABASE__CRITICALITY": "degraded",
         },
-        arguments={"check.cahce.critical": False},
+        arguments={"check.cahce.fail_after": 1},
     )
     settings.named.values("POLICY", "payments")
     settings.named.values("POLICY", "carts")
@@ -154,7 +154,7 @@ def test_names_that_nobody_declared_are_unmatched() -> None:
             "declares; did you mean SVCREADY_POLICY__PAYMENTS__RETRY_ATTEMPTS?"
         ),
         (
-            "check.cahce.critical names nothing that the service declares; "
+            "check.cahce.fail_after names nothing that the service declares; "
             "did you mean cache?"
         ),
     ]
@@ -162,12 +162,12 @@ def test_names_that_nobody_declared_are_unmatched() -> None:
 
 def test_settings_by_name_compare_by_value() -> None:
     """Two sources that say the same make equal settings."""
-    variable = load(environ={"SVCREADY_CHECK__DB__CRITICAL": "yes"}).named
-    argument = load(environ={}, arguments={"check.db.critical": True}).named
+    variable = load(environ={"SVCREADY_CHECK__DB__FAIL_AFTER": "1"}).named
+    argument = load(environ={}, arguments={"check.db.fail_after": 1}).named
 
     assert variable == argument
     assert variable != Named()
-    assert repr(variable) == "Named({'check.db.critical': True})"
+    assert repr(variable) == "Named({'check.db.fail_after': 1})"
 
 
 def test_every_kind_declares_help_for_each_field() -> None:

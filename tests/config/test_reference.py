@@ -96,7 +96,7 @@ def test_a_row_says_everything() -> None:
         default="0.0.0.0",
         development="127.0.0.1",
         standards=(),
-        help="The address that this port listens on",
+        help="The address that SVCREADY_ADMIN_PORT is opened on",
     )
     assert ROWS["SVCREADY_SERVICE_NAME"].standards == (
         "OTEL_SERVICE_NAME",
@@ -120,12 +120,10 @@ def test_the_defaults_of_policies_are_those_of_the_code() -> None:
 
 
 def test_what_is_without_effect_is_marked() -> None:
-    """Rate limits and the drain say so in their rows."""
+    """Rate limits say so in their rows, and nothing else does."""
     inert = {name for name, row in ROWS.items() if row.inert}
 
-    assert {row.section for name, row in ROWS.items() if name in inert} == {
-        *("LIFECYCLE", "LIMIT"),
-    }
+    assert {row.section for name, row in ROWS.items() if name in inert} == {"LIMIT"}
     assert "SVCREADY_LIFECYCLE_FLUSH_TIMEOUT_S" not in inert
     assert markdown().count("No effect in this version") == len(inert)
 

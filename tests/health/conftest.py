@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready.health._check import CHECKS
+from svcready.health._life._heartbeat import HEARTBEATS
+from svcready.health._life._startup import STARTUP_TASKS
 from tests.health.rig import Rig
 
 if TYPE_CHECKING:
@@ -15,11 +17,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def no_checks() -> Iterator[None]:
-    """Forget the checks of other tests."""
-    CHECKS.clear()
+    """Forget the checks of other tests, heartbeats and startup tasks too."""
+    registers = (CHECKS, HEARTBEATS, STARTUP_TASKS)
+    for register in registers:
+        register.clear()
+
     yield
-    CHECKS.bind(None)
-    CHECKS.clear()
+    for register in registers:
+        register.bind(None)
+        register.clear()
 
 
 @pytest.fixture

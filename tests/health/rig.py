@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from svcready._core.redaction import Redactor
     from svcready.health import CheckStatus
-    from svcready.health._pool import Pool
+    from svcready.health._running._pool import Pool
 
 
 class InlinePool:

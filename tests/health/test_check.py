@@ -55,6 +55,19 @@ class Service:
         """Check."""
 
 
+class Job:
+    """An object of the application's with attributes that ready-made checks have."""
+
+    target = "x"
+    found = True
+
+    async def run(self, times: int) -> None:
+        """Run the job, which is no check."""
+
+    def __call__(self) -> None:
+        """Check."""
+
+
 async def twice(times: int) -> None:
     """Check *times* times."""
 
@@ -65,6 +78,8 @@ async def twice(times: int) -> None:
         (Service().method, True),
         (Service().plain, False),
         (Service(), True),
+        (Job(), False),
+        (partial(Job()), False),
         (partial(twice, 2), True),
         (partial(Service().plain), False),
         (lambda: None, False),
@@ -84,7 +99,9 @@ def test_arguments() -> None:
     health.check("b", critical=True, timeout=3, fail_after=1)(lambda: None)
 
     assert (declared("a").timeout_s, declared("a").interval_s) == (0.25, 60.0)
-    assert declared("b")[2:9] == (True, ("readiness",), 3.0, None, 1, None, False)
+    assert declared("b")[2:9] == (
+        *("critical", ("readiness",), 3.0, None, 1, None, False),
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,6 +120,8 @@ def test_arguments() -> None:
         {"recover_after": 1.5},
         {"recover_after": True},
         {"loop": "other"},
+        {"criticality": "high"},
+        {"criticality": True},
         {"groups": "readiness"},
         {"groups": ()},
         {"groups": ("A",)},
@@ -117,6 +136,36 @@ def test_wrong_arguments(arguments: dict[str, object]) -> None:
     (value,) = arguments.values()
     text = str(value[0]) if isinstance(value, tuple) and value else str(value)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "criticality"),
+    [
+        ({}, "degraded"),
+        ({"critical": False}, "degraded"),
+        ({"critical": True}, "critical"),
+        ({"criticality": "critical"}, "critical"),
+        ({"criticality": "degraded"}, "degraded"),
+        ({"criticality": "informational"}, "informational"),
+        ({"critical": True, "criticality": "critical"}, "critical"),
+        ({"critical": False, "criticality": "informational"}, "informational"),
+    ],
+)
+def test_criticality(arguments: dict[str, object], criticality: str) -> None:
+    """A check is critical, degraded or informational; `critical` is the short form."""
+    health.check("x", **arguments)(lambda: None)  # type: ignore[call-overload]
+
+    assert declared("x").criticality == criticality
+
+
+@pytest.mark.parametrize(
+    ("critical", "criticality"),
+    [(True, "degraded"), (True, "informational"), (False, "critical")],
+)
+def test_criticality_contradicts(critical: bool, criticality: str) -> None:
+    """The two ways to say it may not say two things."""
+    with pytest.raises(DeclarationError, match=f"{critical}.*{criticality}"):
+        health.check("x", critical=critical, criticality=criticality)
 
 
 def test_liveness_has_to_be_forced() -> None:

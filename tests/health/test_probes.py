@@ -11,7 +11,7 @@ import pytest
 
 from svcready import health
 from svcready._core import events
-from svcready.health import LifecycleChanged, _board, _pillar
+from svcready.health import LifecycleChanged, _board
 from tests.health.rig import HeldPool, Rig
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ class TestLifecycle:
         render = _board.render
 
         def interrupted(*args: object, **kwargs: object) -> object:
-            monkeypatch.setattr(_pillar, "render", render)
+            monkeypatch.setattr(_board, "render", render)
             view = render(*args, **kwargs)  # type: ignore[arg-type]
             assert life.drain()
             return view
 
-        monkeypatch.setattr(_pillar, "render", interrupted)
+        monkeypatch.setattr(_board, "render", interrupted)
         life.ready()
 
         assert life.state == "draining"
@@ -230,6 +230,18 @@ class TestProbes:
 
         assert rig.answers() == (200, 200, 200)
 
+    def test_groups_are_matched_as_variables_spell_them(
+        self, make_rig: Callable[..., Rig]
+    ) -> None:
+        """SVCREADY_GROUP__READ_ONLY__CHECKS is the group `read-only` of the code."""
+        check(False, name="a", critical=True, groups=("read-only",))
+        check(name="b")
+        rig = make_rig(groups={"read_only": ("b",)}).start()
+        rig.step()
+
+        assert rig.pillar.probe("read-only").status == 200
+        assert "read_only" not in rig.pillar.groups
+
     def test_group_problems(self, make_rig: Callable[..., Rig]) -> None:
         """A group that names an unknown check, or liveness, is reported."""
         check(name="database")
@@ -290,6 +302,14 @@ class TestReport:
         checks = report.pop("checks")
         assert isinstance(checks, dict)
         life = report.pop("lifecycle")
+        moves = report.pop("transitions")
+        assert isinstance(moves, list)
+        assert {(m["componentId"], m["from"], m["to"]) for m in moves} == {
+            ("a", "pending", "pass"),
+            ("b", "pending", "warn"),
+            ("c", "pending", "warn"),
+            ("d", "pending", "fail"),
+        }
         assert life["state"] == "ready"  # type: ignore[index]
         assert report == {
             "status": "warn",
@@ -306,7 +326,7 @@ class TestReport:
                 **measured,
                 "componentId": "a",
                 "status": "pass",
-                "critical": True,
+                "criticality": "critical",
                 "observedValue": 0.0,
             }
         ]
@@ -316,7 +336,7 @@ class TestReport:
                 **measured,
                 "componentId": "d",
                 "status": "fail",
-                "critical": False,
+                "criticality": "degraded",
                 "observedValue": 0.0,
                 "output": "OSError: down",
                 "consecutiveFailures": 1,

@@ -75,6 +75,79 @@ def test_process_with_hanging_checks_exits() -> None:
     assert time.monotonic() - began < 30
 
 
+def test_a_check_that_resists_on_the_applications_loop() -> None:
+    """A check that does not let itself be cancelled holds up no end of the loop."""
+    said = run(
+        """
+        calls = []
+
+        async def never():
+            calls.append(1)
+            while True:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    pass
+
+        health.check("a", critical=True, interval=0.1)(never)
+        pillar = start(timeout_s=0.05)
+
+        async def main():
+            pillar.learn_loop(asyncio.get_running_loop())
+            pillar.wake()
+            while pillar.results()[0].failures < 3:
+                await asyncio.sleep(0)
+
+        asyncio.run(main())
+        print(len(calls), pillar.results()[0].stuck, pillar.close(10))
+        """
+    )
+
+    assert said == "1 True True\n"
+
+
+def test_on_demand_no_probe_hangs() -> None:
+    """With checks that hang, on demand, probes answer in time and the exit is clean."""
+    said = run(
+        """
+        async def never():
+            while True:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    pass
+
+        for number in range(20):
+            health.check(f"s{number}", critical=True)(lambda: time.sleep(600))
+            health.check(f"a{number}", loop="private")(never)
+
+        pillar = start(mode="on_demand", total_timeout_s=0.2, timeout_s=0.5, ttl_s=0)
+        pillar.wake()
+        print(threads())
+        slowest = 0
+        ends = time.monotonic() + 1.5
+        while time.monotonic() < ends:
+            asked = time.monotonic()
+            probing = [threading.Thread(target=pillar.refresh, args=("readiness",))
+                       for _ in range(5)]
+            for thread in probing:
+                thread.start()
+
+            for thread in probing:
+                thread.join()
+
+            slowest = max(slowest, time.monotonic() - asked)
+            time.sleep(0.02)
+
+        ours = [name for name in threads() if name.startswith("svcready")]
+        print(codes(pillar), ours.count("svcready-check"), len(ours))
+        print("slow" if slowest > 1 else "in time")
+        """
+    )
+
+    assert said == "['MainThread']\n(200, 503, 503) 8 10\nin time\n"
+
+
 def test_close_ends_the_threads() -> None:
     """After a close nothing of ours runs any more."""
     said = run(
@@ -163,10 +236,15 @@ def test_fork_starts_anew() -> None:
         while codes(pillar) != (200, 200, 200):
             time.sleep(0)
 
+        # In the parent they came late, and in the child they are there from the start.
+        for state in pillar.runner.states.values():
+            state.late = True
+
+
         # Every lock of ours is held by a thread that the child does not have.
         runner = pillar.runner
-        held = [runner._changed, pillar._render_lock, pillar.lifecycle._lock,
-                runner._pool._lock]
+        held = [runner._pulse._changed, pillar._board._lock, runner._lock,
+                pillar.lifecycle._lock, runner._pool._lock]
         for lock in held:
             lock.acquire()
 
@@ -208,6 +286,44 @@ def test_fork_starts_anew() -> None:
     ]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_fork_on_demand() -> None:
+    """A child asks for itself, though the parent was in the middle of asking."""
+    said = run(
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        gate, began = threading.Event(), threading.Event()
+
+        @health.check("a", critical=True)
+        def a():
+            began.set()
+            gate.wait(20)
+
+        pillar = start(mode="on_demand", total_timeout_s=20.0, timeout_s=30.0)
+        asker = threading.Thread(target=pillar.refresh, args=("readiness",))
+        asker.start()
+        assert began.wait(20)
+        pillar.runner._demands._lock.acquire()
+        child = os.fork()
+        if child == 0:
+            gate = threading.Event()
+            gate.set()
+            print(codes(pillar), pillar.refresh("readiness"), codes(pillar), flush=True)
+            os._exit(0)
+
+        pillar.runner._demands._lock.release()
+        assert os.waitpid(child, 0)[1] == 0
+        gate.set()
+        asker.join()
+        print(codes(pillar))
+        """
+    )
+
+    assert said == "(200, 503, 503) True (200, 200, 200)\n(200, 200, 200)\n"
+
+
 def test_declaring_imports_little() -> None:
     """A module that declares checks loads neither asyncio nor the runner."""
     script = """
@@ -221,7 +337,7 @@ def test_declaring_imports_little() -> None:
 
         heavy = {"asyncio", "inspect", "queue", "dataclasses", "svcready.config"}
         loaded = sys.modules.keys() - before
-        print(heavy & loaded, "svcready.health._runner" in loaded)
+        print(heavy & loaded, "svcready.health._running._runner" in loaded)
         """
     said = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],

@@ -14,7 +14,7 @@ from svcready._core.redaction import Redactor
 from svcready.config._sections.health import HealthSettings
 from svcready.health import CheckChanged, CheckRan, CheckResult
 from svcready.health._check import Check
-from svcready.health._state import CheckState, tune
+from svcready.health._running._state import CheckState, Tuning, tune
 from tests.health.rig import Rig
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class TestThresholds:
             assert rig.answers() == (200, 200, 200)
 
         assert subject.calls == 21
-        assert rig.changes == [CheckChanged("db", "pending", "pass", "", True)]
+        assert rig.changes == [CheckChanged("db", "pending", "pass", "", "critical")]
 
     def test_fails_after_three_and_recovers_after_two(
         self, make_rig: Callable[..., Rig]
@@ -156,9 +156,9 @@ class TestThresholds:
 
         assert seen == [200, 200, 503, 503, 503, 503, 200]
         assert rig.changes == [
-            CheckChanged("db", "pending", "pass", "", True),
-            CheckChanged("db", "pass", "fail", "returned False", True),
-            CheckChanged("db", "fail", "pass", "", True),
+            CheckChanged("db", "pending", "pass", "", "critical"),
+            CheckChanged("db", "pass", "fail", "returned False", "critical"),
+            CheckChanged("db", "fail", "pass", "", "critical"),
         ]
 
     @pytest.mark.parametrize("answer", [True, False])
@@ -195,16 +195,16 @@ class TestThresholds:
         rig = make_rig(
             settings=HealthSettings(interval_s=20, timeout_s=4, fail_after=7),
             values={
-                "a": {"interval_s": 1.0, "critical": False, "fail_after": 1},
+                "a": {"interval_s": 1.0, "criticality": "degraded", "fail_after": 1},
                 "d": {"enabled": False},
             },
         ).start()
 
         tunings = {n: s.tuning for n, s in rig.pillar.runner.states.items()}
         assert tunings == {
-            "a": (True, False, 4, 1.0, 1, 2),
-            "b": (True, False, 4, 5, 7, 2),
-            "c": (True, False, 4, 20, 7, 2),
+            "a": Tuning(True, "degraded", 4, 1.0, 1, 2),
+            "b": Tuning(True, "degraded", 4, 5, 7, 2),
+            "c": Tuning(True, "degraded", 4, 20, 7, 2),
         }
         assert "switched off: d" in rig.pillar.report()["notes"]  # type: ignore[operator]
 
@@ -219,7 +219,7 @@ def test_thresholds_against_the_rule(
 ) -> None:
     """The settled status is what the whole history of results says."""
     declared = Check(
-        *("db", lambda: None, True, ("readiness",), 1.0, 10.0),
+        *("db", lambda: None, "critical", ("readiness",), 1.0, 10.0),
         *(fail_after, recover_after, False, False),
     )
     state = CheckState(declared, tune(declared, HealthSettings(), {}), late=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from svcready import health
 from svcready.config._sections.health import HealthSettings
 from svcready.health import CheckChanged
-from svcready.health._pool import DaemonPool
+from svcready.health._running._pool import DaemonPool
 from tests.health.rig import HeldPool, InlinePool, Rig
 
 if TYPE_CHECKING:
@@ -209,6 +209,52 @@ class TestHanging:
         assert pool._threads <= 2
         let_go.set()
 
+    def test_switched_off_meanwhile(self, make_rig: Callable[..., Rig]) -> None:
+        """Nothing more is told of a check that the operator has switched off."""
+        check(critical=True)
+        pool = HeldPool()
+        values: dict[str, dict[str, object]] = {}
+        rig = make_rig(lambda: pool, values=values).start()
+        pool.finish()
+        rig.advance(10)
+        assert rig.status("db").status == "pass"
+        pool.begin()  # and it does not come back
+        values["db"] = {"enabled": False}
+        rig.pillar.reload()
+
+        for _ in range(10):
+            rig.advance(10)
+
+        assert [change.after for change in rig.changes] == ["pass"]
+        assert len(rig.runs) == 1
+
+    def test_no_thread_for_a_while(self, make_rig: Callable[..., Rig]) -> None:
+        """A check that the system gave no thread is tried again each second."""
+        check(critical=True)
+        pool = HeldPool(cap=0)
+        rig = make_rig(lambda: pool).start()
+        wait_s = rig.pillar.runner.step()
+        assert wait_s is not None
+        assert wait_s <= 1.0
+
+        pool.cap = 1
+        rig.advance(1.0)
+        pool.finish()
+        rig.step()
+        assert rig.status("db").status == "pass"
+
+    def test_no_thread_for_the_runner(self, make_rig: Callable[..., Rig]) -> None:
+        """It is asked for again at the next probe."""
+        given: list[bool] = [False]
+        rig = make_rig(spawn=lambda _target, _name: given[-1])
+        rig.pillar.start()
+        rig.pillar.wake()
+        assert not rig.pillar.runner.wake()
+
+        given.append(True)
+        rig.pillar.probe("liveness")
+        assert rig.pillar.runner._pulse._runs
+
     def test_no_free_thread_makes_stale_not_down(
         self, make_rig: Callable[..., Rig]
     ) -> None:
@@ -229,7 +275,7 @@ class TestHanging:
         assert (got.status, got.stale) == ("warn", True)
         assert rig.answers() == (200, 200, 200)
         assert rig.changes[-1] == CheckChanged(
-            "fine", "pass", "warn", "no result for too long", True
+            "fine", "pass", "warn", "no result for too long", "critical"
         )
 
     def test_stale_failure_stays_a_failure(self, make_rig: Callable[..., Rig]) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.logging.support import START, Line, read, run_script
+from tests.servers.harness import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,14 +78,6 @@ def app(environ, respond):
     return [b"ok"]
 """
 )
-
-
-def free_port() -> int:
-    """Find a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def visit(port: int, path: str) -> int:

@@ -624,4 +624,4 @@ def test_nothing_is_lost_and_nothing_counted_twice_in_the_long_run(
     world: World,
 ) -> None:
     """The same, with many more examples."""
-    run_model(world, examples(150), 40, Phase.shrink)
+    run_model(world, examples(80), 40, Phase.shrink)

@@ -139,7 +139,10 @@ def exercise(name: str) -> None:
     runtime = current()
     assert runtime is not None
     runtime.wake()
-    runtime.drain()
+    svcready.drain()
+    svcready.resume()
+    runtime.drain.holds()
+    runtime.drain.end()
     runtime.flush(2.0)
     svcready.shutdown(2.0)
 

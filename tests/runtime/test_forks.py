@@ -42,6 +42,11 @@ ELSEWHERE = {
     "svcready.demo._witness",
     # Made for one call and given to nobody else.
     "svcready.tracing.export._queue:SpanQueue.begin_flush",
+    "svcready.admin._routes._tasks:_loop",
+    "svcready.health._running._demand:Demand.__init__",
+    "svcready.health.checks._sql._cutting:Cutter.__init__",
+    # Belongs to a thread that the child lacks, and is let go of there.
+    "svcready.admin._access._keys:Keys._take_off",
 }
 
 

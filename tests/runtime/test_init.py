@@ -288,7 +288,8 @@ def test_only_a_server_without_lifespan_is_flushed_after_each_request(
                 runtime.starting()
 
             runtime.begun(None)
-            runtime.drain()
+            runtime.drain.announce("SIGTERM", 0.0)
+            assert not runtime.drain.holds()
             runtime.begun(None)  # a connection that was kept alive
             with monkeypatch.context() as patch:
                 patch.setattr(runtime, "flush", waits.append)
@@ -314,10 +315,10 @@ def test_strict_mode_lets_settings_without_effect_pass(
 ) -> None:
     """What a later version heeds is reported, and is no reason to refuse a start."""
     monkeypatch.setenv("SVCREADY_CORE_STRICT", "true")
-    monkeypatch.setenv("SVCREADY_LIFECYCLE_DRAIN_DELAY_S", "3")
+    monkeypatch.setenv("SVCREADY_LIMIT__DEFAULT__BURST", "3")
 
     runtime = svcready.init(service="orders", app=FastAPI())
     runtime.ready()
 
     (problem,) = runtime.problems()
-    assert "SVCREADY_LIFECYCLE_DRAIN_DELAY_S" in problem
+    assert "SVCREADY_LIMIT__DEFAULT__BURST" in problem

@@ -61,6 +61,20 @@ def test_strict_mode_keeps_a_service_without_lifespan_out_of_rotation(
     assert "SVCREADY_CHECK__NOBODY__TIMEOUT_S" in str(line["context"])
 
 
+def test_strict_mode_minds_groups_of_unknown_checks(app: Flask) -> None:
+    """A group that names a check nobody declared is an error if strict, else said."""
+    environ = {"SVCREADY_GROUP__SHIPPING__CHECKS": "prnter"}
+    for strict, status in (("true", 503), ("false", 200)):
+        with running(environ={**environ, "SVCREADY_CORE_STRICT": strict}) as harness:
+            harness.runtime.attach(app)
+            asking = client(app)
+            answer = asking.get("/health/readiness", buffered=True)
+            (line,) = [x for x in harness.lines if x.get("event") == "svcready.started"]
+
+        assert answer.status_code == status
+        assert "'prnter'" in str(line["context"])
+
+
 def test_a_path_of_the_applications_own_stays_its_own_and_is_told(app: Flask) -> None:
     """An application's /metrics is answered by it, and the start line says so."""
     with running() as harness:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 15.0
+DEADLINE_S = 30.0
+_NOT_FOR_CLIENTS = range(15_000, 32_000)
+_PORTS = iter(random.SystemRandom().sample(_NOT_FOR_CLIENTS, len(_NOT_FOR_CLIENTS)))
 _PAUSE = threading.Event()
 T = TypeVar("T")
 Line = dict[str, object]
@@ -52,11 +56,17 @@ def eventually(ask: Callable[[], T], what: str, within_s: float = DEADLINE_S) ->
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """
+    Return a port that is free, and stays so until somebody listens there.
+
+    Those that the kernel picks for clients could be taken in between.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+
+    pytest.fail("every port was given once")
 
 
 class Answer(NamedTuple):
@@ -105,6 +115,8 @@ class Service:
         self._environ = {
             **{k: v for k, v in os.environ.items() if k.startswith(_KEPT)},
             "PYTHONUNBUFFERED": "1",
+            # Tests ask probes, so that each end would take it; those of the drain say.
+            "SVCREADY_LIFECYCLE_DRAIN_DELAY_S": "0",
             **(environ or {}),
         }
         self._connections: dict[int, http.client.HTTPConnection] = {}
@@ -165,12 +177,17 @@ class Service:
         code = self._process.wait(within_s)
         return Ending(code, time.monotonic() - began_s)
 
-    def signal_term(self) -> bool:
+    def signal_term(self, number: int = signal.SIGTERM) -> bool:
         """Send SIGTERM and do not wait; tells whether the process was still there."""
         assert self._process is not None
         there = self._process.poll() is None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
         return there
+
+    def signal_group(self) -> None:
+        """Send SIGTERM to all its processes, as dumb-init or systemd do."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGTERM)
 
     def kill(self) -> None:
         """End whatever is left of it."""

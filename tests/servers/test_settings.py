@@ -39,7 +39,11 @@ HARMLESS = {
     "SVCREADY_SERVICE_INSTANCE",
     "SVCREADY_LOG_REDACT_KEYS",
     "SVCREADY_LOG_REDACT_SAFE_KEYS",
+    "SVCREADY_ADMIN_PORT",  # nonsense there closes the page with the gauge
     "SVCREADY_ADMIN_TOKENS",
+    "SVCREADY_ADMIN_READ_TOKENS",
+    "SVCREADY_ADMIN_OIDC_READ_ROLES",
+    "SVCREADY_ADMIN_OIDC_WRITE_ROLES",
     "SVCREADY_GROUP__SOMETHING__CHECKS",
     "SVCREADY_XRAY_ANNOTATIONS",  # attributes have any name
     "SVCREADY_OTLP_HEADERS",  # would make the standard one nobody's concern

@@ -199,7 +199,7 @@ def test_a_reference_is_asked_for_once() -> None:
 
     resolve = SecretResolver(10, client=client)
 
-    assert resolve("secretsmanager:shared") == resolve("secretsmanager:shared")
+    assert [resolve("secretsmanager:shared") for _ in range(2)] == ["text", "text"]
     assert made == ["secretsmanager"]
 
 
@@ -227,3 +227,39 @@ def test_without_boto3_the_pip_command_is_the_reason(
     )
 
     assert 'pip install "svcready[aws]"' in str(settings.problems[0])
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://s3.eu-west-1.amazonaws.com", False),
+        ("https://dynamodb.cn-north-1.amazonaws.com.cn", False),
+        ("https://sqs.eu-west-1.api.aws", False),
+        ("https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com", True),
+        ("http://localhost:4566", True),
+    ],
+)
+def test_like_another_client(
+    url: str, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client like the application's has its account and an endpoint of its own."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    import boto3
+
+    theirs = boto3.client(
+        "sqs",
+        region_name="eu-west-1",
+        endpoint_url=url,
+        aws_access_key_id="theirs",
+        aws_secret_access_key="x",
+    )
+    made = make_client("sqs", timeout_s=0.5, attempts=1, like=theirs)
+    assert made._request_signer._credentials.access_key == "theirs"  # type: ignore[attr-defined]
+    assert made.meta.config.read_timeout == 0.5  # type: ignore[attr-defined]
+    usual = "https://sqs.eu-west-1.amazonaws.com"
+    assert made.meta.endpoint_url == (url if kept else usual)
+    other = make_client("cloudwatch", timeout_s=0.5, like=theirs)
+    assert other.meta.endpoint_url == "https://monitoring.eu-west-1.amazonaws.com"
+    for each in (theirs, made, other):
+        each.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextvars import Token
+    from contextvars import Context, Token
     from types import TracebackType
     from typing import Self
 
@@ -22,6 +22,7 @@ __all__ = [
     "current",
     "deactivate",
     "new_record",
+    "record_in",
 ]
 
 NO_FIELDS: Mapping[str, object] = MappingProxyType({})
@@ -63,6 +64,11 @@ current = _CURRENT.get
 
 activate = _CURRENT.set
 """Put a record in force; returns the token that `deactivate` takes."""
+
+
+def record_in(context: Context) -> ContextRecord | None:
+    """Return the record in force in another context, a task's or a job's."""
+    return context.get(_CURRENT)
 
 
 def deactivate(token: Token[ContextRecord | None]) -> None:

@@ -187,6 +187,13 @@ class Register(Generic[D]):
             for thing in things:
                 binder(thing)
 
+    def remove(self, name: str) -> None:
+        """Forget the thing called *name*; whoever is bound is not told."""
+        with self._lock:
+            if self._entries.pop(name, None) is not None:
+                self._spellings.pop(variable(name), None)
+                self._things = tuple([entry.thing for entry in self._entries.values()])
+
     def clear(self) -> None:
         """Forget everything; for tests, which declare the same names again."""
         with self._lock:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "ClientFound",
     "DestinationFailed",
     "DestinationNoted",
     "DestinationRecovered",
@@ -61,6 +62,13 @@ class DestinationNoted(NamedTuple):
     destination: str
     notice: str
     """What, in one sentence."""
+
+
+class ClientFound(NamedTuple):
+    """The application uses a client or framework that more can be done for."""
+
+    library: str
+    """Its module: `django`, ..."""
 
 
 _hooks: dict[type, tuple[Callable[[object], None], ...]] = {}

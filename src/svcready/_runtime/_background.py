@@ -51,7 +51,10 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
         _ask_platform(runtime)
 
     def look_around() -> None:
+        runtime.stalls.look()
         runtime.group.poll()
+        runtime.drain_orders.tick()
+        runtime.ops.look()
         if runtime.metrics is not None:
             runtime.metrics.meet()
 
@@ -60,10 +63,15 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
         if runtime.levels is not None:
             runtime.levels.tick()
 
+        if runtime.breakers is not None:
+            runtime.breakers.tick()
+
         if runtime.logging is not None:
             runtime.logging.sweep()
 
-    worker.every(_LOOK_AROUND_S, look_around, name="group")
+    around = worker.every(_LOOK_AROUND_S, look_around, name="group")
+    # A drain is told to whoever answers for all without waiting for the next second.
+    runtime.ops.hurry = lambda: worker.soon(around)
     worker.every(_AUDIT_SWEEP_S, runtime.audit.sweep, name="audit")
     once.append(worker.every(3600.0, ask_platform, name="identity", first_s=0.0))
     if core.config_file and core.config_reload_s:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from svcready._core.identity import process_instance, resolve_identity
 from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
+from svcready._runtime._cells import renew_plans
+from svcready._runtime._extras import lacks_jwt
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from svcready._core.identity import Identity
+    from svcready._runtime._breakers import ForcedBreakers
     from svcready._runtime._levels import SharedLevels
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "audit",
+    "breakers",
     "child_identity",
     "harmless",
     "health",
@@ -82,7 +86,8 @@ _REDACTION_OFF = (
 
 def warnings(settings: Settings) -> list[str]:
     """Return what is told with the problems, although somebody asked for it."""
-    return [] if settings.log.redact_enabled else [_REDACTION_OFF]
+    told = [] if settings.log.redact_enabled else [_REDACTION_OFF]
+    return told + lacks_jwt(settings)
 
 
 def harmless(settings: Settings) -> set[str]:
@@ -263,6 +268,16 @@ def levels(runtime: Runtime) -> SharedLevels | None:
     return SharedLevels(runtime.logging, runtime.group, runtime.clock)
 
 
+def breakers(runtime: Runtime) -> ForcedBreakers | None:
+    """Make what holds circuit breakers; None if resilience is switched off."""
+    from svcready._runtime._breakers import ForcedBreakers
+
+    if runtime.resilience is None:
+        return None
+
+    return ForcedBreakers(runtime.resilience, runtime.group, runtime.clock)
+
+
 def resilience(runtime: Runtime) -> ResiliencePillar | None:
     """Make the resilience pillar; None if it is switched off."""
     from svcready.resilience._pillar import ResiliencePillar
@@ -297,6 +312,7 @@ def health(runtime: Runtime) -> HealthPillar | None:
         redactor=runtime.redactor,
         check_values=lambda name: runtime.settings.named.values("CHECK", name),
         groups=_groups(settings),
+        on_groups=renew_plans,  # each has a path of its own
         quiet=runtime.tracing.quiet,
     )
 

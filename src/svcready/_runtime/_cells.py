@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PlanCell",
+    "begin_all",
     "current",
     "has_wrappers",
     "is_pinned",
@@ -38,12 +39,19 @@ class PlanCell(Generic[P]):
 
     Args:
         build: Makes the plan from the runtime in force; None where all is off.
+        begin: Does what the first request would, for a server that tells when it
+            begins to serve.
     """
 
-    __slots__ = ("__weakref__", "_build", "plan")
+    __slots__ = ("__weakref__", "_build", "begin", "plan")
 
-    def __init__(self, build: Callable[[Runtime], P | None]) -> None:
+    def __init__(
+        self,
+        build: Callable[[Runtime], P | None],
+        begin: Callable[[], object] | None = None,
+    ) -> None:
         self._build = build
+        self.begin = begin
         self.plan: P | None = None
         _cells.add(self)
 
@@ -60,6 +68,13 @@ class PlanCell(Generic[P]):
             report_fault("runtime.plan", error)
 
         return self.plan
+
+
+def begin_all() -> None:
+    """Have every wrapper do what its first request would."""
+    for cell in tuple(_cells):
+        if cell.begin is not None and cell.plan is None:
+            cell.begin()
 
 
 def current() -> Runtime | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from svcready.config import Settings
 
-__all__ = ["init", "shutdown"]
+__all__ = ["drain", "init", "resume", "shutdown"]
 
 _lock = threading.RLock()
 
@@ -117,18 +117,54 @@ def shutdown(timeout: float | timedelta | str | None = None) -> None:
     Raises:
         DeclarationError: *timeout* is no duration.
     """
-    try:
-        timeout_s = None if timeout is None else DURATION.parse(timeout)
-    except (TypeError, ValueError):
-        msg = f"timeout={timeout!r} is not allowed: use {DURATION.allowed}"
-        raise DeclarationError(msg) from None
-
+    timeout_s = _seconds("timeout", timeout)
     with _lock:
         runtime = current()
         put_in_force(None)
 
     if runtime is not None:
         runtime.close(timeout_s)
+
+
+def drain(delay: float | timedelta | str | None = None) -> None:
+    """
+    Have readiness fail in all processes of the service, and go on serving.
+
+    For who knows that the instance is about to go: responses ask their clients to close
+    connections, `health.draining()` is true, and when SIGTERM comes the delay counts
+    from now. `resume` takes it back.
+
+    Args:
+        delay: How long load balancers take to notice: seconds, timedelta or `"5s"`;
+            SVCREADY_LIFECYCLE_DRAIN_DELAY_S if None.
+
+    Raises:
+        DeclarationError: *delay* is no duration.
+    """
+    delay_s = _seconds("delay", delay)
+    runtime = current()
+    if runtime is not None:
+        runtime.drain_orders.drain("svcready.drain()", delay_s)
+
+
+def resume() -> bool:
+    """
+    Have all processes of the service take requests again, after `drain`.
+
+    Returns:
+        False if the service did not drain, or its server was told to end.
+    """
+    runtime = current()
+    return runtime is not None and runtime.drain_orders.resume()
+
+
+def _seconds(name: str, value: float | timedelta | str | None) -> float | None:
+    """Return the argument *name* in seconds; None if nothing is said."""
+    try:
+        return None if value is None else DURATION.parse(value)
+    except (TypeError, ValueError):
+        msg = f"{name}={value!r} is not allowed: use {DURATION.allowed}"
+        raise DeclarationError(msg) from None
 
 
 def _settle(
@@ -167,6 +203,7 @@ def _replace(before: Runtime | None, settings: Settings) -> Runtime:
     runtime = Runtime(settings)
     if before is not None:
         runtime.frameworks = before.frameworks
+        runtime.drain.inherit(before.drain)
         # Flushed while it still answers probes, and then closed at once: a sink that
         # hangs must not have the platform kill the service for a new setting.
         before.flush(before.settings.lifecycle.flush_timeout_s)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from svcready import _wiring
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready._core.worker import Worker
-from svcready._runtime import _background, _build, _ending, _exit, _summary
+from svcready._runtime import _background, _build, _summary
 from svcready._runtime._adapters import find_adapter
-from svcready._runtime._cells import renew_plans
-from svcready._runtime._ops_port import open_port
+from svcready._runtime._cells import has_wrappers, renew_plans
+from svcready._runtime._ending import _exit
+from svcready._runtime._ending._drain import Drain
+from svcready._runtime._ending._ending import Ending, flush
+from svcready._runtime._ending._orders import DrainOrders
+from svcready._runtime._open_requests import OpenRequests
+from svcready._runtime._ops._port import OpsPorts
+from svcready._runtime._stalls._lines import watch_stalls
 from svcready._transport.group import Group
 from svcready.errors import ConfigurationError
 
@@ -24,15 +31,10 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready._core.identity import Identity
-    from svcready._runtime._ops_port import Port
     from svcready.config import Settings
     from svcready.logging._stages import Sink
 
 __all__ = ["Runtime"]
-
-_LAST_LINE_S = 0.1
-_LAST_MILE_S = 0.25
-_stopping = guard("runtime.stop")
 
 
 class Runtime:
@@ -68,8 +70,16 @@ class Runtime:
         self.levels = _build.levels(self)
         self.audit = _build.audit(self)
         self.resilience = _build.resilience(self)
+        self.breakers = _build.breakers(self)
         self.health = _build.health(self)
+        self.open_requests = OpenRequests(clock.monotonic)
+        """What is in flight in this process."""
+        self.loops: WeakKeyDictionary[AbstractEventLoop, int] = WeakKeyDictionary()
+        """The application's event loops, each with the thread that it runs on."""
         self.draining = False
+        """Whether readiness fails because the service goes, or was told to pause."""
+        self.drain = Drain(self)
+        self.drain_orders = DrainOrders(self)
         self.frameworks: list[str] = []
         """The frameworks whose applications are attached."""
         self.public: frozenset[str] = frozenset()
@@ -78,10 +88,12 @@ class Runtime:
         """Whether this process says for its group what is on; None: not yet asked."""
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
-        self._ready = self._lifespan = self._closed = self._works = False
-        self._port: Port | None = None
-        self._asked_port = False
-        self._flush_left_s = settings.lifecycle.flush_timeout_s
+        self._ready = self._closed = self._works = False
+        self.stalls = watch_stalls(self)
+        """Finds out that nothing moves any more."""
+        self.ops = OpsPorts(self)
+        """The port and the socket for operators."""
+        self._ending = Ending(self)
         fork.reset_in_child(self._after_fork)
 
     def start(self) -> None:
@@ -132,30 +144,34 @@ class Runtime:
             if self.health is not None:
                 self.health.wake()
 
-            if self.settings.admin.port and not self._asked_port:
-                self._asked_port = True
-                self._port = open_port(self)
+            self.ops.begin()
+
+    @property
+    def serves(self) -> bool:
+        """Whether requests can have come to an application in this process."""
+        applies = bool(self.frameworks) or has_wrappers()
+        return self._ready and applies and not self._closed
 
     def starting(self) -> None:
         """Take note that the application starts, maybe again after it had stopped."""
-        self._lifespan = True
-        self._flush_left_s = self.settings.lifecycle.flush_timeout_s
-        if self.draining:
-            self.draining = self._ready = False
-            if self.health is not None:
-                self.health.lifecycle.revive()
-
-            renew_plans()
+        if self._ending.begin_again():
+            self._ready = False
 
     def begun(self, loop: AbstractEventLoop | None) -> None:
         """Take note that a server runs, and on which event loop."""
+        _exit.meet_server(self)
         if self.logging is not None:
             self.logging.unify()
 
-        if loop is not None and self.health is not None:
+        if loop is None:
+            return
+
+        self.loops[loop] = threading.get_ident()
+        self.stalls.watch(loop)
+        if self.health is not None:
             self.health.learn_loop(loop)
 
-        if loop is not None and self.metrics is not None:
+        if self.metrics is not None:
             self.metrics.watch_loop(loop)
 
     def ready(self) -> None:
@@ -180,7 +196,11 @@ class Runtime:
             self.health.lifecycle.ready()
 
         with guard("runtime.summary"):
+            self.drain.compare()
             _summary.announce(self)
+
+        if self.serves:
+            self.drain_orders.show()
 
         if problems:
             raise ConfigurationError(problems)
@@ -212,33 +232,13 @@ class Runtime:
 
         renew_plans()
 
-    def drain(self) -> None:
-        """Take note that the process was told to end: readiness fails from now on."""
-        self.draining = True
-        if self.health is not None:
-            self.health.lifecycle.drain()
-
-        renew_plans()
-
     def ended(self) -> None:
-        """
-        Flush after a request that ended while the service drains.
-
-        A server without a lifespan may end the process by a signal that skips atexit,
-        so each request can be the last. One with a lifespan says when it stops, and
-        until then its event loop must not wait for a sink.
-        """
-        if not self._lifespan and self._flush_left_s > 0.0:
-            with _stopping:
-                self._flush_at_end(_LAST_MILE_S)
+        """Flush after a request that ended while the service drains."""
+        self._ending.after_request()
 
     def stopping(self) -> None:
         """Flush what is pending, for nothing may come after this."""
-        with _stopping:
-            if not self.draining:
-                self.drain()
-
-            self._flush_at_end(self._flush_left_s)
+        self._ending.stopping()
 
     def problems(self) -> tuple[str, ...]:
         """
@@ -280,16 +280,7 @@ class Runtime:
         Returns:
             False if something could not be sent in time; it stays pending.
         """
-        return _ending.flush(self, timeout_s)
-
-    def _flush_at_end(self, limit_s: float) -> None:
-        """Flush within what is left of the one budget that all last moments share."""
-        ends_s = time.monotonic() + self._flush_left_s
-        limit_s = min(limit_s, self._flush_left_s)
-        begun_s = time.monotonic()
-        self.flush(limit_s)
-        self.audit.end_chain(max(_LAST_LINE_S, begun_s + limit_s - time.monotonic()))
-        self._flush_left_s = max(0.0, ends_s - time.monotonic())
+        return flush(self, timeout_s)
 
     def close(self, timeout_s: float | None = None) -> None:
         """
@@ -302,25 +293,24 @@ class Runtime:
             return
 
         self._closed = True
-        ends_s = time.monotonic()
-        ends_s += self._flush_left_s if timeout_s is None else timeout_s
+        left_s = self._ending.budget(timeout_s)
         _exit.unwatch(self)
         self._worker.stop(0.0)
+        self.drain_orders.forget()
         self.group.leave()
-        if self._port is not None:
-            self._port.close()
+        self.ops.close()
 
-        left_s = max(0.0, ends_s - time.monotonic())
-        _ending.close_pillars(self, left_s, served=self._ready)
+        self._ending.close_pillars(left_s(), served=self._ready)
         self._disconnect()
 
     def _after_fork(self) -> None:
-        self._ready = self._lifespan = self.draining = False
+        self._ready = self.draining = False
+        self._ending.after_fork()
+        self.drain.after_fork()
+        self.drain_orders.after_fork()
         self.speaks = None
-        if self._port is not None:
-            self._port.forget()
-
-        self._port, self._asked_port = None, False
+        self.loops.clear()  # they are the parent's
+        self.ops.forget()
         self.identify(_build.child_identity(self.identity))
         if self._works and not self._closed and self.metrics is not None:
             self.metrics.wake_when_recording(self._wake_helper)
@@ -332,4 +322,4 @@ class Runtime:
 
     def _end_helper(self) -> None:
         _background.meet(self)  # it may have been too short for that
-        self._flush_at_end(self._flush_left_s)
+        self._ending.flush()

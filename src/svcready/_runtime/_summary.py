@@ -11,6 +11,9 @@ from svcready._core.redaction import Cleared
 from svcready._core.release import own_version
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir, is_first_of_group
+from svcready.config._sections.admin import NOTHING
+from svcready.health.checks._found import names as found_names
+from svcready.health.checks._found import notices as found_notices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,14 +47,20 @@ def collect(runtime: Runtime) -> dict[str, object]:
         pillar = getattr(runtime, name)
         facts[name] = {"enabled": False} if pillar is None else pillar.describe()
 
+    if runtime.health is not None:
+        facts["health"] = {**runtime.health.describe(), "found": found_names()}
+
     if runtime.resilience is not None:
         facts["resilience"] = {"policies": list(runtime.resilience.names())}
 
     if runtime.frameworks and settings.http.enabled:
         facts["public"] = sorted(runtime.public)
 
-    if settings.admin.port:
+    if settings.admin.port > 0:
         facts["ops_port"] = settings.admin.port
+
+    if settings.admin.socket not in {"", NOTHING}:
+        facts["ops_socket"] = settings.admin.socket
 
     if runtime.notices:
         facts["notices"] = Cleared(runtime.notices)
@@ -94,6 +103,9 @@ def announce(runtime: Runtime) -> None:
         return
 
     for word in () if runtime.levels is None else runtime.levels.misspelt():
+        runtime.notice(word)
+
+    for word in found_notices():
         runtime.notice(word)
 
     facts = collect(runtime)
@@ -168,9 +180,7 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
         parts.append(f"logs to {', '.join(logs.destinations.names)}")
 
     if runtime.metrics is not None and runtime.settings.prometheus.enabled:
-        settings = runtime.settings
-        port = f":{settings.admin.port}" if settings.admin.port else ""
-        parts.append(f"metrics on {port}{settings.http.path_prefix}/metrics")
+        parts.append(f"metrics on {_where_metrics_are(runtime)}")
 
     parts.append(_where_traces_go(tracing))
     yield f"  sends to   {'; '.join(parts)}"
@@ -182,6 +192,18 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
         yield f"  ! {problem}"
 
     yield "  quiet this: SVCREADY_CORE_START_SUMMARY=line"
+
+
+def _where_metrics_are(runtime: Runtime) -> str:
+    admin = runtime.settings.admin
+    path = f"{runtime.settings.http.path_prefix}/metrics"
+    if admin.port > 0:
+        return f":{admin.port}{path}"
+
+    if admin.socket not in {"", NOTHING}:
+        return f"the ops socket's {path}"
+
+    return "no port" if runtime.ops.wanted else path
 
 
 def _where_traces_go(tracing: dict[str, object]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import stat
@@ -11,6 +10,8 @@ import threading
 from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+from svcready._transport import _own_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,9 +31,7 @@ __all__ = [
     "write_member",
 ]
 
-_FORMAT = 1
 _OWNER_ONLY = 0o700
-_MOST_BYTES = 64 * 1024
 _MOST_TRIES = 100
 _MOST_READS = 3
 _KEPT = 16
@@ -50,7 +49,7 @@ def place(run_dir: Path, anchor: tuple[int, str], service: str) -> Path:
         service: The service's name.
     """
     name = blake2b(service.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
-    return run_dir / f"group-{_namespace()}-{anchor[0]}-{anchor[1]}-{name}"
+    return run_dir / f"group-{_own_files.namespace()}-{anchor[0]}-{anchor[1]}-{name}"
 
 
 def room(path: Path) -> Path:
@@ -70,7 +69,7 @@ def make(path: Path) -> None:
             each.mkdir(mode=_OWNER_ONLY)
 
         found = each.stat(follow_symlinks=False)
-        if not stat.S_ISDIR(found.st_mode) or not _is_ours(found):
+        if not stat.S_ISDIR(found.st_mode) or not _own_files.is_ours(found):
             raise PermissionError(errno.EPERM, "not this user's own", str(each))
 
 
@@ -138,7 +137,7 @@ def newest(path: Path, topic: str) -> tuple[int, object] | None:
             return None
 
         for edition in known:
-            found = _read(path / _TOPICS / f"{topic}.{edition}")
+            found = _own_files.read(path / _TOPICS / f"{topic}.{edition}")
             if found is not None:
                 return edition, found.get("value")
 
@@ -173,7 +172,7 @@ def members(path: Path) -> tuple[tuple[int, str], ...]:
 
 def editions(path: Path, member: tuple[int, str]) -> dict[str, int]:
     """Return which edition of each topic *member* has taken."""
-    found = _read(_file_of(path, member)) or {}
+    found = _own_files.read(_file_of(path, member)) or {}
     taken = found.get("value")
     if not isinstance(taken, dict):
         return {}
@@ -192,7 +191,7 @@ def sweep(path: Path, is_alive: Callable[[int, str], bool]) -> None:
         if not is_alive(*member):
             remove_member(path, member)
 
-    kin = f"group-{_namespace()}-"
+    kin = f"group-{_own_files.namespace()}-"
     for group in _listed(path.parent):
         if not group.startswith(kin) or group == path.name:
             continue
@@ -247,41 +246,11 @@ def _listed(path: Path) -> list[str]:
 
 def _write_draft(path: Path, value: object) -> Path:
     # Beside the topics, whose directory's time is what tells of a post.
-    text = json.dumps({"format": _FORMAT, "value": value}).encode()
-    if len(text) > _MOST_BYTES:
+    text = _own_files.encode({"value": value})
+    if len(text) > _own_files.MOST_BYTES:
         msg = f"{len(text)} bytes are too many for a topic"
         raise ValueError(msg)
 
     draft = path / f".{os.getpid()}-{threading.get_ident()}"
-    flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
-        file.write(text)
-
+    _own_files.write(draft, text)
     return draft
-
-
-def _read(path: Path) -> dict[str, object] | None:
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            known = os.fstat(file.fileno())
-            if not stat.S_ISREG(known.st_mode) or not _is_ours(known):
-                return None
-
-            found = json.loads(file.read(_MOST_BYTES + 1))
-    except (OSError, ValueError, RecursionError):
-        return None
-
-    return found if isinstance(found, dict) and found.get("format") == _FORMAT else None
-
-
-def _is_ours(found: os.stat_result) -> bool:
-    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
-
-
-def _namespace() -> str:
-    """Return what tells process ids of one container from those of another."""
-    try:
-        return str(os.stat("/proc/self/ns/pid").st_ino)  # noqa: PTH116 - no real file
-    except OSError:
-        return "0"

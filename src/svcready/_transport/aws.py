@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.optional import require
@@ -16,15 +17,42 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botocore.client import BaseClient
+    from botocore.session import Session
 
     from svcready._core.clock import Clock
 
-__all__ = ["CONNECT_S", "SecretResolver", "error_code", "error_text", "make_client"]
+__all__ = [
+    "CONNECT_S",
+    "THROTTLED",
+    "SecretResolver",
+    "error_code",
+    "error_text",
+    "make_client",
+]
 
 T = TypeVar("T")
 
 CONNECT_S = 1.0
 """The longest that a client waits for a connection."""
+THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "429",  # where an answer has no body that could say more
+    }
+)
+"""What AWS answers who asks too fast; the codes differ by service."""
 _SHORTEST_S = 0.01
 
 
@@ -36,6 +64,7 @@ def make_client(
     timeout_s: float,
     attempts: int = 2,
     checks: bool = True,
+    like: BaseClient | None = None,
 ) -> BaseClient:
     """
     Make a client of an AWS service, from a session of its own.
@@ -52,26 +81,53 @@ def make_client(
             wait longer than that for the whole asks on a thread of its own.
         attempts: How often one call is tried in all.
         checks: Whether botocore checks what a call is given, which costs time.
+        like: A client of the application's, whose account, region, endpoint and
+            configuration the new one has as far as nothing else is said here.
 
     Raises:
         MissingExtraError: boto3 is not installed.
     """
     boto3 = require("boto3.session", extra="aws", needed_for=f"AWS {service}")
     config = require("botocore.config", extra="aws", needed_for=f"AWS {service}")
+    own = config.Config(
+        connect_timeout=min(timeout_s, CONNECT_S),
+        read_timeout=timeout_s,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        parameter_validation=checks,
+        # Also tells our calls from the application's, which alone are measured.
+        user_agent_extra="svcready",
+    )
     region = region or os.environ.get("AWS_REGION", "")
-    made: BaseClient = boto3.Session(region_name=region or None).client(
-        service,
-        endpoint_url=endpoint or None,
-        config=config.Config(
-            connect_timeout=min(timeout_s, CONNECT_S),
-            read_timeout=timeout_s,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            parameter_validation=checks,
-            # Also tells our calls from the application's, which alone are measured.
-            user_agent_extra="svcready",
-        ),
+    if like is None:
+        session = boto3.Session(region_name=region or None)
+    else:
+        core = require("botocore.session", extra="aws", needed_for=f"AWS {service}")
+        session = boto3.Session(
+            botocore_session=_session_like(like, core.Session()),
+            region_name=like.meta.region_name,
+        )
+        own = like.meta.config.merge(own)
+        if like.meta.service_model.service_name == service:
+            endpoint = endpoint or _own_endpoint(like.meta.endpoint_url)
+
+    made: BaseClient = session.client(
+        service, endpoint_url=endpoint or None, config=own
     )
     return made
+
+
+def _session_like(like: BaseClient, session: Session) -> Session:
+    # botocore has no other way to give refreshable credentials to a session.
+    signer = like._request_signer  # type: ignore[attr-defined] # noqa: SLF001
+    session._credentials = signer._credentials  # type: ignore[attr-defined] # noqa: SLF001
+    return session
+
+
+def _own_endpoint(url: str) -> str:
+    """Return *url* unless botocore finds it by itself, with all its variants."""
+    host = urlsplit(url).hostname or ""
+    usual = host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+    return "" if usual and ".vpce." not in host else url
 
 
 def error_code(error: Exception) -> str:

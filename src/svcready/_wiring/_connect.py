@@ -8,6 +8,7 @@ from svcready._wiring._clients import measure_traced
 from svcready._wiring._counts import count, keep_exemplars
 from svcready._wiring._lines import log_health, log_metrics, log_resilience
 from svcready._wiring._spans import mark_spans
+from svcready.health.checks._found import Finder
 from svcready.logging._outages import log_destinations
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def connect(pillars: Pillars) -> Callable[[], None]:
         undo += log_health(pillars.logging)
         undo += log_metrics(pillars.logging)
         undo += log_destinations(pillars.logging.event)
+
+    if pillars.health is not None and pillars.health.settings.auto_checks:
+        undo.append(Finder(pillars.health).start())
 
     undo += mark_spans(pillars.tracing)
     if pillars.health is not None and pillars.resilience is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from svcready._core.events import ItemsDropped, subscribe
 from svcready._wiring._exports import export_families
 from svcready.health._events import CheckChanged, CheckRan
+from svcready.health._life._lifecycle import STATES
 from svcready.metrics._model import Family, Number
 from svcready.resilience import BreakerMoved
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from svcready._wiring._pillars import Pillars
+    from svcready.health._pillar import HealthPillar
     from svcready.metrics._pillar import MetricsPillar
 
 __all__ = ["count", "keep_exemplars"]
@@ -86,6 +88,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
             [((r.name,), float(r.stuck)) for r in results],
             workers="max",
         )
+        yield from _life_families(health)
 
     resilience = pillars.resilience
     if resilience is not None:
@@ -119,6 +122,28 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
         )
 
 
+def _life_families(health: HealthPillar) -> Iterator[Family]:
+    shown = health.lifecycle.shown
+    yield _family(
+        "svcready_lifecycle_state",
+        "gauge",
+        "1 for the state of the process; over all workers, how many are in it.",
+        ("state",),
+        [((state,), float(state == shown)) for state in STATES],
+    )
+    ages = health.watch.ages()
+    if ages:
+        yield _family(
+            "svcready_heartbeat_age",
+            "gauge",
+            "Time since the last beat of a heartbeat that is expected.",
+            ("name",),
+            [((name,), age_s) for name, age_s in ages],
+            workers="max",
+            unit=("s", "seconds"),
+        )
+
+
 def _family(
     name: str,
     kind: str,
@@ -127,6 +152,9 @@ def _family(
     points: Iterable[tuple[tuple[str, ...], float]],
     *,
     workers: str = "sum",
+    unit: tuple[str, str] = ("", ""),
 ) -> Family:
+    code, word = unit
     numbers = tuple(Number(values, value) for values, value in points)
-    return Family(name, name, kind, text, "", labels, numbers, "svcready", workers)
+    shown = f"{name}_{word}" if word else name
+    return Family(name, shown, kind, text, code, labels, numbers, "svcready", workers)

@@ -6,7 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from svcready._core.events import subscribe
-from svcready.health._events import CheckChanged, LifecycleChanged
+from svcready.health._events import (
+    CheckChanged,
+    CheckFound,
+    LifecycleChanged,
+    StartupTaskEnded,
+    StartupTaskLate,
+)
 from svcready.metrics._events import (
     FamilyShadowed,
     MetricBudgetExceeded,
@@ -99,13 +105,30 @@ def log_resilience(
     ]
 
 
+def _said(fields: dict[str, object]) -> dict[str, object]:
+    """Leave out what says nothing: the reason of what is well."""
+    return {name: value for name, value in fields.items() if value != ""}
+
+
 def log_health(logs: LogPillar) -> list[Callable[[], None]]:
     def changed(e: CheckChanged) -> None:
-        better = e.after == "pass" or (e.before, e.after) == ("fail", "warn")
+        better = (
+            e.after == "pass"
+            or (e.before, e.after) == ("fail", "warn")
+            or e.criticality == "informational"
+        )
         logs.event(
             f"health check {e.name} {_VERBS.get(e.after, e.after)}",
             "INFO" if better else "WARNING",
             event="health.check_changed",
+            **_said(e._asdict()),
+        )
+
+    def found(e: CheckFound) -> None:
+        logs.event(
+            f"health check {e.name} was found: {e.criticality}",
+            "INFO",
+            event="health.check_found",
             **e._asdict(),
         )
 
@@ -113,11 +136,35 @@ def log_health(logs: LogPillar) -> list[Callable[[], None]]:
         if (e.before, e.after) == ("starting", "stopped"):
             return  # it never served: a management command, a server's master
 
+        what = f"service is {e.after}" + (f": {e.reason}" if e.reason else "")
+        level = "ERROR" if e.after == "broken" else "INFO"
+        logs.event(what, level, event="lifecycle.changed", **_said(e._asdict()))
+
+    def task_ended(e: StartupTaskEnded) -> None:
+        outcome = "failed" if e.reason else "is done"
+        fields = e._asdict() | {"duration_s": round(e.duration_s, 6)}
         logs.event(
-            f"service is {e.after}", "INFO", event="lifecycle.changed", **e._asdict()
+            f"startup task {e.name} {outcome} after {e.duration_s:.3g} s",
+            "ERROR" if e.reason else "INFO",
+            event="startup_task.ended",
+            **_said(fields),
         )
 
-    return [subscribe(CheckChanged, changed), subscribe(LifecycleChanged, gone_on)]
+    def task_late(e: StartupTaskLate) -> None:
+        logs.event(
+            f"startup task {e.name} is late: the service is ready already",
+            "WARNING",
+            event="startup_task.late",
+            **e._asdict(),
+        )
+
+    return [
+        subscribe(CheckChanged, changed),
+        subscribe(CheckFound, found),
+        subscribe(LifecycleChanged, gone_on),
+        subscribe(StartupTaskEnded, task_ended),
+        subscribe(StartupTaskLate, task_late),
+    ]
 
 
 def log_metrics(logs: LogPillar) -> list[Callable[[], None]]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.adapters._asgi_messages import add_headers, describe, read_headers
+from svcready.adapters._asgi_messages import (
+    add_headers,
+    describe,
+    may_close,
+    read_headers,
+)
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 
 if TYPE_CHECKING:
@@ -45,7 +50,6 @@ class HttpExchange(Request):
         "_route_of",
         "_scope",
         "_send",
-        "_sent",
         "_trailers",
     )
 
@@ -63,7 +67,6 @@ class HttpExchange(Request):
         self._receive = receive
         self._send = send
         self._route_of = route_of
-        self._sent = 0
         self._trailers = False
         self._left = False
         method: str = scope["method"]  # type: ignore[assignment]
@@ -90,18 +93,20 @@ class HttpExchange(Request):
         if kind == "http.response.body":
             body = message.get("body")
             if body:
-                self._sent += len(body)  # type: ignore[arg-type]
+                self.sent += len(body)  # type: ignore[arg-type]
 
             final = not self._trailers and not message.get("more_body", False)
         elif kind == "http.response.start":
             self.status = message["status"]  # type: ignore[assignment]
             self._trailers = bool(message.get("trailers", False))
-            if self.plan.send_headers:
-                add_headers(self, message)
+            plan = self.plan
+            closing = plan.serving.draining and may_close(self._scope)
+            if plan.adds_headers or closing:
+                add_headers(self, message, closing=closing)
         elif kind == "http.response.trailers":
             final = not message.get("more_trailers", False)
         elif kind == "http.response.pathsend":
-            self._sent = _UNKNOWN  # the server reads the file
+            self.sent = _UNKNOWN  # the server reads the file
             final = True
 
         await self._send(message)
@@ -126,5 +131,5 @@ class HttpExchange(Request):
         if not self.completed:
             status = self.status or (CLIENT_CLOSED if self._left else _FAILED)
             route = self._route_of(self._scope, self._base)
-            sent = None if self._sent < 0 else self._sent
+            sent = None if self.sent < 0 else self.sent
             self.complete(route, status, error, sent)

@@ -22,9 +22,18 @@ if TYPE_CHECKING:
     ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
     Pairs = list[tuple[bytes, bytes]]
 
-__all__ = ["add_headers", "describe", "header_reader", "read_headers"]
+__all__ = [
+    "CLOSE",
+    "add_headers",
+    "describe",
+    "header_reader",
+    "may_close",
+    "read_headers",
+]
 
 _LISTS = ("tracestate", "baggage")
+CLOSE = (b"connection", b"close")
+"""What has a client of HTTP/1 ask over another connection next time."""
 
 
 def read_headers(
@@ -73,17 +82,34 @@ def header_reader(scope: Scope) -> Callable[[str], str | None]:
     return read
 
 
-def add_headers(request: Request, message: Message) -> None:
-    """Put our ids into a response, unless the application put some there itself."""
+def add_headers(request: Request, message: Message, *, closing: bool = False) -> None:
+    """
+    Put our headers into a response, unless the application put some there.
+
+    Args:
+        request: What is answered.
+        message: The response's start.
+        closing: Whether the client is asked to close the connection after it.
+    """
     try:
         plan, trace = request.plan, request.trace
         present: Pairs = message.get("headers") or []  # type: ignore[assignment]
-        ours = [
-            (plan.request_id_name, request.request_id.encode("latin-1")),
-            (b"traceresponse", trace.response_header[1].encode("latin-1")),
-        ]
-        if trace.asked is not None:
-            ours += _encoded(trace.xray_response_header)
+        ours: Pairs = []
+        if plan.send_headers:
+            ours = [
+                (plan.request_id_name, request.request_id.encode("latin-1")),
+                (b"traceresponse", trace.response_header[1].encode("latin-1")),
+            ]
+            if trace.asked is not None:
+                ours += _encoded(trace.xray_response_header)
+
+        if plan.added:
+            # Applications write such names by hand, and not always in lower case.
+            own = {name.lower() for name, _ in present}
+            ours += [pair for pair in plan.added if pair[0] not in own]
+
+        if closing and not any(name == CLOSE[0] for name, _ in present):
+            ours.append(CLOSE)
 
         for name, _ in present:
             if name in plan.ours:
@@ -92,6 +118,17 @@ def add_headers(request: Request, message: Message) -> None:
         message["headers"] = [*present, *ours]
     except Exception as error:  # noqa: BLE001 - the response goes out without them
         report_fault("http.headers", error)
+
+
+def may_close(scope: Scope) -> bool:
+    """
+    Tell whether a response may say that its connection ends.
+
+    Later versions of HTTP have no such header (RFC 9113, section 8.2.2), and servers
+    end their connections by other means.
+    """
+    version: str = scope.get("http_version") or "1.1"  # type: ignore[assignment]
+    return version.startswith("1")
 
 
 def _encoded(pair: tuple[str, str] | None) -> Pairs:

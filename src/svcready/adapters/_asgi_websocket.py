@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from svcready.adapters._asgi_messages import add_headers, describe, read_headers
@@ -18,6 +20,8 @@ __all__ = ["WebsocketExchange"]
 _OPENED = 101
 _REFUSED = 403
 _FAILED = 500
+_RESTART = 1012
+"""The close code for a service that restarts (IANA): clients may come back."""
 
 
 class WebsocketExchange(Request):
@@ -36,7 +40,7 @@ class WebsocketExchange(Request):
         route_of: Tells the route's template from scope and base once routing is done.
     """
 
-    __slots__ = ("_base", "_route_of", "_scope", "_send")
+    __slots__ = ("_base", "_leaves", "_loop", "_route_of", "_scope", "_send", "_task")
 
     def __init__(
         self,
@@ -50,6 +54,9 @@ class WebsocketExchange(Request):
         self._base = base
         self._send = send
         self._route_of = route_of
+        self._loop = asyncio.get_running_loop()
+        self._leaves = False
+        self._task: asyncio.Task[None] | None = None
         path: str = scope["path"]  # type: ignore[assignment]
         scheme: str = scope.get("scheme", "http")  # type: ignore[assignment]
         headers, _, client = read_headers(plan, scope)
@@ -77,15 +84,45 @@ class WebsocketExchange(Request):
             self.complete(route, status, failure, None)
             self.close()
 
+    @property
+    def go_away(self) -> Callable[[], None]:
+        """Closes the connection, so that the client comes back to another instance."""
+        return self._go_away
+
+    def _go_away(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._leave)
+
+    def _leave(self) -> None:
+        if not self._leaves and not self.completed:
+            self._leaves = True
+            if self.status == _OPENED:  # else it leaves once it is accepted
+                self._task = self._loop.create_task(self._close())
+
+    async def _close(self) -> None:
+        closing = {"type": "websocket.close", "code": _RESTART, "reason": "restart"}
+        with suppress(Exception):  # the client was faster
+            await self._send(closing)
+
     async def _send_through(self, message: Message) -> None:
         kind = message["type"]
+        if self._task is not None:
+            if kind == "websocket.close":
+                return  # it is closed
+
+            msg = "the websocket was closed, because the service restarts"
+            raise ConnectionAbortedError(msg)  # as ASGI has it for one that is closed
+
         if kind == "websocket.accept":
             self.status = _OPENED
-            if self.plan.send_headers:
+            if self.plan.adds_headers:
                 add_headers(self, message)
         elif kind == "websocket.http.response.start":
             self.status = message["status"]  # type: ignore[assignment]
         elif kind == "websocket.close":
+            self._leaves = True
             self.status = self.status or _REFUSED
 
         await self._send(message)
+        if kind == "websocket.accept" and self._leaves:
+            self._task = self._loop.create_task(self._close())

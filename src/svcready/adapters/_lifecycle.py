@@ -13,7 +13,7 @@ from svcready._core.type_names import type_name
 from svcready.tracing._otel import attach, detach
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -53,7 +53,6 @@ class Request:
         "_level",
         "_path",
         "_scheme",
-        "_started_s",
         "_token",
         "client",
         "completed",
@@ -61,12 +60,23 @@ class Request:
         "method",
         "plan",
         "request_id",
+        "sent",
+        "started_s",
         "status",
         "trace",
     )
 
+    started_s: float
+    """When it began, on the monotonic clock."""
     status: int
     """The response's status; 0 until there is one."""
+    sent: int
+    """How much of the response's body was sent, in bytes; -1 if that is not known."""
+
+    @property
+    def go_away(self) -> Callable[[], None] | None:
+        """Tells the client of a websocket to come back elsewhere; None of a request."""
+        return None
 
     def begin(
         self,
@@ -92,8 +102,7 @@ class Request:
         """
         self.plan = plan
         headers, self._length, self.client = inbound
-        self.status = 0
-        self.completed = False
+        self.status, self.completed, self.sent = 0, False, 0
         self._path, self._scheme = path, scheme
         self.method = method = method if method in METHODS else OTHER_VALUE
         request_id = headers.request_id
@@ -116,13 +125,13 @@ class Request:
             self.describe,
             headers.b3,
         )
-        level: Level | None = None
+        self._level: Level | None = None
         if counted:
             level = plan.levels.get((method, scheme)) or plan.level(method, scheme)
+            self._level = level
             if level is not None:
                 level.inc()
 
-        self._level = level
         self._attached: Token[Context] = attach(trace.context)
         self._token: Token[ContextRecord | None] = activate(
             new_record(
@@ -139,7 +148,8 @@ class Request:
         if plan.flights is not None:
             plan.flights.begin(trace.span_id)
 
-        self._started_s = plan.now()
+        self.started_s = plan.now()
+        plan.open_requests.add(self)
 
     def describe(self) -> Mapping[str, str | int]:
         """Return the start attributes of the span; asked only if it is sampled."""
@@ -169,7 +179,7 @@ class Request:
         plan = self.plan
         name = route or UNMATCHED
         try:
-            duration_s = plan.now() - self._started_s
+            duration_s = plan.now() - self.started_s
             if self._level is not None:
                 self._level.dec()
                 kind = None if error is None else type_name(error)
@@ -232,6 +242,9 @@ class Request:
 
     def close(self) -> None:
         """Put back the context in which the request came."""
+        requests = self.plan.open_requests
+        requests.discard(self)
+        requests.ended = True
         if self.plan.flights is not None:
             self.plan.flights.close(self.trace.span_id)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard
 from svcready.adapters._inbound import B3_SLOTS, B3Headers, Headers
-from svcready.admin import build_surface
+from svcready.admin import build_surface, security_headers
 from svcready.errors import ConfigurationError
 from svcready.tracing.propagation._b3 import NAMES as B3_NAMES
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._runtime import PlanCell, Runtime, Serving
+    from svcready._runtime._open_requests import OpenRequests
     from svcready.admin import OpsSurface
     from svcready.logging import AccessLog
     from svcready.logging._recorder import Flights
@@ -65,6 +66,9 @@ class RequestPlan:
         request_id_header: Its name, as a client sends it.
         correlation_id_header: Its name, as a client sends it.
         send_headers: Whether responses carry our ids.
+        added_headers: What else every response carries that has none of its own, in
+            lower case.
+        open_requests: Takes note of what is in flight.
         trusted_hops: How many proxies in front of us write X-Forwarded-For.
         reads_b3: Whether B3 headers say where a trace comes from.
     """
@@ -72,6 +76,9 @@ class RequestPlan:
     __slots__ = (
         "_hops",
         "access",
+        "added",
+        "added_text",
+        "adds_headers",
         "flights",
         "flush",
         "levels",
@@ -79,6 +86,7 @@ class RequestPlan:
         "metrics",
         "new_headers",
         "now",
+        "open_requests",
         "ops",
         "our_names",
         "ours",
@@ -113,6 +121,8 @@ class RequestPlan:
         correlation_id_header: str,
         send_headers: bool,
         trusted_hops: int,
+        open_requests: OpenRequests,
+        added_headers: tuple[tuple[str, str], ...] = (),
         reads_b3: bool = False,
     ) -> None:
         self.now = now
@@ -126,17 +136,9 @@ class RequestPlan:
         self.serving = serving
         self.redact = redact
         self.redact_query = redact_query
-        self.request_id_header = request_id_header
-        self.send_headers = send_headers
+        self.open_requests = open_requests
         self._hops = trusted_hops
-        self.request_id_name = request_id_header.lower().encode("latin-1")
-        """Its name, as ASGI spells it."""
-        self.ours = frozenset(
-            (self.request_id_name, b"traceresponse", b"x-amzn-trace-id")
-        )
-        """The names of the headers that we add to responses, as ASGI spells them."""
-        self.our_names = frozenset(name.decode("latin-1") for name in self.ours)
-        """The same in text, in lower case."""
+        self._take_headers(request_id_header, added_headers, ids=send_headers)
         self.recorders: dict[Key, tuple[Observe, Observe]] = {}
         """What kept children record by, by what a response is; see `recorder`."""
         self.receivers: dict[Key, Recorder] = {}
@@ -155,6 +157,32 @@ class RequestPlan:
             (_environ_name(name), slot) for name, slot in slots.items()
         )
         """WSGI environ key and the slot that takes its value."""
+
+    def _take_headers(
+        self, request_id: str, added: tuple[tuple[str, str], ...], *, ids: bool
+    ) -> None:
+        """Settle what responses carry from us."""
+        self.request_id_header = request_id
+        self.send_headers = ids
+        self.adds_headers = ids or bool(added)
+        """Whether responses carry anything of ours."""
+        self.added_text = added
+        """What every response carries that has none of its own, as WSGI spells it."""
+        self.added = tuple(
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in added
+        )
+        """The same, as ASGI spells it."""
+        self.request_id_name = request_id.lower().encode("latin-1")
+        """Its name, as ASGI spells it."""
+        self.ours = frozenset(
+            (
+                *(self.request_id_name, b"traceresponse", b"x-amzn-trace-id"),
+                *(name for name, _ in self.added),
+            )
+        )
+        """The names of the headers that we add to responses, as ASGI spells them."""
+        self.our_names = frozenset(name.decode("latin-1") for name in self.ours)
+        """The same in text, in lower case."""
 
     def recorder(self, key: Key) -> tuple[Observe, Observe] | None:
         """Find what takes such responses' durations and their sizes, and keep it."""
@@ -205,7 +233,10 @@ class RequestPlan:
         Raises:
             ConfigurationError: Strict mode is on, and something is wrong.
         """
-        self.serving.keep_out(filter(is_own_path, self.ops.routes))
+        routes = self.ops.routes.items()
+        self.serving.keep_out(
+            path for path, route in routes if not route.alias and is_own_path(path)
+        )
         self.serving.ready()
 
     def client_of(self, peer: str | None, forwarded: str | None) -> str | None:
@@ -281,6 +312,8 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         request_id_header=http.request_id_header,
         correlation_id_header=http.correlation_id_header,
         send_headers=http.response_headers,
+        added_headers=security_headers(http),
+        open_requests=runtime.open_requests,
         trusted_hops=http.trusted_hops,
         reads_b3=not _B3.isdisjoint(runtime.settings.tracing.propagators),
     )

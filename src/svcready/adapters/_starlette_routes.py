@@ -119,8 +119,7 @@ class OwnPaths:
 
     def __call__(self, path: str) -> bool:
         """Tell whether a route's template equals *path*."""
-        seen = self._seen
-        if not seen or any(map(_has_changed, seen)):
+        if _have_changed(self._seen):
             # Looked at before the walk: what comes in between is found the next time.
             self._seen = tuple(_look(self._app))
             self._paths = frozenset(
@@ -153,13 +152,17 @@ def _look(owner: object, depth: int = 0) -> Iterator[_Seen]:
             yield from _look(_get(route, "original_router") or route, depth + 1)
 
 
-def _has_changed(seen: _Seen) -> bool:
-    owner, before, length, last = seen
-    routes = _get(owner, "routes")
-    if routes is not before and routes != before:  # some make a list when asked
-        return True
+def _have_changed(seen: tuple[_Seen, ...]) -> bool:
+    """Tell whether one of the lists is another, or none was seen; part of a probe."""
+    for owner, before, length, last in seen:
+        routes = getattr(owner, "routes", None)
+        if routes is not before and routes != before:  # some make a list when asked
+            return True
 
-    return len(before) != length or (length > 0 and before[-1] is not last)
+        if len(before) != length or (length > 0 and before[-1] is not last):
+            return True
+
+    return not seen
 
 
 def _candidates(route: object, effective: object) -> Iterator[object]:

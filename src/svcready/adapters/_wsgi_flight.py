@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
-from svcready.adapters._wsgi_messages import add_headers, describe, read_headers
+from svcready.adapters._wsgi_messages import (
+    add_headers,
+    close_after,
+    describe,
+    read_headers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,7 +39,7 @@ class InFlight(Request):
         scheme: `http` or `https`.
     """
 
-    __slots__ = ("_environ", "error", "route", "sent")
+    __slots__ = ("_environ", "error", "route")
 
     def __init__(
         self,
@@ -45,7 +50,6 @@ class InFlight(Request):
         scheme: str,
     ) -> None:
         self._environ = environ
-        self.sent = 0
         self.route: str | None = None
         self.error: BaseException | None = None
         self.begin(plan, method, path, scheme, read_headers(plan, environ))
@@ -115,8 +119,11 @@ class Exchange(InFlight):
         try:
             self.status = int(status[:3])
             self.route = self._route_of(self._environ)
-            if self.plan.send_headers:
+            if self.plan.adds_headers:
                 headers = add_headers(self, headers)
+
+            if self.plan.serving.draining:  # perhaps since this request began
+                close_after(self._start_response)
         except Exception as error:  # noqa: BLE001 - the response goes out
             report_fault("http.headers", error)
 

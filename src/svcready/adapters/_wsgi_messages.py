@@ -8,27 +8,54 @@ from svcready.adapters._hosts import server_of
 from svcready.adapters._inbound import NO_HEADERS
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
     from svcready.adapters._inbound import Headers
     from svcready.adapters._lifecycle import Request
     from svcready.adapters._plan import RequestPlan
 
-__all__ = ["add_headers", "describe", "read_headers", "response_headers"]
+__all__ = [
+    "add_headers",
+    "close_after",
+    "describe",
+    "read_headers",
+    "response_headers",
+]
 
 
 def response_headers(request: Request) -> list[tuple[str, str]]:
-    """Return the headers that tell the caller our ids, as WSGI spells them."""
-    trace = request.trace
-    ours = [(request.plan.request_id_header, request.request_id), trace.response_header]
-    xray = None if trace.asked is None else trace.xray_response_header
-    return ours if xray is None else [*ours, xray]
+    """Return the headers that responses carry from us, as WSGI spells them."""
+    plan, trace = request.plan, request.trace
+    ours: list[tuple[str, str]] = []
+    if plan.send_headers:
+        ours = [(plan.request_id_header, request.request_id), trace.response_header]
+        xray = None if trace.asked is None else trace.xray_response_header
+        if xray is not None:
+            ours.append(xray)
+
+    if plan.added_text:
+        ours += plan.added_text
+
+    return ours
+
+
+def close_after(start_response: StartResponse) -> None:
+    """
+    Have the server close the connection after this response.
+
+    A WSGI application says nothing of connections (PEP 3333); gunicorn, which hands a
+    response's own method over, can be asked.
+    """
+    response = getattr(start_response, "__self__", None)
+    force = getattr(response, "force_close", None)
+    if callable(force):
+        force()
 
 
 def add_headers(
     request: Request, present: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """Return a response's headers with our ids, unless it has some itself."""
+    """Return a response's headers with ours, unless it has some itself."""
     ours = response_headers(request)
     known = request.plan.our_names
     for name, _ in present:

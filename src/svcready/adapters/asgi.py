@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._asgi_http import HttpExchange
-from svcready.adapters._asgi_messages import header_reader
+from svcready.adapters._asgi_messages import CLOSE, header_reader, may_close
 from svcready.adapters._asgi_websocket import WebsocketExchange
+from svcready.adapters._own_thread import on_own_thread
 from svcready.adapters._plan import build_plan, take_plan
-from svcready.admin import MOST_BODY_BYTES, OpsRequest
+from svcready.admin import MOST_BODY_BYTES, READING, OpsRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from svcready.adapters._asgi_messages import ASGIApp, Message, Receive, Scope, Send
+    from svcready.adapters._asgi_messages import (
+        ASGIApp,
+        Message,
+        Pairs,
+        Receive,
+        Scope,
+        Send,
+    )
     from svcready.adapters._plan import RequestPlan
     from svcready.admin import OpsResponse
 
@@ -174,6 +180,30 @@ async def _answer_operator(
     plan: RequestPlan, path: str, scope: Scope, receive: Receive, send: Send
 ) -> None:
     method: str = scope["method"]  # type: ignore[assignment]
+    bare = plan.ops.bare.get(path)
+    if (
+        bare is None
+        or method not in READING
+        or (path in plan.ops.gated and _shows_credentials(scope))
+    ):
+        response = await _ask_operator(plan, path, scope, receive)
+    else:
+        response = bare()
+
+    status, pairs, body = response
+    headers = [*_encoded(pairs, len(body))]
+    if plan.serving.draining and may_close(scope):
+        headers.append(CLOSE)
+
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    sent = b"" if method == "HEAD" else body
+    await send({"type": "http.response.body", "body": sent})
+
+
+async def _ask_operator(
+    plan: RequestPlan, path: str, scope: Scope, receive: Receive
+) -> OpsResponse:
+    method: str = scope["method"]  # type: ignore[assignment]
     query: bytes = scope.get("query_string") or b""  # type: ignore[assignment]
     client: tuple[str, int] | None = scope.get("client")  # type: ignore[assignment]
     request = OpsRequest(
@@ -184,18 +214,19 @@ async def _answer_operator(
         client[0] if client else None,
         await _read_body(receive) if plan.ops.takes_body(method, path) else b"",
     )
-    if path in plan.ops.slow:
-        response = await _on_own_thread(plan.ops.answer, request)
-    else:
-        response = plan.ops.answer(request)
+    if path in plan.ops.slow or path in plan.ops.slow_if_shown:
+        return await on_own_thread(plan.ops.answer, request)
 
-    headers = [*_encoded(response.headers)]
-    headers.append((b"content-length", b"%d" % len(response.body)))
-    await send(
-        {"type": "http.response.start", "status": response.status, "headers": headers}
-    )
-    body = b"" if method == "HEAD" else response.body
-    await send({"type": "http.response.body", "body": body})
+    return plan.ops.answer(request)
+
+
+def _shows_credentials(scope: Scope) -> bool:
+    pairs: Pairs = scope["headers"]  # type: ignore[assignment]
+    for pair in pairs:  # noqa: SIM110 - a generator would cost a third of a probe
+        if pair[0] == b"authorization":
+            return True
+
+    return False
 
 
 async def _read_body(receive: Receive) -> bytes | None:
@@ -214,29 +245,10 @@ async def _read_body(receive: Receive) -> bytes | None:
             return body
 
 
-async def _on_own_thread(
-    answer: Callable[[OpsRequest], OpsResponse], request: OpsRequest
-) -> OpsResponse:
-    """Answer off the event loop, and off its executor, which handlers may fill."""
-    loop = asyncio.get_running_loop()
-    answered: asyncio.Future[OpsResponse] = loop.create_future()
-
-    def settle(response: OpsResponse) -> None:
-        if not answered.done():  # the client may be gone
-            answered.set_result(response)
-
-    def run() -> None:
-        response = answer(request)
-        with suppress(RuntimeError):  # the loop may be closed
-            loop.call_soon_threadsafe(settle, response)
-
-    threading.Thread(target=run, name="svcready-operator", daemon=True).start()
-    return await answered
-
-
 @lru_cache(_MAX_KEPT)
 def _encoded(
-    headers: tuple[tuple[str, str], ...],
+    headers: tuple[tuple[str, str], ...], length: int
 ) -> tuple[tuple[bytes, bytes], ...]:
-    """Return headers as ASGI spells them; an operator's paths have few kinds."""
-    return tuple((k.encode("latin-1"), v.encode("latin-1")) for k, v in headers)
+    """Return an answer's headers as ASGI spells them; probes have few kinds."""
+    pairs = (*headers, ("content-length", str(length)))
+    return tuple((k.encode("latin-1"), v.encode("latin-1")) for k, v in pairs)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 
 from svcready._core.guard import report_fault
+from svcready._runtime import current
 from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
 from svcready.adapters.asgi import ASGIWrapper
+from svcready.admin import build_surface, describe_surface, join_openapi
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from starlette.types import ASGIApp
 
@@ -58,6 +60,7 @@ def attach(app: object) -> bool:
         app.middleware_stack = build_wrapped()
 
     _quieten_native_telemetry(app)
+    _join_openapi(app)
     return True
 
 
@@ -68,6 +71,31 @@ def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
         is_own_path=OwnPaths(app),
         marks=_MARKS,
     )
+
+
+def _join_openapi(app: Starlette) -> None:
+    """Have FastAPI's document name our paths too, where an operator asks for it."""
+    made: Callable[[], dict[str, object]] | None = getattr(app, "openapi", None)
+    if not callable(made):  # Starlette has none
+        return
+
+    def openapi() -> dict[str, object]:
+        document = made()
+        runtime = current()
+        if runtime is None or not runtime.settings.http.openapi:
+            return document
+
+        try:
+            surface, own = build_surface(runtime), OwnPaths(app)
+            ours = describe_surface(
+                surface, title="", version="", without=set(filter(own, surface.routes))
+            )
+            return join_openapi(document, ours)
+        except Exception as error:  # noqa: BLE001 - the application's own is whole
+            report_fault("adapters.openapi", error)
+            return document
+
+    app.openapi = openapi  # type: ignore[attr-defined]
 
 
 def _quieten_native_telemetry(app: Starlette) -> None:

@@ -9,13 +9,20 @@ from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import REQUEST, Body, Exchange
-from svcready.admin import MOST_BODY_BYTES, MOST_TAKEN_BYTES, OpsRequest
+from svcready.adapters._wsgi_messages import close_after
+from svcready.admin import (
+    MOST_BODY_BYTES,
+    MOST_TAKEN_BYTES,
+    READING,
+    OpsRequest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from svcready.adapters._plan import RequestPlan
+    from svcready.admin import OpsResponse
 
 __all__ = ["WSGIWrapper", "wrap"]
 
@@ -61,7 +68,10 @@ class WSGIWrapper:
         self._app = app
         self._route_of = route_of
         self._is_own_path = is_own_path
-        self._cell: PlanCell[RequestPlan] = PlanCell(build_plan)
+        self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
+
+    def _begin(self) -> None:
+        take_plan(self._cell, None, self._is_own_path)
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -126,13 +136,37 @@ def _answer_operator(
     environ: WSGIEnvironment,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
+    method = environ["REQUEST_METHOD"]
+    bare = plan.ops.bare.get(path)
+    if (
+        bare is None
+        or method not in READING
+        or (path in plan.ops.gated and "HTTP_AUTHORIZATION" in environ)
+    ):
+        response = _ask_operator(plan, path, environ)
+    else:
+        response = bare()
+
+    if plan.serving.draining:
+        close_after(start_response)
+
+    start_response(
+        _PHRASES.get(response.status, f"{response.status} Status"),
+        [*response.headers, ("content-length", str(len(response.body)))],
+    )
+    return [b"" if method == "HEAD" else response.body]
+
+
+def _ask_operator(
+    plan: RequestPlan, path: str, environ: WSGIEnvironment
+) -> OpsResponse:
     def header(name: str) -> str | None:
         key = name.upper().replace("-", "_")
         value: str | None = environ.get(key if key in _BARE else f"HTTP_{key}")
         return value
 
     method = environ["REQUEST_METHOD"]
-    response = plan.ops.answer(
+    return plan.ops.answer(
         OpsRequest(
             method,
             path,
@@ -142,11 +176,6 @@ def _answer_operator(
             _read_body(environ) if plan.ops.takes_body(method, path) else b"",
         )
     )
-    start_response(
-        _PHRASES.get(response.status, f"{response.status} Status"),
-        [*response.headers, ("content-length", str(len(response.body)))],
-    )
-    return [b"" if method == "HEAD" else response.body]
 
 
 def _read_body(environ: WSGIEnvironment) -> bytes | None:

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.admin._access import TokenGate
-from svcready.admin._decisions import Decisions
-from svcready.admin._loggers import LoggersRoute
-from svcready.admin._port import OpsPort
-from svcready.admin._surface import OpsSurface
+from svcready.admin._access._build import gate_of
+from svcready.admin._access._decisions import Decisions
+from svcready.admin._openapi._paths import PATHS
+from svcready.admin._port._port import OpsPort
+from svcready.admin._routes._breakers import breakers_route
+from svcready.admin._routes._config import config_route
+from svcready.admin._routes._drain import DrainRoute, noticed
+from svcready.admin._routes._index import index_route
+from svcready.admin._routes._info import info_route
+from svcready.admin._routes._loggers import LoggersRoute
+from svcready.admin._routes._metrics import cost_route, scrape_route
+from svcready.admin._routes._overview import with_overview
+from svcready.admin._routes._probes import probe_routes, report_route
+from svcready.admin._routes._tasks import tasks_route
+from svcready.admin._routes._threads import threads_route
+from svcready.admin._security_headers import security_headers
+from svcready.admin._surface import OpsSurface, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
 
     from svcready._runtime import Runtime
     from svcready.admin._exchange import Audit
+    from svcready.admin._routes._probes import Health
 
 __all__ = ["build_surface", "open_port"]
 
@@ -32,48 +45,77 @@ def build_surface(
         audit: Takes down what operators change; by default the audit log and a line
             of the log do.
     """
-    settings = runtime.settings
-    tokens = settings.admin.tokens
-    gate = TokenGate(
-        tokens, configured=bool(tokens), open_to_loopback=runtime.development
-    )
+    settings, gate = runtime.settings, gate_of(runtime)
+    routes: list[Route] = []
+    if runtime.health is not None:
+        health: Health = runtime.health
+        if own_port and runtime.ops.health is not None:
+            health = runtime.ops.health  # of all workers
+
+        probes = probe_routes(health, settings.health, gated=gate.admits_some)
+        routes += (noticed(route, runtime.drain) for route in probes)
+
+    if own_port or not runtime.ops.wanted:
+        operators = [*_operators_routes(runtime, audit)]
+        if settings.admin.enabled:
+            operators.append(index_route(operators, settings.http.path_prefix))
+
+        routes += (
+            r._replace(operations=PATHS.get(r.path, r.operations)) for r in operators
+        )
+
     return OpsSurface(
-        health=runtime.health,
-        metrics=runtime.metrics if settings.prometheus.enabled else None,
+        routes,
         gate=gate,
-        admin=settings.admin.enabled,
-        details=settings.health.details,
-        loggers=_loggers(runtime, gate, audit),
-        cost=_cost(runtime),
-        decided=Decisions(gate, runtime.audit),
+        decided=Decisions(runtime.audit),
         prefix=settings.http.path_prefix,
-        probes_only=bool(settings.admin.port) and not own_port,
+        added=security_headers(settings.http),
     )
 
 
-def _cost(runtime: Runtime) -> Callable[[], dict[str, object]] | None:
-    metrics = runtime.metrics
-    if metrics is None:
-        return None
+def _operators_routes(runtime: Runtime, audit: Audit | None) -> Iterator[Route]:
+    """Make the paths that live on the operator's own port, where there is one."""
+    settings, metrics = runtime.settings, runtime.metrics
+    if metrics is not None and settings.prometheus.enabled:
+        yield scrape_route(metrics)
 
-    def cost() -> dict[str, object]:
-        from svcready.metrics.sinks._cloudwatch._usage import usage
+    if not settings.admin.enabled:
+        return
 
-        return usage(metrics.snapshot, runtime.settings.cloudwatch, runtime.identity)
+    if runtime.health is not None and settings.health.details != "never":
+        health = runtime.ops.health or runtime.health
+        yield with_overview(report_route(health), runtime)
 
-    return cost
+    yield info_route(runtime)
+    yield config_route(runtime)
+    yield threads_route(runtime)
+    yield tasks_route(runtime)
+    if runtime.breakers is not None:
+        yield breakers_route(runtime.breakers, audit or _log_of(runtime))
+
+    loggers = _loggers(runtime, audit)
+    if loggers is not None:
+        # Slow: a change waits for the other workers.
+        path, methods = "/admin/loggers", loggers.methods
+        yield Route(path, loggers, methods, guarded=True, slow=True)
+
+    # Slow: it waits for the delay.
+    drain = DrainRoute(runtime, audit or _log_of(runtime))
+    yield Route(
+        "/admin/drain", drain, drain.methods, guarded=True, all_change=True, slow=True
+    )
+
+    if metrics is not None:
+        yield cost_route(runtime, metrics)
 
 
-def _loggers(
-    runtime: Runtime, gate: TokenGate, audit: Audit | None
-) -> LoggersRoute | None:
+def _loggers(runtime: Runtime, audit: Audit | None) -> LoggersRoute | None:
     if runtime.levels is None:
         return None
 
     return LoggersRoute(
         runtime.levels,
         origin_of=lambda field: runtime.settings.origin(f"log.{field}").kind,
-        actor_of=lambda request: gate.who(request.header),
         audit=audit or _log_of(runtime),
     )
 
@@ -108,12 +150,34 @@ def _log_of(runtime: Runtime) -> Audit:
     return record
 
 
-def open_port(runtime: Runtime) -> OpsPort:
+def open_port(runtime: Runtime, *, path: str = "") -> OpsPort:
     """
-    Serve the surface on the port that SVCREADY_ADMIN_PORT names.
+    Serve the surface on the port that SVCREADY_ADMIN_PORT names, or on a socket.
+
+    Args:
+        runtime: Gives settings and pillars.
+        path: The Unix socket.
 
     Raises:
-        OSError: The port cannot be had.
+        OSError: It cannot be had.
     """
     admin = runtime.settings.admin
-    return OpsPort(build_surface(runtime, own_port=True), admin.host, admin.port)
+    surface, groups = build_surface(runtime, own_port=True), _groups(runtime)
+
+    def renewed() -> OpsSurface:
+        nonlocal surface, groups
+        now = _groups(runtime)
+        if groups != now:  # a check of a new group was declared
+            groups, surface = now, build_surface(runtime, own_port=True)
+
+        return surface
+
+    # In development whoever can connect to it is the own machine, and elsewhere
+    # nobody: it is no network that could be let in.
+    peer = "127.0.0.1" if runtime.development else "unix"
+    host, port = admin.host, admin.port
+    return OpsPort(surface, host, port, path=path, peer=peer, renewed=renewed)
+
+
+def _groups(runtime: Runtime) -> tuple[str, ...]:
+    return () if runtime.health is None else runtime.health.groups

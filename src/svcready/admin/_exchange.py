@@ -49,11 +49,13 @@ class OpsRequest(NamedTuple):
     """The address of the connection's other end."""
     body: bytes | None = b""
     """Read where `OpsSurface.takes_body` says so; None if it is longer than 64 KiB."""
+    who: str = ""
+    """The operator, once the gate has admitted them; as the audit log calls them."""
 
 
-def operator_of(request: OpsRequest, who: str) -> dict[str, str]:
-    """Return the actor of an entry: the operator *who*, who sent *request*."""
-    return {"type": "operator", "id": who, "ip": request.peer or "unknown"}
+def operator_of(request: OpsRequest) -> dict[str, str]:
+    """Return the actor of an entry: the operator who sent *request*."""
+    return {"type": "operator", "id": request.who, "ip": request.peer or "unknown"}
 
 
 class OpsResponse(NamedTuple):

@@ -1,12 +1,12 @@
-"""The routes of the operator's surface and the answers they give."""
+"""The operator's surface: which path is answered by what, and to whom."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.guard import report_fault
-from svcready.admin._access import Admission
+from svcready.admin._access._gate import Admission
 from svcready.admin._exchange import (
     CHANGING,
     NO_STORE,
@@ -18,16 +18,41 @@ from svcready.admin._exchange import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from svcready.admin._access import TokenGate
-    from svcready.admin._loggers import LoggersRoute
-    from svcready.health._pillar import HealthPillar
-    from svcready.metrics._pillar import MetricsPillar
+    from svcready.admin._access._gate import Gate, Verdict
+    from svcready.admin._openapi._operation import Operation
 
-__all__ = ["OpsRequest", "OpsResponse", "OpsSurface"]
+__all__ = ["OpsRequest", "OpsResponse", "OpsSurface", "Route"]
 
-_HEALTH = ("content-type", "application/health+json")
+
+class Route(NamedTuple):
+    """One path and what answers it."""
+
+    path: str
+    """The path, without the prefix."""
+    answer: Callable[[OpsRequest], OpsResponse]
+    """Answers a request whose method is one of `methods`."""
+    methods: tuple[str, ...] = READING
+    """The methods that it takes."""
+    guarded: bool = False
+    """Whether only operators may ask, whom the gate admits."""
+    slow: bool = False
+    """Whether an answer takes long enough to keep it off an event loop."""
+    bare: Callable[[], OpsResponse] | None = None
+    """Answers as `answer`, if that says the same to everybody who reads."""
+    detailed: Callable[[OpsRequest], OpsResponse] | None = None
+    """Answers instead those with credentials whom the gate admits; None: nobody."""
+    alias: bool = False
+    """Whether it is another name of a path, given up to the application in silence."""
+    all_change: bool = False
+    """Whether every method changes something, a GET as well."""
+    operations: Mapping[str, Operation] = MappingProxyType({})
+    """What the OpenAPI document says of it, by method; HEAD is as GET."""
+
+    def changes(self, method: str) -> bool:
+        """Tell whether *method* needs credentials that allow changes."""
+        return self.all_change or method not in READING
 
 
 class OpsSurface:
@@ -35,156 +60,125 @@ class OpsSurface:
     Answers the paths that belong to operators.
 
     Args:
-        health: Answers probes and gives the deep report.
-        metrics: Renders the scrape.
-        gate: Says who may see `/admin`.
-        admin: Whether `/admin` is served at all.
-        details: Who sees the deep report: `authorised`, `never` or `always`.
-        loggers: Lists and changes levels; None where there are no logs.
-        cost: Says what CloudWatch is billed for; None where there are no metrics.
-        decided: Told what the gate said of each request for `/admin`.
+        routes: What is answered; the last of a path counts.
+        gate: Says who may ask what is guarded.
+        decided: Told what the gate said of each request for what is guarded.
         prefix: Put before every path.
-        probes_only: Whether metrics and admin live on another port.
+        added: Headers that every answer has besides its own, in lower case.
     """
 
     def __init__(
         self,
+        routes: Iterable[Route],
         *,
-        health: HealthPillar | None,
-        metrics: MetricsPillar | None,
-        gate: TokenGate,
-        admin: bool,
-        details: str,
-        loggers: LoggersRoute | None = None,
-        cost: Callable[[], dict[str, object]] | None = None,
-        decided: Callable[[OpsRequest, Admission], None] = lambda *_: None,
+        gate: Gate,
+        decided: Callable[[OpsRequest, Verdict], None] = lambda *_: None,
         prefix: str = "",
-        probes_only: bool = False,
+        added: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        self._health = health
-        self._metrics = metrics
+        self._added = added
         self._gate = gate
         self._decided = decided
-        self._details = details
-        routes: dict[str, Callable[[OpsRequest], OpsResponse]] = {}
-        slow: set[str] = set()
-        if health is not None:
-            for kind in health.groups:
-                routes[f"{prefix}/health/{kind}"] = self._probe(kind)
-
-        if metrics is not None and not probes_only:
-            routes[f"{prefix}/metrics"] = self._scrape
-            slow.add(f"{prefix}/metrics")
-
-        if health is not None and admin and details != "never" and not probes_only:
-            routes[f"{prefix}/admin/health"] = self._guarded(self._report)
-
-        self._methods: dict[str, tuple[str, ...]] = {}
-        if loggers is not None and admin and not probes_only:
-            path = f"{prefix}/admin/loggers"
-            routes[path] = self._guarded(loggers)
-            self._methods[path] = loggers.methods
-            slow.add(path)  # a change waits for the other workers
-
-        if cost is not None and admin and not probes_only:
-            path = f"{prefix}/admin/metrics/cost"
-            routes[path] = self._guarded(lambda _: _json(cost()))
-            slow.add(path)
-
-        self.routes: Mapping[str, Callable[[OpsRequest], OpsResponse]] = (
-            MappingProxyType(routes)
+        self.asks = gate.asks
+        """Whether who may ask for what is guarded is told to show credentials."""
+        self.admits_some = gate.admits_some
+        """Whether there is anybody who may ask for it."""
+        self.routes: Mapping[str, Route] = MappingProxyType(
+            {f"{prefix}{route.path}": route for route in routes}
         )
-        """Path to answer, matched exactly."""
+        """Path to what answers it, matched exactly."""
         self.public = frozenset(
-            p for p in routes if not p.startswith(f"{prefix}/admin")
+            p for p, r in self.routes.items() if not (r.guarded or r.alias)
         )
-        """Paths that anybody may ask."""
-        self.slow = frozenset(slow)
+        """Paths that anybody may ask, aliases left out."""
+        self.bare: Mapping[str, Callable[[], OpsResponse]] = {
+            path: self._adding(route.bare) if added else route.bare
+            for path, route in self.routes.items()
+            if route.bare is not None
+        }
+        """
+        What answers paths that say the same to everybody who reads, so that an adapter
+        needs to hand over no request; but for the paths in `gated`, where one that
+        shows credentials is looked at.
+        """
+        self.gated = frozenset(
+            p for p, r in self.routes.items() if r.detailed is not None
+        )
+        """Paths that say more to those who show credentials."""
+        self.slow_if_shown = self.gated if gate.slow else frozenset()
+        """Those of them whose answer then takes long."""
+        self.slow = frozenset(
+            p for p, r in self.routes.items() if r.slow or (r.guarded and gate.slow)
+        )
         """Paths whose answer takes long enough to keep off an event loop."""
 
     def answer(self, request: OpsRequest) -> OpsResponse:
         """Answer a request whose path is one of `routes`."""
-        methods = self._methods.get(request.path, READING)
-        if request.method not in methods:
-            return OpsResponse(405, (("allow", ", ".join(methods)), TEXT), b"")
+        response = self._answer(request)
+        return self._add(response) if self._added else response
 
+    def _answer(self, request: OpsRequest) -> OpsResponse:
+        route = self.routes[request.path]
         try:
-            return self.routes[request.path](request)
+            # First of all: a stranger is not told which methods there are.
+            if route.guarded:
+                verdict = self._gate.judge(
+                    request, changes=route.changes(request.method)
+                )
+                self._decided(request, verdict)
+                if verdict.admission is not Admission.ADMITTED:
+                    return _refusal(verdict)
+
+                request = request._replace(who=verdict.who)
+
+            if request.method not in route.methods:
+                allowed = ("allow", ", ".join(route.methods))
+                return OpsResponse(405, (allowed, TEXT, NO_STORE), b"")
+
+            # Who shows no credentials asks for no details, and is never told to.
+            if route.detailed is not None and request.header("Authorization"):
+                verdict = self._gate.judge(request)
+                self._decided(request, verdict)
+                if verdict.admission is Admission.ADMITTED:
+                    return route.detailed(request)
+
+            refused = _refuse_change(request) if route.guarded else None
+            return refused or route.answer(request)
         except Exception as error:  # noqa: BLE001 - a probe gets an answer
             report_fault("admin", error)
             return OpsResponse(500, (TEXT, NO_STORE), b"internal error\n")
 
     def takes_body(self, method: str, path: str) -> bool:
         """Tell whether the adapter is to read the body of such a request."""
-        return method == "POST" and method in self._methods.get(path, ())
+        if method != "POST":
+            return False
 
-    def _probe(self, kind: str) -> Callable[[OpsRequest], OpsResponse]:
-        probe = self._health.probe  # type: ignore[union-attr]
-        headers = (_HEALTH, NO_STORE)
-        last: tuple[object, OpsResponse] = (None, OpsResponse(503, headers, b""))
+        route = self.routes.get(path)
+        return route is not None and method in route.methods
 
-        def answer(_: OpsRequest) -> OpsResponse:
-            nonlocal last
-            kept = last  # replaced whole, so that threads need no lock
-            said = probe(kind)
-            if kept[0] is not said:
-                last = kept = (said, OpsResponse(said.status, headers, said.body))
+    def _add(self, response: OpsResponse) -> OpsResponse:
+        own = {name for name, _ in response.headers}
+        added = tuple(pair for pair in self._added if pair[0] not in own)
+        return response._replace(headers=response.headers + added)
 
-            return kept[1]
-
-        def answer_in_full(request: OpsRequest) -> OpsResponse:
-            status, _ = probe(kind)
-            return OpsResponse(status, headers, self._report(request).body)
-
-        return answer_in_full if self._details == "always" else answer
-
-    def _report(self, _: OpsRequest) -> OpsResponse:
-        import orjson
-
-        assert self._health is not None
-        status, _body = self._health.probe("readiness")
-        body = orjson.dumps(self._health.report(details=True), default=str)
-        return OpsResponse(status, (_HEALTH, NO_STORE), body)
-
-    def _scrape(self, request: OpsRequest) -> OpsResponse:
-        from urllib.parse import parse_qs
-
-        assert self._metrics is not None
-        names = tuple(parse_qs(request.query).get("name[]", ()))
-        kind, encoding, body = self._metrics.prometheus.render(
-            request.header("Accept"), request.header("Accept-Encoding"), names
-        )
-        headers = [("content-type", kind), ("vary", "Accept, Accept-Encoding")]
-        if encoding is not None:
-            headers.append(("content-encoding", encoding))
-
-        return OpsResponse(200, tuple(headers), body)
-
-    def _guarded(
-        self, answer: Callable[[OpsRequest], OpsResponse]
-    ) -> Callable[[OpsRequest], OpsResponse]:
-        gate, decided = self._gate, self._decided
-
-        def answer_if_admitted(request: OpsRequest) -> OpsResponse:
-            admission = gate.judge(request.header, request.peer)
-            decided(request, admission)
-            if admission is Admission.ADMITTED:
-                return _refuse_change(request) or answer(request)
-
-            if admission is Admission.HIDDEN:
-                return OpsResponse(404, (TEXT, NO_STORE), b"not found\n")
-
-            challenge = ("www-authenticate", 'Bearer realm="admin"')
-            return OpsResponse(401, (challenge, TEXT, NO_STORE), b"unauthorised\n")
-
-        return answer_if_admitted
+    def _adding(self, bare: Callable[[], OpsResponse]) -> Callable[[], OpsResponse]:
+        return lambda: self._add(bare())
 
 
-def _json(members: dict[str, object]) -> OpsResponse:
-    import orjson
+def _refusal(verdict: Verdict) -> OpsResponse:
+    """Return the answer to who may not ask, which tells nothing of why."""
+    if verdict.admission is Admission.HIDDEN:
+        return OpsResponse(404, (TEXT, NO_STORE), b"not found\n")
 
-    kind = ("content-type", "application/json")
-    return OpsResponse(200, (kind, NO_STORE), orjson.dumps(members))
+    if verdict.admission is Admission.FORBIDDEN:
+        return problem(403, "Not allowed", "These credentials allow to look only")
+
+    if verdict.admission is Admission.SLOWED:
+        wait = ("retry-after", str(verdict.wait_s))
+        return OpsResponse(429, (wait, TEXT, NO_STORE), b"too many refusals\n")
+
+    challenge = ("www-authenticate", 'Bearer realm="admin"')
+    return OpsResponse(401, (challenge, TEXT, NO_STORE), b"unauthorised\n")
 
 
 def _refuse_change(request: OpsRequest) -> OpsResponse | None:

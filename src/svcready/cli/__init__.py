@@ -1,49 +1,17 @@
-"""The command line, `svcready`: a table of commands, each imported when it is run."""
+"""The command line, `svcready`: a health check at once, all else by a table."""
 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from importlib.metadata import version
-from typing import TYPE_CHECKING, NamedTuple
 
-from svcready._core.optional import installed
-from svcready.errors import SvcreadyError
-
+# `typing` alone would be a tenth of what a health check may cost.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from svcready.cli._commands import COMMANDS, Command
 
 __all__ = ["COMMANDS", "Command", "main"]
-
-_USAGE_ERROR = 2
-
-
-class Command(NamedTuple):
-    """One command: where it is, and what it does."""
-
-    module: str
-    """Has a function `main(arguments) -> int`."""
-    help: str
-    """One line for the list of commands."""
-
-
-COMMANDS = {
-    "audit": Command(
-        "svcready.cli.audit", "verify an audit log: is anything missing or altered"
-    ),
-    "config": Command(
-        "svcready.cli.config", "show every setting in force and where it was said"
-    ),
-    "log-config": Command(
-        "svcready.cli.log_config", "print the logging configuration for servers"
-    ),
-    "metrics": Command(
-        "svcready.cli.metrics", "estimate what metrics cost on CloudWatch"
-    ),
-    "demo": Command("svcready.demo", "run a service and see all of it at work"),
-    "schema": Command("svcready.cli.schema", "print the JSON Schema of a log line"),
-}
-"""Every command by its word."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,39 +25,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 if all is well, 2 for a wrong command line.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and words[0] in {"-V", "--version"}:
-        print(f"svcready {version('svcready')}")
-        return 0
+    if words[:1] == ["healthcheck"]:  # is run every few seconds, beside the service
+        from svcready.cli.healthcheck import main as check
 
-    if not words or words[0] in {"-h", "--help", "help"}:
-        print(_usage())
-        return 0 if words else _USAGE_ERROR
+        return check(words[1:])
 
-    command = COMMANDS.get(words[0])
-    if command is None:
-        print(f"svcready: no command {words[0]!r}\n\n{_usage()}", file=sys.stderr)
-        return _USAGE_ERROR
+    from svcready.cli._commands import run
 
-    try:
-        run: Callable[[list[str]], int] = import_module(command.module).main
-        return run(words[1:])
-    except SvcreadyError as error:
-        print(f"svcready: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        sys.stderr.close()
-        return 0
+    return run(words)
 
 
-def _usage() -> str:
-    there = {word: command for word, command in COMMANDS.items() if _is_there(command)}
-    width = max(len(word) for word in there)
-    lines = [f"  {word:<{width}}  {command.help}" for word, command in there.items()]
-    options = "  --version, --help"
-    return "\n".join(("usage: svcready COMMAND [options]", "", *lines, "", options))
+def __getattr__(name: str) -> object:
+    if name not in {"COMMANDS", "Command"}:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+
+    from svcready.cli import _commands
+
+    return getattr(_commands, name)
 
 
-def _is_there(command: Command) -> bool:
-    return installed(command.module)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from svcready._core.release import own_version
 from svcready._transport.aws import SecretResolver
 from svcready.cli._style import style_for
-from svcready.config import describe, load
+from svcready.config import describe, load, report
 from svcready.metrics._checking import metrics_problems
 from svcready.tracing.instrumentation._switch import client_problems
 
@@ -53,29 +53,11 @@ def main(arguments: Sequence[str]) -> int:
         unfit += client_problems(settings.tracing)
 
     if options.json:
-        print(_as_json(settings, unfit))
+        print(json.dumps(report(settings, unfit), indent=2))
     else:
         print(_as_text(settings, unfit, style_for(sys.stdout, os.environ)))
 
     return 1 if options.check and (settings.problems or unfit) else 0
-
-
-def _as_json(settings: Settings, unfit: tuple[str, ...]) -> str:
-    problems: list[dict[str, str]] = [
-        {"text": str(problem), **problem._asdict()} for problem in settings.problems
-    ]
-    problems += [{"text": text, "kind": "unfit"} for text in unfit]
-    report = {
-        "svcready": own_version(),
-        "environment": settings.service.environment,
-        "settings": {
-            row.key: {"value": row.value, "unit": row.unit, "origin": row.origin}
-            for row in describe(settings)
-        },
-        "pinned": list(settings.pinned),
-        "problems": problems,
-    }
-    return json.dumps(report, indent=2)
 
 
 def _as_text(settings: Settings, unfit: tuple[str, ...], style: Style) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from svcready.config._describe import Row, describe
+from svcready.config._describe import Row, describe, report
 from svcready.config._file import watch_file
 from svcready.config._load import load
 from svcready.config._named import KINDS, Named
 from svcready.config._origins import Origin
+from svcready.config._probe_paths import PROBE_ALIASES
 from svcready.config._problems import Problem, raise_if_any
 from svcready.config._reference import ReferenceRow, reference, reference_markdown
 from svcready.config._regular_file import read_regular_file
@@ -16,6 +17,7 @@ from svcready.config._settings import RELAXED, Inputs, Settings
 
 __all__ = [
     "KINDS",
+    "PROBE_ALIASES",
     "RELAXED",
     "Inputs",
     "Named",
@@ -32,6 +34,7 @@ __all__ = [
     "reference",
     "reference_markdown",
     "reload",
+    "report",
     "resolve_file_secret",
     "watch_file",
 ]

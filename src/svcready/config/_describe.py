@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready._core.release import own_version
 from svcready.config._masking import MASK, redacted
 from svcready.config._named import KINDS
 from svcready.config._table import PREFIX, entries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from svcready.config._settings import Settings
 
-__all__ = ["Row", "describe"]
+__all__ = ["Row", "describe", "report"]
 
 
 class Row(NamedTuple):
@@ -58,3 +61,36 @@ def describe(settings: Settings) -> tuple[Row, ...]:
         )
 
     return tuple(rows)
+
+
+def report(
+    settings: Settings,
+    further: Iterable[str] = (),
+    redact: Callable[[str], str] = redacted,
+) -> dict[str, object]:
+    """
+    Return every value in force with its origin, and what is wrong, for machines.
+
+    Args:
+        settings: What is in force.
+        further: Problems that were found by who uses the settings.
+        redact: Hides what in a value looks like a secret.
+    """
+    problems: list[dict[str, str]] = [
+        {"text": str(problem), **problem._asdict()} for problem in settings.problems
+    ]
+    problems += [{"text": text, "kind": "unfit"} for text in further]
+    return {
+        "svcready": own_version(),
+        "environment": settings.service.environment,
+        "settings": {
+            row.key: {
+                "value": redact(row.value),
+                "unit": row.unit,
+                "origin": row.origin,
+            }
+            for row in describe(settings)
+        },
+        "pinned": list(settings.pinned),
+        "problems": problems,
+    }

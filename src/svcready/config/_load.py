@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
+from svcready.config._access import unfinished_access
 from svcready.config._file import FileValues, parse_file
 from svcready.config._named import DEFAULT, KINDS, Named, NamedValue
 from svcready.config._names import (
@@ -14,6 +15,7 @@ from svcready.config._names import (
     unknown_arguments,
     unknown_variables,
 )
+from svcready.config._probe_paths import settle_probe_paths
 from svcready.config._problems import Problem, nearest
 from svcready.config._reader import Reader
 from svcready.config._regular_file import read_regular_file
@@ -139,6 +141,7 @@ def load_inputs(
             reader.read(entry)
 
     _read_rules_file(reader, inputs)
+    collisions = settle_probe_paths(reader)
     variables, misspelt = named_variables(inputs.environ)
     sources = (variables, file.named, named_arguments(inputs.arguments))
     layers = tuple(_layer(reader, texts) for texts in sources)
@@ -153,6 +156,7 @@ def load_inputs(
         *misspelt,
         *unknown,
         *_refused(reader),
+        *collisions,
         *_incomplete(reader),
         *_inert(reader, layers),
     )
@@ -212,6 +216,9 @@ def _incomplete(reader: Reader) -> Iterator[Problem]:
             f" needs {PREFIX}AUDIT_FILE",
             used="entries go to standard output",
         )
+
+    if values["core.enabled"] and values["admin.enabled"]:
+        yield from unfinished_access(values, named)
 
 
 def _inert(reader: Reader, layers: tuple[Layer, ...]) -> Iterator[Problem]:

@@ -112,8 +112,10 @@ _POLICY = {
 }
 _CHECK = {
     "enabled": _field(FLAG, "Runs at all", "true"),
-    "critical": _field(
-        FLAG, "Takes the service out of rotation when it fails", "false"
+    "criticality": _field(
+        choice("critical", "degraded", "informational"),
+        "What its failure does: takes the service out of rotation, warns, is reported",
+        "degraded",
     ),
     "timeout_s": _field(
         duration(0.001, 3600),

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 
 from svcready._core.declarations import Register, check_name, name_of
 from svcready.errors import DeclarationError
+from svcready.health._arguments import code_of, definition, is_async, seconds, unwrapped
+from svcready.health._subject import ReadyMade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
     from types import CodeType
 
-__all__ = ["CHECKS", "Check", "check"]
+__all__ = ["CHECKS", "CRITICALITIES", "Check", "check"]
+
+CRITICALITIES = ("critical", "degraded", "informational")
+"""What the failure of a check does: takes out of rotation, warns, nothing."""
 
 F = TypeVar("F", bound="Callable[[], object]")
-
-_GENERATOR = 0x20  # the flags of code objects, as `inspect` names them
-_COROUTINE = 0x80
-_ITERABLE_COROUTINE = 0x100
-_ASYNC_GENERATOR = 0x200
 
 
 class Check(NamedTuple):
@@ -28,7 +27,7 @@ class Check(NamedTuple):
 
     name: str
     function: Callable[[], object]
-    critical: bool
+    criticality: str
     groups: tuple[str, ...]
     timeout_s: float | None
     interval_s: float | None
@@ -50,7 +49,8 @@ def check(name: F, /) -> F: ...
 def check(
     name: str | None = None,
     *,
-    critical: bool = False,
+    critical: bool | None = None,
+    criticality: str | None = None,
     groups: tuple[str, ...] = ("readiness",),
     timeout: float | timedelta | str | None = None,
     interval: float | timedelta | str | None = None,
@@ -64,7 +64,8 @@ def check(
 def check(
     name: F | str | None = None,
     *,
-    critical: bool = False,
+    critical: bool | None = None,
+    criticality: str | None = None,
     groups: tuple[str, ...] = ("readiness",),
     timeout: float | timedelta | str | None = None,
     interval: float | timedelta | str | None = None,
@@ -82,7 +83,10 @@ def check(
 
     Args:
         name: 1-64 characters of `a-z 0-9 _ . -`; `module.qualname` if not given.
-        critical: Whether its failure takes the service out of rotation, or only warns.
+        critical: Whether its failure takes the service out of rotation, or only warns:
+            short for the criticalities `critical` and `degraded`.
+        criticality: `critical`, `degraded` (the default) or `informational`, which is
+            reported and measured and changes no probe.
         groups: Which probes show it: `readiness`, `startup` (it must pass once), or
             names of probes of your own.
         timeout: Seconds (2), timedelta or `"250ms"`; a longer run has failed.
@@ -100,10 +104,10 @@ def check(
         return check()(name)
 
     arguments = (
-        bool(critical),
+        _criticality(criticality, critical=critical),
         _groups(groups, force=force_liveness),
-        _seconds("timeout", timeout, 0.001),
-        _seconds("interval", interval, 0.1),
+        seconds("health check timeout", timeout, 0.001),
+        seconds("health check interval", interval, 0.1),
         _count("fail_after", fail_after),
         _count("recover_after", recover_after),
         _private(loop),
@@ -124,25 +128,11 @@ def check(
 
 
 def _is_same_function(known: Check, new: Check) -> bool:
+    if isinstance(known.function, ReadyMade) and known.function.found:
+        return True  # nobody declared it
+
     # A factory makes a new function object of the same definition at each call.
-    return _definition(known.function) == _definition(new.function)
-
-
-def _definition(function: object) -> tuple[object, ...]:
-    function = _unwrapped(function)
-    code = getattr(function, "__code__", None)
-    return (
-        getattr(function, "__module__", None),
-        getattr(function, "__qualname__", type(function).__qualname__),
-        None if code is None else (code.co_filename, code.co_firstlineno),
-    )
-
-
-def _unwrapped(function: object) -> object:
-    while isinstance(function, partial):
-        function = function.func
-
-    return function
+    return definition(known.function) == definition(new.function)
 
 
 def _check_function(function: object) -> bool:
@@ -151,22 +141,22 @@ def _check_function(function: object) -> bool:
         msg = f"health.check decorates a function, not {function!r}"
         raise DeclarationError(msg)
 
-    inner = _unwrapped(function)
-    call = inner if hasattr(inner, "__code__") else type(inner).__call__
-    code = getattr(call, "__code__", None)
-    if code is None:
-        return False
+    inner = unwrapped(function)
+    if isinstance(inner, ReadyMade):
+        inner = unwrapped(inner.run)
 
-    if code.co_flags & (_GENERATOR | _ASYNC_GENERATOR):
-        msg = f"health check {name_of(function)} is a generator: use return, not yield"
-        raise DeclarationError(msg)
-
+    waits = is_async(inner, f"health check {name_of(function)}")
+    call, code = code_of(inner)
     is_bound = call is not inner or getattr(inner, "__self__", None) is not None
-    if inner is function and _needs_arguments(call, code, 1 if is_bound else 0):
+    if (
+        code is not None
+        and inner is function
+        and _needs_arguments(call, code, 1 if is_bound else 0)
+    ):
         msg = f"health check {name_of(function)} has parameters, but takes none"
         raise DeclarationError(msg)
 
-    return bool(code.co_flags & (_COROUTINE | _ITERABLE_COROUTINE))
+    return waits
 
 
 def _needs_arguments(function: object, code: CodeType, given: int) -> bool:
@@ -175,6 +165,27 @@ def _needs_arguments(function: object, code: CodeType, given: int) -> bool:
     return code.co_argcount > len(defaults) + given or code.co_kwonlyargcount > len(
         keyword_defaults
     )
+
+
+def _criticality(criticality: str | None, *, critical: bool | None) -> str:
+    if criticality is None:
+        return "critical" if critical else "degraded"
+
+    if criticality not in CRITICALITIES:
+        msg = (
+            f"health check criticality={criticality!r} is not allowed: use "
+            f"{' | '.join(CRITICALITIES)}"
+        )
+        raise DeclarationError(msg)
+
+    if critical is not None and bool(critical) != (criticality == "critical"):
+        msg = (
+            f"health check critical={critical!r} contradicts criticality="
+            f"{criticality!r}: give one of them"
+        )
+        raise DeclarationError(msg)
+
+    return criticality
 
 
 def _groups(groups: object, *, force: bool) -> tuple[str, ...]:
@@ -193,22 +204,6 @@ def _groups(groups: object, *, force: bool) -> tuple[str, ...]:
         raise DeclarationError(msg)
 
     return tuple(groups)
-
-
-def _seconds(
-    name: str, value: float | timedelta | str | None, low: float
-) -> float | None:
-    if value is None:
-        return None
-
-    from svcready.config._kinds import duration  # only where a value is given
-
-    kind = duration(low, 86400.0)
-    try:
-        return kind.parse(value)
-    except ValueError:
-        msg = f"health check {name}={value!r} is not allowed: use {kind.allowed}"
-        raise DeclarationError(msg) from None
 
 
 def _count(name: str, value: int | None) -> int | None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["CheckChanged", "CheckRan", "LifecycleChanged"]
+__all__ = [
+    "CheckChanged",
+    "CheckFound",
+    "CheckRan",
+    "LifecycleChanged",
+    "StartupTaskEnded",
+    "StartupTaskLate",
+]
 
 
 class CheckChanged(NamedTuple):
@@ -18,8 +25,8 @@ class CheckChanged(NamedTuple):
     """`pass`, `warn` or `fail`."""
     reason: str
     """Why, with secrets hidden; empty if it simply passes."""
-    critical: bool
-    """Whether its failure takes the service out of rotation."""
+    criticality: str
+    """What its failure does: `critical`, `degraded` or `informational`."""
 
 
 class CheckRan(NamedTuple):
@@ -33,10 +40,41 @@ class CheckRan(NamedTuple):
     """How long it took; the time-out if it is not back."""
 
 
+class CheckFound(NamedTuple):
+    """A check was found by itself in a service that runs, or counts otherwise now."""
+
+    name: str
+    """The check's name."""
+    criticality: str
+    """`critical` or `degraded`."""
+    target: str
+    """What it looks at, without secrets."""
+
+
 class LifecycleChanged(NamedTuple):
     """The service has gone on to the next state of its life."""
 
     before: str
-    """`starting`, `ready`, `draining` or `stopped`."""
+    """`starting`, `ready`, `draining`, `stopped` or `broken`."""
     after: str
     """The same."""
+    reason: str = ""
+    """Why it is broken; empty for anything else."""
+
+
+class StartupTaskEnded(NamedTuple):
+    """A try at a startup task has ended."""
+
+    name: str
+    """The task's name."""
+    duration_s: float
+    """How long it took."""
+    reason: str
+    """Why it failed, with secrets hidden; empty if it is done."""
+
+
+class StartupTaskLate(NamedTuple):
+    """A startup task was declared when the service was ready already."""
+
+    name: str
+    """The task's name."""

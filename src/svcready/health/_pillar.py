@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import random
-import threading
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready._core.declarations import variable
-from svcready._core.guard import report_fault
 from svcready._core.redaction import default_redactor
-from svcready.health._board import PROBES, View, render
+from svcready.health._board import FAILING, PROBES, Board, word_of
 from svcready.health._check import CHECKS
-from svcready.health._lifecycle import Lifecycle
-from svcready.health._loops import Loops
-from svcready.health._pool import DaemonPool, spawn_daemon
-from svcready.health._report import check_entries, stamp
-from svcready.health._runner import Runner
-from svcready.health._state import CheckState, tune
+from svcready.health._groups import Groups
+from svcready.health._life._lifecycle import Lifecycle
+from svcready.health._life._startup import holds_start
+from svcready.health._life._vitals import Vitals
+from svcready.health._life._watch import Watch
+from svcready.health._report import Reporter, stamp
+from svcready.health._roster import Roster
+from svcready.health._running._demand import on_demand
+from svcready.health._running._loops import Loops
+from svcready.health._running._pool import DaemonPool, spawn_daemon
+from svcready.health._running._runner import Runner
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -31,25 +32,16 @@ if TYPE_CHECKING:
     from svcready.config._sections.health import HealthSettings
     from svcready.config._sections.lifecycle import LifecycleSettings
     from svcready.health._board import Probe
-    from svcready.health._check import Check
-    from svcready.health._pool import Pool
-    from svcready.health._state import CheckStatus
+    from svcready.health._running._pool import Pool
+    from svcready.health._running._state import CheckStatus
 
 __all__ = ["HealthPillar"]
 
-_MAX_OUTPUT = 500
+_VITAL = ("liveness", "readiness")
 
 
 def _nothing_said(_: str) -> Mapping[str, object]:
     return {}
-
-
-def _ask(name: str, tell: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
-    try:
-        return dict(tell())
-    except Exception as error:  # noqa: BLE001 - the rest of the report stands
-        report_fault(f"health.info.{name}", error)
-        return {"status": "warn", "output": type(error).__name__}
 
 
 class HealthPillar:
@@ -67,9 +59,10 @@ class HealthPillar:
         clock: Decides what is due and measures it.
         redactor: Hides the secrets in what checks say.
         check_values: Returns what environment and file say of the check of a name, by
-            field: `enabled`, `critical`, `timeout_s`, `interval_s`, `fail_after`,
+            field: `enabled`, `criticality`, `timeout_s`, `interval_s`, `fail_after`,
             `recover_after`.
         groups: Groups whose members the configuration names; it wins over code.
+        on_groups: Called when there are other groups than before.
         quiet: Makes a context in which a check's own calls are not traced.
         pool: Makes the threads of synchronous checks.
         spawn: Starts a thread.
@@ -87,6 +80,7 @@ class HealthPillar:
         redactor: Redactor | None = None,
         check_values: Callable[[str], Mapping[str, object]] = _nothing_said,
         groups: Mapping[str, tuple[str, ...]] | None = None,
+        on_groups: Callable[[], None] = lambda: None,
         quiet: Callable[[], AbstractContextManager[object]] | None = None,
         pool: Callable[[], Pool] | None = None,
         spawn: Callable[[Callable[[], None], str], bool] = spawn_daemon,
@@ -94,50 +88,63 @@ class HealthPillar:
     ) -> None:
         self.settings = settings
         self.lifecycle_settings = lifecycle
-        self._service = service
-        self._version = version
         self._monotonic = clock.monotonic
-        self._redactor = redactor or default_redactor()
-        self._check_values = check_values
-        self._configured = dict(groups or {})
-        self._refused = self._configured.pop("liveness", None) is not None
-        self._off: tuple[str, ...] = ()
-        self._info: dict[str, Callable[[], Mapping[str, object]]] = {}
-        self._loops = Loops(
-            settings.loop_wait_s, private=settings.loop == "private", spawn=spawn
-        )
-        # Re-entrant: the handler of SIGTERM renders on the thread that it interrupted.
-        self._render_lock = threading.RLock()
-        self._rendered = 0
-        self._is_open = self._is_binding = self._asleep = False
-        self.lifecycle = Lifecycle(clock, self._render)
+        self._reporter = Reporter(service, version, redactor or default_redactor())
+        self._groups = Groups(groups or {})
+        own_loop = settings.loop == "private"
+        self._loops = Loops(settings.loop_wait_s, private=own_loop, spawn=spawn)
+        self._board = Board(self._read, self._groups.members, on_groups)
+        self.vitals = Vitals()
+        """What else must go on for the process to count as alive."""
+        self._asleep = False
+        self.lifecycle = Lifecycle(clock, self._board.render, holds_start)
         """Where in its life the service is; runtime and adapters move it on."""
+        self.watch = Watch(
+            self.lifecycle,
+            self.vitals,
+            clock.monotonic,
+            hide=self._reporter.hide,
+            nudge=self._look_soon,
+        )
+        """Knows the startup tasks and the heartbeats."""
         self.runner = Runner(
             clock=clock,
             loops=self._loops,
             make_pool=pool or (lambda: DaemonPool(settings.max_threads, spawn)),
-            hide=self._hide,
-            on_change=self._render,
+            hide=self._reporter.hide,
+            on_change=self._board.render,
             uniform=uniform,
             spawn=spawn,
             quiet=quiet,
+            on_demand=on_demand(settings),
+            look=self.watch.look,
         )
         """Runs the checks; a test drives it by `step`."""
-        self._view = View({}, {}, 0.0, started=False, status="fail")
-        self._render()
+        self._roster = Roster(
+            settings,
+            check_values,
+            self.runner,
+            is_late=lambda: self._board.view.started,
+            on_change=self._board.render,
+        )
+        self._board.render()
         fork.reset_in_child(self._after_fork)
 
     def start(self) -> None:
         """Take the declared checks, and those to come; none runs before `wake`."""
-        self._is_open = self._asleep = True
+        self._roster.is_open = self._asleep = True
+        self.watch.begin()
         self.reload()
 
     def wake(self) -> None:
         """Run the checks in this process; cheap if they do."""
         if self._asleep:
             self._asleep = False
-            if self.settings.enabled:
-                self.runner.wake()
+            if self.settings.enabled and not self.runner.wake():
+                self._asleep = self._roster.is_open  # the next probe tries again
+
+            if self.watch.ages():
+                self.runner.look_soon()
 
     def learn_loop(self, loop: AbstractEventLoop) -> None:
         """Take the application's event loop, on which asynchronous checks then run."""
@@ -156,60 +163,91 @@ class HealthPillar:
         if self._asleep:
             self.wake()
 
-        view = self._view
+        if self.vitals.watched and name in _VITAL and self.watch.faults():
+            return FAILING
+
+        view = self._board.view
         if self._monotonic() >= view.stale_at_s:
             return view.stale_probes[name]
 
         return view.probes[name]
 
+    def asks(self, name: str) -> bool:
+        """
+        Tell whether a probe has to `refresh` before it is answered, which takes time.
+
+        Args:
+            name: A name that `probe` takes.
+        """
+        return self.settings.mode == "on_demand" and (
+            name != "liveness" or bool(self._board.view.members[name])
+        )
+
+    def refresh(self, name: str | None = None) -> bool:
+        """
+        Run the checks of a group that have no fresh result, where they run on demand.
+
+        Blocks until they are back, for SVCREADY_HEALTH_TOTAL_TIMEOUT_S at most, so it
+        has no place on an event loop. All who ask at the same time share one run of
+        each check, and nobody waits for one that has been under way that long.
+
+        Args:
+            name: A name that `probe` takes; every check if None.
+
+        Returns:
+            False if a check was not back: a probe then answers from what there is.
+        """
+        if self.settings.mode != "on_demand":
+            return True
+
+        if self._asleep:
+            self.wake()
+
+        every = self.runner.states
+        names = every if name is None else self._board.view.asked_by(name)
+        demand = self.runner.ask(name or "", names)
+        return demand is None or demand.wait(self.settings.total_timeout_s)
+
     @property
     def groups(self) -> tuple[str, ...]:
         """The names that `probe` answers."""
-        return tuple(self._view.probes)
+        return tuple(self._board.view.probes)
 
     def results(self) -> tuple[CheckStatus, ...]:
         """Return what is known of each check, in the order of declaration."""
         return tuple(state.status for state in self.runner.states.values())
 
-    def report(self, *, details: bool = True) -> dict[str, object]:
+    def report(self, *, details: bool = True, group: str = "") -> dict[str, object]:
         """
         Describe the service's health as `application/health+json`.
 
         Args:
             details: Whether to add checks, information and notes, in which secrets
                 are hidden; otherwise the status is all.
+            group: A probe or group, whose own status and checks are then all that is
+                told.
+
+        Raises:
+            KeyError: There is no such group.
         """
-        status = self._status()
+        status = word_of(self.probe(group)) if group else self._status()
         if not details:
             return {"status": status}
 
-        told = {name: _ask(name, tell) for name, tell in tuple(self._info.items())}
-        info = {name: self._redactor.fields(part) for name, part in told.items()}
-        if status == "pass" and any(
-            part.get("status") in {"warn", "fail"} for part in told.values()
-        ):
-            status = "warn"
-
-        report: dict[str, object] = {"status": status}
-        if self._version:
-            report["version"] = report["releaseId"] = self._version
-
-        if self._service:
-            report["serviceId"] = self._service
-
-        report["lifecycle"] = {
-            "state": self.lifecycle.state,
-            "since": stamp(self.lifecycle.since_ns),
+        life = self.lifecycle
+        lifecycle = {
+            "state": life.shown,
+            "since": stamp(life.since_ns),
+            **({"reason": life.broken} if life.broken else {}),
+            **self.watch.describe(),
         }
-        report["checks"] = check_entries(self.results())
-        if info:
-            report["info"] = info
+        statuses = self.results()
+        if not group:
+            return self._reporter.write(status, lifecycle, statuses, self._notes())
 
-        notes = self._notes()
-        if notes:
-            report["notes"] = notes
-
-        return report
+        names = self._board.view.members[group]
+        members = [each for each in statuses if each.name in names]
+        return self._reporter.begin(status, lifecycle, members)
 
     def add_info(self, name: str, tell: Callable[[], Mapping[str, object]]) -> None:
         """
@@ -220,29 +258,11 @@ class HealthPillar:
             tell: Returns it, at each report. A member `status` of `warn` or `fail`
                 makes the report warn; no probe changes.
         """
-        self._info[name] = tell
+        self._reporter.add_info(name, tell)
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong with the groups, now that every check is declared."""
-        problems = []
-        if self._refused:
-            problems.append(
-                "health group 'liveness' cannot be configured: a check in it has the "
-                "process killed, so only code can ask for it"
-            )
-
-        declared = {variable(name): name for name in CHECKS.names()}
-        for group, names in self._configured.items():
-            for name in names:
-                if variable(name) not in declared:
-                    near = get_close_matches(name.lower(), declared.values(), 1)
-                    hint = f"; the nearest is {near[0]!r}" if near else ""
-                    problems.append(
-                        f"health group {group!r} names the check {name!r}, which is not"
-                        f" declared{hint}"
-                    )
-
-        return tuple(problems)
+        return tuple(self._groups.problems(CHECKS.names()))
 
     def describe(self) -> dict[str, object]:
         """Tell what runs, for the start-up line."""
@@ -251,19 +271,16 @@ class HealthPillar:
             "enabled": self.settings.enabled,
             "checks": len(statuses),
             "critical": [status.name for status in statuses if status.critical],
-            "off": list(self._off),
+            "off": list(self._roster.off),
             "groups": [name for name in self.groups if name not in PROBES],
             "details": self.settings.details,
             "loop": self.settings.loop,
+            **({"mode": mode} if (mode := self.settings.mode) != "background" else {}),
         }
 
     def reload(self) -> None:
         """Tune every check again, because the operator's values may have changed."""
-        if self._is_open and self.settings.enabled:
-            self._is_binding = True  # one rendering for all of them
-            CHECKS.bind(self._take)
-            self._is_binding = False
-            self._render()
+        self._roster.bind()
 
     def close(self, timeout_s: float) -> bool:
         """
@@ -274,49 +291,18 @@ class HealthPillar:
         """
         # The register keeps its binding: a runtime that was built anew in between may
         # have bound it to itself.
-        self._is_open = self._asleep = False
+        self._roster.is_open = self._asleep = False
         self.lifecycle.stop()
         return self.runner.close(timeout_s)
 
-    def _take(self, check: Check) -> None:
-        if not self._is_open:
-            return
-
-        tuning = tune(check, self.settings, self._check_values(check.name))
-        self._off = tuple(name for name in self._off if name != check.name)
-        known = self.runner.states.get(check.name)
-        if not tuning.enabled:
-            self._off += (check.name,)
-            self.runner.drop(check.name)
-        elif known is not None:
-            known.replace(check, tuning)
-        else:
-            late = self._view.started
-            self.runner.add(CheckState(check, tuning, late=late))
-
-        if not self._is_binding:
-            self._render()
-
-    def _render(self) -> None:
-        with self._render_lock:
-            self._rendered += 1
-            turn = 0
-            while turn != self._rendered:  # else a signal handler's would be lost
-                turn = self._rendered
-                runner = self.runner
-                view = render(
-                    self.lifecycle.state,
-                    [(state.status, state.late) for state in runner.states.values()],
-                    self._configured,
-                    started=self._view.started,
-                    stale_at_s=runner.stale_at_s,
-                )
-
-            self._view = view
+    def _read(self) -> tuple[str, list[tuple[CheckStatus, bool]], float]:
+        runner = self.runner
+        checks = [(state.status, state.late) for state in runner.states.values()]
+        return self.lifecycle.shown, checks, runner.stale_at_s
 
     def _status(self) -> str:
         self.probe("readiness")
-        view = self._view
+        view = self._board.view
         if view.status == "pass" and self._monotonic() >= view.stale_at_s:
             return "warn"
 
@@ -328,22 +314,19 @@ class HealthPillar:
         if loop is not None:
             notes.append(loop)
 
-        if self._off:
-            notes.append(f"switched off: {', '.join(self._off)}")
+        if self._roster.off:
+            notes.append(f"switched off: {', '.join(self._roster.off)}")
 
         return notes
 
-    def _hide(self, output: str) -> str:
-        shown = self._redactor.text(output)
-        if len(shown) > _MAX_OUTPUT:
-            shown = f"{shown[: _MAX_OUTPUT - 1]}…"
-
-        return shown
+    def _look_soon(self) -> None:
+        if self._roster.is_open:
+            self.wake()  # what beats, works
+            self.runner.look_soon()
 
     def _after_fork(self) -> None:
-        self._render_lock = threading.RLock()
         self.lifecycle.after_fork()
         self.runner.after_fork()
-        self._asleep = self._is_open
-        self._view = self._view._replace(started=False)
-        self._render()
+        self.watch.after_fork()
+        self._asleep = self._roster.is_open
+        self._board.after_fork()

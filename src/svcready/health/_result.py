@@ -17,6 +17,10 @@ class CheckResult(NamedTuple):
     """`pass`, `warn` or `fail`."""
     output: str = ""
     """Why, for people; secrets in it are hidden before it is shown."""
+    observed: float | None = None
+    """What was measured; None if it is how long the run took."""
+    unit: str = ""
+    """The unit of `observed`: `%`, `By`, `s`, `ms`, `1`."""
 
 
 def warn(output: str = "") -> CheckResult:
@@ -55,7 +59,7 @@ def judge(value: object) -> CheckResult:
         return CheckResult("fail", "returned False")
 
     if isinstance(value, CheckResult) and value.status in _STATUSES:
-        return CheckResult(value.status, _text(value.output))
+        return value._replace(output=_text(value.output))
 
     return CheckResult(
         "warn",

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready.resilience._breaker import CLOSED, HALF_OPEN, OPEN
+from svcready.resilience._breaker import (
+    CLOSED,
+    FORCED_CLOSED,
+    FORCED_OPEN,
+    HALF_OPEN,
+    OPEN,
+)
 from svcready.resilience._circuit import BREAKERS
 from svcready.resilience._retry import RETRIERS
 
@@ -170,6 +176,28 @@ class ResiliencePillar:
             )
 
         return states
+
+    def force(self, name: str, state: str) -> bool:
+        """
+        Hold a breaker open or closed, or let it decide by outcomes again.
+
+        Args:
+            name: The breaker's name.
+            state: `open`, `closed` or `auto`.
+
+        Returns:
+            False if none is called so.
+        """
+        declared = BREAKERS.get(name)
+        if declared is None:
+            return False
+
+        if state == "auto":
+            declared.core.reset()
+        else:
+            declared.core.force(FORCED_OPEN if state == "open" else FORCED_CLOSED)
+
+        return True
 
     def calls(self) -> list[CallCount]:
         """Return the calls of every policy by outcome, since the process began."""

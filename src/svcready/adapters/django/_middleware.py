@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -14,7 +15,8 @@ from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
 
 from svcready._core.context import activate, current, deactivate
 from svcready._core.guard import guard, report_fault
-from svcready._runtime import PlanCell
+from svcready._runtime import PlanCell, begin_in_loop, running_loop
+from svcready.adapters._own_thread import on_own_thread
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
 from svcready.adapters._wsgi_messages import response_headers
@@ -54,10 +56,17 @@ class Middleware:
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
         self._is_own_path = _OwnPaths()
-        self._cell: PlanCell[RequestPlan] = PlanCell(build_plan)
+        self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
         self._async = iscoroutinefunction(get_response)
         if self._async:
             markcoroutinefunction(self)
+            begin_in_loop(self._cell)
+
+    def _begin(self) -> None:
+        loop = running_loop() if self._async else None
+        take_plan(self._cell, loop, self._is_own_path)
+        if self._async and loop is None:
+            self._cell.plan = None  # the first request still has the loop to tell
 
     def __call__(
         self, request: HttpRequest
@@ -95,8 +104,11 @@ class Middleware:
             return await self._next(request)
 
         if self._is_operators(plan, request):
-            if request.path_info in plan.ops.slow:
-                return await asyncio.to_thread(_answer_operator, plan, request)
+            path, ops = request.path_info, plan.ops
+            shown = path in ops.slow_if_shown and "Authorization" in request.headers
+            if path in ops.slow or shown:
+                answer = partial(_answer_operator, plan)
+                return await on_own_thread(answer, request)
 
             return _answer_operator(plan, request)
 
@@ -138,7 +150,8 @@ def _answer_operator(plan: RequestPlan, request: HttpRequest) -> HttpResponse:
             body,
         )
     )
-    response = HttpResponse(answer.body, status=answer.status)
+    sent = b"" if method == "HEAD" else answer.body
+    response = HttpResponse(sent, status=answer.status)
     for name, value in answer.headers:
         response[name] = value
 
@@ -206,7 +219,7 @@ def _finish(
         if match is not None and match.route is not None:
             flight.route = "/" + match.route.removeprefix("/")
 
-        if plan.send_headers:
+        if plan.adds_headers:
             _add_headers(flight, response)
 
         if isinstance(response, StreamingHttpResponse):
@@ -222,7 +235,7 @@ def _finish(
 
 
 def _add_headers(flight: InFlight, response: HttpResponseBase) -> None:
-    """Put our ids into a response, unless it has some itself."""
+    """Put our headers into a response, unless it has some itself."""
     # Django's own `setdefault` looks for a header by catching what is raised without
     # it, and encodes anew what is plain ASCII: 4 µs of a request.
     kept: dict[str, tuple[str, str]] | None = getattr(response.headers, "_store", None)

@@ -6,6 +6,8 @@ from django.apps import AppConfig
 from django.core import checks
 from django.core.signals import got_request_exception
 
+from svcready._core import events
+from svcready._core.events import ClientFound
 from svcready._runtime import current, init
 from svcready.adapters.django._checks import check_middleware
 from svcready.adapters.django._middleware import note_error
@@ -26,6 +28,7 @@ class SvcreadyConfig(AppConfig):
         got_request_exception.connect(note_error, dispatch_uid="svcready")
         runtime = current() or init()
         runtime.frameworks.append("Django")
+        events.publish(ClientFound("django"))
         # Django applied its LOGGING after the settings called init().
         if runtime.logging is not None:
             runtime.logging.unify()

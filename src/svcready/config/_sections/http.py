@@ -1,11 +1,11 @@
-"""The section HTTP: the inbound request: ids, paths, access lines."""
+"""The section HTTP: inbound requests, their responses' headers, access lines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from svcready.config._kinds import FLAG, integer, matching
+from svcready.config._kinds import FLAG, choice, duration, integer, matching
 from svcready.config._setting import setting
 
 __all__ = ["HttpSettings"]
@@ -18,7 +18,7 @@ _PREFIX = matching(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpSettings:
-    """The inbound request: ids, paths, access lines."""
+    """Inbound requests, their responses' headers, access lines."""
 
     section: ClassVar[str] = "HTTP"
 
@@ -42,4 +42,19 @@ class HttpSettings:
         0,
         integer(0, 32),
         "How many proxies in front are ours, to find the caller's address",
+    )
+    security_headers: str = setting(
+        "off",
+        choice("off", "api", "web"),
+        "Adds the usual security headers to responses that lack them: those of an API, "
+        "or of pages for browsers",
+    )
+    hsts_s: float = setting(
+        0.0,
+        duration(),
+        "For how long browsers must use HTTPS from now on, by "
+        "Strict-Transport-Security; 0 doesn't say so",
+    )
+    openapi: bool = setting(
+        False, FLAG, "Adds svcready's own paths to FastAPI's OpenAPI document"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
+from svcready._transport.aws import THROTTLED
 from svcready.metrics.clients._aws_messages import Addressed, AwsMessages
 from svcready.metrics.clients._dynamodb import DynamoDB
 from svcready.metrics.clients._shared import (
@@ -38,24 +39,6 @@ OWN_AGENT = "svcready"
 """What our own clients add to their user agent; their calls are not measured."""
 
 _MARK, _MESSAGES = "svcready.metrics", "svcready.messages"
-# What AWS answers who asks too fast; the names differ by service.
-_THROTTLED = frozenset(
-    (
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    )
-)
 
 _instrumented: Installed[object] = Installed()
 _global: Installed[type[Session]] = Installed()
@@ -229,7 +212,7 @@ class _Calls:
             mark = self._own_mark(request_dict.get("context"))
             if mark is not None:
                 mark.attempts = attempts
-                if response is not None and _error_code(response[1]) in _THROTTLED:
+                if response is not None and _error_code(response[1]) in THROTTLED:
                     self._throttles.labels(mark.method).inc()
 
     def ended(

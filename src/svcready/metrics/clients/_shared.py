@@ -43,6 +43,10 @@ quiet = guard(COMPONENT)
 """Keeps a fault of ours away from the client."""
 
 
+_left: dict[int, tuple[object, object]] = {}
+"""Wrappers that were wrapped again when they ended, and what is under each, by id."""
+
+
 class Undo(Generic[T]):
     """
     Takes an instrumentation back; calling it again does nothing.
@@ -155,6 +159,9 @@ class Patches:
             return wrapper(inner, instance, *args, **kwargs)
 
         original = vars(kind)[name]
+        while (left := _left.pop(id(original), None)) is not None:
+            original = left[1]
+
         patched = wrapt.FunctionWrapper(original, call)
         setattr(kind, name, patched)
         self._done.append((kind, name, original, patched))
@@ -166,6 +173,8 @@ class Patches:
             kind, name, original, patched = self._done.pop()
             if vars(kind).get(name) is patched:
                 setattr(kind, name, original)
+            else:
+                _left[id(patched)] = patched, original
 
 
 def instrument_all(

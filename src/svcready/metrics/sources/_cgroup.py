@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svcready._core.surroundings import read_small_file
+from svcready._core import cgroup
 from svcready.metrics._model import Number
 from svcready.metrics.sources._reading import family
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from svcready.metrics._model import Family
 
@@ -31,33 +31,17 @@ def cgroup_families(root: str = "/") -> Iterator[Family]:
     Args:
         root: Where `proc` and `sys` are.
     """
-    groups = _groups(Path(root))
+    groups = cgroup.groups(root)
     if groups:
         yield from _cpu(groups)
         yield from _memory(groups)
         yield from _processes(groups)
 
 
-def _groups(root: Path) -> list[Path]:
-    """Return this process' group and those around it, as far as they can be seen."""
-    mount = root / "sys/fs/cgroup"
-    for line in read_small_file(str(root / "proc/self/cgroup")).splitlines():
-        number, _, path = line.partition("::")
-        if number == "0":
-            inside = ".." not in path.split("/")  # else it is above what we can see
-            own = mount / path.strip("/") if inside else mount
-            # The group of the whole machine has no type, and a limit on none. A path
-            # that does not exist here is the host's: the mount is then our group.
-            groups = [g for g in (own, *own.parents) if g.is_relative_to(mount)]
-            return [g for g in groups if (g / "cgroup.type").exists()]
-
-    return []
-
-
 def _cpu(groups: list[Path]) -> Iterator[Family]:
     limits: dict[Path, float] = {}
     for group in groups:
-        quota, _, period = _text(group, "cpu.max").partition(" ")
+        quota, _, period = cgroup.text(group, "cpu.max").partition(" ")
         if quota.isdigit() and period.isdigit() and int(period):
             limits[group] = int(quota) / int(period)
 
@@ -72,7 +56,7 @@ def _cpu(groups: list[Path]) -> Iterator[Family]:
             "{cpu}",
         )
 
-    stat = _table(group, "cpu.stat")
+    stat = cgroup.table(group, "cpu.stat")
     modes = [
         Number((mode,), stat[key] / 1e6)
         for mode, key in (("user", "user_usec"), ("system", "system_usec"))
@@ -124,7 +108,7 @@ _THROTTLING = (
 
 
 def _memory(groups: list[Path]) -> Iterator[Family]:
-    group, limit = _tightest(groups, "memory.max")
+    group, limit = cgroup.tightest(groups, "memory.max")
     if limit is not None:
         yield _family(
             "container.memory.limit",
@@ -135,7 +119,7 @@ def _memory(groups: list[Path]) -> Iterator[Family]:
             "By",
         )
 
-    used = _number(group, "memory.current")
+    used = cgroup.number(group, "memory.current")
     if used is not None:
         yield _family(
             "container.memory.usage",
@@ -145,7 +129,7 @@ def _memory(groups: list[Path]) -> Iterator[Family]:
             used,
             "By",
         )
-        idle = _table(group, "memory.stat").get("inactive_file")
+        idle = cgroup.table(group, "memory.stat").get("inactive_file")
         if idle is not None:
             yield _family(
                 "container.memory.working_set",
@@ -156,7 +140,7 @@ def _memory(groups: list[Path]) -> Iterator[Family]:
                 "By",
             )
 
-    kills = _table(group, "memory.events").get("oom_kill")
+    kills = cgroup.table(group, "memory.events").get("oom_kill")
     if kills is not None:
         yield _family(
             "container.memory.oom_kills",
@@ -169,7 +153,7 @@ def _memory(groups: list[Path]) -> Iterator[Family]:
 
 
 def _processes(groups: list[Path]) -> Iterator[Family]:
-    group, limit = _tightest(groups, "pids.max")
+    group, limit = cgroup.tightest(groups, "pids.max")
     if limit is not None:
         yield _family(
             "container.process.limit",
@@ -180,7 +164,7 @@ def _processes(groups: list[Path]) -> Iterator[Family]:
             "{process}",
         )
 
-    present = _number(group, "pids.current")
+    present = cgroup.number(group, "pids.current")
     if present is not None:
         yield _family(
             "container.process.count",
@@ -190,27 +174,6 @@ def _processes(groups: list[Path]) -> Iterator[Family]:
             present,
             "{process}",
         )
-
-
-def _tightest(groups: list[Path], file: str) -> tuple[Path, int | None]:
-    limits = {group: _number(group, file) for group in groups}
-    found = {group: limit for group, limit in limits.items() if limit is not None}
-    group = min(found, key=found.__getitem__, default=groups[0])
-    return group, found.get(group)
-
-
-def _text(group: Path, file: str) -> str:
-    return read_small_file(str(group / file))
-
-
-def _number(group: Path, file: str) -> int | None:
-    text = _text(group, file)
-    return int(text) if text.isdigit() else None
-
-
-def _table(group: Path, file: str) -> dict[str, int]:
-    pairs = [line.split(" ") for line in _text(group, file).splitlines()]
-    return {pair[0]: int(pair[1]) for pair in pairs if pair[1:] and pair[1].isdigit()}
 
 
 def _family(

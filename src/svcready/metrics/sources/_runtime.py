@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.clock import SystemClock
+from svcready._core.loop_lag import LoopLag
 from svcready.metrics._model import Number
 from svcready.metrics.sources._gc import CollectionPauses
-from svcready.metrics.sources._loop_lag import LoopLag
 from svcready.metrics.sources._reading import Reading, available, family
 
 if TYPE_CHECKING:

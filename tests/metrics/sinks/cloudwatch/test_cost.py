@@ -11,7 +11,7 @@ import pytest
 
 import svcready
 from svcready.admin import OpsRequest, build_surface
-from svcready.admin._port import OpsPort
+from svcready.admin._port._port import OpsPort
 from svcready.cli import main
 from svcready.errors import SvcreadyError
 from svcready.metrics.sinks._cloudwatch._cost import estimate, price_list

@@ -1,0 +1,1 @@
+"""How a runtime ends: who says so, the drain, the servers, the last flush."""

@@ -1,0 +1,1 @@
+"""Processes that live and serve nobody: found out, and told."""

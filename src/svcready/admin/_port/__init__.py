@@ -1,0 +1,1 @@
+"""The operator's own port: its sockets, its reading of requests, its threads."""

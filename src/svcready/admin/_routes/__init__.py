@@ -1,0 +1,1 @@
+"""What each of the operator's paths answers."""

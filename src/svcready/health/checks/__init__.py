@@ -1,0 +1,1 @@
+"""Ready-made checks: of databases, brokers, AWS, the network and the machine."""

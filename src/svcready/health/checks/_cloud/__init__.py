@@ -1,0 +1,1 @@
+"""Checks of what AWS runs: queues, tables, buckets, secrets."""

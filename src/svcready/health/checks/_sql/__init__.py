@@ -1,0 +1,1 @@
+"""Checks of databases by SQLAlchemy, psycopg and Django, and of Django's caches."""
