@@ -5,6 +5,9 @@ A landing runs tens of thousands of tests that drive real servers, on a machine 
 has other work: one of them that met a bad moment must not refuse the whole. Nor is it
 passed over in silence: the file that `TEST_SECOND_CHANCES` names gets a line for each,
 which `.ci/run` shows at its end. The gate on coverage holds whatever becomes of them.
+
+Beside other steps alone is not quiet: where `TEST_SECOND_CHANCES_LATER` names a file,
+the tests that are to run once more are written there, and `--due FILE` runs them.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 FEW = 5
 """More failures than these are no bad moment."""
@@ -23,12 +27,25 @@ TESTS_FAILED = 1
 """Pytest's exit status; any other failure means that not all tests were run."""
 
 
+class Chance(NamedTuple):
+    """Tests that failed, and how they are run once more."""
+
+    python: str
+    environment: str
+    cache: str
+    arguments: list[str]
+    tests: list[str]
+
+
 def main() -> int:
     """Return the exit status of it all."""
     arguments = sys.argv[1:]
+    if arguments[:1] == ["--due"]:
+        return take_due(Path(arguments[1]))
+
     cache = Path(sys.prefix, ".pytest_cache")  # each environment has its own
     shutil.rmtree(cache, ignore_errors=True)
-    status = pytest(cache, *arguments)
+    status = pytest(sys.executable, cache, *arguments)
     failed = left_in(cache)
     if status != TESTS_FAILED or not failed:  # without failures: too little is covered
         return status
@@ -37,26 +54,49 @@ def main() -> int:
         print(f"{len(failed)} failures: too many for a second chance", flush=True)
         return status
 
-    print(f"A second chance for {', '.join(failed)}", flush=True)
     uncovered = [it for it in arguments if not it.startswith("--cov")]
-    status = pytest(cache, *uncovered, "-n", "0", *failed)
-    passed = [] if status not in {0, TESTS_FAILED} else without(left_in(cache), failed)
-    note(passed, without(passed, failed))
+    environment = Path(sys.prefix).name.removeprefix(".venv-ci-")
+    chance = Chance(sys.executable, environment, str(cache), uncovered, failed)
+    if later := os.environ.get("TEST_SECOND_CHANCES_LATER"):
+        print(f"A second chance later for {', '.join(failed)}", flush=True)
+        with Path(later).open("a", encoding="utf-8") as due:
+            due.write(f"{json.dumps(chance)}\n")
+
+        status = 0
+    else:
+        status = take(chance)
+
     if status or uncovered == arguments:
         return status
 
     # What the first run covered is judged anew: its status was about the failures.
-    return python("-m", "coverage", "report", "--format=total")
+    return python(sys.executable, "-m", "coverage", "report", "--format=total")
 
 
-def pytest(cache: Path, *arguments: str) -> int:
+def take_due(due: Path) -> int:
+    """Give every second chance that is due, and return the worst exit status."""
+    chances = [Chance(*json.loads(line)) for line in due.read_text().splitlines()]
+    return max(map(take, chances), default=0)
+
+
+def take(chance: Chance) -> int:
+    """Run the tests once more, tell how they ended and return the exit status."""
+    cache, tests = Path(chance.cache), chance.tests
+    print(f"A second chance for {', '.join(tests)}", flush=True)
+    status = pytest(chance.python, cache, *chance.arguments, "-n", "0", *tests)
+    passed = [] if status not in {0, TESTS_FAILED} else without(left_in(cache), tests)
+    note(chance.environment, passed, without(passed, tests))
+    return status
+
+
+def pytest(interpreter: str, cache: Path, *arguments: str) -> int:
     """Run pytest in a process of its own and return its exit status."""
-    return python("-m", "pytest", "-o", f"cache_dir={cache}", *arguments)
+    return python(interpreter, "-m", "pytest", "-o", f"cache_dir={cache}", *arguments)
 
 
-def python(*arguments: str) -> int:
-    """Run this Python; what it prints is shown."""
-    return subprocess.run([sys.executable, *arguments], check=False).returncode
+def python(interpreter: str, *arguments: str) -> int:
+    """Run a Python and return its exit status; what it prints is shown."""
+    return subprocess.run([interpreter, *arguments], check=False).returncode
 
 
 def left_in(cache: Path) -> list[str]:
@@ -72,9 +112,8 @@ def without(some: list[str], tests: list[str]) -> list[str]:
     return [test for test in tests if test not in some]
 
 
-def note(passed: list[str], failed: list[str]) -> None:
+def note(environment: str, passed: list[str], failed: list[str]) -> None:
     """Tell of the tests that passed at their second attempt, and of the others."""
-    environment = Path(sys.prefix).name.removeprefix(".venv-ci-")
     lines = [f"unsteady: {test} ({environment})\n" for test in passed]
     lines += [f"failed twice: {test} ({environment})\n" for test in failed]
     print("".join(lines), end="", flush=True)

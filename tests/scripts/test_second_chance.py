@@ -66,10 +66,12 @@ def run(tmp_path: Path) -> Callable[..., Outcome]:
     venv.create(environment, symlinks=True)
     libraries = os.pathsep.join(path for path in sys.path if "packages" in path)
 
-    def run(*arguments: str, least_covered: int = 0, **files: str) -> Outcome:
+    def run(
+        *arguments: str, least_covered: int = 0, later: str = "", **files: str
+    ) -> Outcome:
         project = tmp_path / "project"
-        project.mkdir()
-        (project / "pytest.ini").write_text("[pytest]")
+        project.mkdir(exist_ok=True)
+        (project / "pytest.ini").write_text("[pytest]\naddopts = -q")
         (project / "code_under_test.py").write_text(CODE)
         (project / ".coveragerc").write_text(f"[report]\nfail_under={least_covered}")
         for name, text in files.items():
@@ -77,12 +79,13 @@ def run(tmp_path: Path) -> Callable[..., Outcome]:
 
         notes = tmp_path / "notes"
         ended = subprocess.run(
-            [environment / "bin" / "python", SCRIPT, "-q", *arguments],
+            [environment / "bin" / "python", SCRIPT, *arguments],
             cwd=project,
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": libraries,
                 "TEST_SECOND_CHANCES": str(notes),
+                **({"TEST_SECOND_CHANCES_LATER": later} if later else {}),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -148,3 +151,33 @@ def test_what_is_no_failed_test_is_refused(run: Callable[..., Outcome]) -> None:
 
     assert status == 4, output
     assert notes == []
+
+
+def test_second_chances_can_wait(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    """Then the run passes without them, and they fail or pass when they are due."""
+    due = str(tmp_path / "due")
+    wrong = WRONG.format(values="'a::b'")
+    status, output, notes = run("-k", "test", later=due, test_a=UNSTEADY, test_b=wrong)
+    assert status == 0, output
+    assert "2 failed" in output
+    assert notes == []
+
+    status, output, notes = run("--due", due)
+    assert status == 1, output
+    assert notes == [
+        "unsteady: test_a.py::test_unsteady (3.x)",
+        "failed twice: test_b.py::test_wrong[a::b] (3.x)",
+    ]
+
+
+def test_a_run_that_waits_is_judged_by_what_it_covers(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    """The gate on coverage does not wait."""
+    due = str(tmp_path / "due")
+    files = {"test_a": UNSTEADY, "test_b": RIGHT}
+    status, output, _ = run(
+        "-n", "2", "--cov=code_under_test", least_covered=90, later=due, **files
+    )
+
+    assert status == 2, output
