@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,25 @@ __all__ = ["find_account", "serve_account"]
 
 @contextmanager
 def serve_account() -> Iterator[str]:
-    """Run moto's server inside the block, and give its address."""
+    """Run moto's server, with nothing in it, inside the block; give its address."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
+        url = f"http://{host}:{port}"
+        _empty(url)
+        yield url
     finally:
         server.stop()
+
+
+def _empty(url: str) -> None:
+    # All servers of a process have one account, whatever test started them.
+    reset = urllib.request.Request(f"{url}/moto-api/reset", method="POST")
+    with urllib.request.urlopen(reset) as answer:
+        answer.read()
 
 
 def find_account(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

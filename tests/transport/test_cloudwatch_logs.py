@@ -17,9 +17,10 @@ from svcready._transport.sinks.cloudwatch_logs import (
     available,
     cloudwatch_sink,
 )
+from tests.moto_account import serve_account
 from tests.transport.logs_server import DAY_MS, HOUR_MS, Body, LogsServer, Refused
 
-moto_server = pytest.importorskip("moto.server")
+pytest.importorskip("moto.server")
 pytest.importorskip("boto3")
 
 pytestmark = pytest.mark.filterwarnings(
@@ -404,23 +405,18 @@ def test_empty_lines_are_left_out(server: LogsServer) -> None:
 
 def test_moto_takes_it_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """An implementation that is not ours reads back what was sent."""
-    server = moto_server.ThreadedMotoServer(
-        ip_address="127.0.0.1", port=0, verbose=False
-    )
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    sink = cloudwatch_sink("test", names, retention_days=30)
-    for number in range(5):
-        sink(b'{"n": %d}\n' % number, 20)
+    with serve_account() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        sink = cloudwatch_sink("test", names, retention_days=30)
+        for number in range(5):
+            sink(b'{"n": %d}\n' % number, 20)
 
-    assert sink.flush(20)
-    client: Any = make_client("logs", timeout_s=10)
-    read = client.get_log_events(logGroupName=GROUP, logStreamName=STREAM)
-    assert [it["message"] for it in read["events"]] == [
-        f'{{"n": {number}}}' for number in range(5)
-    ]
-    groups = client.describe_log_groups()["logGroups"]
-    assert [group["retentionInDays"] for group in groups] == [30]
-    assert sink.close(10)
-    server.stop()
+        assert sink.flush(20)
+        client: Any = make_client("logs", timeout_s=10)
+        read = client.get_log_events(logGroupName=GROUP, logStreamName=STREAM)
+        assert [it["message"] for it in read["events"]] == [
+            f'{{"n": {number}}}' for number in range(5)
+        ]
+        groups = client.describe_log_groups()["logGroups"]
+        assert [group["retentionInDays"] for group in groups] == [30]
+        assert sink.close(10)

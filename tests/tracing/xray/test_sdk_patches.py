@@ -13,6 +13,7 @@ pytest.importorskip("aws_xray_sdk")
 pytest.importorskip("requests")
 
 from tests.architecture.house import run_clean
+from tests.moto_account import serve_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,14 +194,9 @@ def test_one_span_for_each_call_of_aws(
     order: list[str], traced: list[list[str]]
 ) -> None:
     """A call of boto3 is one client span of AWS's API, whoever traces it."""
-    moto_server = pytest.importorskip("moto.server")
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        clients, _ = run(order, traced, aws=f"http://{host}:{port}")
-    finally:
-        server.stop()
+    pytest.importorskip("moto.server")
+    with serve_account() as url:
+        clients, _ = run(order, traced, aws=url)
 
     (span,) = clients
     assert span.attributes["rpc.method"] == "ListQueues"

@@ -12,13 +12,14 @@ from svcready._transport.aws import make_client
 from svcready.config._sections.cloudwatch import CloudwatchSettings
 from svcready.metrics.sinks._cloudwatch._put._sink import PutMetricDataSink
 from tests.metrics.conftest import IDENTITY
+from tests.moto_account import serve_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.metrics.sinks.cloudwatch.put.conftest import Recorder
 
-moto_server = pytest.importorskip("moto.server")
+pytest.importorskip("moto.server")
 pytest.importorskip("boto3")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore"),
@@ -29,13 +30,8 @@ pytestmark = [
 @pytest.fixture
 def endpoint(account: None) -> Iterator[str]:
     """Run moto's server."""
-    server = moto_server.ThreadedMotoServer(
-        ip_address="127.0.0.1", port=0, verbose=False
-    )
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serve_account() as url:
+        yield url
 
 
 def test_what_was_put_is_read_back(endpoint: str, recorder: Recorder) -> None:
