@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import report_fault
+from svcready._core.threads import start_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,14 +123,7 @@ class Worker:
 
         with self._changed:
             if self._thread is None and not self._stopping:
-                self._thread = threading.Thread(
-                    target=self._run, name=self._name, daemon=True
-                )
-                try:
-                    self._thread.start()
-                except RuntimeError as error:  # no threads at interpreter exit
-                    self._thread = None
-                    report_fault("worker", error)
+                self._thread = start_daemon(self._run, self._name, "worker")
 
     def soon(self, job: Job) -> bool:
         """

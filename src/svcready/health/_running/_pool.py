@@ -6,7 +6,7 @@ import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
-from svcready._core.guard import report_fault
+from svcready._core.threads import start_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +36,8 @@ class Pool(Protocol):
 
 
 def spawn_daemon(target: Callable[[], None], name: str) -> bool:
-    """Start a daemon thread; False where the interpreter starts none any more."""
-    try:
-        threading.Thread(target=target, name=name, daemon=True).start()
-    except RuntimeError as error:
-        report_fault("health", error)
-        return False
-
-    return True
+    """Start a daemon thread; False where none can be started any more."""
+    return start_daemon(target, name, "health") is not None
 
 
 class DaemonPool:
