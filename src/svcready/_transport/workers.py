@@ -8,8 +8,11 @@ import stat
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from svcready._transport.leftovers import stale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,9 +182,6 @@ def _command_line(pid: str) -> bytes:
 def _sweep(run_dir: Path) -> None:
     """Remove the marks of groups that are long gone."""
     oldest_s = time.time() - _STALE_AFTER_S
-    for mark in run_dir.glob("started-*"):
-        try:
-            if mark.stat().st_mtime < oldest_s:
-                mark.unlink()
-        except OSError:
-            continue
+    for mark in stale(run_dir, "started-", oldest_s):
+        with suppress(OSError):
+            mark.unlink()

@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from svcready._transport.leftovers import stale
+
 if TYPE_CHECKING:
     import mmap
     from pathlib import Path
@@ -97,11 +99,11 @@ def _sweep(run_dir: Path, own: Path) -> None:
     import fcntl
 
     oldest_s = time.time() - _STALE_AFTER_S
-    for path in run_dir.glob("stdout-*"):
-        try:
-            if path == own or path.stat().st_mtime > oldest_s:
-                continue
+    for path in stale(run_dir, "stdout-", oldest_s):
+        if path == own:
+            continue
 
+        try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
