@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,12 @@ def pytest_collection_modifyitems(
     """Begin with what takes long, if several processes are to end together."""
     if hasattr(config, "workerinput"):
         items.sort(key=begins, reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection of a test look through what all of them share."""
+    gc.collect()
+    gc.freeze()
 
 
 class Faults:

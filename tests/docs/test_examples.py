@@ -41,10 +41,18 @@ SESSION = """
 import json, os, sys
 page, blocks = json.loads(sys.argv[1])
 names = {"__name__": "__main__"}
+
+def flush():
+    # A line may still be on its way, and belongs above the next example's.
+    ours = sys.modules.get("svcready._runtime")
+    if ours and (runtime := ours.current()) and runtime.logging:
+        runtime.logging.flush(5)
+
 for line, code in blocks:
     os.write(1, b"\\0%d\\n" % line)
     exec(compile("\\n" * line + code, page, "exec"), names)
     sys.stdout.flush()
+    flush()
 os.write(1, b"\\0-1\\n")
 """
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -42,8 +43,13 @@ SERVERS = {
     "hypercorn-workers": f"{_HYPERCORN} --workers 2 {_ASGI}",
 }
 SOCKETS = ["uvicorn", "gunicorn-asgi", "gunicorn-uvicorn", "hypercorn"]
-UVICORN_TELLS = "load_app" in uvicorn.run.__code__.co_names
-"""Older ones load the application later, and end by a signal that nobody hears."""
+UVICORN_TELLS = "load_app" in uvicorn.run.__code__.co_names and not any(
+    name.startswith("COVERAGE_PROCESS") for name in os.environ
+)
+"""
+Older ones load the application later, and end by a signal that nobody hears; so does
+coverage's measuring of subprocesses, which has a handler of its own for that signal.
+"""
 KEEPS_NOTHING = ("gunicorn-sync", "gunicorn-sync-preload")
 """They close every connection after its response, drain or not."""
 
