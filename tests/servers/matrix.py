@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
+
+import pytest
 
 from tests.servers.harness import Service
 
-__all__ = ["SERVERS", "Stack", "start"]
+__all__ = ["SERVERS", "Stack", "often", "start"]
 
 _GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--keep-alive", "75"]
 _GUNICORN += ["--graceful-timeout", "5", "--no-control-socket"]
@@ -96,6 +99,24 @@ SERVERS = (
         is_asgi=True,
     ),
 )
+
+
+def often(*names: str, of: Iterable[object] = SERVERS) -> pytest.MarkDecorator:
+    """
+    Run a test with each of *of*, every time with those named, else in the soak.
+
+    Each of its runs starts a server and waits for its end, which takes seconds.
+    """
+    whole = {str(it): it for it in of}
+    assert whole.keys() >= set(names)
+    rare = (pytest.mark.soak,)
+    return pytest.mark.parametrize(
+        "stack",
+        [
+            pytest.param(it, id=name, marks=() if name in names else rare)
+            for name, it in whole.items()
+        ],
+    )
 
 
 def start(stack: Stack, directory: Path, **environ: str) -> Service:

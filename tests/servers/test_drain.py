@@ -14,6 +14,7 @@ import uvicorn
 
 from tests.servers.clients import Load
 from tests.servers.harness import Service, eventually
+from tests.servers.matrix import often
 
 DELAY_S = 1.0
 TIMEOUT_S = 3.0
@@ -118,13 +119,22 @@ def contexts(service: Service, event: str) -> list[dict[str, object]]:
     return [each for each in found if isinstance(each, dict)]
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_no_request_is_lost_at_sigterm(name: str, tmp_path: Path) -> None:
+@often(
+    "uvicorn",
+    "uvicorn-workers",
+    "gunicorn-sync",
+    "gunicorn-gthread-preload",
+    "gunicorn-asgi",
+    "gunicorn-uvicorn",
+    "hypercorn-workers",
+    of=SERVERS,
+)
+def test_no_request_is_lost_at_sigterm(stack: str, tmp_path: Path) -> None:
     """
     From SIGTERM readiness fails, requests are answered and clients are asked to close
     their connections; who goes within the delay loses nothing.
     """
-    with serve(name, tmp_path) as service, Load(service.port) as load:
+    with serve(stack, tmp_path) as service, Load(service.port) as load:
         probe_all(service, tmp_path)
         eventually(lambda: load.answered > 50, "requests are answered")
         told_before = load.told_to_close
@@ -150,7 +160,7 @@ def test_no_request_is_lost_at_sigterm(name: str, tmp_path: Path) -> None:
         assert load.answered > answered
         assert code in {0, -15}  # uvicorn alone ends by the signal
         assert DELAY_S <= time.monotonic() - began_s < DELAY_S + TIMEOUT_S
-        if name not in KEEPS_NOTHING:
+        if stack not in KEEPS_NOTHING:
             assert told_before == 0
             assert load.told_to_close > 10
 
@@ -160,10 +170,12 @@ def test_no_request_is_lost_at_sigterm(name: str, tmp_path: Path) -> None:
         assert "Traceback" not in service.errors + service.output
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_a_slow_request_is_waited_for(name: str, tmp_path: Path) -> None:
+@often(
+    "uvicorn", "gunicorn-sync", "gunicorn-asgi-preload", "hypercorn-alone", of=SERVERS
+)
+def test_a_slow_request_is_waited_for(stack: str, tmp_path: Path) -> None:
     """A request that lasts longer than the delay is answered."""
-    with serve(name, tmp_path) as service:
+    with serve(stack, tmp_path) as service:
         probe_all(service, tmp_path)
         answer = in_background(lambda: service.get("/slow/2.0").status)
         eventually_in_flight(service)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.harness import Ending, Service
-from tests.servers.matrix import SERVERS, Stack, start
+from tests.servers.matrix import SERVERS, Stack, often, start
 from tests.servers.peers import Collector, server_span
 
 FLUSH_S = 2.0
@@ -37,7 +37,13 @@ def check_ending(ending: Ending, limit_s: float) -> None:
     assert ending.took_s < limit_s
 
 
-@pytest.mark.parametrize("stack", SERVERS, ids=str)
+@often(
+    "fastapi-uvicorn-workers",
+    "fastapi-gunicorn-asgi-preload",
+    "fastapi-gunicorn-uvicorn",
+    "flask-gunicorn",
+    "django-uvicorn",
+)
 def test_sigterm_loses_nothing(stack: Stack, tmp_path: Path) -> None:
     """
     After SIGTERM every worker's last request is exported and its lines are written,
@@ -66,7 +72,7 @@ def test_sigterm_loses_nothing(stack: Stack, tmp_path: Path) -> None:
         assert "Traceback" not in service.errors
 
 
-@pytest.mark.parametrize("stack", SERVERS, ids=str)
+@often("fastapi-uvicorn", "fastapi-gunicorn-asgi", "flask-gunicorn-preload")
 @pytest.mark.parametrize("trouble", ["killed", "hanging"])
 def test_a_lost_collector_slows_nothing(
     stack: Stack, tmp_path: Path, trouble: str
