@@ -130,7 +130,9 @@ def test_one_probe_is_known_to_every_worker_at_once(name: str, tmp_path: Path) -
 
         assert service.wait() == 0
         plans = contexts(service, "svcready.draining")
-        assert [plan["delay_s"] for plan in plans] == [DELAY_S] * service.workers
+        # Who hears of it from the other has what is left of the same delay.
+        delays = [plan["delay_s"] for plan in plans]
+        assert delays == pytest.approx([DELAY_S] * service.workers, abs=DELAY_S / 4)
     finally:
         service.kill()
 

@@ -69,6 +69,7 @@ for process in range(options["processes"]):
 
 status = [os.waitpid(pid, 0)[1] for pid in children]
 assert not any(status), status
+assert channel.flush(100), channel.queued_lines  # others may have had every turn
 """
 
 
