@@ -109,7 +109,8 @@ class Operated(Service):
 
     def owner(self) -> int:
         """Return who listens on the operators' port: one process, by the kernel."""
-        (owner,) = self.owners()
+        # What the kernel lists changes while it is read, so a socket can be missed.
+        (owner,) = eventually(self.owners, "somebody listens", 1)
         return owner
 
     def owners(self) -> list[int]:
@@ -153,10 +154,14 @@ def _listening_inode(port: int) -> str | None:
 def _holders(inode: str, family: list[int]) -> list[int]:
     found = []
     for pid in family:
+        held = set()
         with contextlib.suppress(OSError):
-            held = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
-            if f"socket:[{inode}]" in held:
-                found.append(pid)
+            for fd in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):  # it may be closed meanwhile
+                    held.add(str(fd.readlink()))
+
+        if f"socket:[{inode}]" in held:
+            found.append(pid)
 
     return found
 
