@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from svcready.resilience import _deadline
+from svcready.resilience._gate import Passage
 from svcready.resilience._results import is_awaitable, settle_error
 from svcready.resilience._retrier import Course
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from svcready.resilience._breaker import Breaker
+    from svcready.resilience._gate import Gate
     from svcready.resilience._retrier import Retrier
     from svcready.resilience._tally import Tally
 
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["bound", "bounded", "fused", "go_on", "guarded", "retried", "settle"]
+__all__ = [
+    "bound",
+    "bounded",
+    "fused",
+    "gated",
+    "go_on",
+    "guarded",
+    "passed",
+    "retried",
+    "settle",
+]
 
 
 def guarded(breaker: Breaker, call: AsyncCall) -> AsyncCall:
@@ -46,6 +58,36 @@ def guarded(breaker: Breaker, call: AsyncCall) -> AsyncCall:
         return result
 
     return wrapper
+
+
+def gated(gates: tuple[Gate, ...], call: AsyncCall) -> AsyncCall:
+    """Return *call* behind *gates*."""
+
+    async def wrapper(*args: object, **kwargs: object) -> object:
+        passage = Passage(gates)
+        await passage.enter_async()
+        try:
+            result = await call(*args, **kwargs)
+        except BaseException as error:
+            passage.leave(error)
+            raise
+
+        passage.leave()
+        return result
+
+    return wrapper
+
+
+async def passed(passage: Passage, result: object) -> object:
+    """Await what an admitted call returned, and leave the gates then."""
+    try:
+        made = await cast("Awaitable[object]", result)
+    except BaseException as error:
+        passage.leave(error)
+        raise
+
+    passage.leave()
+    return made
 
 
 def retried(retrier: Retrier, call: AsyncCall) -> AsyncCall:

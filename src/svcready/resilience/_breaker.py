@@ -124,6 +124,11 @@ class Breaker:
         """The clock in use."""
         return self._clock
 
+    def is_shut(self) -> bool:
+        """Return whether a call now would be refused; asking changes nothing."""
+        state, probed = self.state, self._probe is not None
+        return state in {OPEN, FORCED_OPEN} or (state == HALF_OPEN and probed)
+
     def admit(self) -> Tally:
         """
         Return what the outcome of the call that follows is settled with.

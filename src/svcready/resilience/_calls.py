@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from svcready.resilience import _awaits, _deadline
+from svcready.resilience._gate import Passage
 from svcready.resilience._results import PLAIN, is_awaitable, settle_error
 from svcready.resilience._retrier import Course
 
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.resilience._breaker import Breaker
+    from svcready.resilience._gate import Gate
     from svcready.resilience._retrier import Retrier
 
     Call = Callable[..., object]
 
-__all__ = ["fused", "guarded", "retried"]
+__all__ = ["fused", "gated", "guarded", "retried"]
 
 
 def guarded(breaker: Breaker, call: Call) -> Call:
@@ -42,6 +44,27 @@ def guarded(breaker: Breaker, call: Call) -> Call:
         else:
             breaker.settle(tally, "success")
 
+        return result
+
+    return wrapper
+
+
+def gated(gates: tuple[Gate, ...], call: Call) -> Call:
+    """Return *call* behind *gates*."""
+
+    def wrapper(*args: object, **kwargs: object) -> object:
+        passage = Passage(gates)
+        passage.enter()
+        try:
+            result = call(*args, **kwargs)
+        except BaseException as error:
+            passage.leave(error)
+            raise
+
+        if type(result) not in PLAIN and is_awaitable(result):
+            return _awaits.passed(passage, result)
+
+        passage.leave()
         return result
 
     return wrapper

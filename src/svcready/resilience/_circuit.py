@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from svcready._core.declarations import Register, check_name, name_of
+from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
-from svcready.errors import DeclarationError
 from svcready.resilience._arguments import Matcher, breaker_config
 from svcready.resilience._breaker import DISABLED, FORCED_CLOSED, FORCED_OPEN, Breaker
+from svcready.resilience._breaker_gate import BreakerGate
 from svcready.resilience._config import BreakerConfig, override_breaker
 from svcready.resilience._declared import Declared
-from svcready.resilience._guard import Guard, enter, leave
-from svcready.resilience._layers import BREAKER, apply_layer, compiled
+from svcready.resilience._guard import Guard, Guarding
+from svcready.resilience._layers import BREAKER
+from svcready.resilience._primitive import Primitive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import ParamSpec, Self, TypeVar
 
     from svcready._core.places import Place
     from svcready.resilience._arguments import Duration, Errors
-
-    P = ParamSpec("P")
-    R = TypeVar("R")
 
 __all__ = [
     "BREAKERS",
@@ -38,7 +34,7 @@ BREAKERS: Register[Declared[Breaker, BreakerConfig]] = Register("circuit breaker
 _NOTHING = Matcher("ignore", ())
 
 
-class CircuitBreaker:
+class CircuitBreaker(Primitive[Breaker], Guarding):
     """
     A declared circuit breaker: decorates functions, makes one call, guards a block.
 
@@ -57,80 +53,24 @@ class CircuitBreaker:
     takes `breaker.guard()`.
     """
 
-    __slots__ = ("_breaker", "_declare")
+    __slots__ = ()
 
-    def __init__(self, declare: Callable[[str], Breaker], name: str | None) -> None:
-        self._declare = declare
-        self._breaker = None if name is None else declare(name)
+    KIND = "a circuit breaker"
+    RANK = BREAKER
 
     @property
     def breaker(self) -> Breaker:
         """The state behind it."""
-        if self._breaker is None:
-            raise DeclarationError(
-                "a circuit breaker without a name can only decorate: name it"
-            )
-
-        return self._breaker
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.breaker.name
+        return self.core
 
     @property
     def state(self) -> str:
         """`closed`, `half_open`, `open`, `forced_open`, `forced_closed`, `disabled`."""
         return self.breaker.state
 
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """
-        Return *function* behind the breaker.
-
-        Raises:
-            DeclarationError: It is no function, or its name means something else.
-        """
-        breaker = self._breaker or self._declare(name_of(function))
-        return cast("Callable[P, R]", apply_layer(function, BREAKER, breaker))
-
-    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """
-        Call *function* behind the breaker; a coroutine function's is to be awaited.
-
-        Raises:
-            CircuitOpen: The breaker refused; nothing was called.
-        """
-        call = cast("Callable[P, R]", compiled(function, {BREAKER: self.breaker}))
-        return call(*args, **kwargs)
-
     def guard(self) -> Guard:
         """Return a context manager for one block, sync or async."""
-        return Guard(self.breaker)
-
-    def __enter__(self) -> Self:
-        enter(self, self.guard())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        guard = leave(self)
-        if guard is not None:
-            guard.__exit__(kind, error, trace)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
+        return Guard(BreakerGate(self.breaker))
 
     def force_open(self) -> None:
         """Refuse every call until `reset` or `force_close`."""
@@ -149,7 +89,7 @@ class CircuitBreaker:
         self.breaker.reset()
 
     def __repr__(self) -> str:
-        if self._breaker is None:
+        if self._core is None:
             return "<circuit breaker without a name>"
 
         return f"<circuit breaker {self.name!r}: {self.state}>"

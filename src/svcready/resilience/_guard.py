@@ -1,20 +1,19 @@
-"""Blocks behind a breaker: one guard per block, and who is in which."""
+"""Blocks behind gates: one guard per block, and who is in which."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready.resilience._results import settle_error
+from svcready.resilience._gate import Passage
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from svcready.resilience._breaker import Breaker
-    from svcready.resilience._tally import Tally
+    from svcready.resilience._gate import Gate
 
-__all__ = ["Guard", "enter", "leave"]
+__all__ = ["Guard", "Guarding"]
 
 
 class Guard:
@@ -25,22 +24,17 @@ class Guard:
     once.
 
     Args:
-        breaker: The breaker that admits the block.
+        gates: What admits the block, from the outside in.
     """
 
-    __slots__ = ("_breaker", "_started_s", "_tally")
+    __slots__ = ("_gates", "_passage")
 
-    def __init__(self, breaker: Breaker) -> None:
-        self._breaker = breaker
-        self._tally: Tally | None = None
-        self._started_s = 0.0
+    def __init__(self, *gates: Gate) -> None:
+        self._gates = gates
+        self._passage: Passage | None = None
 
     def __enter__(self) -> Self:
-        if self._tally is not None:
-            raise RuntimeError("a guard is entered once; ask the breaker for another")
-
-        self._tally = tally = self._breaker.timed or self._breaker.admit()
-        self._started_s = tally.monotonic()
+        self._begin().enter()
         return self
 
     def __exit__(
@@ -49,21 +43,63 @@ class Guard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        tally, breaker = self._tally, self._breaker
-        if tally is None:
-            return
-
-        now_s = tally.monotonic()
-        elapsed_s = now_s - self._started_s
-        if error is not None:
-            settle_error(breaker, tally, error, elapsed_s)
-        elif now_s < tally.edge and elapsed_s < breaker.slow_after_s:
-            tally.ok += 1
-        else:
-            breaker.settle(tally, "success", elapsed_s)
+        if self._passage is not None:
+            self._passage.leave(error)
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        await self._begin().enter_async()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def _begin(self) -> Passage:
+        if self._passage is not None:
+            raise RuntimeError("a guard is entered once; ask for another")
+
+        self._passage = passage = Passage(self._gates)
+        return passage
+
+
+class Guarding:
+    """
+    What can stand in a `with` although threads and tasks share it.
+
+    Each block has a guard of its own, which is kept in the context meanwhile.
+    """
+
+    __slots__ = ()
+
+    def guard(self) -> Guard:
+        """Return a context manager for one block, sync or async."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        guard = self.guard()
+        guard.__enter__()
+        _ENTERED.set(_Entered(self, guard, _ENTERED.get()))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        guard = _leave(self)
+        if guard is not None:
+            guard.__exit__(kind, error, trace)
+
+    async def __aenter__(self) -> Self:
+        guard = self.guard()
+        await guard.__aenter__()
+        _ENTERED.set(_Entered(self, guard, _ENTERED.get()))
+        return self
 
     async def __aexit__(
         self,
@@ -82,16 +118,10 @@ class _Entered(NamedTuple):
     outer: _Entered | None
 
 
-_ENTERED: ContextVar[_Entered | None] = ContextVar("svcready.breakers", default=None)
+_ENTERED: ContextVar[_Entered | None] = ContextVar("svcready.guards", default=None)
 
 
-def enter(owner: object, guard: Guard) -> None:
-    """Enter *guard* on behalf of *owner*, which other tasks and threads share."""
-    guard.__enter__()
-    _ENTERED.set(_Entered(owner, guard, _ENTERED.get()))
-
-
-def leave(owner: object) -> Guard | None:
+def _leave(owner: object) -> Guard | None:
     """Return the guard that *owner* entered last in this context."""
     entered = _ENTERED.get()
     while entered is not None and entered.owner is not owner:

@@ -7,24 +7,46 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from svcready.errors import DeclarationError
 from svcready.resilience import _awaits, _calls, _streams
+from svcready.resilience._breaker_gate import BreakerGate
+from svcready.resilience._kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.resilience._breaker import Breaker
+    from svcready.resilience._gate import Gate
+    from svcready.resilience._kinds import Around
     from svcready.resilience._retrier import Retrier
 
     Call: TypeAlias = Callable[..., object]
-    Layer: TypeAlias = Retrier | Breaker
+    Layer: TypeAlias = Retrier | Breaker | Gate | Around
 
-__all__ = ["BREAKER", "RETRY", "apply_layer", "compiled"]
+__all__ = [
+    "BREAKER",
+    "BULKHEAD",
+    "DEADLINE",
+    "FALLBACK",
+    "HEDGE",
+    "RATE",
+    "RETRY",
+    "THROTTLE",
+    "TIMEOUT",
+    "apply_layer",
+    "compiled",
+]
 
-# Ranks from the outside in, with room for what comes between.
+# Ranks from the outside in.
+FALLBACK = 10
+DEADLINE = 20
 RETRY = 30
+HEDGE = 31
+THROTTLE = 35
+BULKHEAD = 40
 BREAKER = 50
+RATE = 60
+TIMEOUT = 70
 
 _PLAN = "__svcready_plan__"
-_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 
 
 class _Plan(NamedTuple):
@@ -82,19 +104,52 @@ def apply_layer(function: Call, rank: int, layer: Layer) -> Call:
 
 
 def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
-    """Return one closure that does what *layers* say around *function*."""
-    flags = _flags(function)
+    """Return one closure, or as few as can be, that does what *layers* say."""
+    kind = kind_of(function)
     retrier = cast("Retrier | None", layers.get(RETRY))
     breaker = cast("Breaker | None", layers.get(BREAKER))
-    if flags & (_COROUTINE | _ITERABLE_COROUTINE):
-        return _async_call(function, retrier, breaker)
+    if layers.keys() <= {RETRY, BREAKER}:
+        if kind is Kind.COROUTINE:
+            return _coroutine(cast("_awaits.AsyncCall", function), retrier, breaker)
 
-    if flags & _GENERATOR:
-        return _stream(function, retrier, breaker)
+        if kind is Kind.PLAIN:
+            return _plain(function, retrier, breaker)
 
-    if flags & _ASYNC_GENERATOR:
-        return _async_stream(function, retrier, breaker)
+    call = _around(layers, kind, function, (TIMEOUT,))
+    gates = _gates(layers)
+    if gates:
+        call = _GATED[kind](gates, call)
 
+    if retrier is not None:
+        call = _RETRIED[kind](retrier, call)
+
+    return _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
+
+
+def _around(
+    layers: Mapping[int, Layer], kind: Kind, call: Call, ranks: tuple[int, ...]
+) -> Call:
+    """Return *call* in what encloses it, *ranks* being from the inside out."""
+    for rank in ranks:
+        if rank in layers:
+            call = cast("Around", layers[rank]).around(kind, call)
+
+    return call
+
+
+def _gates(layers: Mapping[int, Layer]) -> tuple[Gate, ...]:
+    found = []
+    for rank in (THROTTLE, BULKHEAD, BREAKER, RATE):
+        layer = layers.get(rank)
+        if rank == BREAKER and layer is not None:
+            found.append(BreakerGate(cast("Breaker", layer)))
+        elif layer is not None:
+            found.append(cast("Gate", layer))  # type: ignore[arg-type]
+
+    return tuple(found)
+
+
+def _plain(function: Call, retrier: Retrier | None, breaker: Breaker | None) -> Call:
     call = function if breaker is None else _calls.guarded(breaker, function)
     if retrier is None:
         return call
@@ -105,49 +160,28 @@ def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
     return _calls.fused(retrier, breaker, function, call)
 
 
-def _async_call(
-    function: Call, retrier: Retrier | None, breaker: Breaker | None
+def _coroutine(
+    function: _awaits.AsyncCall, retrier: Retrier | None, breaker: Breaker | None
 ) -> Call:
-    inner = cast("_awaits.AsyncCall", function)
-    call = inner if breaker is None else _awaits.guarded(breaker, inner)
+    call = function if breaker is None else _awaits.guarded(breaker, function)
     if retrier is None:
         return call
 
     if breaker is None:
         return _awaits.retried(retrier, call)
 
-    return _awaits.fused(retrier, breaker, inner, call)
+    return _awaits.fused(retrier, breaker, function, call)
 
 
-def _stream(function: Call, retrier: Retrier | None, breaker: Breaker | None) -> Call:
-    call = cast("_streams.StreamCall", function)
-    if breaker is not None:
-        call = _streams.guarded(breaker, call)
-
-    return call if retrier is None else _streams.retried(retrier, call)
-
-
-def _async_stream(
-    function: Call, retrier: Retrier | None, breaker: Breaker | None
-) -> Call:
-    call = cast("_streams.AsyncStreamCall", function)
-    if breaker is not None:
-        call = _streams.guarded_async(breaker, call)
-
-    return call if retrier is None else _streams.retried_async(retrier, call)
-
-
-def _flags(function: Call) -> int:
-    """Return the code flags of what runs when *function* is called."""
-    target: object = function
-    while isinstance(target, functools.partial):
-        target = target.func
-
-    if not hasattr(target, "__code__"):
-        target = getattr(target, "__func__", None) or type(target).__call__
-
-    if getattr(target, "_is_coroutine_mark", None) is not None:
-        return _COROUTINE  # inspect.markcoroutinefunction
-
-    flags = getattr(getattr(target, "__code__", None), "co_flags", 0)
-    return flags if isinstance(flags, int) else 0
+_GATED: Mapping[Kind, Callable[..., Call]] = {
+    Kind.PLAIN: _calls.gated,
+    Kind.COROUTINE: _awaits.gated,
+    Kind.STREAM: _streams.guarded,
+    Kind.ASYNC_STREAM: _streams.guarded_async,
+}
+_RETRIED: Mapping[Kind, Callable[..., Call]] = {
+    Kind.PLAIN: _calls.retried,
+    Kind.COROUTINE: _awaits.retried,
+    Kind.STREAM: _streams.retried,
+    Kind.ASYNC_STREAM: _streams.retried_async,
+}

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from svcready._core.declarations import Register, check_name, name_of
+from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
-from svcready.errors import DeclarationError
 from svcready.resilience._arguments import Matcher, retry_config, source_of
 from svcready.resilience._config import override_retry
 from svcready.resilience._declared import Declared
-from svcready.resilience._layers import RETRY, apply_layer, compiled
+from svcready.resilience._layers import RETRY
+from svcready.resilience._primitive import Primitive
 from svcready.resilience._retrier import Retrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import ParamSpec, TypeVar
 
     from svcready._core.places import Place
     from svcready.resilience._arguments import Duration, Errors
     from svcready.resilience._config import RetryConfig
-
-    P = ParamSpec("P")
-    R = TypeVar("R")
 
 __all__ = ["RETRIERS", "Retry", "get_retry", "retry"]
 
@@ -30,7 +26,7 @@ RETRIERS: Register[Declared[Retrier, RetryConfig]] = Register("retry")
 """Every retry that the process declared."""
 
 
-class Retry:
+class Retry(Primitive[Retrier]):
     """
     A declared retry: decorates functions, or makes one call.
 
@@ -49,43 +45,15 @@ class Retry:
     item, because what the consumer has seen can't be taken back.
     """
 
-    __slots__ = ("_declare", "_retrier")
+    __slots__ = ()
 
-    def __init__(self, declare: Callable[[str], Retrier], name: str | None) -> None:
-        self._declare = declare
-        self._retrier = None if name is None else declare(name)
+    KIND = "a retry"
+    RANK = RETRY
 
     @property
     def retrier(self) -> Retrier:
         """The policy behind it."""
-        if self._retrier is None:
-            raise DeclarationError("a retry without a name can only decorate: name it")
-
-        return self._retrier
-
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """
-        Return *function* with retries around it.
-
-        Raises:
-            DeclarationError: It is no function, or its name means something else.
-        """
-        retrier = self._retrier or self._declare(name_of(function))
-        return cast("Callable[P, R]", apply_layer(function, RETRY, retrier))
-
-    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """
-        Call *function* with retries; a coroutine function's call is to be awaited.
-
-        Raises:
-            DeclarationError: The retry has no name.
-        """
-        call = cast("Callable[P, R]", compiled(function, {RETRY: self.retrier}))
-        return call(*args, **kwargs)
-
-    def __repr__(self) -> str:
-        name = None if self._retrier is None else self._retrier.name
-        return f"<retry {name!r}>"
+        return self.core
 
 
 def retry(

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from svcready.resilience import _deadline
 from svcready.resilience._awaits import bound
-from svcready.resilience._results import settle_error
+from svcready.resilience._gate import Passage, Unjudged
 from svcready.resilience._retrier import Course
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from svcready.resilience._breaker import Breaker
+    from svcready.resilience._gate import Gate
     from svcready.resilience._retrier import Retrier
 
     Stream = Generator[object, object, object]
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["guarded", "guarded_async", "retried", "retried_async"]
 
 
-def guarded(breaker: Breaker, call: StreamCall) -> StreamCall:
+def guarded(gates: tuple[Gate, ...], call: StreamCall) -> StreamCall:
     """
-    Return the generator function *call* behind *breaker*.
+    Return the generator function *call* behind *gates*.
 
     The call is admitted when the first item is asked for and settled when the stream
     ends. A consumer that closes it early had what it wanted: a success; what a
@@ -33,19 +33,16 @@ def guarded(breaker: Breaker, call: StreamCall) -> StreamCall:
     """
 
     def wrapper(*args: object, **kwargs: object) -> Stream:
-        tally = breaker.timed
-        if tally is None:
-            tally = breaker.admit()
-
-        started_s = tally.monotonic()
+        passage = Passage(gates)
+        passage.enter()
         elapsed_s: float | None = None
         thrown: BaseException | None = None
         try:
             stream = call(*args, **kwargs)
             item = next(stream)
-            elapsed_s = tally.monotonic() - started_s
+            elapsed_s = passage.elapsed_s()
             while True:
-                breaker.renew(tally)
+                passage.renew()
                 try:
                     sent = yield item
                 except GeneratorExit:
@@ -57,23 +54,13 @@ def guarded(breaker: Breaker, call: StreamCall) -> StreamCall:
                 else:
                     item = stream.send(sent)
         except StopIteration as stop:
-            if elapsed_s is None:
-                elapsed_s = tally.monotonic() - started_s
-
-            breaker.settle(tally, "success", elapsed_s)
+            passage.leave(None, elapsed_s)
             return stop.value
         except GeneratorExit:
-            breaker.settle(tally, "success", elapsed_s or 0.0)
+            passage.leave(None, elapsed_s or 0.0)
             raise
         except BaseException as error:
-            if error is thrown:
-                breaker.settle(tally, "ignored")
-            else:
-                waited_s = tally.monotonic() - started_s
-                settle_error(
-                    breaker, tally, error, waited_s if elapsed_s is None else elapsed_s
-                )
-
+            passage.leave(Unjudged() if error is thrown else error, elapsed_s)
             raise
         finally:
             del thrown  # its traceback holds this frame
@@ -135,23 +122,20 @@ def _from(stream: Stream, item: object) -> Stream:
             return stop.value
 
 
-def guarded_async(breaker: Breaker, call: AsyncStreamCall) -> AsyncStreamCall:
-    """Return the async generator function *call* behind *breaker*, as `guarded`."""
+def guarded_async(gates: tuple[Gate, ...], call: AsyncStreamCall) -> AsyncStreamCall:
+    """Return the async generator function *call* behind *gates*, as `guarded`."""
 
     async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
-        tally = breaker.timed
-        if tally is None:
-            tally = breaker.admit()
-
-        started_s = tally.monotonic()
+        passage = Passage(gates)
+        await passage.enter_async()
         elapsed_s: float | None = None
         thrown: BaseException | None = None
         try:
             stream = call(*args, **kwargs)
             item = await anext(stream)
-            elapsed_s = tally.monotonic() - started_s
+            elapsed_s = passage.elapsed_s()
             while True:
-                breaker.renew(tally)
+                passage.renew()
                 try:
                     sent = yield item
                 except GeneratorExit:
@@ -163,22 +147,12 @@ def guarded_async(breaker: Breaker, call: AsyncStreamCall) -> AsyncStreamCall:
                 else:
                     item = await stream.asend(sent)
         except StopAsyncIteration:
-            if elapsed_s is None:
-                elapsed_s = tally.monotonic() - started_s
-
-            breaker.settle(tally, "success", elapsed_s)
+            passage.leave(None, elapsed_s)
         except GeneratorExit:
-            breaker.settle(tally, "success", elapsed_s or 0.0)
+            passage.leave(None, elapsed_s or 0.0)
             raise
         except BaseException as error:
-            if error is thrown:
-                breaker.settle(tally, "ignored")
-            else:
-                waited_s = tally.monotonic() - started_s
-                settle_error(
-                    breaker, tally, error, waited_s if elapsed_s is None else elapsed_s
-                )
-
+            passage.leave(Unjudged() if error is thrown else error, elapsed_s)
             raise
         finally:
             del thrown  # its traceback holds this frame

@@ -1,0 +1,150 @@
+"""The seam between an attempt and the gates that admit it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from svcready._core.clock import Clock
+
+__all__ = ["Gate", "Passage", "Unjudged"]
+
+
+class Gate(Protocol):
+    """
+    What admits attempts and hears how they ended.
+
+    A gate holds no lock while it waits, and `leave` neither waits nor raises.
+    """
+
+    name: str
+
+    @property
+    def clock(self) -> Clock:
+        """Monotonic time, and who waits."""
+        ...
+
+    def peek(self) -> None:
+        """
+        Refuse now what is bound to be refused, before anybody queues for it.
+
+        Raises:
+            Rejected: The attempt must not be made; nothing was taken.
+        """
+        ...
+
+    def enter(self) -> object:
+        """
+        Admit an attempt, after a wait if the gate has a queue.
+
+        Returns:
+            What the attempt is left with.
+
+        Raises:
+            Rejected: The attempt must not be made; nothing is held.
+        """
+        ...
+
+    async def enter_async(self) -> object:
+        """Do as `enter`, waiting as a task; cancelled, nothing is held."""
+        ...
+
+    def leave(
+        self, token: object, error: BaseException | None, elapsed_s: float
+    ) -> None:
+        """
+        Take the end of an admitted attempt, from whichever thread or task.
+
+        Args:
+            token: What it was admitted with.
+            error: What it raised; None: it succeeded.
+            elapsed_s: How long it took, in seconds, waits at gates not included.
+        """
+        ...
+
+    def renew(self, token: object) -> None:
+        """Hear that a long attempt, a stream, is alive."""
+        ...
+
+
+class Unjudged(Exception):
+    """Stands for an end that says nothing of the dependency: a consumer's own error."""
+
+
+class Passage:
+    """
+    One attempt's way through the gates of its policy.
+
+    Args:
+        gates: From the outside in.
+    """
+
+    __slots__ = ("_entered", "_gates", "_monotonic", "_started_s")
+
+    def __init__(self, gates: tuple[Gate, ...]) -> None:
+        self._gates = gates
+        self._entered: list[tuple[Gate, object]] = []
+        self._monotonic = gates[0].clock.monotonic
+        self._started_s = 0.0
+
+    def enter(self) -> None:
+        """
+        Pass all gates.
+
+        Raises:
+            Rejected: One refused; those before it have been left.
+        """
+        self._started_s = self._monotonic()
+        for gate in self._gates:
+            gate.peek()
+
+        try:
+            for gate in self._gates:
+                self._entered.append((gate, gate.enter()))
+        except BaseException as error:
+            self.leave(error)
+            raise
+
+        self._started_s = self._monotonic()
+
+    async def enter_async(self) -> None:
+        """Pass all gates, waiting as a task."""
+        self._started_s = self._monotonic()
+        for gate in self._gates:
+            gate.peek()
+
+        try:
+            for gate in self._gates:
+                self._entered.append((gate, await gate.enter_async()))
+        except BaseException as error:
+            self.leave(error)
+            raise
+
+        self._started_s = self._monotonic()
+
+    def elapsed_s(self) -> float:
+        """Return how long ago the last gate was passed, in seconds."""
+        return self._monotonic() - self._started_s
+
+    def leave(
+        self, error: BaseException | None = None, elapsed_s: float | None = None
+    ) -> None:
+        """
+        Leave the gates that were passed, the inner ones first; once.
+
+        Args:
+            error: What the attempt raised; None: it succeeded.
+            elapsed_s: What counts as its duration; None: the time since the last gate.
+        """
+        entered, self._entered = self._entered, []
+        if elapsed_s is None:
+            elapsed_s = self.elapsed_s()
+
+        while entered:
+            gate, token = entered.pop()
+            gate.leave(token, error, elapsed_s)
+
+    def renew(self) -> None:
+        """Tell the gates that a stream is alive."""
+        for gate, token in self._entered:
+            gate.renew(token)
