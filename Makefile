@@ -1,13 +1,14 @@
 # Everything happens inside the checkout; all it takes is a Python (>= 3.11) and make.
 #   make test PYTHON=python3.12     another interpreter (.venv is made anew for it)
-#   make test ARGS="-k breaker"     arguments for pytest; any turn off the coverage gate
-#                                   and the processes beside each other: ARGS="-n auto"
+#   make test ARGS="-k breaker"     arguments for pytest; any turn off the processes
+#                                   beside each other: ARGS="-n auto"
 #   make setup SETUP_WITH=pip       pip although uv is there
 
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 RUN_TESTS ?= -m pytest
+TESTS = -m "not packaging and not soak"
 BIN = $(VENV)/bin
 export SETUP_WITH
 
@@ -20,7 +21,7 @@ FIND_PYTHON = python="$(PYTHON)"; [ -n "$$python" ] || python=$$(sh scripts/find
 SETUP = $(FIND_PYTHON); "$$python" scripts/setup_venv.py --venv $(VENV) $(EXACT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test bench demo docs clean
+.PHONY: help setup check format test coverage bench demo docs clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' \
@@ -39,8 +40,11 @@ format: setup ## let ruff put right what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-test: setup ## every test, with the coverage gate
-	$(BIN)/python $(RUN_TESTS) -m "not packaging and not soak" $(or $(ARGS),-n auto --cov --cov-report=term-missing:skip-covered)
+test: setup ## every test
+	$(BIN)/python $(RUN_TESTS) $(TESTS) $(or $(ARGS),-n auto)
+
+coverage: setup ## the same, half as long again, with the gate on coverage
+	$(BIN)/python $(RUN_TESTS) $(TESTS) -n auto --cov --cov-report=term-missing:skip-covered
 
 bench: ## the benchmarks, in an environment of their own
 	@$(FIND_PYTHON); "$$python" benchmarks/run.py $(ARGS)

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.servers.harness import Service
 
-__all__ = ["SERVERS", "Stack", "often", "start"]
+__all__ = ["SERVERS", "Stack", "chosen", "often", "start"]
 
 _GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--keep-alive", "75"]
 _GUNICORN += ["--graceful-timeout", "5", "--no-control-socket"]
@@ -102,21 +103,23 @@ SERVERS = (
 
 
 def often(*names: str, of: Iterable[object] = SERVERS) -> pytest.MarkDecorator:
-    """
-    Run a test with each of *of*, every time with those named, else in the soak.
+    """Run a test with each of *of* as its `stack`, as `chosen` has them."""
+    return pytest.mark.parametrize("stack", chosen(*names, of=of))
 
-    Each of its runs starts a server and waits for its end, which takes seconds.
+
+def chosen(*names: str, of: Iterable[object] = SERVERS) -> list[ParameterSet]:
+    """
+    Return all of *of* as parameters: those named run every time, others in the soak.
+
+    It is for tests that start a server for each and wait for its end: some seconds.
     """
     whole = {str(it): it for it in of}
     assert whole.keys() >= set(names)
     rare = (pytest.mark.soak,)
-    return pytest.mark.parametrize(
-        "stack",
-        [
-            pytest.param(it, id=name, marks=() if name in names else rare)
-            for name, it in whole.items()
-        ],
-    )
+    return [
+        pytest.param(it, id=name, marks=() if name in names else rare)
+        for name, it in whole.items()
+    ]
 
 
 def start(stack: Stack, directory: Path, **environ: str) -> Service:

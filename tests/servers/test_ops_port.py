@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.servers.harness import ROOT, Answer, Service, eventually, free_port
+from tests.servers.matrix import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -166,7 +167,10 @@ def _holders(inode: str, family: list[int]) -> list[int]:
     return found
 
 
-@pytest.fixture(params=PREFORK)
+OFTEN = ("sync", "gthread-preload", "asgi-preload", "uvicorn-worker", "uvicorn")
+
+
+@pytest.fixture(params=chosen(*OFTEN, of=PREFORK))
 def prefork(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Operated]:
     """Several workers, nobody of whom has been asked anything."""
     command, workers = PREFORK[request.param]
