@@ -77,7 +77,7 @@ def test_an_empty_budget_raises_the_last_error(clock: FakeClock) -> None:
     assert caught.value is error
     assert dependency.calls == 1
     assert "budget" in caught.value.__notes__[0]
-    assert retrier_of("payments").outcomes()["exhausted_budget"] == 1
+    assert retrier_of("payments").counts()["exhausted_budget"] == 1
 
 
 def test_without_a_budget_all_is_paid_for(clock: FakeClock) -> None:

@@ -135,7 +135,7 @@ def test_every_plain_form_is_retried(clock: FakeClock, way: str, form: str) -> N
     assert (call() if form == "partial" else call(1)) == "answer"
     assert dependency.calls == 3
     assert (call() if form == "partial" else call(1)) == "answer"
-    assert retrier_of("payments").outcomes() == {"success": 1, "recovered": 1}
+    assert retrier_of("payments").counts() == {"success": 1, "recovered": 1}
     if way == "fused":
         assert breaker_of("payments").counts() == {"failure": 2, "success": 2}
 
@@ -155,7 +155,7 @@ def test_every_async_form_is_retried(clock: FakeClock, way: str, form: str) -> N
     assert asyncio.run(main()) == "answer"
     assert dependency.calls == 3
     assert asyncio.run(main()) == "answer"
-    assert retrier_of("payments").outcomes() == {"success": 1, "recovered": 1}
+    assert retrier_of("payments").counts() == {"success": 1, "recovered": 1}
     if way == "fused":
         assert breaker_of("payments").counts() == {"failure": 2, "success": 2}
 
@@ -188,9 +188,9 @@ def test_without_the_interpreter_lock_nothing_counts_unlocked(
 
     assert retrier_of("retried").budget.meter.edge == -math.inf
     for counts in (
-        retrier_of("retried").outcomes(),
+        retrier_of("retried").counts(),
         breaker_of("guarded").counts(),
-        retrier_of("both").outcomes(),
+        retrier_of("both").counts(),
         breaker_of("both").counts(),
     ):
         assert counts == {"success": 1}

@@ -317,7 +317,7 @@ def test_a_child_forked_under_a_lock_works(clock: FakeClock, lock: str) -> None:
             except CircuitOpen:
                 pass
 
-            told = json.dumps([core.state, core.counts(), retrier.outcomes()])
+            told = json.dumps([core.state, core.counts(), retrier.counts()])
             os.write(writing, told.encode())
         finally:
             os._exit(0)
@@ -351,7 +351,7 @@ def test_a_forked_child_begins_its_totals_anew(clock: FakeClock) -> None:
     breaker.guard().__enter__()  # a thread that the child does not have
     fork._run_resets()
     assert breaker.breaker.counts() == {"success": 0}
-    assert retrier_of("payments").outcomes() == {"success": 0}
+    assert retrier_of("payments").counts() == {"success": 0}
     assert call() == "answer"  # the probe's place is free
     assert breaker.breaker.counts() == {"success": 1}
-    assert retrier_of("payments").outcomes() == {"success": 1}
+    assert retrier_of("payments").counts() == {"success": 1}

@@ -46,7 +46,7 @@ def test_a_passing_failure_is_retried(clock: FakeClock, told: list[object]) -> N
         RetryScheduled("payments", 2, 0.1, "ConnectionResetError"),
         RetryRecovered("payments", 3),
     ]
-    assert retrier_of("payments").outcomes() == {"success": 0, "recovered": 1}
+    assert retrier_of("payments").counts() == {"success": 0, "recovered": 1}
     assert retrier_of("payments").retries() == {"error": 2}
 
 
@@ -85,7 +85,7 @@ def test_only_what_is_named_is_retried(
     assert dependency.calls == 1
     assert not hasattr(caught.value, "__notes__")
     assert told == []
-    assert retrier_of("payments").outcomes()["not_retryable"] == 1
+    assert retrier_of("payments").counts()["not_retryable"] == 1
 
 
 def test_a_function_may_say_what_is_retried(clock: FakeClock) -> None:
@@ -324,7 +324,7 @@ def test_nested_retries_are_one_layer(clock: FakeClock, asynchronous: bool) -> N
         asyncio.run(call()) if asynchronous else call()  # type: ignore[arg-type]
 
     assert dependency.calls == 3
-    assert retrier_of("layer-4").outcomes()["exhausted_nested"] == 1
+    assert retrier_of("layer-4").counts()["exhausted_nested"] == 1
 
 
 def test_nesting_may_be_asked_for(clock: FakeClock) -> None:
@@ -380,7 +380,7 @@ def test_observing_changes_no_call(clock: FakeClock) -> None:
         policy.call(dependency)
 
     assert dependency.calls == 1
-    assert retrier.outcomes()["exhausted_observed"] == 1
+    assert retrier.counts()["exhausted_observed"] == 1
     assert not hasattr(caught.value, "__notes__")
 
 
@@ -432,7 +432,7 @@ def test_nothing_that_was_passed_is_told(clock: FakeClock, told: list[object]) -
     retrier = retrier_of("payments")
     assert "s3cr3t" not in repr(told)
     assert "s3cr3t" not in repr(caught.value.__notes__)
-    assert "s3cr3t" not in repr((retrier.outcomes(), retrier.retries(), policy))
+    assert "s3cr3t" not in repr((retrier.counts(), retrier.retries(), policy))
 
 
 class Lost(ConnectionError):

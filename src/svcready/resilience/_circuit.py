@@ -13,6 +13,7 @@ from svcready.resilience._config import BreakerConfig, override_breaker
 from svcready.resilience._declared import Declared
 from svcready.resilience._guard import Guard, Guarding
 from svcready.resilience._layers import BREAKER
+from svcready.resilience._parts import add_part
 from svcready.resilience._primitive import Primitive
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
 
 BREAKERS: Register[Declared[Breaker, BreakerConfig]] = Register("circuit breaker")
 """Every circuit breaker that the process declared."""
+add_part("breaker", BREAKERS)
 
 _NOTHING = Matcher("ignore", ())
 

@@ -32,7 +32,10 @@ __all__ = [
     "THROTTLE",
     "TIMEOUT",
     "apply_layer",
+    "apply_layers",
     "compiled",
+    "dressed",
+    "gates_of",
 ]
 
 # Ranks from the outside in.
@@ -63,44 +66,52 @@ class _Plan(NamedTuple):
 
 
 def apply_layer(function: Call, rank: int, layer: Layer) -> Call:
-    """
-    Return *function* with one more layer around it.
+    """Return *function* with one more layer around it, as `apply_layers` does."""
+    return apply_layers(function, layer.name, {rank: layer})
 
-    A wrapper that has layers of the same name is made anew with this one in its place
-    among them; around anything else it goes as written.
+
+def apply_layers(function: Call, name: str, layers: Mapping[int, Layer]) -> Call:
+    """
+    Return *function* with layers around it.
+
+    A wrapper that has layers of the same name is made anew with these in their places
+    among them; around anything else they go as written.
 
     Args:
         function: Any callable, or a staticmethod or classmethod object.
-        rank: The layer's place in the order.
-        layer: The layer.
+        name: The layers' name.
+        layers: By rank, their places in the order.
 
     Raises:
         DeclarationError: It is nothing that can be wrapped.
     """
     if isinstance(function, staticmethod | classmethod):
-        inner = apply_layer(function.__func__, rank, layer)
+        inner = apply_layers(function.__func__, name, layers)
         return cast("Call", type(function)(inner))
 
     if isinstance(function, type) or not callable(function):
         raise DeclarationError(
-            f"{layer.name}: {function!r} is no function; decorate the function, and "
+            f"{name}: {function!r} is no function; decorate the function, and "
             "place @property and the like above"
         )
 
-    layers = {rank: layer}
     plan: _Plan | None = getattr(function, "__dict__", {}).get(_PLAN)
-    if plan is not None and plan.wrapper is function and plan.name == layer.name:
+    if plan is not None and plan.wrapper is function and plan.name == name:
         function = plan.function
-        layers = {**plan.layers, rank: layer}
+        layers = {**plan.layers, **layers}
 
-    wrapper = compiled(function, layers)
-    if hasattr(function, "__code__"):
-        functools.update_wrapper(wrapper, function)
-    else:  # an object's attributes are its own business
-        functools.update_wrapper(wrapper, function, updated=())
-
-    setattr(wrapper, _PLAN, _Plan(wrapper, layer.name, function, layers))
+    wrapper = dressed(compiled(function, layers), function)
+    setattr(wrapper, _PLAN, _Plan(wrapper, name, function, layers))
     return wrapper
+
+
+def dressed(wrapper: Call, function: Call) -> Call:
+    """Return *wrapper* with the name, signature and attributes of *function*."""
+    if hasattr(function, "__code__"):
+        return functools.update_wrapper(wrapper, function)
+
+    # An object's attributes are its own business.
+    return functools.update_wrapper(wrapper, function, updated=())
 
 
 def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
@@ -116,7 +127,7 @@ def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
             return _plain(function, retrier, breaker)
 
     call = _around(layers, kind, function, (TIMEOUT,))
-    gates = _gates(layers)
+    gates = gates_of(layers)
     if gates:
         call = _GATED[kind](gates, call)
 
@@ -137,7 +148,8 @@ def _around(
     return call
 
 
-def _gates(layers: Mapping[int, Layer]) -> tuple[Gate, ...]:
+def gates_of(layers: Mapping[int, Layer]) -> tuple[Gate, ...]:
+    """Return what admits an attempt, from the outside in."""
     found = []
     for rank in (THROTTLE, BULKHEAD, BREAKER, RATE):
         layer = layers.get(rank)

@@ -12,8 +12,7 @@ from svcready.resilience._breaker import (
     HALF_OPEN,
     OPEN,
 )
-from svcready.resilience._circuit import BREAKERS
-from svcready.resilience._retry import RETRIERS
+from svcready.resilience._parts import bind_parts, cores, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
-    from svcready.resilience._config import BreakerConfig, RetryConfig
-    from svcready.resilience._declared import Declared
+    from svcready.resilience._parts import AnyDeclared
     from svcready.resilience._retrier import Retrier
 
 __all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
@@ -81,23 +79,20 @@ def apply(
         What is wrong with the values, a line each; such a value is not in force.
     """
     problems: list[str] = []
-    retrier = RETRIERS.get(name)
-    if retrier is not None:
-        problems += retrier.tune(values, clock or retrier.core.clock)
+    for part in parts():
+        declared = part.register.get(name)
+        if declared is not None:
+            problems += declared.tune(values, clock or declared.core.clock)
 
-    breaker = BREAKERS.get(name)
-    if breaker is not None:
-        problems += breaker.tune(values, clock or breaker.core.clock)
-
-    return tuple(dict.fromkeys(problems))  # both complain of a wrong mode
+    return tuple(dict.fromkeys(problems))  # all of them complain of a wrong mode
 
 
 def _retriers() -> list[Retrier]:
-    return [declared.core for declared in RETRIERS.things()]
+    return cores("retry")
 
 
 def _breakers() -> list[Breaker]:
-    return [declared.core for declared in BREAKERS.things()]
+    return cores("breaker")
 
 
 class ResiliencePillar:
@@ -126,8 +121,7 @@ class ResiliencePillar:
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
-        RETRIERS.bind(self._tune_retry)
-        BREAKERS.bind(self._tune_breaker)
+        bind_parts(lambda part: part.register.bind(self._tune))
 
     def reload(self) -> None:
         """Tune everything again, because the operator's values may have changed."""
@@ -135,26 +129,23 @@ class ResiliencePillar:
 
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
-        RETRIERS.bind(None)
-        BREAKERS.bind(None)
-        for retrier in RETRIERS.things():
-            retrier.tune({}, SYSTEM_CLOCK)
-
-        for breaker in BREAKERS.things():
-            breaker.tune({}, SYSTEM_CLOCK)
+        bind_parts(None)
+        for part in parts():
+            part.register.bind(None)
+            for declared in part.register.things():
+                declared.tune({}, SYSTEM_CLOCK)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""
-        return tuple(dict.fromkeys((*RETRIERS.names(), *BREAKERS.names())))
+        names = (name for part in parts() for name in part.register.names())
+        return tuple(dict.fromkeys(names))
 
     def describe(self) -> dict[str, dict[str, object]]:
         """Return the numbers in force by policy, as the operator's fields name them."""
         described: dict[str, dict[str, object]] = {}
-        for retrier in _retriers():
-            described.setdefault(retrier.name, {})["retry"] = retrier.config._asdict()
-
-        for breaker in _breakers():
-            described.setdefault(breaker.name, {})["breaker"] = breaker.config._asdict()
+        for kind, _ in parts():
+            for core in cores(kind):
+                described.setdefault(core.name, {})[kind] = core.config._asdict()
 
         return described
 
@@ -188,30 +179,25 @@ class ResiliencePillar:
         Returns:
             False if none is called so.
         """
-        declared = BREAKERS.get(name)
-        if declared is None:
-            return False
+        for breaker in _breakers():
+            if breaker.name == name:
+                if state == "auto":
+                    breaker.reset()
+                else:
+                    breaker.force(FORCED_OPEN if state == "open" else FORCED_CLOSED)
 
-        if state == "auto":
-            declared.core.reset()
-        else:
-            declared.core.force(FORCED_OPEN if state == "open" else FORCED_CLOSED)
+                return True
 
-        return True
+        return False
 
     def calls(self) -> list[CallCount]:
         """Return the calls of every policy by outcome, since the process began."""
-        counts = [
-            CallCount("retry", retrier.name, outcome, total)
-            for retrier in _retriers()
-            for outcome, total in retrier.outcomes().items()
+        return [
+            CallCount(kind, core.name, outcome, total)
+            for kind, _ in parts()
+            for core in cores(kind)
+            for outcome, total in core.counts().items()
         ]
-        counts += (
-            CallCount("breaker", breaker.name, outcome, total)
-            for breaker in _breakers()
-            for outcome, total in breaker.counts().items()
-        )
-        return counts
 
     def retries(self) -> list[CallCount]:
         """Return the retries of every policy by what set their wait."""
@@ -221,11 +207,9 @@ class ResiliencePillar:
             for reason, total in retrier.retries().items()
         ]
 
-    def _tune_retry(self, declared: Declared[Retrier, RetryConfig]) -> None:
-        self._tell(declared.core.name, declared.tune(*self._values(declared.core.name)))
-
-    def _tune_breaker(self, declared: Declared[Breaker, BreakerConfig]) -> None:
-        self._tell(declared.core.name, declared.tune(*self._values(declared.core.name)))
+    def _tune(self, declared: AnyDeclared) -> None:
+        name = declared.core.name
+        self._tell(name, declared.tune(*self._values(name)))
 
     def _values(self, name: str) -> tuple[Mapping[str, object], Clock]:
         values = self._policy_values(name)

@@ -162,7 +162,7 @@ class Retrier:
         publish(RetryScheduled(self.name, attempt, wait_s, type(error).__name__))
         return wait_s
 
-    def outcomes(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
         """Return how many calls have had each outcome since the process started."""
         with self._lock:
             first = self.budget.meter.ok - self._before_fork

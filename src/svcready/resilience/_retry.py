@@ -10,6 +10,7 @@ from svcready.resilience._arguments import Matcher, retry_config, source_of
 from svcready.resilience._config import override_retry
 from svcready.resilience._declared import Declared
 from svcready.resilience._layers import RETRY
+from svcready.resilience._parts import add_part
 from svcready.resilience._primitive import Primitive
 from svcready.resilience._retrier import Retrier
 
@@ -24,6 +25,7 @@ __all__ = ["RETRIERS", "Retry", "get_retry", "retry"]
 
 RETRIERS: Register[Declared[Retrier, RetryConfig]] = Register("retry")
 """Every retry that the process declared."""
+add_part("retry", RETRIERS)
 
 
 class Retry(Primitive[Retrier]):

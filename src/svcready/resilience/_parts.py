@@ -1,0 +1,62 @@
+"""The kinds of things that policies are made of, as far as their modules are loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready._core.declarations import Register
+    from svcready.resilience._declared import Declared
+
+    AnyDeclared: TypeAlias = Declared[Any, Any]
+
+__all__ = ["Part", "add_part", "bind_parts", "cores", "parts"]
+
+
+class Part(NamedTuple):
+    """One kind of them."""
+
+    kind: str
+    """As metrics and variables name it: `breaker`, `retry`, ..."""
+    register: Register[AnyDeclared]
+    """All of the kind that the process declared, by name."""
+
+
+_PARTS: dict[str, Part] = {}
+_binder: Callable[[Part], None] | None = None
+
+
+def add_part(kind: str, register: Register[AnyDeclared]) -> None:
+    """Make a kind known to the pillar, when the module that has it is loaded."""
+    part = _PARTS[kind] = Part(kind, register)
+    if _binder is not None:
+        _binder(part)
+
+
+def bind_parts(binder: Callable[[Part], None] | None) -> None:
+    """
+    Call *binder* with every kind that is loaded, and with each that will be.
+
+    Args:
+        binder: None ends the binding.
+    """
+    global _binder  # noqa: PLW0603 - the one pillar in force
+    _binder = binder
+    if binder is not None:
+        for part in parts():
+            binder(part)
+
+
+def parts() -> tuple[Part, ...]:
+    """Return the kinds that are loaded."""
+    return tuple(_PARTS.values())
+
+
+def cores(kind: str) -> list[Any]:
+    """Return the state of everything of a kind, in the order of declaration."""
+    part = _PARTS.get(kind)
+    return (
+        [] if part is None else [declared.core for declared in part.register.things()]
+    )

@@ -1,0 +1,155 @@
+"""`policy`: all that guards the calls to one dependency, under one name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from svcready._core.declarations import Register, check_name
+from svcready._core.places import calling_place
+from svcready.errors import DeclarationError
+from svcready.resilience._guard import Guard, Guarding
+from svcready.resilience._layers import apply_layers, compiled, gates_of
+from svcready.resilience._policy_late import late
+from svcready.resilience._policy_parts import taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import ParamSpec, TypeVar
+
+    from svcready._core.places import Place
+    from svcready.resilience._arguments import Duration, Errors
+    from svcready.resilience._layers import Layer
+    from svcready.resilience._primitive import Primitive
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+__all__ = ["POLICIES", "Plan", "Policy", "get_policy", "policy"]
+
+
+class Plan:
+    """
+    What a policy's name stands for: its layers, once somebody has declared them.
+
+    Args:
+        name: The policy's name.
+    """
+
+    __slots__ = ("_layers", "_place", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._layers: Mapping[int, Layer] | None = None
+        self._place: Place | None = None
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether its layers are known."""
+        return self._layers is not None
+
+    @property
+    def layers(self) -> Mapping[int, Layer]:
+        """
+        Its layers by rank.
+
+        Raises:
+            DeclarationError: It is used and nowhere declared, so nothing would guard
+                the call.
+        """
+        if self._layers is None:
+            raise DeclarationError(
+                f"policy {self.name!r} is used, but nothing that was imported says "
+                "what it is made of"
+            )
+
+        return self._layers
+
+    def adopt(self, layers: Mapping[int, Layer], place: Place) -> None:
+        """
+        Take the layers of a declaration.
+
+        Raises:
+            DeclarationError: There are others.
+        """
+        if self._layers is not None and self._layers != layers:
+            raise DeclarationError(
+                f"policy {self.name!r} is declared at {place} with other parts than at "
+                f"{self._place}"
+            )
+
+        self._layers, self._place = layers, place
+
+
+POLICIES: Register[Plan] = Register("policy")
+"""Every policy that the process declared or uses."""
+
+
+class Policy(Guarding):
+    """
+    A declared policy: decorates functions, makes one call, guards a block.
+
+    From the outside in: fallback, deadline, retry or hedge, throttle, bulkhead,
+    circuit breaker, rate limit, time-out of an attempt. A block is not run again, so
+    for `with payments:` those hold that admit a call: throttle, bulkhead, breaker and
+    rate limit.
+
+    One object serves all threads, tasks and event loops.
+    """
+
+    __slots__ = ("_plan",)
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._plan.name
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """
+        Return *function* with the policy around it.
+
+        Raises:
+            DeclarationError: It is no function.
+        """
+        plan = self._plan
+        if plan.is_declared:
+            return cast("Callable[P, R]", apply_layers(function, plan.name, plan.layers))
+
+        return cast("Callable[P, R]", late(plan, function))
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """
+        Call *function* under the policy; a coroutine function's is to be awaited.
+
+        Raises:
+            DeclarationError: The policy is nowhere declared.
+            Rejected: The policy refused; nothing was called.
+        """
+        call = cast("Callable[P, R]", compiled(function, self._plan.layers))
+        return call(*args, **kwargs)
+
+    def guard(self) -> Guard:
+        """Return a context manager for one block, sync or async."""
+        return Guard(*gates_of(self._plan.layers))
+
+    def __repr__(self) -> str:
+        return f"<policy {self.name!r}>"
+
+
+def policy(
+    name: str,
+    *,
+    preset: str | None = None,
+    fallback: Primitive[Layer] | Callable[..., object] | None = None,
+    deadline: Primitive[Layer] | Duration | None = None,
+    retry: Primitive[Layer] | Errors | None = None,
+    hedge: Primitive[Layer] | Duration | None = None,
+    throttle: Primitive[Layer] | bool | None = None,
+    bulkhead: Primitive[Layer] | int | None = None,
+    breaker: Primitive[Layer] | bool | None = None,
+    rate_limit: Primitive[Layer] | str | None = None,
+    timeout: Primitive[Layer] | Duration | None = None,
+) -> Policy:
+    ...
