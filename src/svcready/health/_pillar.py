@@ -146,6 +146,11 @@ class HealthPillar:
             if self.watch.ages():
                 self.runner.look_soon()
 
+    def wait_for_server(self) -> None:
+        """Be starting, after all: something will serve that was not known of."""
+        if self.lifecycle.wait():
+            self._board.restart()
+
     def learn_loop(self, loop: AbstractEventLoop) -> None:
         """Take the application's event loop, on which asynchronous checks then run."""
         self.runner.learn(loop)
