@@ -26,6 +26,8 @@ _MOST_AT_ONCE = 4
 _PARTS = 3
 _WAIT_S = 1.0
 _NEEDED = ["exp", "iss", "aud"]
+_MALFORMED = (ValueError, TypeError, OverflowError, RecursionError)
+"""What PyJWT lets through of values that no token should have."""
 _REASONS = {
     "ExpiredSignatureError": "token_expired",
     "ImmatureSignatureError": "token_not_yet_valid",
@@ -111,11 +113,15 @@ class WebTokenWay:
 
         try:
             header = jwt.get_unverified_header(token)
-        except (jwt.PyJWTError, ValueError, RecursionError):
+        except (jwt.PyJWTError, *_MALFORMED):
             return "malformed_token"
 
         algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in ALGORITHMS or "crit" in header:
+        # Whatever JSON has can be there; a list or an object is in no set.
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+            return "wrong_algorithm"
+
+        if "crit" in header:
             return "wrong_algorithm"
 
         if not isinstance(kid, str):
@@ -135,7 +141,7 @@ class WebTokenWay:
                 leeway=_LEEWAY_S,
                 options={"require": _NEEDED, "enforce_minimum_key_length": True},
             )
-        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
+        except (jwt.PyJWTError, *_MALFORMED) as error:
             return _REASONS.get(type(error).__name__, "malformed_token")
 
         return self._grant(said)
