@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import queue
 import threading
 import time
 from contextlib import nullcontext
@@ -430,6 +431,43 @@ def test_many_at_once_fetch_once(issuer: Issuer, way: WebTokenWay) -> None:
 
     assert issuer.asked == 1
     assert got == [Grant("oidc alice", writes=True)] * 4
+
+
+def test_made_up_ids_keep_nobody_out(
+    issuer: Issuer, way: WebTokenWay, clock: FakeClock
+) -> None:
+    """While a few of them wait for a silent issuer, a known key serves at once."""
+    right = bearing(issuer.token())
+    assert isinstance(way(right), Grant)
+    clock.advance(60.0)
+    issuer.holds.clear()
+    answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+    wrong = [bearing(issuer.token(f"made up {n}")) for n in range(12)]
+    threads = [
+        threading.Thread(target=lambda each=each: answers.put(way(each)))
+        for each in wrong
+    ]
+    for thread in threads:
+        thread.start()
+
+    try:
+        refused = [answers.get(timeout=DEADLINE_S) for _ in wrong[4:]]
+        for _ in range(3):
+            assert way(right) == Grant("oidc alice", writes=True)
+
+        assert answers.empty()  # four wait still
+    finally:
+        issuer.holds.set()
+        for thread in threads:
+            thread.join()
+
+    refused += [answers.get(timeout=DEADLINE_S) for _ in wrong[:4]]
+    assert refused == ["unknown_key"] * 12
+    assert issuer.asked == 2
+    clock.advance(60.0)
+    issuer.publishes_late = True
+    late = bearing(issuer.token("late"))
+    assert way(late) == Grant("oidc alice", writes=True)  # their seats are free again
 
 
 # --- The whole -----------------------------------------------------------------------
