@@ -188,8 +188,11 @@ def test_one_worker_has_the_port_and_another_takes_it_over(prefork: Operated) ->
     """
 
     def all_ready() -> bool:
-        states = [worker["state"] for worker in prefork.told_workers()]
-        return states == ["ready"] * prefork.workers
+        with contextlib.suppress(OSError):  # it is handed on as they start
+            states = [worker["state"] for worker in prefork.told_workers()]
+            return states == ["ready"] * prefork.workers
+
+        return False
 
     eventually(all_ready, "all workers are ready")
     open_files = prefork.open_files()
