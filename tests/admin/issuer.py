@@ -117,8 +117,10 @@ class Issuer:
             "roles": ["ops"],
             **options,
         }
-        return jwt.encode(
-            {name: value for name, value in claims.items() if value is not None},
+        said = {name: value for name, value in claims.items() if value is not None}
+        # Not `jwt.encode`: it refuses claims of the wrong kind.
+        return jwt.PyJWS().encode(
+            json.dumps(said).encode(),
             keys.get(str(signs), _RSA),  # type: ignore[arg-type]
             algorithm=str(algorithm),
             headers=header,

@@ -7,6 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from svcready.admin import Admission, Gate, OpsRequest, Verdict, build_surface
 from svcready.admin._access._certificates import CertificateWay, names_of
@@ -405,6 +407,9 @@ def test_a_certificate_counts_from_our_proxy_only(
             "Hash=1;URI=spiffe://c/a;URI=spiffe://c/b",
             ("URI=spiffe://c/a", "URI=spiffe://c/b"),
         ),
+        ("Hash=1; URI = spiffe://c/ops", None),
+        ("Hash=1; URI=spiffe://c/a ;DNS=a", ("URI=spiffe://c/a",)),
+        ("URI=spiffe://c/a\\;DNS=a", ("URI=spiffe://c/a\\",)),
         ("", ()),
         ("Subject=", ()),
         ('Subject="', None),
@@ -421,6 +426,63 @@ def test_envoys_header_is_read_as_envoy_writes_it(
         assert "CN=ops" not in found
     else:
         assert found == names
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        'URI=spiffe://c/ops;Subject="CN=ops',
+        'URI=spiffe://c/ops;Subject=CN=ops"',
+        'URI=spiffe://c/ops;Subject="CN=ops"x',
+        'URI=spiffe://c/ops;Subject="CN=ops\\"',
+        'URI=spiffe://c/ops;Subject=x"CN=ops"',
+        "URI=spiffe://c/ops;;Subject=CN=ops",
+        "URI=spiffe://c/ops;Subject",
+        "URI=spiffe://c/ops;=CN=ops",
+        'URI=spiffe://c/ops;"Subject"="CN=ops"',
+        'URI=spiffe://c/ops,"',
+        "URI=spiffe://c/ops\\,\\",
+        "URI=spiffe://c/ops,",
+    ],
+)
+def test_an_element_that_is_malformed_names_nobody(element: str) -> None:
+    """Not even by those of its parts that are well formed."""
+    assert names_of(XFCC, element) == ()
+    assert names_of(XFCC, f'Subject="CN=ops",{element}') == ()
+
+
+OURS = (
+    'By=spiffe://c/me;Hash=abc;Subject="CN=evil,O=corp";URI=spiffe://c/evil',
+    'By=spiffe://c/me;Hash=abc;Subject="CN=evil,O=\\"x\\", y";URI=spiffe://c/evil',
+    'Hash=abc;URI=spiffe://c/evil;Subject="CN=evil,O=\\\\"',
+    "URI=spiffe://c/evil;Subject=CN=evil;By=\\",
+)
+WRITTEN = (
+    '"',
+    "\\",
+    ",",
+    ";",
+    "=",
+    " ",
+    "x",
+    "Subject",
+    "CN=ops",
+    "URI=spiffe://c/ops",
+)
+
+
+@given(st.lists(st.sampled_from(WRITTEN) | st.text(max_size=3)), st.sampled_from(OURS))
+@example(["URI=spiffe://c/ops;X=\\"], OURS[0])
+@example(["Subject=CN=ops;X=\\"], OURS[0])
+@example(['Subject="CN=ops'], OURS[0])
+@example(['Subject="CN=ops"', ',X="'], OURS[0])
+@example(['Subject="CN=ops"', ',X="\\'], OURS[3])
+def test_what_a_client_wrote_has_no_say(written: list[str], ours: str) -> None:
+    """Whatever is before our proxy's element, the names are those of this alone."""
+    names = names_of(XFCC, ours)
+
+    assert {"CN=evil", "URI=spiffe://c/evil"} <= {*names}
+    assert names_of(XFCC, f"{''.join(written)},{ours}") == names
 
 
 def test_envoys_certificates_are_admitted_by_uri() -> None:

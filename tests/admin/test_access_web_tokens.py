@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import queue
 import threading
 import time
 from contextlib import nullcontext
@@ -185,6 +186,49 @@ def test_times_may_differ_a_little(issuer: Issuer, way: WebTokenWay) -> None:
     assert isinstance(way(bearing(token)), Grant)
 
 
+ODD: tuple[object, ...] = (
+    [],
+    {},
+    ["RS256"],
+    {"a": []},
+    None,
+    True,
+    7,
+    1.5,
+    "",
+    "\0",
+    "\ud800",
+    [[[]]],
+)
+
+
+@pytest.mark.parametrize("name", ["alg", "kid", "typ", "cty", "crit", "b64", "jwk"])
+def test_a_header_may_hold_anything(
+    issuer: Issuer, way: WebTokenWay, name: str
+) -> None:
+    """Of whatever kind a value is, it is refused for that or for its signature."""
+    _, body, signature = issuer.token().split(".")
+    for odd in ODD:
+        header = encoded({"alg": "RS256", "kid": "rsa", name: odd})
+        reason = way(bearing(f"{header}.{body}.{signature}"))
+        if name == "alg":
+            assert reason == "wrong_algorithm", odd
+        else:
+            assert reason in {"wrong_signature", "malformed_token", "unknown_key"}, odd
+
+
+@pytest.mark.parametrize(
+    "name", ["exp", "nbf", "iat", "iss", "aud", "sub", "jti", "client_id", "roles"]
+)
+def test_a_claim_may_hold_anything(issuer: Issuer, way: WebTokenWay, name: str) -> None:
+    """Of whatever kind a value is, the token is judged; nothing is raised."""
+    for odd in (*ODD, 1e400, -1e400, float("nan"), "9" * 5000, 10**400):
+        said = way(bearing(issued(issuer, {name: odd})))
+        assert said
+        if name in {"iss", "aud", "roles"}:
+            assert isinstance(said, str), odd
+
+
 def forged(issuer: Issuer) -> dict[str, str]:
     """Return tokens that nobody has signed who may."""
     right = issuer.token()
@@ -203,6 +247,11 @@ def forged(issuer: Issuer) -> dict[str, str]:
         f"alg {name}": f"{encoded({'alg': name, 'kid': 'rsa'})}.{body}."
         for name in ("none", "None", "NONE", "nOnE", "", "HS256", "RS1", "ES256K")
     }
+    for name in ("alg", "kid", "typ", "crit"):
+        for odd in ODD:
+            header = encoded({"alg": "RS256", "kid": "rsa", name: odd})
+            tokens[f"{name} is {odd!a}"] = f"{header}.{body}.AAAA"
+
     return tokens | {
         "alg none, signed": f"{none}.{body}.{signature}",
         "no alg": f"{encoded({'kid': 'rsa'})}.{body}.{signature}",
@@ -382,6 +431,43 @@ def test_many_at_once_fetch_once(issuer: Issuer, way: WebTokenWay) -> None:
 
     assert issuer.asked == 1
     assert got == [Grant("oidc alice", writes=True)] * 4
+
+
+def test_made_up_ids_keep_nobody_out(
+    issuer: Issuer, way: WebTokenWay, clock: FakeClock
+) -> None:
+    """While a few of them wait for a silent issuer, a known key serves at once."""
+    right = bearing(issuer.token())
+    assert isinstance(way(right), Grant)
+    clock.advance(60.0)
+    issuer.holds.clear()
+    answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+    wrong = [bearing(issuer.token(f"made up {n}")) for n in range(12)]
+    threads = [
+        threading.Thread(target=lambda each=each: answers.put(way(each)))
+        for each in wrong
+    ]
+    for thread in threads:
+        thread.start()
+
+    try:
+        refused = [answers.get(timeout=DEADLINE_S) for _ in wrong[4:]]
+        for _ in range(3):
+            assert way(right) == Grant("oidc alice", writes=True)
+
+        assert answers.empty()  # four wait still
+    finally:
+        issuer.holds.set()
+        for thread in threads:
+            thread.join()
+
+    refused += [answers.get(timeout=DEADLINE_S) for _ in wrong[:4]]
+    assert refused == ["unknown_key"] * 12
+    assert issuer.asked == 2
+    clock.advance(60.0)
+    issuer.publishes_late = True
+    late = bearing(issuer.token("late"))
+    assert way(late) == Grant("oidc alice", writes=True)  # their seats are free again
 
 
 # --- The whole -----------------------------------------------------------------------

@@ -322,3 +322,23 @@ def test_the_page_shows_what_is_printed() -> None:
     _, _, section = page.partition("## Kubernetes\n")
 
     assert f"```yaml\n{write('kubernetes', {})}```" in section
+
+
+@pytest.mark.parametrize("platform", ["ecs", "docker"])
+def test_the_command_asks_the_port_that_was_said(
+    platform: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named where the container's variables would lead the command elsewhere."""
+    asks = '"healthcheck", "--port", "8080"'
+    arguments = ["health", "manifest", "--format", platform, "--port", "8080"]
+    assert main(arguments) == 0
+    assert asks in capsys.readouterr().out
+
+    for variables in ({"PORT": "8080"}, {"SVCREADY_ADMIN_PORT": "9090"}):
+        with monkeypatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+
+            assert main(arguments) == 0
+
+        assert asks not in capsys.readouterr().out

@@ -28,26 +28,35 @@ class InlinePool:
         then()
         return True
 
+    def give_up(self, job: Callable[[], None], most: int) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 
 
 class HeldPool:
-    """Takes jobs and runs them when told; at most *cap* at a time."""
+    """Takes jobs and runs them when told; at most *cap* that are not given up."""
 
     def __init__(self, cap: int = 1000) -> None:
         self.cap = cap
         self.jobs: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self.given_up: list[Callable[[], None]] = []
         self.taken = 0
 
     def submit(self, job: Callable[[], None], then: Callable[[], None]) -> bool:
         """Keep *job*."""
-        if len(self.jobs) >= self.cap:
+        if sum(kept not in self.given_up for kept, _ in self.jobs) >= self.cap:
             return False
 
         self.taken += 1
         self.jobs.append((job, then))
         return True
+
+    def give_up(self, job: Callable[[], None], most: int) -> None:
+        """Let another job take the place of *job*."""
+        if len(self.given_up) < most:
+            self.given_up.append(job)
 
     def begin(self) -> Callable[[], None]:
         """Begin the oldest job; what is returned ends it."""
@@ -56,6 +65,9 @@ class HeldPool:
 
         def end() -> None:
             self.jobs.pop(0)
+            if job in self.given_up:
+                self.given_up.remove(job)
+
             then()
 
         return end

@@ -42,6 +42,9 @@ class Switched:
 
         return True
 
+    def give_up(self, job: Callable[[], None], most: int) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 

@@ -276,6 +276,28 @@ def test_a_service_can_be_taken_back() -> None:
         assert probe(app, "readiness") == 503
 
 
+def test_a_drain_while_it_starts_ends_no_start() -> None:
+    """Taken back, the service goes on starting; only its server says that it is up."""
+    with running(clock=FakeClock()) as harness:
+        health = harness.runtime.health
+        assert health is not None
+        for _ in range(2):
+            svcready.drain()
+            assert health.probe("startup").status == 503
+            svcready.resume()
+            assert health.lifecycle.state == "starting"
+            assert health.probe("readiness").status == 503
+            assert health.probe("startup").status == 503
+
+        svcready.drain()
+        harness.runtime.ready()
+        assert health.probe("readiness").status == 503
+        svcready.resume()
+
+        assert health.probe("readiness").status == 200
+        assert health.probe("startup").status == 200
+
+
 @pytest.mark.parametrize("version", ["1.1", "2"])
 def test_responses_ask_to_close_the_connection(version: str) -> None:
     """Each HTTP/1 response of a drain says so, a probe's too; HTTP/2 forbids it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from flask import Flask
 
 import svcready
 from svcready.testing import running
+from tests.servers.harness import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,3 +193,65 @@ def test_what_was_lost_is_in_the_last_line() -> None:
     spans = line["context"]["lost"]["spans"]  # type: ignore[index]
     assert sum(spans.values()) == 3
     assert line["level"] == "WARN"
+
+
+async def nothing(scope: object, receive: object, send: object) -> None:
+    """Be a bare ASGI application."""
+
+
+def told(runtime: svcready.Runtime) -> tuple[int, int]:
+    """Return what the probes of readiness and start-up answer."""
+    health = runtime.health
+    assert health is not None
+    return health.probe("readiness").status, health.probe("startup").status
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[svcready.Runtime]:
+    """A process that called `init()` and has said nothing of an application."""
+    monkeypatch.setenv("SVCREADY_LOG_LEVEL", "ERROR")
+    monkeypatch.setenv("SVCREADY_ADMIN_PORT", str(free_port()))
+    monkeypatch.setattr("svcready._runtime._init.has_wrappers", lambda: False)
+    yield svcready.init(service="late")
+    svcready.shutdown(1.0)
+
+
+@pytest.mark.parametrize("how", ["wrap", "init"])
+def test_what_is_wrapped_late_is_waited_for(worker: svcready.Runtime, how: str) -> None:
+    """
+    A worker is ready at once; one that turns out to have an application starts.
+
+    It is ready again when its server says so, and until then has no port.
+    """
+    assert told(worker) == (200, 200)
+    asks = http.client.HTTPConnection("127.0.0.1", worker.settings.admin.port)
+    with contextlib.closing(asks):
+        asks.request("GET", "/health/readiness")
+        assert asks.getresponse().status == 200
+
+    app = FastAPI()
+    wrapped = svcready.wrap(nothing) if how == "wrap" else app
+    if how == "init":
+        svcready.init(service="late", app=app)
+
+    assert told(worker) == (503, 503)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", worker.settings.admin.port))
+
+    worker.wake()
+    worker.ready()
+
+    assert told(worker) == (200, 200)
+    assert worker.serves
+    assert wrapped is not None  # what is gone serves nobody
+
+
+def test_an_application_that_comes_later_stops_no_server(
+    worker: svcready.Runtime,
+) -> None:
+    """Once a server has said that it serves, another application changes nothing."""
+    svcready.init(service="late", app=FastAPI())
+    worker.ready()
+    svcready.init(service="late", app=FastAPI())
+
+    assert told(worker) == (200, 200)

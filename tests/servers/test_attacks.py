@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 TOKEN = "0123456789abcdef0123456789abcdef"
 READ_TOKEN = "fedcba9876543210fedcba9876543210"
 NAMES = ("fastapi-uvicorn", "flask-gunicorn", "django-uvicorn", "ops-port")
+XFCC = "X-Forwarded-Client-Cert"
+OURS = 'By=spiffe://c/me;Hash=abc;Subject="CN={0},O=corp";URI=spiffe://c/{0}'
+XFCC_FORGERIES = {
+    "XFCC, a list": 'Subject="CN=ops";URI=spiffe://c/ops',
+    "XFCC, an escaped comma": "URI=spiffe://c/ops;X=\\",
+    "XFCC, a subject and an escaped comma": "Subject=CN=ops;X=\\",
+    "XFCC, a quote left open": 'Subject="CN=ops',
+    "XFCC, a quote opened after": 'URI=spiffe://c/ops;X="',
+    "XFCC, an escaped quote": 'Subject="CN=ops\\"',
+}
+"""What a client may write before the proxy's own element."""
 _SECRETS = (b"serviceId", b'"checks"', b'"loggers"', b'"settings"')
 _AFTERWARDS_S = 1.0
 _STATUSES = {400, 401, 403, 404, 405, 408, 413, 414, 415, 429, 431, 501, 505}
@@ -164,7 +175,7 @@ def offers(issuer: Issuer) -> Mapping[str, tuple[tuple[str, str], ...]]:
             ("X-Client-Subject", "CN=ops"),
             ("X-Forwarded-For", "10.9.9.9:4711"),
         ),
-        "XFCC": (("X-Forwarded-Client-Cert", 'Subject="CN=ops"'),),
+        "XFCC": ((XFCC, 'Subject="CN=ops"'),),
         "a network": (("X-Forwarded-For", "10.1.2.3"),),
         "a network behind a proxy": (("X-Forwarded-For", "10.1.2.3, 10.9.9.9"),),
         "two networks": (
@@ -177,7 +188,11 @@ def offers(issuer: Issuer) -> Mapping[str, tuple[tuple[str, str], ...]]:
         "this machine": (("Host", "localhost"),),
         "another host": (("Host", "evil.example"),),
     }
-    return tried | {name: bearer(token) for name, token in forged(issuer).items()}
+    tried |= {name: bearer(token) for name, token in forged(issuer).items()}
+    return tried | {
+        name: ((XFCC, f"{written},{OURS.format('evil')}"),)
+        for name, written in XFCC_FORGERIES.items()
+    }
 
 
 def refused(status: int, answer: bytes) -> bool:
@@ -215,6 +230,7 @@ def test_no_offer_is_taken(target: Target) -> None:
     assert taken == {}
     details = [entry.get("details") for entry in target.service.audit_entries]
     reasons = {each.get("reason") for each in details if isinstance(each, dict)}
+    assert "fault" not in reasons
     assert reasons >= {
         *("no_credentials", "wrong_credentials", "untrusted_certificate"),
         *("token_expired", "token_not_yet_valid", "wrong_audience", "wrong_issuer"),
@@ -343,3 +359,21 @@ def test_the_public_key_signs_nothing(target: Target) -> None:
             mac = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
             text = base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
             assert target.ask(headers=bearer(f"{signed}.{text}"))[0] == 401
+
+
+def test_a_proxys_word_is_not_mistaken_for_a_clients(tmp_path: Path) -> None:
+    """Behind an Envoy of ours that adds its element to what a client wrote."""
+    environ = {
+        "SVCREADY_ADMIN_CLIENT_CERT_HEADER": XFCC,
+        "SVCREADY_ADMIN_CLIENT_CERT_SUBJECTS": "CN=ops;URI=spiffe://c/ops",
+        "SVCREADY_ADMIN_TRUSTED_PROXIES": "127.0.0.1",
+        "SVCREADY_ADMIN_MAX_FAILURES": "0",
+    }
+    stack = next(each for each in SERVERS if each.name == "fastapi-uvicorn")
+    with Issuer() as issuer, start(stack, tmp_path, **environ) as service:
+        target = Target(service, service.port, issuer)
+        assert target.ask(headers=((XFCC, OURS.format("ops")),))[0] == 200
+        for name, written in XFCC_FORGERIES.items():
+            forgery, honest = (f"{written},{OURS.format(s)}" for s in ("evil", "ops"))
+            assert refused(*target.ask(headers=((XFCC, forgery),))), name
+            assert target.ask(headers=((XFCC, honest),))[0] == 200, name

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FLASK = "tests.servers.apps.gated_flask:app"
 FASTAPI = "tests.servers.apps.gated_fastapi:app"
+WRAPPED = "tests.servers.apps.wrapped:app"
 DJANGO = "tests.servers.apps.django_app"
 ON_WSGI = {"DJANGO_SETTINGS_MODULE": "tests.servers.apps.django_settings"}
 ON_ASGI = {**ON_WSGI, "DJANGO_ON_ASGI": "1"}
@@ -46,6 +47,7 @@ PREFORK = {
     "uvicorn-worker": ([*UVICORN_WORKER, "--workers", "2", FASTAPI], 2),
     "uvicorn": ([*UVICORN, "--workers", "2", FASTAPI], 2),
     "django-gunicorn": ([*GTHREAD, "--workers", "2", DJANGO], 2),
+    "wrapped-preload": ([*GTHREAD, "--workers", "2", "--preload", WRAPPED], 2),
     "django-uvicorn": ([*UVICORN, "--workers", "2", f"{DJANGO}:application"], 2),
 }
 ENVIRON = {"django-gunicorn": ON_WSGI, "django-uvicorn": ON_ASGI}
@@ -167,7 +169,7 @@ def _holders(inode: str, family: list[int]) -> list[int]:
     return found
 
 
-OFTEN = ("sync", "gthread-preload", "asgi-preload", "uvicorn-worker", "uvicorn")
+OFTEN = ("sync", "wrapped-preload", "asgi-preload", "uvicorn-worker", "uvicorn")
 
 
 @pytest.fixture(params=chosen(*OFTEN, of=PREFORK))
@@ -186,8 +188,11 @@ def test_one_worker_has_the_port_and_another_takes_it_over(prefork: Operated) ->
     """
 
     def all_ready() -> bool:
-        states = [worker["state"] for worker in prefork.told_workers()]
-        return states == ["ready"] * prefork.workers
+        with contextlib.suppress(OSError):  # it is handed on as they start
+            states = [worker["state"] for worker in prefork.told_workers()]
+            return states == ["ready"] * prefork.workers
+
+        return False
 
     eventually(all_ready, "all workers are ready")
     open_files = prefork.open_files()
@@ -403,6 +408,26 @@ def test_the_end_of_all_is_told_until_it_comes(tmp_path: Path) -> None:
         service.wait(20)
         with socket.create_server(("127.0.0.1", service.ops)):
             pass
+
+
+def test_a_wrapped_callables_drain_is_told(tmp_path: Path) -> None:
+    """Where a master called `init()` and wrapped later, the port tells of workers."""
+    command = [*GTHREAD, "--workers", "2", "--preload", WRAPPED]
+    environ = {"SVCREADY_LIFECYCLE_DRAIN_DELAY_S": "2"}
+    with Operated(command, tmp_path, 2, environ) as service:
+
+        def both_work() -> bool:
+            with contextlib.suppress(OSError):  # not before the workers listen
+                service.get("/health/readiness")  # somebody probes: there is a delay
+                return len(service.told_workers()) == 2
+
+            return False
+
+        eventually(both_work, "both work")
+        service.signal_term()
+
+        eventually(lambda: service.status("readiness") == 503, "it is told", 1.5)
+        service.wait(20)
 
 
 def test_a_stranger_is_reported_once_and_outlived(tmp_path: Path) -> None:

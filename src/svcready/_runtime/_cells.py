@@ -54,6 +54,8 @@ class PlanCell(Generic[P]):
         self.begin = begin
         self.plan: P | None = None
         _cells.add(self)
+        if _current is not None:
+            _current.wait_for_server()
 
     def take(self) -> P | None:
         """Return the plan, made now; None before `init()` and where all is off."""

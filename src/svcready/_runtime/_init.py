@@ -92,8 +92,7 @@ def init(
         if app is not None:
             runtime.attach(app)
         elif not (runtime.frameworks or has_wrappers() or _django_is_loading()):
-            runtime.wake()
-            runtime.ready()
+            runtime.work()
 
     if differing:  # said with no lock held: an application may hook warnings
         warnings.warn(

@@ -88,7 +88,7 @@ class Runtime:
         """Whether this process says for its group what is on; None: not yet asked."""
         self._worker = Worker("svcready", clock)
         self._disconnect: Callable[[], None] = lambda: None
-        self._ready = self._closed = self._works = False
+        self._ready = self._closed = self._works = self._is_worker = False
         self.stalls = watch_stalls(self)
         """Finds out that nothing moves any more."""
         self.ops = OpsPorts(self)
@@ -128,6 +128,7 @@ class Runtime:
         adapter, framework = find_adapter(app)
         if self.settings.core.enabled and self.settings.http.enabled:
             if import_module(adapter).attach(app):
+                self.wait_for_server()
                 self._ready = False  # what is on is said again, with what serves
 
             self.frameworks.append(framework)
@@ -145,6 +146,28 @@ class Runtime:
                 self.health.wake()
 
             self.ops.begin()
+
+    def work(self) -> None:
+        """Be ready at once: nothing is known that would serve, so this is a worker."""
+        self.wake()
+        self._is_worker = not self._ready
+        self.ready()
+
+    def wait_for_server(self) -> None:
+        """
+        Take back that this is a worker, because something is wrapped that will serve.
+
+        Until it does, readiness fails and operators' requests are another process's
+        business: this one may be a master that only forks.
+        """
+        if not self._is_worker:
+            return
+
+        self._is_worker = self._ready = self._works = False
+        with guard("runtime.wait"):
+            self.ops.close()
+            if self.health is not None:
+                self.health.wait_for_server()
 
     @property
     def serves(self) -> bool:

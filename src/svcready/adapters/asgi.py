@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
@@ -11,7 +11,7 @@ from svcready._runtime import PlanCell
 from svcready.adapters._asgi_http import HttpExchange
 from svcready.adapters._asgi_messages import CLOSE, header_reader, may_close
 from svcready.adapters._asgi_websocket import WebsocketExchange
-from svcready.adapters._own_thread import on_own_thread
+from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.admin import MOST_BODY_BYTES, READING, OpsRequest
 
@@ -181,12 +181,9 @@ async def _answer_operator(
 ) -> None:
     method: str = scope["method"]  # type: ignore[assignment]
     bare = plan.ops.bare.get(path)
-    if (
-        bare is None
-        or method not in READING
-        or (path in plan.ops.gated and _shows_credentials(scope))
-    ):
-        response = await _ask_operator(plan, path, scope, receive)
+    shows = path in plan.ops.gated and _shows_credentials(scope)
+    if bare is None or shows or method not in READING:
+        response = await _ask_operator(plan, path, scope, receive, shows=shows)
     else:
         response = bare()
 
@@ -201,7 +198,7 @@ async def _answer_operator(
 
 
 async def _ask_operator(
-    plan: RequestPlan, path: str, scope: Scope, receive: Receive
+    plan: RequestPlan, path: str, scope: Scope, receive: Receive, *, shows: bool
 ) -> OpsResponse:
     method: str = scope["method"]  # type: ignore[assignment]
     query: bytes = scope.get("query_string") or b""  # type: ignore[assignment]
@@ -215,7 +212,8 @@ async def _ask_operator(
         await _read_body(receive) if plan.ops.takes_body(method, path) else b"",
     )
     if path in plan.ops.slow or path in plan.ops.slow_if_shown:
-        return await on_own_thread(plan.ops.answer, request)
+        answer = partial(plan.ops.answer, request)
+        return await answer_off_loop(plan.ops, method, path, answer, shows=shows)
 
     return plan.ops.answer(request)
 

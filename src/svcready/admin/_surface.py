@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["OpsRequest", "OpsResponse", "OpsSurface", "Route"]
 
+_BUSY = OpsResponse(
+    503, (("retry-after", "1"), TEXT, NO_STORE), b"too many at the same time\n"
+)
+
 
 class Route(NamedTuple):
     """One path and what answers it."""
@@ -41,6 +45,11 @@ class Route(NamedTuple):
     """Whether an answer takes long enough to keep it off an event loop."""
     bare: Callable[[], OpsResponse] | None = None
     """Answers as `answer`, if that says the same to everybody who reads."""
+    begin: Callable[[Callable[[], None]], float] | None = None
+    """
+    Begins what makes `answer` slow, but not `bare`: calls back once it is over, and
+    returns how many seconds to wait for that at most.
+    """
     detailed: Callable[[OpsRequest], OpsResponse] | None = None
     """Answers instead those with credentials whom the gate admits; None: nobody."""
     alias: bool = False
@@ -91,10 +100,16 @@ class OpsSurface:
             p for p, r in self.routes.items() if not (r.guarded or r.alias)
         )
         """Paths that anybody may ask, aliases left out."""
-        self.bare: Mapping[str, Callable[[], OpsResponse]] = {
+        self.known: Mapping[str, Callable[[], OpsResponse]] = {
             path: self._adding(route.bare) if added else route.bare
             for path, route in self.routes.items()
             if route.bare is not None
+        }
+        """What says the same to everybody who reads, at once, from what is known."""
+        self.begin = {p: r.begin for p, r in self.routes.items() if r.begin is not None}
+        """Of those, what has something begun first that takes long."""
+        self.bare: Mapping[str, Callable[[], OpsResponse]] = {
+            p: answer for p, answer in self.known.items() if not self.routes[p].slow
         }
         """
         What answers paths that say the same to everybody who reads, so that an adapter
@@ -147,6 +162,10 @@ class OpsSurface:
         except Exception as error:  # noqa: BLE001 - a probe gets an answer
             report_fault("admin", error)
             return OpsResponse(500, (TEXT, NO_STORE), b"internal error\n")
+
+    def refuse_busy(self) -> OpsResponse:
+        """Return the answer where too many are asked for at the same time."""
+        return self._add(_BUSY)
 
     def takes_body(self, method: str, path: str) -> bool:
         """Tell whether the adapter is to read the body of such a request."""

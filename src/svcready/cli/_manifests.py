@@ -118,6 +118,9 @@ def _probe(
 
 def _command(plan: ProbePlan) -> list[str]:
     command = ["svcready", "healthcheck"]
+    if plan.names_port:
+        command += ["--port", str(plan.port)]
+
     timeout_s = plan.container.timeout_s - 1
     if plan.worst_s >= _HEALTHCHECK_S or timeout_s < _HEALTHCHECK_S:
         command += ["--timeout", f"{max(plan.worst_s, timeout_s):g}"]

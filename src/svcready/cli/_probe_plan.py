@@ -40,6 +40,8 @@ class Asked(NamedTuple):
     """Failures in a row that count."""
     grace_s: float | None = None
     """From SIGTERM to SIGKILL."""
+    names_port: bool = False
+    """Whether the port is another than the service's variables say."""
 
 
 class Times(NamedTuple):
@@ -64,6 +66,8 @@ class ProbePlan:
     """The application's port."""
     ops_port: int
     """The operator's own; 0 if there is none."""
+    names_port: bool
+    """Whether `svcready healthcheck` has to be told the application's."""
     ops_is_local: bool
     """Whether only the machine itself reaches that."""
     liveness_path: str
@@ -125,6 +129,7 @@ def make_plan(settings: Settings, service: str, asked: Asked) -> ProbePlan:
         service=service,
         port=asked.port,
         ops_port=max(0, admin.port),
+        names_port=asked.names_port and admin.port <= 0 and not admin.socket,
         ops_is_local=admin.host in local,
         liveness_path=prefix + health.liveness_path,
         readiness_path=prefix + health.readiness_path,

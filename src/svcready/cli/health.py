@@ -36,7 +36,12 @@ def main(arguments: Sequence[str]) -> int:
         print(f"svcready: note: {problem}", file=sys.stderr)
 
     asked = Asked(
-        options.port, options.period, options.timeout, options.failures, options.grace
+        options.port,
+        options.period,
+        options.timeout,
+        options.failures,
+        options.grace,
+        names_port=options.port != _usual_port(),
     )
     plan = make_plan(settings, options.name or settings.service.name, asked)
     wrong = contradictions(plan, options.format)

@@ -139,11 +139,16 @@ class Board:
         if before.probes.keys() != view.probes.keys():
             self._on_groups()
 
+    def restart(self) -> None:
+        """Begin anew: start-up is not over."""
+        with self._lock:
+            self.view = self.view._replace(started=False)
+            self.render()
+
     def after_fork(self) -> None:
         """Begin anew in a child, which has not started."""
         self._lock = RLock()
-        self.view = self.view._replace(started=False)
-        self.render()
+        self.restart()
 
 
 class _Member(NamedTuple):
@@ -244,7 +249,7 @@ def _is_started(lifecycle: str, groups: Mapping[str, list[_Member]]) -> bool:
     # A dependency that is down when we start is readiness's business: failing start-up
     # would have us restarted again and again until it is back.
     return (
-        lifecycle not in {"starting", "broken"}
+        lifecycle == "ready"
         and not any(
             member.status.critical and member.status.status == "pending"
             for member in groups["readiness"]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from svcready.config._sections.health import HealthSettings
     from svcready.config._sections.lifecycle import LifecycleSettings
     from svcready.health._board import Probe
+    from svcready.health._running._demand import Demand
     from svcready.health._running._pool import Pool
     from svcready.health._running._state import CheckStatus
 
@@ -146,6 +147,11 @@ class HealthPillar:
             if self.watch.ages():
                 self.runner.look_soon()
 
+    def wait_for_server(self) -> None:
+        """Be starting, after all: something will serve that was not known of."""
+        if self.lifecycle.wait():
+            self._board.restart()
+
     def learn_loop(self, loop: AbstractEventLoop) -> None:
         """Take the application's event loop, on which asynchronous checks then run."""
         self.runner.learn(loop)
@@ -197,16 +203,20 @@ class HealthPillar:
         Returns:
             False if a check was not back: a probe then answers from what there is.
         """
+        demand = self.demand(name)
+        return demand is None or demand.wait(self.settings.total_timeout_s)
+
+    def demand(self, name: str | None = None) -> Demand | None:
+        """Begin what `refresh` waits for; None if there is nothing to wait for."""
         if self.settings.mode != "on_demand":
-            return True
+            return None
 
         if self._asleep:
             self.wake()
 
         every = self.runner.states
         names = every if name is None else self._board.view.asked_by(name)
-        demand = self.runner.ask(name or "", names)
-        return demand is None or demand.wait(self.settings.total_timeout_s)
+        return self.runner.ask(name or "", names)
 
     @property
     def groups(self) -> tuple[str, ...]:

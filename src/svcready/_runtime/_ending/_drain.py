@@ -180,8 +180,7 @@ class Drain:
             runtime.draining = False
 
         if runtime.health is not None:
-            runtime.health.lifecycle.revive()
-            runtime.health.lifecycle.ready()
+            runtime.health.lifecycle.resume()
 
         renew_plans()
         for server in self.servers:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from svcready._transport.group import Group
     from svcready.health._board import Probe
     from svcready.health._pillar import HealthPillar
+    from svcready.health._running._demand import Demand
 
 __all__ = ["WholeHealth", "together"]
 
@@ -125,6 +126,10 @@ class WholeHealth:
     def refresh(self, name: str | None = None) -> bool:
         """Run this worker's checks, where they run on demand."""
         return self._health.refresh(name)
+
+    def demand(self, name: str | None = None) -> Demand | None:
+        """Begin what `refresh` waits for; None if there is nothing to wait for."""
+        return self._health.demand(name)
 
     def report(self, *, details: bool = True, group: str = "") -> dict[str, object]:
         """Describe this worker's health, or a group's, and the state of all."""

@@ -16,7 +16,7 @@ from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
 from svcready._core.context import activate, current, deactivate
 from svcready._core.guard import guard, report_fault
 from svcready._runtime import PlanCell, begin_in_loop, running_loop
-from svcready.adapters._own_thread import on_own_thread
+from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
 from svcready.adapters._wsgi_messages import response_headers
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from svcready._core.context import ContextRecord
     from svcready.adapters._plan import RequestPlan
+    from svcready.admin import OpsResponse
 
     GetResponse = Callable[
         [HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]
@@ -105,10 +106,11 @@ class Middleware:
 
         if self._is_operators(plan, request):
             path, ops = request.path_info, plan.ops
-            shown = path in ops.slow_if_shown and "Authorization" in request.headers
-            if path in ops.slow or shown:
-                answer = partial(_answer_operator, plan)
-                return await on_own_thread(answer, request)
+            shows = path in ops.gated and "Authorization" in request.headers
+            if path in ops.slow or (shows and path in ops.slow_if_shown):
+                ask, method = partial(_ask_operator, plan, request), _method(request)
+                answer = await answer_off_loop(ops, method, path, ask, shows=shows)
+                return _respond(answer, method)
 
             return _answer_operator(plan, request)
 
@@ -134,13 +136,21 @@ class Middleware:
 
 
 def _answer_operator(plan: RequestPlan, request: HttpRequest) -> HttpResponse:
-    method = request.method or "GET"
+    return _respond(_ask_operator(plan, request), _method(request))
+
+
+def _method(request: HttpRequest) -> str:
+    return request.method or "GET"
+
+
+def _ask_operator(plan: RequestPlan, request: HttpRequest) -> OpsResponse:
+    method = _method(request)
     body: bytes | None = b""
     if plan.ops.takes_body(method, request.path_info):
         read: bytes = request.read(MOST_TAKEN_BYTES)  # as far as it is long
         body = read if len(read) <= MOST_BODY_BYTES else None
 
-    answer = plan.ops.answer(
+    return plan.ops.answer(
         OpsRequest(
             method,
             request.path_info,
@@ -150,6 +160,9 @@ def _answer_operator(plan: RequestPlan, request: HttpRequest) -> HttpResponse:
             body,
         )
     )
+
+
+def _respond(answer: OpsResponse, method: str) -> HttpResponse:
     sent = b"" if method == "HEAD" else answer.body
     response = HttpResponse(sent, status=answer.status)
     for name, value in answer.headers:

@@ -18,6 +18,10 @@ __all__ = ["CertificateWay", "names_of"]
 _XFCC = "x-forwarded-client-cert"
 _LONGEST = 16 * 1024
 _LONGEST_NAME = 128
+_PAIR = re.compile(
+    r"""[ \t]*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"[ \t]*|([^",;]*))(?:;|\Z)"""
+)
+"""A key with a value; only within quotes a backslash means anything."""
 
 
 class CertificateWay:
@@ -27,7 +31,9 @@ class CertificateWay:
     The header has the subject as RFC 4514 writes it (nginx's `$ssl_client_s_dn`, the
     load balancer's `X-Amzn-Mtls-Clientcert-Subject`), or is Envoy's
     `X-Forwarded-Client-Cert`, of which the last element counts: the one that our own
-    proxy added.
+    proxy added. It is looked for from the end, so that nothing before it, which a
+    client may have written, has a say in how it is read; one that is not well formed
+    admits nobody.
 
     Args:
         header: The header's name.
@@ -73,14 +79,12 @@ def names_of(header: str, value: str) -> tuple[str, ...]:
     if header.lower() != _XFCC:
         return tuple(_of_subject(value.strip()))
 
-    *_, last = _split(value, ",")
     names: list[str] = []
-    for pair in _split(last, ";"):
-        key, _, said = pair.strip().partition("=")
-        if key.lower() == "subject":
-            names += _of_subject(_unquoted(said))
-        elif key.lower() == "uri" and said:
-            names.append(f"URI={_unquoted(said)}")
+    for key, said in _pairs(_last(value)):
+        if key == "subject":
+            names += _of_subject(said)
+        elif key == "uri" and said:
+            names.append(f"URI={said}")
 
     return tuple(names)
 
@@ -120,8 +124,34 @@ def _split(text: str, mark: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _unquoted(text: str) -> str:
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", text[1:-1])
+def _last(value: str) -> str:
+    """Return what is after the last comma outside quotes, as read from the end."""
+    quoted = False
+    for position in reversed(range(len(value))):
+        if value[position] == '"':
+            before = position
+            while before and value[before - 1] == "\\":
+                before -= 1
 
-    return text
+            quoted ^= (position - before) % 2 == 0
+        elif value[position] == "," and not quoted:
+            return value[position + 1 :]
+
+    return value
+
+
+def _pairs(element: str) -> list[tuple[str, str]]:
+    """Return an element's keys, in lower case, and values; none if it is malformed."""
+    pairs: list[tuple[str, str]] = []
+    position = 0
+    while position < len(element):
+        found = _PAIR.match(element, position)
+        if found is None:
+            return []
+
+        key, quoted, bare = found.groups()
+        said = bare.rstrip(" \t") if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        pairs.append((key.lower(), said))
+        position = found.end()
+
+    return pairs

@@ -28,6 +28,7 @@ _KEPT_S = 3600.0
 _UNKNOWN_AGAIN_S = 60.0
 _FAILED_AGAIN_S = 5.0
 _WAIT_S = 2.0
+_MOST_WAIT = 4
 _FETCH_S = 5.0
 _MOST_BYTES = 256 * 1024
 _MOST_KEYS = 64
@@ -40,8 +41,9 @@ class Keys:
     They are fetched by one thread at a time, which nobody has to wait for: a key that
     is known is used while newer ones are fetched, every 5 minutes at most. A key that
     is unknown has them fetched once a minute at most, and who asks for it waits 2
-    seconds at most, on an event loop not at all. While the issuer can't be reached the
-    last keys stay for an hour, then there are none.
+    seconds at most, on an event loop not at all. No more than 4 wait at once, so that
+    made-up ids don't take all threads: to others the key is unknown still. While the
+    issuer can't be reached the last keys stay for an hour, then there are none.
 
     Args:
         fetch: Fetches them.
@@ -68,6 +70,7 @@ class Keys:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._flight: threading.Event | None = None
+        self._seats = threading.Semaphore(_MOST_WAIT)
 
     def get(self, kid: str, *, wait: bool) -> PyJWK | None:
         """
@@ -75,14 +78,22 @@ class Keys:
 
         Args:
             kid: Its id.
-            wait: Whether there is time to wait for it to be fetched.
+            wait: Whether there is time to wait for it to be fetched, if not too many
+                do.
         """
         found, flight = self._look(kid)
-        if found is None and flight is not None and wait:
-            flight.wait(_WAIT_S)
-            found, _ = self._look(kid)
+        if found is not None or flight is None or not wait:
+            return found
 
-        return found
+        if not self._seats.acquire(blocking=False):
+            return None
+
+        try:
+            flight.wait(_WAIT_S)
+        finally:
+            self._seats.release()
+
+        return self._look(kid)[0]
 
     def are_there(self) -> bool:
         """Tell whether any are known."""

@@ -13,6 +13,8 @@ from svcready.admin._access._tokens import bearer_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jwt import PyJWK
+
     from svcready.admin._access._keys import Keys
     from svcready.admin._exchange import OpsRequest
     from svcready.config._sections.admin import AdminSettings
@@ -26,6 +28,8 @@ _MOST_AT_ONCE = 4
 _PARTS = 3
 _WAIT_S = 1.0
 _NEEDED = ["exp", "iss", "aud"]
+_MALFORMED = (ValueError, TypeError, OverflowError, RecursionError)
+"""What PyJWT lets through of values that no token should have."""
 _REASONS = {
     "ExpiredSignatureError": "token_expired",
     "ImmatureSignatureError": "token_not_yet_valid",
@@ -68,7 +72,8 @@ class WebTokenWay:
 
     The key is one that the issuer publishes, found by the token's `kid` alone; what
     else its header names (`jku`, `x5u`, `jwk`) is ignored. `exp`, `iss` and `aud` must
-    be there; times may be 30 seconds apart. At most 4 signatures are verified at once.
+    be there; times may be 30 seconds apart. At most 4 signatures are verified at once,
+    and who waits for a key is none of them.
 
     Args:
         claims: What a token must say.
@@ -96,26 +101,35 @@ class WebTokenWay:
         from svcready.logging._audit._log import runs_event_loop
 
         patient = not runs_event_loop()
+        key = self._key(token, patient=patient)
+        if isinstance(key, str):
+            return key
+
         if not self._room.acquire(
             blocking=patient, timeout=_WAIT_S if patient else None
         ):
             return "busy"
 
         try:
-            return self._verify(token, patient=patient)
+            return self._verify(token, key)
         finally:
             self._room.release()
 
-    def _verify(self, token: str, *, patient: bool) -> Grant | str:
+    def _key(self, token: str, *, patient: bool) -> PyJWK | str:
+        """Return the key that *token* names, or why there is none."""
         import jwt
 
         try:
             header = jwt.get_unverified_header(token)
-        except (jwt.PyJWTError, ValueError, RecursionError):
+        except (jwt.PyJWTError, *_MALFORMED):
             return "malformed_token"
 
         algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in ALGORITHMS or "crit" in header:
+        # Whatever JSON has can be there; a list or an object is in no set.
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+            return "wrong_algorithm"
+
+        if "crit" in header:
             return "wrong_algorithm"
 
         if not isinstance(kid, str):
@@ -124,6 +138,11 @@ class WebTokenWay:
         key = self._keys.get(kid, wait=patient)
         if key is None:
             return "unknown_key" if self._keys.are_there() else "keys_unavailable"
+
+        return key
+
+    def _verify(self, token: str, key: PyJWK) -> Grant | str:
+        import jwt
 
         try:
             said = jwt.decode(
@@ -135,7 +154,7 @@ class WebTokenWay:
                 leeway=_LEEWAY_S,
                 options={"require": _NEEDED, "enforce_minimum_key_length": True},
             )
-        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
+        except (jwt.PyJWTError, *_MALFORMED) as error:
             return _REASONS.get(type(error).__name__, "malformed_token")
 
         return self._grant(said)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from svcready.admin._exchange import OpsRequest
     from svcready.config._sections.health import HealthSettings
     from svcready.health._board import Probe
+    from svcready.health._running._demand import Demand
 
 __all__ = ["Health", "probe_routes", "report_route"]
 
@@ -46,6 +47,10 @@ class Health(Protocol):
 
     def refresh(self, name: str | None = None, /) -> bool:
         """Run the checks of a probe, or all, where they run on demand."""
+        ...
+
+    def demand(self, name: str | None = None, /) -> Demand | None:
+        """Begin what `refresh` waits for; None if there is nothing to wait for."""
         ...
 
     def report(self, *, group: str = "") -> dict[str, object]:
@@ -110,9 +115,25 @@ def _route(
         health.refresh(name)
         return bare()
 
-    def in_full(_: OpsRequest) -> OpsResponse:
+    def begin(then: Callable[[], None]) -> float:
         try:
-            health.refresh(name)
+            demand = health.demand(name)
+        except Exception as error:  # noqa: BLE001 - a probe gets an answer
+            report_fault("admin.probe", error)
+            return 0.0
+
+        if demand is None:
+            return 0.0
+
+        demand.tell(then)
+        return settings.total_timeout_s
+
+    def in_full(_: OpsRequest) -> OpsResponse:
+        health.refresh(name)
+        return told()
+
+    def told() -> OpsResponse:
+        try:
             return _tell(health, name, health.report(group=name))
         except Exception as error:  # noqa: BLE001 - what anybody gets is better
             report_fault("admin.probe", error)
@@ -121,17 +142,15 @@ def _route(
     operations = {"GET": _operation(name)}
     slow = health.asks(name)  # its checks have to run first
     if settings.details == "always":
-        return Route(path, in_full, slow=slow, operations=operations)
+        route = Route(path, in_full, slow=slow, bare=told, operations=operations)
+    else:
+        gated = gated and settings.details == "authorised"
+        detailed = in_full if gated else None
+        route = Route(
+            path, answer, slow=slow, bare=bare, detailed=detailed, operations=operations
+        )
 
-    gated = gated and settings.details == "authorised"
-    return Route(
-        path,
-        answer,
-        slow=slow,
-        bare=None if slow else bare,
-        detailed=in_full if gated else None,
-        operations=operations,
-    )
+    return route._replace(begin=begin) if slow else route
 
 
 def _operation(name: str) -> Operation:

@@ -60,7 +60,9 @@ class HealthSettings:
         2, integer(1, 1000), "Successes in a row that make a failed check pass"
     )
     max_threads: int = setting(
-        8, integer(1, 256), "Synchronous checks that run at the same time"
+        8,
+        integer(1, 256),
+        "Synchronous checks that run at the same time, besides those past their time",
     )
     loop: str = setting(
         "auto",

@@ -23,7 +23,7 @@ STATES = (*_ORDER, _BROKEN)
 
 class Lifecycle:
     """
-    Where in its life the service is; it only ever goes on.
+    Where in its life the service is; by itself it only ever goes on.
 
     That it is broken lies over the state, which goes on beneath: once what broke is
     well again, the service is where it would have been without.
@@ -81,6 +81,19 @@ class Lifecycle:
 
         self._is_wanted = False
         return True
+
+    def resume(self) -> bool:
+        """Take a drain back, and go on where the service would be without it."""
+        if not self._go_on_to("starting", before=("draining",)):
+            return False
+
+        self.proceed()
+        return True
+
+    def wait(self) -> bool:
+        """Start after all: requests come later than was thought; False if they did."""
+        self._is_wanted = False
+        return self._go_on_to("starting", before=("ready",))
 
     def stop(self) -> bool:
         """Do nothing any more; False if that was so."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from svcready.health._running._agenda import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from svcready.config._sections.health import HealthSettings
     from svcready.health._running._state import CheckState
@@ -51,6 +51,8 @@ class Demand:
         self.until_s = NEVER
         """When to wait no longer, on the monotonic clock."""
         self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._told: list[Callable[[], None]] = []
 
     @property
     def is_over(self) -> bool:
@@ -61,9 +63,23 @@ class Demand:
         """Wait until it is over; False if a check was not back in time."""
         return self._over.wait(timeout_s) and self.is_whole and not self.awaited
 
+    def tell(self, then: Callable[[], None]) -> None:
+        """Call *then*, which never raises, when it is over; at once if it is."""
+        with self._lock:
+            if not self.is_over:
+                self._told.append(then)
+                return
+
+        then()
+
     def end(self) -> None:
         """Let everyone go on who waits."""
-        self._over.set()
+        with self._lock:
+            self._over.set()
+            told, self._told = self._told, []
+
+        for then in told:
+            then()
 
 
 class Demands:

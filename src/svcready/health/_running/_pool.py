@@ -30,6 +30,16 @@ class Pool(Protocol):
         """
         ...
 
+    def give_up(self, job: Callable[[], None], most: int) -> None:
+        """
+        Let another thread stand in for that of *job*, which hangs.
+
+        Args:
+            job: What `submit` was given; nothing happens if it is over.
+            most: Threads that may have a stand-in at a time.
+        """
+        ...
+
     def close(self) -> None:
         """Let idle threads end; busy ones end with their job."""
         ...
@@ -45,10 +55,11 @@ class DaemonPool:
     At most *cap* daemon threads, started when needed and kept.
 
     They are daemons, unlike an executor's, because a check that hangs for ever must
-    not keep the process from exiting.
+    not keep the process from exiting. One whose job was given up does not count until
+    that is back; then it goes on if it is needed, and ends if not.
 
     Args:
-        cap: The most threads at a time.
+        cap: The most threads at a time that count.
         spawn: Starts a thread.
     """
 
@@ -60,6 +71,8 @@ class DaemonPool:
         self._jobs: SimpleQueue[tuple[Callable[[], None], Callable[[], None]] | None]
         self._jobs = SimpleQueue()
         self._lock = threading.Lock()
+        self._counted: set[Callable[[], None]] = set()  # jobs not given up
+        self._given_up = 0
         self._threads = 0
         self._idle = 0
         self._closed = False
@@ -76,14 +89,25 @@ class DaemonPool:
             else:
                 self._idle -= 1
 
+            self._counted.add(job)
+
         if starts and not self._spawn(self._work, "svcready-check"):
             with self._lock:
+                self._counted.discard(job)
                 self._threads -= 1
 
             return False
 
         self._jobs.put((job, then))
         return True
+
+    def give_up(self, job: Callable[[], None], most: int) -> None:
+        """Count the thread of *job* no more, unless *most* are not counted already."""
+        with self._lock:
+            if job in self._counted and self._given_up < most:
+                self._counted.discard(job)
+                self._given_up += 1
+                self._threads -= 1
 
     def close(self) -> None:
         """Let idle threads end; busy ones end with their job."""
@@ -98,7 +122,22 @@ class DaemonPool:
         while (item := self._jobs.get()) is not None:
             job, then = item
             job()
-            with self._lock:
-                self._idle += 1
-
+            stays = self._take_back(job)
             then()
+            if not stays:
+                return
+
+    def _take_back(self, job: Callable[[], None]) -> bool:
+        """Count the calling thread as idle; False if it is one too many."""
+        with self._lock:
+            if job in self._counted:
+                self._counted.discard(job)
+            else:
+                self._given_up -= 1
+                if self._closed or self._threads >= self._cap:
+                    return False
+
+                self._threads += 1
+
+            self._idle += 1
+            return True

@@ -204,7 +204,6 @@ class Runner:
         return self._next()
 
     def _has(self, state: CheckState) -> bool:
-        """Tell whether a check was not dropped meanwhile."""
         return self.states.get(state.check.name) is state
 
     def _post(self, item: CheckState | Demand | Run | None) -> None:
@@ -288,6 +287,7 @@ class Runner:
         state = run.state
         run.timed_out = True
         state.mark_stuck(stuck=True)
+        self._pool.give_up(run.execute, len(self.states))
         timeout_s = state.tuning.timeout_s
         result = CheckResult("fail", f"not back within {timeout_s:g} s")
         if self._has(state):
