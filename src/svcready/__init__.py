@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         timer,
         up_down_counter,
     )
-    from svcready.resilience import circuit_breaker, retry
+    from svcready.resilience import circuit_breaker, policy, retry
     from svcready.tracing import annotate, carry_context, link, metadata, span
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "logging",
     "metadata",
     "metrics",
+    "policy",
     "resilience",
     "resume",
     "retry",
@@ -93,6 +94,7 @@ _MODULES = {
     "init": "svcready._runtime",
     "link": "svcready.tracing",
     "metadata": "svcready.tracing",
+    "policy": "svcready.resilience",
     "resume": "svcready._runtime",
     "retry": "svcready.resilience",
     "shutdown": "svcready._runtime",

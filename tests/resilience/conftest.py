@@ -7,21 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._core.events import subscribe
-from svcready.resilience import (
-    BreakerMoved,
-    BreakerStarved,
-    RetryExhausted,
-    RetryRecovered,
-    RetryScheduled,
-)
-from svcready.resilience._circuit import BREAKERS
-from svcready.resilience._retry import RETRIERS
+from svcready.resilience import _events
+from svcready.resilience._parts import parts
+from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KINDS = (BreakerMoved, BreakerStarved, RetryExhausted, RetryRecovered, RetryScheduled)
+KINDS = tuple(getattr(_events, name) for name in _events.__all__)
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +27,10 @@ def _nothing_declared() -> Iterator[None]:
 
 
 def _forget() -> None:
-    for register in (RETRIERS, BREAKERS):
-        register.bind(None)
-        register.clear()
+    POLICIES.clear()
+    for part in parts():
+        part.register.bind(None)
+        part.register.clear()
 
 
 @pytest.fixture

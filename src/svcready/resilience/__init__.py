@@ -15,6 +15,7 @@ from svcready.resilience._events import (
     RetryScheduled,
 )
 from svcready.resilience._guard import Guard
+from svcready.resilience._policy import Policy, get_policy, policy
 from svcready.resilience._retry import Retry, get_retry, retry
 
 __all__ = [
@@ -22,12 +23,15 @@ __all__ = [
     "BreakerStarved",
     "CircuitBreaker",
     "Guard",
+    "Policy",
     "Retry",
     "RetryExhausted",
     "RetryRecovered",
     "RetryScheduled",
     "circuit_breaker",
     "get_breaker",
+    "get_policy",
     "get_retry",
+    "policy",
     "retry",
 ]

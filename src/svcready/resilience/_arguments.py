@@ -1,20 +1,20 @@
-"""What policies are declared with: durations, bounds, and which errors count."""
+"""What retries and breakers are declared with, and which errors count."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from svcready._core.guard import report_fault
 from svcready.errors import DeclarationError
 from svcready.resilience._config import BreakerConfig, RetryConfig
+from svcready.resilience._numbers import count, ratio, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
+
+    from svcready.resilience._numbers import Duration
 
 __all__ = [
-    "Duration",
     "Errors",
     "Matcher",
     "breaker_config",
@@ -22,15 +22,10 @@ __all__ = [
     "source_of",
 ]
 
-Duration: TypeAlias = "float | str | timedelta"
-"""Seconds as a number, a timedelta, or text with a unit (`"250ms"`)."""
 Errors: TypeAlias = (
     "type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]"
 )
 """A class of exceptions, several, or a function that says yes to one."""
-
-_LEAST_S = 0.001
-_LONGEST_S = 30 * 86_400.0
 
 
 class Matcher:
@@ -125,10 +120,10 @@ def retry_config(
         DeclarationError: One is wrong, or two contradict each other.
     """
     config = RetryConfig(
-        attempts=_count("attempts", attempts),
-        base_s=_seconds("wait_base", wait_base),
-        max_s=_seconds("wait_max", wait_max),
-        deadline_s=None if deadline is None else _seconds("deadline", deadline),
+        attempts=count("attempts", attempts),
+        base_s=seconds("wait_base", wait_base),
+        max_s=seconds("wait_max", wait_max),
+        deadline_s=None if deadline is None else seconds("deadline", deadline),
     )
     if config.base_s > config.max_s:
         raise DeclarationError(
@@ -159,68 +154,20 @@ def breaker_config(
     """
     limit, slow = consecutive_failures, slow_after
     config = BreakerConfig(
-        failure_rate=_ratio("failure_rate", failure_rate),
-        min_calls=_count("min_calls", min_calls),
-        window_s=_seconds("window", window, low_s=1.0),
+        failure_rate=ratio("failure_rate", failure_rate),
+        min_calls=count("min_calls", min_calls),
+        window_s=seconds("window", window, low_s=1.0),
         consecutive_failures=(
-            None if limit is None else _count("consecutive_failures", limit)
+            None if limit is None else count("consecutive_failures", limit)
         ),
-        slow_after_s=None if slow is None else _seconds("slow_after", slow),
-        slow_rate=_ratio("slow_rate", slow_rate),
-        open_s=_seconds("open_for", open_for),
-        open_max_s=_seconds("open_max", open_max),
-        probes=_count("probes", probes),
-        probe_lease_s=_seconds("probe_lease", probe_lease),
+        slow_after_s=None if slow is None else seconds("slow_after", slow),
+        slow_rate=ratio("slow_rate", slow_rate),
+        open_s=seconds("open_for", open_for),
+        open_max_s=seconds("open_max", open_max),
+        probes=count("probes", probes),
+        probe_lease_s=seconds("probe_lease", probe_lease),
     )
     if config.open_s > config.open_max_s:
         raise DeclarationError(f"open_for={open_for!r} is above open_max={open_max!r}")
 
     return config
-
-
-def _seconds(argument: str, value: Duration, *, low_s: float = _LEAST_S) -> float:
-    total: Callable[[], float] | None = getattr(value, "total_seconds", None)
-    if total is not None:  # a timedelta, without importing what makes them
-        number = total()
-    elif isinstance(value, str):
-        from svcready.config._kinds import DURATION
-
-        try:
-            number = DURATION.parse(value)
-        except ValueError:
-            number = math.nan
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-    else:
-        number = math.nan
-
-    if not low_s <= number <= _LONGEST_S:
-        msg = (
-            f"{argument}={value!r}: use seconds as a number, a timedelta, or text "
-            f'with a unit such as "250ms", from {low_s:g} s to 30 days'
-        )
-        raise DeclarationError(msg)
-
-    return number
-
-
-def _ratio(argument: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
-
-    if not 0.0 < value <= 1.0:
-        raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
-
-    return float(value)
-
-
-def _count(argument: str, value: int) -> int:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or not 1 <= value <= 1_000_000
-    ):
-        msg = f"{argument}={value!r}: use a whole number from 1 to 1000000"
-        raise DeclarationError(msg)
-
-    return value

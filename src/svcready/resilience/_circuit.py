@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
+from svcready.errors import DeclarationError
 from svcready.resilience._arguments import Matcher, breaker_config
 from svcready.resilience._breaker import DISABLED, FORCED_CLOSED, FORCED_OPEN, Breaker
 from svcready.resilience._breaker_gate import BreakerGate
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from svcready._core.places import Place
-    from svcready.resilience._arguments import Duration, Errors
+    from svcready.resilience._arguments import Errors
+    from svcready.resilience._numbers import Duration
 
 __all__ = [
     "BREAKERS",
     "CircuitBreaker",
     "circuit_breaker",
     "get_breaker",
+    "shorthand",
 ]
 
 BREAKERS: Register[Declared[Breaker, BreakerConfig]] = Register("circuit breaker")
@@ -165,6 +168,21 @@ def get_breaker(name: str) -> CircuitBreaker:
         raise KeyError(name)
 
     return CircuitBreaker(lambda _: declared.core, name)
+
+
+def shorthand(value: object) -> CircuitBreaker:
+    """
+    Return the breaker that `policy(breaker=True)` means.
+
+    Raises:
+        DeclarationError: It is not True.
+    """
+    if value is not True:
+        raise DeclarationError(
+            f"breaker={value!r}: use True, or svcready.circuit_breaker(...)"
+        )
+
+    return circuit_breaker()
 
 
 def _declarer(

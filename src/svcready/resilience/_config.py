@@ -1,8 +1,10 @@
-"""The numbers of each policy, frozen, and what may override them by name."""
+"""The numbers of retries and breakers, frozen, and what overrides them by name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+
+from svcready.resilience._overrides import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +55,8 @@ class RetryConfig(NamedTuple):
 
 
 _BREAKER_FIELDS = {
+    "mode": "mode",
+    "breaker_mode": "mode",
     "breaker_failure_rate": "failure_rate",
     "breaker_min_calls": "min_calls",
     "breaker_window_s": "window_s",
@@ -63,14 +67,14 @@ _BREAKER_FIELDS = {
     "breaker_open_max_s": "open_max_s",
     "breaker_probes": "probes",
     "breaker_probe_lease_s": "probe_lease_s",
-    "mode": "mode",
 }
 _RETRY_FIELDS = {
+    "mode": "mode",
+    "retry_mode": "mode",
     "retry_attempts": "attempts",
     "retry_base_s": "base_s",
     "retry_max_s": "max_s",
     "deadline_s": "deadline_s",
-    "mode": "mode",
 }
 _ZERO_IS_NONE = {"consecutive_failures", "slow_after_s", "deadline_s"}
 
@@ -86,7 +90,7 @@ def override_breaker(
         values: By the fields' names as variables spell them, in lower case; values
             of the fields' kinds. Other fields are left to whom they belong.
     """
-    changed, problems = _parsed(_BREAKER_FIELDS, values)
+    changed, problems = parsed(_BREAKER_FIELDS, values, none=_ZERO_IS_NONE)
     made = config._replace(**changed)  # type: ignore[arg-type]
     if made.open_s > made.open_max_s:
         problem = (
@@ -103,7 +107,7 @@ def override_retry(
     config: RetryConfig, values: Mapping[str, object]
 ) -> tuple[RetryConfig, tuple[str, ...]]:
     """Return *config* with the operator's values in it, as `override_breaker` does."""
-    changed, problems = _parsed(_RETRY_FIELDS, values)
+    changed, problems = parsed(_RETRY_FIELDS, values, none=_ZERO_IS_NONE)
     made = config._replace(**changed)  # type: ignore[arg-type]
     if made.base_s > made.max_s:
         problem = (
@@ -114,28 +118,3 @@ def override_retry(
         made = made._replace(base_s=config.base_s, max_s=config.max_s)
 
     return made, problems
-
-
-def _parsed(
-    fields: Mapping[str, str], values: Mapping[str, object]
-) -> tuple[dict[str, object], tuple[str, ...]]:
-    from svcready.config._sections.resilience import POLICY_FIELDS  # at init() only
-
-    changed: dict[str, object] = {}
-    problems: list[str] = []
-    for name, raw in values.items():
-        field = fields.get(name)
-        if field is None:
-            continue
-
-        kind = POLICY_FIELDS[name].kind
-        try:
-            value = kind.parse(raw)
-        except ValueError:
-            problems.append(f"{name} {raw!r} is not allowed: use {kind.allowed}")
-            continue
-
-        none = field in _ZERO_IS_NONE and not value
-        changed[field] = None if none else value
-
-    return changed, tuple(problems)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from typing import ParamSpec, TypeVar
 
     from svcready._core.places import Place
-    from svcready.resilience._arguments import Duration, Errors
+    from svcready.resilience._arguments import Errors
     from svcready.resilience._layers import Layer
+    from svcready.resilience._numbers import Duration
     from svcready.resilience._primitive import Primitive
 
     P = ParamSpec("P")
@@ -115,7 +116,9 @@ class Policy(Guarding):
         """
         plan = self._plan
         if plan.is_declared:
-            return cast("Callable[P, R]", apply_layers(function, plan.name, plan.layers))
+            return cast(
+                "Callable[P, R]", apply_layers(function, plan.name, plan.layers)
+            )
 
         return cast("Callable[P, R]", late(plan, function))
 
@@ -141,15 +144,78 @@ class Policy(Guarding):
 def policy(
     name: str,
     *,
-    preset: str | None = None,
-    fallback: Primitive[Layer] | Callable[..., object] | None = None,
-    deadline: Primitive[Layer] | Duration | None = None,
-    retry: Primitive[Layer] | Errors | None = None,
-    hedge: Primitive[Layer] | Duration | None = None,
-    throttle: Primitive[Layer] | bool | None = None,
-    bulkhead: Primitive[Layer] | int | None = None,
-    breaker: Primitive[Layer] | bool | None = None,
-    rate_limit: Primitive[Layer] | str | None = None,
-    timeout: Primitive[Layer] | Duration | None = None,
+    fallback: Primitive[Any] | Callable[..., object] | None = None,
+    deadline: Primitive[Any] | Duration | None = None,
+    retry: Primitive[Any] | Errors | None = None,
+    hedge: Primitive[Any] | Duration | None = None,
+    throttle: Primitive[Any] | bool | None = None,
+    bulkhead: Primitive[Any] | int | None = None,
+    breaker: Primitive[Any] | bool | None = None,
+    rate_limit: Primitive[Any] | str | None = None,
+    timeout: Primitive[Any] | Duration | None = None,
 ) -> Policy:
-    ...
+    """
+    Declare all that guards the calls to one dependency, or look it up by its name.
+
+    Each part is one of svcready's (`svcready.retry(on=..., attempts=5)`, which takes
+    the policy's name) or a short spelling with everything else as usual. With the
+    name alone it means the policy of that name, wherever it is declared, also later.
+
+    Args:
+        name: The dependency's name: `[a-z0-9_.-]`, up to 64 characters.
+        fallback: What answers where all else failed: a function of the call's
+            arguments.
+        deadline: What the whole call may take, retries and waits included.
+        retry: Which errors are retried.
+        hedge: After how long a second call is made beside the first.
+        throttle: Hold calls back from a dependency that says it is overloaded.
+        bulkhead: How many calls may run at once.
+        breaker: Stop calling while the dependency fails.
+        rate_limit: How often it may be called: `"100/s burst 20"`.
+        timeout: What one attempt may take.
+
+    Raises:
+        DeclarationError: An argument is wrong, two contradict each other, or the name
+            is declared with others.
+    """
+    arguments = {
+        "fallback": fallback,
+        "deadline": deadline,
+        "retry": retry,
+        "hedge": hedge,
+        "throttle": throttle,
+        "bulkhead": bulkhead,
+        "breaker": breaker,
+        "rate_limit": rate_limit,
+        "timeout": timeout,
+    }
+    place = calling_place()
+    plan = _plan(name)
+    if any(value is not None for value in arguments.values()):
+        if retry is not None and hedge is not None:
+            raise DeclarationError(
+                f"policy {name!r} has both retry and hedge: a hedge makes the further "
+                "attempts itself"
+            )
+
+        plan.adopt(taken(name, arguments), place)
+
+    return Policy(plan)
+
+
+def get_policy(name: str) -> Policy:
+    """
+    Return the policy that was declared as *name*.
+
+    Raises:
+        KeyError: There is none.
+    """
+    plan = POLICIES.get(name)
+    if plan is None or not plan.is_declared:
+        raise KeyError(name)
+
+    return Policy(plan)
+
+
+def _plan(name: str) -> Plan:
+    return POLICIES.declare(check_name("policy", name), None, lambda: Plan(name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from svcready._core.places import Place
-    from svcready.resilience._arguments import Duration, Errors
+    from svcready.resilience._arguments import Errors
     from svcready.resilience._config import RetryConfig
+    from svcready.resilience._numbers import Duration
 
-__all__ = ["RETRIERS", "Retry", "get_retry", "retry"]
+__all__ = ["RETRIERS", "Retry", "get_retry", "retry", "shorthand"]
 
 RETRIERS: Register[Declared[Retrier, RetryConfig]] = Register("retry")
 """Every retry that the process declared."""
@@ -122,6 +123,11 @@ def get_retry(name: str) -> Retry:
         raise KeyError(name)
 
     return Retry(lambda _: declared.core, name)
+
+
+def shorthand(value: object) -> Retry:
+    """Return the retry of the errors that `policy(retry=value)` names."""
+    return retry(on=cast("Errors", value))
 
 
 def _build(

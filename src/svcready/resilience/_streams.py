@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     AsyncStream = AsyncGenerator[object, object]
     AsyncStreamCall = Callable[..., AsyncStream]
 
-__all__ = ["guarded", "guarded_async", "retried", "retried_async"]
+__all__ = [
+    "guarded",
+    "guarded_async",
+    "relayed_async",
+    "retried",
+    "retried_async",
+]
 
 
 def guarded(gates: tuple[Gate, ...], call: StreamCall) -> StreamCall:
@@ -190,6 +196,31 @@ def retried_async(retrier: Retrier, call: AsyncStreamCall) -> AsyncStreamCall:
                 item = await following
             except StopAsyncIteration:
                 return
+
+    return wrapper
+
+
+def relayed_async(call: AsyncStreamCall) -> AsyncStreamCall:
+    """Return an async generator function whose streams are those that *call* makes."""
+
+    async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
+        stream = call(*args, **kwargs)
+        following = anext(stream)
+        while True:
+            try:
+                item = await following
+            except StopAsyncIteration:
+                return
+
+            try:
+                sent = yield item
+            except GeneratorExit:
+                await stream.aclose()
+                raise
+            except BaseException as thrown:  # noqa: BLE001 - it belongs inside
+                following = stream.athrow(thrown)
+            else:
+                following = stream.asend(sent)
 
     return wrapper
 

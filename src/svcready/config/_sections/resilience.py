@@ -49,13 +49,15 @@ def _parse_rate(raw: object) -> float:
 _UP_TO_A_DAY = duration(0.0, 86_400.0)
 _RATE = Kind("ratio", _parse_rate, "50% or 0.5, above 0, up to 1", show=RATIO.show)
 _CALLS = integer(1, 1_000_000)
+_MODE = choice("enforce", "observe", "off")
 
 POLICY_FIELDS: Mapping[str, PolicyField] = {
     "mode": PolicyField(
-        choice("enforce", "observe", "off"),
+        _MODE,
         "observe: decide and tell, but leave every call as it is; off: take no part",
         "enforce",
     ),
+    "retry_mode": PolicyField(_MODE, "The same for its retry alone", "enforce"),
     "retry_attempts": PolicyField(
         integer(1, 100), "Attempts in all, the first included; 1: no retry", "3"
     ),
@@ -70,6 +72,7 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
     "deadline_s": PolicyField(
         _UP_TO_A_DAY, "What all attempts and waits together may take; 0: no bound", "0"
     ),
+    "breaker_mode": PolicyField(_MODE, "The same for its breaker alone", "enforce"),
     "breaker_failure_rate": PolicyField(
         _RATE, "Share of failures in the window that opens the breaker", "0.5"
     ),
