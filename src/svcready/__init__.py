@@ -40,7 +40,14 @@ if TYPE_CHECKING:
         timer,
         up_down_counter,
     )
-    from svcready.resilience import circuit_breaker, policy, retry
+    from svcready.resilience import (
+        bulkhead,
+        circuit_breaker,
+        policy,
+        rate_limit,
+        retry,
+        throttle,
+    )
     from svcready.tracing import annotate, carry_context, link, metadata, span
 
 __all__ = [
@@ -50,6 +57,7 @@ __all__ = [
     "audit",
     "bind",
     "bound",
+    "bulkhead",
     "carry_context",
     "circuit_breaker",
     "counted",
@@ -66,12 +74,14 @@ __all__ = [
     "metadata",
     "metrics",
     "policy",
+    "rate_limit",
     "resilience",
     "resume",
     "retry",
     "shutdown",
     "span",
     "testing",
+    "throttle",
     "timer",
     "tracing",
     "up_down_counter",
@@ -83,6 +93,7 @@ _MODULES = {
     "annotate": "svcready.tracing",
     "bind": "svcready._core.context",
     "bound": "svcready._core.context",
+    "bulkhead": "svcready.resilience",
     "carry_context": "svcready.tracing",
     "circuit_breaker": "svcready.resilience",
     "counted": "svcready.metrics",
@@ -95,10 +106,12 @@ _MODULES = {
     "link": "svcready.tracing",
     "metadata": "svcready.tracing",
     "policy": "svcready.resilience",
+    "rate_limit": "svcready.resilience",
     "resume": "svcready._runtime",
     "retry": "svcready.resilience",
     "shutdown": "svcready._runtime",
     "span": "svcready.tracing",
+    "throttle": "svcready.resilience",
     "timer": "svcready.metrics",
     "up_down_counter": "svcready.metrics",
     "wrap": "svcready.adapters",

@@ -28,7 +28,10 @@ class Argument(NamedTuple):
 
 ARGUMENTS: Mapping[str, Argument] = {
     "retry": Argument(_layers.RETRY, "_retry"),
+    "throttle": Argument(_layers.THROTTLE, "_throttle"),
+    "bulkhead": Argument(_layers.BULKHEAD, "_bulkhead"),
     "breaker": Argument(_layers.BREAKER, "_circuit"),
+    "rate_limit": Argument(_layers.RATE, "_rate_limit"),
 }
 """By argument; a part's module is loaded when a policy first has the part."""
 
