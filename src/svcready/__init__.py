@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         testing,
         tracing,
     )
-    from svcready._core.context import bind, bound
+    from svcready._core.context import bind, bound, degraded
     from svcready._runtime import Runtime, drain, init, resume, shutdown
     from svcready.adapters import wrap
     from svcready.logging import audit, get_logger
@@ -40,7 +40,13 @@ if TYPE_CHECKING:
         timer,
         up_down_counter,
     )
-    from svcready.resilience import circuit_breaker, policy, retry
+    from svcready.resilience import (
+        circuit_breaker,
+        fallback,
+        policy,
+        retry,
+        stale,
+    )
     from svcready.tracing import annotate, carry_context, link, metadata, span
 
 __all__ = [
@@ -54,8 +60,10 @@ __all__ = [
     "circuit_breaker",
     "counted",
     "counter",
+    "degraded",
     "drain",
     "errors",
+    "fallback",
     "gauge",
     "get_logger",
     "health",
@@ -71,6 +79,7 @@ __all__ = [
     "retry",
     "shutdown",
     "span",
+    "stale",
     "testing",
     "timer",
     "tracing",
@@ -87,7 +96,9 @@ _MODULES = {
     "circuit_breaker": "svcready.resilience",
     "counted": "svcready.metrics",
     "counter": "svcready.metrics",
+    "degraded": "svcready._core.context",
     "drain": "svcready._runtime",
+    "fallback": "svcready.resilience",
     "gauge": "svcready.metrics",
     "get_logger": "svcready.logging",
     "histogram": "svcready.metrics",
@@ -99,6 +110,7 @@ _MODULES = {
     "retry": "svcready.resilience",
     "shutdown": "svcready._runtime",
     "span": "svcready.tracing",
+    "stale": "svcready.resilience",
     "timer": "svcready.metrics",
     "up_down_counter": "svcready.metrics",
     "wrap": "svcready.adapters",

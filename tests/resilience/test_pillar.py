@@ -15,7 +15,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.config._sections.resilience import POLICY_FIELDS, ResilienceSettings
 from svcready.errors import CircuitOpen
-from svcready.resilience import circuit_breaker, policy, retry
+from svcready.resilience import circuit_breaker, policy, retry, stale
 from svcready.resilience._config import BreakerConfig, RetryConfig
 from svcready.resilience._parts import cores
 from svcready.resilience._pillar import (
@@ -188,9 +188,11 @@ def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
 
 def test_every_field_is_somebodys() -> None:
     """Each field of the reference table changes a number of a policy."""
-    policy("payments", retry=OSError, breaker=True)
+    policy("payments", retry=OSError, breaker=True, fallback=stale("5m"))
     changing: dict[str, tuple[str, object]] = {
         "mode": ("retry", "off"),
+        "fallback_mode": ("fallback", "off"),
+        "fallback_stale_max_age_s": ("fallback", 9),
         "retry_mode": ("retry", "off"),
         "retry_attempts": ("retry", 9),
         "retry_base_s": ("retry", 0.5),

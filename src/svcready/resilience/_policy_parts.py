@@ -27,6 +27,7 @@ class Argument(NamedTuple):
 
 
 ARGUMENTS: Mapping[str, Argument] = {
+    "fallback": Argument(_layers.FALLBACK, "_fallback"),
     "retry": Argument(_layers.RETRY, "_retry"),
     "breaker": Argument(_layers.BREAKER, "_circuit"),
 }
