@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from svcready.resilience._layers import Layer
     from svcready.resilience._numbers import Duration
     from svcready.resilience._primitive import Primitive
+    from svcready.resilience._stale import Stale
     from svcready.resilience._timer import Timer
 
     P = ParamSpec("P")
@@ -158,7 +159,7 @@ class Policy(Guarding):
 def policy(
     name: str,
     *,
-    fallback: Primitive[Any] | Callable[..., object] | None = None,
+    fallback: Primitive[Any] | Stale | Callable[..., object] | None = None,
     deadline: Primitive[Any] | Duration | None = None,
     retry: Primitive[Any] | Errors | None = None,
     hedge: Primitive[Any] | Duration | None = None,
@@ -178,7 +179,7 @@ def policy(
     Args:
         name: The dependency's name: `[a-z0-9_.-]`, up to 64 characters.
         fallback: What answers where all else failed: a function of the call's
-            arguments.
+            arguments, or the last good answer (`svcready.stale("5m")`).
         deadline: What the whole call may take, retries and waits included.
         retry: Which errors are retried.
         hedge: After how long a second call is made beside the first.
