@@ -11,6 +11,7 @@ from svcready.resilience import _events
 from svcready.resilience._parts import parts
 from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock
+from tests.servers.postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,3 +48,10 @@ def told() -> Iterator[list[object]]:
     yield events
     for end in ends:
         end()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server: where it is, without the scheme."""
+    with postgres() as where:
+        yield where
