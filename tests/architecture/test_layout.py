@@ -33,6 +33,7 @@ MAY_IMPORT = {
         "svcready.health.checks._sql._django_caches",
         "svcready.health.checks._sql._django_migrations",
         "svcready.metrics.clients._django",
+        "svcready.resilience._database._django",
     ),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),

@@ -125,4 +125,5 @@ _ASKED: Mapping[str, Callable[[object], bool]] = {
     "asyncpg.PoolConnectionProxy": _asyncpg_lent,
     "asyncpg.Connection": _asyncpg,
     "django.BaseDatabaseWrapper": _django,
+    "django.ConnectionProxy": _django,
 }

@@ -13,7 +13,7 @@ from svcready.resilience._database._transactions import is_left_open
 if TYPE_CHECKING:
     from svcready.resilience._database._facts import Facts
 
-__all__ = ["is_rolled_back", "is_transient", "outcome_of"]
+__all__ = ["is_of_database", "is_rolled_back", "is_transient", "outcome_of"]
 
 _CLIENTS = (
     "psycopg.Error",
@@ -82,8 +82,16 @@ def outcome_of(error: Exception) -> str:
         driven = facts.is_one_of("sqlalchemy.DBAPIError")
         return "failure" if driven else "inconclusive"
 
-    known = facts.is_one_of(*_CLIENTS, "builtins.OSError", "builtins.TimeoutError")
-    return "failure" if known else "ignored"
+    return "failure" if _is_known(facts) else "ignored"
+
+
+def is_of_database(error: Exception) -> bool:
+    """Return whether an error is a database's or a connection's at all."""
+    return _is_known(facts_of(error))
+
+
+def _is_known(facts: Facts) -> bool:
+    return facts.is_one_of(*_CLIENTS, "builtins.OSError", "builtins.TimeoutError")
 
 
 def _is_over(facts: Facts) -> bool:
