@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._core.events import subscribe
-from svcready.resilience import _events
+from svcready.resilience import _events, _nested
 from svcready.resilience._parts import parts
 from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock
@@ -29,6 +29,7 @@ def _nothing_declared() -> Iterator[None]:
 
 def _forget() -> None:
     POLICIES.clear()
+    _nested.forget()
     for part in parts():
         part.register.bind(None)
         part.register.clear()
