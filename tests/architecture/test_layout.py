@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "svcready.health.checks._cloud._sqs",
         "svcready.metrics.clients._botocore",
         "svcready.metrics.clients._sqs_queue",
+        "svcready.resilience._aws._calls",
     ),
     "django": (
         "svcready.adapters.django",
@@ -145,6 +146,7 @@ def test_files_in_a_pillar_are_private(module: Module) -> None:
 
     public = {
         "svcready.logging.audit",  # `svcready.audit` is this very module
+        "svcready.resilience.aws",
         "svcready.resilience.database",
         "svcready.resilience.http",
     }

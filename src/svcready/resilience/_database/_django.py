@@ -7,9 +7,9 @@ import re
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from svcready.resilience import _deadline
 from svcready.resilience._database._engines import run_steps
 from svcready.resilience._database._hints import hinted
-from svcready.resilience._database._left import remaining_s
 from svcready.resilience._database._limits import Limit
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def keep_django_limit(connection: Any, sql: str = "") -> None:
     """Set the limit for the transaction that is open, or take it back, as needs be."""
     raw = connection.connection
     limit = _LIMITS.get(raw)
-    left_s = remaining_s()
+    left_s = _deadline.remaining()
     if limit is None:
         if left_s == math.inf:
             return
@@ -76,14 +76,14 @@ def _around(
 ) -> object:
     connection = context["connection"]
     if connection.vendor == "mysql":
-        left_s = remaining_s()
+        left_s = _deadline.remaining()
         if left_s < math.inf:
             sql = hinted(sql, left_s, mariadb=connection.mysql_is_mariadb)
 
     elif connection.vendor == "postgresql" and connection.connection is not None:
         if not connection.get_autocommit():
             keep_django_limit(connection, str(sql))
-        elif remaining_s() < math.inf and _DATA.match(str(sql)):
+        elif _deadline.remaining() < math.inf and _DATA.match(str(sql)):
             # What is set without a transaction would hold beyond the statement.
             from django.db.transaction import atomic
 

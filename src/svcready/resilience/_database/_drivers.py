@@ -7,9 +7,9 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from svcready._core.guard import report_fault
+from svcready.resilience import _deadline
 from svcready.resilience._database._django import keep_django_limit
 from svcready.resilience._database._engines import keep_limit, run_steps
-from svcready.resilience._database._left import remaining_s
 from svcready.resilience._database._limits import Limit
 from svcready.resilience._database._verdicts import is_of_database
 from svcready.resilience._lineage import lineage
@@ -107,7 +107,7 @@ async def _psycopg(connection: Any) -> None:
     if limit is None:
         return
 
-    steps = limit.steps(remaining_s())
+    steps = limit.steps(_deadline.remaining())
     for statement, milliseconds in steps:
         cursor = await connection.execute(statement.format("%s"), (milliseconds,))
         row = await cursor.fetchone()
@@ -120,7 +120,7 @@ async def _asyncpg(connection: Any) -> None:
         return
 
     # Each is looked at anew: nothing tells one transaction from the next.
-    steps = Limit().steps(remaining_s())
+    steps = Limit().steps(_deadline.remaining())
     for statement, milliseconds in steps:
         row = await connection.fetchrow(statement.format("$1"), milliseconds)
         _send(steps, row[0])
@@ -138,7 +138,7 @@ def _open(connection: Any) -> Limit | None:
     """Return the limit of a driver's connection; None: there is nothing to do."""
     limit = _LIMITS.get(connection)
     if limit is None:
-        if remaining_s() == math.inf:
+        if _deadline.remaining() == math.inf:
             return None
 
         limit = _LIMITS[connection] = Limit()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from svcready._core.guard import report_fault
 from svcready.resilience import _deadline
 from svcready.resilience._database._hints import hinted
-from svcready.resilience._database._left import remaining_s
 from svcready.resilience._database._limits import Limit
 from svcready.resilience._database._verdicts import is_of_database
 
@@ -22,7 +21,7 @@ __all__ = ["bind_engine", "keep_limit", "run_steps"]
 _LIMIT = "svcready.limit"
 
 
-class Cursor(Protocol):
+class _Cursor(Protocol):
     """A cursor of the DB-API."""
 
     def execute(self, statement: str, parameters: Any, /) -> object:
@@ -78,15 +77,15 @@ def keep_limit(connection: Connection) -> None:
         return  # it would hold beyond the statement
 
     placeholder = "$1" if connection.dialect.paramstyle == "numeric_dollar" else "%s"
-    run_steps(limit, cast("Callable[[], Cursor]", raw.cursor), placeholder)
+    run_steps(limit, cast("Callable[[], _Cursor]", raw.cursor), placeholder)
 
 
 def run_steps(
-    limit: Limit, cursor_of: Callable[[], Cursor], placeholder: str = "%s"
+    limit: Limit, cursor_of: Callable[[], _Cursor], placeholder: str = "%s"
 ) -> None:
     """Run what a limit asks for; what fails, the application's statement will meet."""
     try:
-        steps = limit.steps(remaining_s())
+        steps = limit.steps(_deadline.remaining())
         step = next(steps, None)
         if step is None:
             return
@@ -127,7 +126,7 @@ def _before(connection: Connection, *_: object) -> None:
 def _hint(
     connection: Connection, _: object, statement: str, parameters: object, *__: object
 ) -> tuple[str, object]:
-    left_s = remaining_s()
+    left_s = _deadline.remaining()
     if left_s < math.inf:
         mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
         statement = hinted(statement, left_s, mariadb=mariadb)

@@ -66,11 +66,12 @@ class Limit:
 
             return
 
-        wanted_ms = own_ms
+        wanted_ms, kept = own_ms, self._set_ms == own_ms
         if left_s < math.inf:
             wanted_ms = min(_milliseconds(left_s), own_ms or _LONGEST_MS)
+            kept = _is_near(self._set_ms, wanted_ms)
 
-        if not _is_near(self._set_ms, wanted_ms):
+        if not kept:
             yield LATER, wanted_ms
             self._set_ms = wanted_ms
 
@@ -81,7 +82,4 @@ def _milliseconds(left_s: float) -> int:
 
 
 def _is_near(set_ms: int | None, wanted_ms: int) -> bool:
-    if set_ms is None or not set_ms or not wanted_ms:
-        return set_ms == wanted_ms
-
-    return set_ms * _NEAR <= wanted_ms <= set_ms / _NEAR
+    return set_ms is not None and set_ms * _NEAR <= wanted_ms <= set_ms / _NEAR

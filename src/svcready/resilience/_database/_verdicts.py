@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready.resilience import _deadline
 from svcready.resilience._database import _codes
 from svcready.resilience._database._facts import facts_of
-from svcready.resilience._database._left import remaining_s
 from svcready.resilience._database._pools import is_saturated
 from svcready.resilience._database._transactions import is_left_open
 
@@ -75,7 +75,7 @@ def outcome_of(error: Exception) -> str:
     if _is_answer(facts):
         return "success"
 
-    if facts.sqlstate == _codes.STATEMENT_TIMEOUT and remaining_s() <= 0.0:
+    if facts.sqlstate == _codes.STATEMENT_TIMEOUT and _deadline.remaining() <= 0.0:
         return "ignored"
 
     if facts.is_one_of(*_UNREACHED) and facts.is_one_of("sqlalchemy.SQLAlchemyError"):
