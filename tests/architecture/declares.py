@@ -18,6 +18,8 @@ async def database() -> None:
     """Answer, as a database would."""
 
 
+@svcready.deadline("declares-payments", 5)
+@svcready.timeout("declares-payments", 2)
 @svcready.retry("declares-payments", on=ConnectionError)
 @svcready.circuit_breaker("declares-payments")
 async def charge(order: str) -> str:

@@ -105,7 +105,7 @@ def test_a_deadline_that_came_in_is_kept(clock: FakeClock) -> None:
     with pytest.raises(DeadlineExceeded):
         run(clock, handler())
 
-    assert clock.monotonic() - began == pytest.approx(1)
+    assert clock.monotonic() - began == pytest.approx(1, abs=0.01)
 
 
 def test_the_retrys_own_deadline_keeps_one_that_came_in(clock: FakeClock) -> None:
@@ -121,7 +121,7 @@ def test_the_retrys_own_deadline_keeps_one_that_came_in(clock: FakeClock) -> Non
     with pytest.raises(DeadlineExceeded):
         run(clock, handler())
 
-    assert clock.monotonic() - began == pytest.approx(1)
+    assert clock.monotonic() - began == pytest.approx(1, abs=0.01)
     assert retrier_of("payments").counts()["exhausted_deadline"] == 1
 
 

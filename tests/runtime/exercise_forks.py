@@ -74,6 +74,8 @@ def check() -> None:
     """Pass."""
 
 
+@svcready.deadline("fork-call", 60)
+@svcready.timeout("fork-call", 10, threads=2)
 @svcready.retry("fork-call", on=ConnectionError, attempts=2, wait_base="1ms")
 @svcready.circuit_breaker("fork-call")
 def call(fails: list[bool]) -> None:

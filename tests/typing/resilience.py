@@ -10,9 +10,12 @@ from typing import Any, assert_type
 from svcready.resilience import (
     CircuitBreaker,
     circuit_breaker,
+    deadline,
     get_breaker,
     get_retry,
+    remaining,
     retry,
+    timeout,
 )
 
 
@@ -92,3 +95,17 @@ async def guard() -> None:
 
     async with breaker, breaker.guard():
         pass
+
+
+@timeout("payments", 2)
+@deadline("payments", "5s")
+async def capture(order: int) -> bytes:
+    """Be bounded in time."""
+    return bytes(order)
+
+
+_capture = assert_type(capture(1), Coroutine[Any, Any, bytes])
+assert_type(remaining(), float)
+assert_type(timeout(after=2, threads=4).call(charge, 1), str)
+timeout("payments")  # type: ignore[call-overload]
+deadline()  # type: ignore[call-overload]

@@ -62,7 +62,11 @@ class Job:
 
     def wait(self, timeout_s: float) -> bool:
         """Return whether it ended within *timeout_s* seconds."""
-        return self._ended.acquire(timeout=timeout_s)
+        if not self._ended.acquire(timeout=timeout_s):
+            return False
+
+        self._ended.release()
+        return True
 
     def outcome(self) -> object:
         """Return what the call returned, or raise what it raised."""
