@@ -74,8 +74,14 @@ def check() -> None:
     """Pass."""
 
 
-@svcready.retry("fork-call", on=ConnectionError, attempts=2, wait_base="1ms")
-@svcready.circuit_breaker("fork-call")
+@svcready.policy(
+    "fork-call",
+    retry=svcready.retry(on=ConnectionError, attempts=2, wait_base="1ms"),
+    throttle=True,
+    bulkhead=1,
+    breaker=True,
+    rate_limit="1000/s",
+)
 def call(fails: list[bool]) -> None:
     """Fail as often as *fails* says."""
     if fails.pop():
