@@ -74,10 +74,16 @@ def check() -> None:
     """Pass."""
 
 
-@svcready.deadline("fork-call", 60)
-@svcready.timeout("fork-call", 10, threads=2)
-@svcready.retry("fork-call", on=ConnectionError, attempts=2, wait_base="1ms")
-@svcready.circuit_breaker("fork-call")
+@svcready.policy(
+    "fork-call",
+    deadline=60,
+    retry=svcready.retry(on=ConnectionError, attempts=2, wait_base="1ms"),
+    throttle=True,
+    bulkhead=1,
+    breaker=True,
+    rate_limit="1000/s",
+    timeout=svcready.timeout(after=10, threads=2),
+)
 def call(fails: list[bool]) -> None:
     """Fail as often as *fails* says."""
     if fails.pop():

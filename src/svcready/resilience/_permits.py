@@ -99,7 +99,8 @@ class Permits:
         Who has one already gets the same once more.
         """
         permit = self.holders.get(owner)
-        if permit is not None and permit.depth:
+        # Others may have given it back and taken it meanwhile, without the lock.
+        if permit is not None and permit.owner == owner and permit.depth:
             permit.depth += 1
             self.admitted += 1
             return permit
@@ -175,13 +176,16 @@ class Permits:
         """Let everybody go on who waits, whatever the limit."""
         with self.lock:
             self.calm = False
-            for waiter in tuple(self.waiters):
+            waiting = tuple(self.waiters)
+            for waiter in waiting:
                 self.waiters.pop(waiter, None)
                 self.woken[waiter] = None
                 waiter.permit = self.add(waiter.owner)
 
-        for waiter in tuple(self.woken):
+        for waiter in waiting:
             self._wake(waiter)
+
+        self.settle()
 
     def settle(self) -> None:
         """Hand free permits to who waits, and pay what is owed; then tell them."""
@@ -196,10 +200,20 @@ class Permits:
                 return
 
     def reclaim(self) -> None:
-        """Take back what was granted to tasks whose loop was closed then."""
-        for waiter in tuple(self.woken):
-            if waiter.is_lost:
-                self._drop(waiter)
+        """Forget tasks whose loop was closed, and take back what they were granted."""
+        if not self.woken and not self.waiters:
+            return
+
+        with self.lock:
+            lost = [waiter for waiter in self.woken if waiter.is_lost]
+            for waiter in self.waiters:
+                if not waiter.is_lost:
+                    break  # the others' turn to be looked at comes
+
+                lost.append(waiter)
+
+        for waiter in lost:
+            self._drop(waiter)
 
     def level(self) -> Level:
         """Return how full it is."""
