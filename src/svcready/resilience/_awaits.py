@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = [
+    "again",
     "bound",
     "bounded",
     "fused",
@@ -112,7 +113,7 @@ def retried(retrier: Retrier, call: AsyncCall) -> AsyncCall:
             return result
 
         try:
-            return await _again(Course(retrier), failed, call, args, kwargs)
+            return await again(Course(retrier), failed, call, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -161,7 +162,7 @@ def fused(
             return result
 
         try:
-            return await _again(Course(retrier), failed, inner, args, kwargs)
+            return await again(Course(retrier), failed, inner, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -305,12 +306,12 @@ async def _first(
         return result
 
     try:
-        return await _again(course, failed, call, args, kwargs)
+        return await again(course, failed, call, args, kwargs)
     finally:
         del failed  # its traceback holds this frame
 
 
-async def _again(
+async def again(
     course: Course,
     failed: Exception,
     call: Call,

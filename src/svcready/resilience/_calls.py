@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Call = Callable[..., object]
 
-__all__ = ["fused", "gated", "guarded", "retried"]
+__all__ = ["again", "fused", "gated", "guarded", "retried"]
 
 
 def guarded(breaker: Breaker, call: Call) -> Call:
@@ -94,7 +94,7 @@ def retried(retrier: Retrier, call: Call) -> Call:
             return result
 
         try:
-            return _again(Course(retrier), failed, call, args, kwargs)
+            return again(Course(retrier), failed, call, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -145,7 +145,7 @@ def fused(retrier: Retrier, breaker: Breaker, call: Call, inner: Call) -> Call:
             return result
 
         try:
-            return _again(Course(retrier), failed, inner, args, kwargs)
+            return again(Course(retrier), failed, inner, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -219,12 +219,12 @@ def _first(
         return result
 
     try:
-        return _again(course, failed, call, args, kwargs)
+        return again(course, failed, call, args, kwargs)
     finally:
         del failed  # its traceback holds this frame
 
 
-def _again(
+def again(
     course: Course,
     failed: Exception,
     call: Call,

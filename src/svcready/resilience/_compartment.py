@@ -62,6 +62,29 @@ class Compartment:
     def peek(self) -> None:
         """Refuse nothing: until an attempt gets here there may be room."""
 
+    def at_once(self) -> Permit | None:
+        """
+        Return a permit that nobody waits for, to who has none yet.
+
+        Returns:
+            None: `enter` knows more.
+        """
+        permits = self._permits
+        owner = whose()
+        if permits.calm and owner not in permits.holders:
+            try:
+                permit = permits.free.pop()
+            except IndexError:
+                return None
+
+            permit.owner = owner
+            permit.depth = 1
+            permits.holders[owner] = permit
+            permits.admitted += 1
+            return permit
+
+        return None
+
     def enter(self) -> Permit | None:
         """
         Return a permit, after a wait if there may be one.
@@ -72,23 +95,14 @@ class Compartment:
             BulkheadFull: There is none, and no place in the queue or no time left.
             DeadlineSpent: The deadline came while this call waited.
         """
-        permits = self._permits
-        owner = whose()
-        if permits.calm and owner not in permits.holders:
-            try:
-                permit = permits.free.pop()
-            except IndexError:
-                pass
-            else:
-                permit.owner = owner
-                permit.depth = 1
-                permits.holders[owner] = permit
-                permits.admitted += 1
-                return permit
+        permit = self.at_once()
+        if permit is not None:
+            return permit
 
         if self.config.mode == "off":
             return None
 
+        permits, owner = self._permits, whose()
         wait_s = 0.0 if running_loop() else self._may_wait_s()
         waiter = ThreadWaiter(owner) if wait_s > 0.0 else None
         started_s = self.clock.monotonic()
@@ -106,23 +120,14 @@ class Compartment:
 
     async def enter_async(self) -> Permit | None:
         """Return a permit as `enter` does, waiting as a task."""
-        permits = self._permits
-        owner = whose()
-        if permits.calm and owner not in permits.holders:
-            try:
-                permit = permits.free.pop()
-            except IndexError:
-                pass
-            else:
-                permit.owner = owner
-                permit.depth = 1
-                permits.holders[owner] = permit
-                permits.admitted += 1
-                return permit
+        permit = self.at_once()
+        if permit is not None:
+            return permit
 
         if self.config.mode == "off":
             return None
 
+        permits, owner = self._permits, whose()
         wait_s = self._may_wait_s()
         loop = running_loop() if wait_s > 0.0 else None
         waiter = None if loop is None else LoopWaiter(owner, loop)

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.resilience._breaker import Breaker
+    from svcready.resilience._compartment import Compartment
     from svcready.resilience._fallback_core import FallbackCore
     from svcready.resilience._gate import Gate
     from svcready.resilience._kinds import Around
     from svcready.resilience._retrier import Retrier
+    from svcready.resilience._timer import Timer
 
     Call: TypeAlias = Callable[..., object]
     Layer: TypeAlias = Retrier | Breaker | Gate | Around
@@ -142,9 +144,55 @@ def dressed(wrapper: Call, function: Call) -> Call:
     return functools.update_wrapper(wrapper, function, updated=())
 
 
+_FUSED = {RETRY, BREAKER}
+_APART = {HEDGE, THROTTLE, RATE}
+
+
 def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
     """Return one closure, or as few as can be, that does what *layers* say."""
     kind = kind_of(function)
+    if _is_whole(layers, kind):
+        return _around(layers, kind, _short(function, kind, layers), (FALLBACK,))
+
+    return _long(function, kind, layers)
+
+
+def _is_whole(layers: Mapping[int, Layer], kind: Kind) -> bool:
+    """Return whether *layers* have a short way, which calls that succeed take."""
+    if kind not in {Kind.PLAIN, Kind.COROUTINE} or not layers.keys() >= _FUSED:
+        return False
+
+    if layers.keys() & _APART:
+        return False
+
+    timer = cast("Timer | None", layers.get(TIMEOUT))
+    threads = kind is Kind.PLAIN and timer is not None and timer.pool is not None
+    return not threads and bool(layers.keys() & {TIMEOUT, DEADLINE})
+
+
+def _short(function: Call, kind: Kind, layers: Mapping[int, Layer]) -> Call:
+    """Return *function* in a policy whose calls that succeed take a short way."""
+    from svcready.resilience import _whole_ways
+    from svcready.resilience._whole import Whole
+
+    inside = {rank: layers[rank] for rank in layers if rank != FALLBACK}
+    attempt = {rank: layers[rank] for rank in inside if rank > HEDGE}
+    whole = Whole(
+        cast("Retrier", layers[RETRY]),
+        cast("Breaker", layers[BREAKER]),
+        cast("Compartment | None", layers.get(BULKHEAD)),
+        cast("Timer | None", layers.get(TIMEOUT)),
+        cast("Timer | None", layers.get(DEADLINE)),
+        call=function,
+        general=lambda call: _long(call, kind, inside),
+        inner=lambda call: _long(call, kind, attempt),
+    )
+    way = _whole_ways.plain if kind is Kind.PLAIN else _whole_ways.coroutine
+    return way(whole)
+
+
+def _long(function: Call, kind: Kind, layers: Mapping[int, Layer]) -> Call:
+    """Return *function* with one layer in the other, each of its own."""
     retrier = cast("Retrier | None", layers.get(RETRY))
     breaker = cast("Breaker | None", layers.get(BREAKER))
     call = _around(layers, kind, function, (TIMEOUT,))

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from svcready.resilience._alarms import AnyTask, Queue
     from svcready.resilience._threads import Pool
-    from svcready.resilience._timer import Timer
+    from svcready.resilience._timer import Lapse, Timer
 
     Call = Callable[..., object]
     AsyncCall = Callable[..., Awaitable[object]]
 
-__all__ = ["awaited", "coroutine", "plain"]
+__all__ = ["awaited", "coroutine", "place", "plain", "settled"]
 
 _until_s, _put, _lift = UNTIL_S.get, UNTIL_S.set, UNTIL_S.reset
 
@@ -63,7 +63,7 @@ def plain(timer: Timer, call: Call) -> Call:
         _lift(token)
         if type(result) not in PLAIN and is_awaitable(result):
             left_s = max(0.0, until_s - monotonic())
-            return _settled(timer, cast("Awaitable[object]", result), left_s)
+            return settled(timer, cast("Awaitable[object]", result), left_s)
 
         if monotonic() < until_s and timer.calm:
             timer.ok += 1
@@ -86,16 +86,8 @@ def coroutine(timer: Timer, call: Call) -> Call:
         if until_s >= _until_s():
             return await awaited(timer, lambda: begin(*args, **kwargs))
 
-        loop = _running_loop()
-        queue = lapse.latest()
-        if queue is None or queue.loop is not loop:
-            queue = lapse.queue(loop)
-
-        task = cast("AnyTask", _current_task(loop))
+        queue, task = place(lapse)
         requests = task.cancelling()
-        if not queue.armed:
-            queue.arm(lapse.after_s)
-
         key = next_key()
         entries = queue.entries
         entries[key] = (until_s, task)
@@ -128,6 +120,28 @@ def coroutine(timer: Timer, call: Call) -> Call:
     return wrapper
 
 
+def place(lapse: Lapse) -> tuple[Queue, AnyTask]:
+    """
+    Return where the running task queues for its time to be over, and the task.
+
+    Raises:
+        RuntimeError: No task runs.
+    """
+    loop = _running_loop()
+    queue = lapse.latest()
+    if queue is None or queue.loop is not loop:
+        queue = lapse.queue(loop)
+
+    task = _current_task(loop)
+    if task is None:
+        raise RuntimeError("there is no task that a time-out could cancel")
+
+    if not queue.armed:
+        queue.arm(lapse.after_s)
+
+    return queue, task
+
+
 async def awaited(
     timer: Timer, begin: Callable[[], Awaitable[object]], left_s: float | None = None
 ) -> object:
@@ -154,7 +168,7 @@ async def awaited(
     return result
 
 
-async def _settled(
+async def settled(
     timer: Timer, result: Awaitable[object], left_s: float | None
 ) -> object:
     """Await what a plain function returned."""
@@ -207,7 +221,7 @@ def _plainly(
         raise made from error
 
     if type(result) not in PLAIN and is_awaitable(result):
-        return _settled(timer, cast("Awaitable[object]", result), scope.pause())
+        return settled(timer, cast("Awaitable[object]", result), scope.pause())
 
     scope.leave()
     return result

@@ -69,7 +69,15 @@ class Lapse:
         threads: Plain functions run in threads.
     """
 
-    __slots__ = ("after_s", "bound_s", "latest", "mode", "monotonic", "plain_s")
+    __slots__ = (
+        "after_s",
+        "bound_s",
+        "latest",
+        "mode",
+        "monotonic",
+        "plain_s",
+        "short_s",
+    )
 
     def __init__(
         self, config: TimeConfig, monotonic: Callable[[], float], *, threads: bool
@@ -81,6 +89,8 @@ class Lapse:
         """What the short way of a coroutine takes; inf: there is none."""
         self.plain_s = math.inf if threads else self.after_s
         """The same of a plain function."""
+        self.short_s = -math.inf if self.mode == "observe" else self.after_s
+        """What a whole policy's short way takes; inf: nothing, -inf: there is none."""
         self.latest: Callable[[], Queue | None] | ref[Queue] = _no_queue
         """Where the last call queued."""
 
