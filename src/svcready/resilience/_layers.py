@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from svcready.resilience._gate import Gate
     from svcready.resilience._kinds import Around
     from svcready.resilience._retrier import Retrier
+    from svcready.resilience._timer import DeadlineTimer, Timer
 
     Call: TypeAlias = Callable[..., object]
     Layer: TypeAlias = Retrier | Breaker | Gate | Around
@@ -54,6 +55,7 @@ TIMEOUT = 70
 _PLAN = "__svcready_plan__"
 _MOST_WRAPPERS = 32
 _ADMITTING = {THROTTLE, BULKHEAD, RATE}
+_LIGHT = {DEADLINE, TIMEOUT, HEDGE}
 
 
 class _Plan(NamedTuple):
@@ -156,6 +158,11 @@ def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
 
         if retrier is not None:
             call = _RETRIED[kind](retrier, call)
+
+    if kind is Kind.COROUTINE and layers.keys() & _LIGHT == {DEADLINE, TIMEOUT}:
+        deadline = cast("DeadlineTimer", layers[DEADLINE])
+        call = deadline.around_attempts(cast("Timer", layers[TIMEOUT]), call)
+        return _around(layers, kind, call, (FALLBACK,))
 
     return _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
 

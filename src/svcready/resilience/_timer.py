@@ -106,8 +106,6 @@ class Timer:
         unlocked: Successes may count without a lock; None: as the build allows.
     """
 
-    kind = "timeout"
-
     def __init__(
         self,
         name: str,
@@ -186,7 +184,7 @@ class Timer:
 
     def cut_off(self) -> DeadlineExceeded:
         """Return the error of a call that a deadline further out has ended."""
-        return DeadlineExceeded(f"{self.name}: the caller's deadline has passed")
+        return DeadlineExceeded(f"{self.name}: the deadline has passed")
 
     def _reset_in_child(self) -> None:
         self._lock = threading.RLock()
@@ -197,7 +195,9 @@ class Timer:
 class DeadlineTimer(Timer):
     """A deadline: bounds the whole call, retries and waits included."""
 
-    kind = "deadline"
+    def around_attempts(self, timeout: Timer, call: Call) -> Call:
+        """Return a coroutine function whose every attempt is under *timeout*."""
+        return _timed.around_attempts(self, timeout, call)
 
     def expired(self, bound_s: float) -> Exception:
         """Return the error of a call that took longer than *bound_s* seconds."""
