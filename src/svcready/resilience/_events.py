@@ -7,10 +7,12 @@ from typing import NamedTuple
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
+    "FellBack",
     "RetryExhausted",
     "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
+    "Waited",
 ]
 
 
@@ -85,3 +87,27 @@ class BreakerStarved(NamedTuple):
     """How many calls its window needs."""
     window_s: float
     """Its window, in seconds."""
+
+
+class Waited(NamedTuple):
+    """A call that had to wait for its turn has waited, whatever came of it."""
+
+    kind: str
+    """What it waited for: `bulkhead` or `rate_limit`."""
+    name: str
+    """The policy's name."""
+    wait_s: float
+    """How long, in seconds."""
+
+
+class FellBack(NamedTuple):
+    """A fallback answered; told at most once in ten seconds."""
+
+    name: str
+    """The policy's name."""
+    source: str
+    """`stale`: a last good answer; `fallback`: what stands in."""
+    error_type: str
+    """The name of the class of what the call failed with."""
+    not_logged: int = 0
+    """How many answers before it were not told of."""
