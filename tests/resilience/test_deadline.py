@@ -21,6 +21,7 @@ from svcready.resilience import (
     circuit_breaker,
     deadline,
     get_breaker,
+    get_bulkhead,
     get_deadline,
     get_timeout,
     policy,
@@ -404,3 +405,33 @@ def test_what_cannot_be_meant_is_refused() -> None:
 
     with pytest.raises(KeyError):
         get_deadline("payments")
+
+
+def test_waits_for_admission_end_with_it(clock: FakeClock) -> None:
+    """A place in a queue is given up when the deadline comes, and none is lost."""
+    payments = policy(
+        "payments",
+        deadline=3,
+        timeout=2,
+        bulkhead=svcready.bulkhead(max_concurrent=1, max_queue=5, max_wait=60),
+    )
+    call = payments(nap)
+
+    async def main() -> None:
+        page = asyncio.create_task(held())
+        await asyncio.sleep(0)
+        began = clock.monotonic()
+        with pytest.raises(DeadlineSpent):
+            await call(1)
+
+        assert clock.monotonic() - began == pytest.approx(3, abs=0.01)
+        assert counts_of("payments") == {"timed_out": 1}
+        await page
+        assert await call(1) == "answer"
+
+    async def held() -> None:
+        async with get_bulkhead("payments"):
+            await asyncio.sleep(10)
+
+    run_on(clock)
+    run(clock, main())
