@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import math
 import threading
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -176,6 +177,27 @@ def test_the_retrys_own_deadline_keeps_one_that_came_in(clock: FakeClock) -> Non
 
     assert clock.monotonic() - began == pytest.approx(1, abs=0.01)
     assert retrier_of("payments").counts()["exhausted_deadline"] == 1
+
+
+def test_attempts_of_a_plain_function_share_it(clock: FakeClock) -> None:
+    """What it does before it returns an awaitable is of the retry's deadline too."""
+
+    @retry("payments", on=OSError, deadline=5)
+    def pay() -> Awaitable[str]:
+        clock.advance(4)
+        return nap(60)
+
+    run_on(clock)
+    began = clock.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        run(clock, begin(pay))
+
+    assert clock.monotonic() - began == pytest.approx(5, abs=0.01)
+
+
+async def begin(call: Callable[[], Awaitable[str]]) -> str:
+    """Call and await."""
+    return await call()
 
 
 def test_remaining_is_never_below_zero(clock: FakeClock) -> None:

@@ -253,21 +253,32 @@ def go_on(
         running.attempt = course.attempt
         return await _first(running, call, args, kwargs, result)
 
-    return bound(course.retrier, rest)
+    left_s = max(0.0, course.until_s - course.retrier.clock.monotonic())
+    return bound(course.retrier, rest, left_s)
 
 
-async def bound(retrier: Retrier, rest: Callable[[Course], Awaitable[T]]) -> T:
-    """Run *rest* under the policy's deadline, if it has one."""
-    bound_s = retrier.bound_s()
-    if bound_s == math.inf:
+async def bound(
+    retrier: Retrier, rest: Callable[[Course], Awaitable[T]], left_s: float = math.inf
+) -> T:
+    """
+    Run *rest* under the policy's deadline, if it has one.
+
+    Args:
+        retrier: The policy.
+        rest: Makes the attempts.
+        left_s: What earlier ones have left, in seconds.
+    """
+    whole_s = retrier.bound_s()
+    if whole_s == math.inf:
         return await rest(Course(retrier))
 
+    bound_s = min(whole_s, left_s)
     monotonic = retrier.clock.monotonic
     outer_s, own_s = _deadline.until_s(), monotonic() + bound_s
     course = Course(retrier, min(outer_s, own_s))
     bounded_by = Bound(monotonic, course.until_s)
     if own_s <= outer_s:
-        bounded_by.enter_async(bound_s)
+        bounded_by.enter_async(whole_s if bound_s == whole_s else None)
     else:
         bounded_by.enter_async(grace_s=GRACE_S)
 
