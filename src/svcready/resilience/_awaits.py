@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
-from svcready.resilience import _deadline
+from svcready.resilience._attempts import bound
 from svcready.resilience._gate import Passage
 from svcready.resilience._results import is_awaitable, settle_error
 from svcready.resilience._retrier import Course
-from svcready.resilience._scope import GRACE_S, Bound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -22,10 +20,7 @@ if TYPE_CHECKING:
     Call = Callable[..., object]
     AsyncCall = Callable[..., Awaitable[object]]
 
-T = TypeVar("T")
-
 __all__ = [
-    "bound",
     "bounded",
     "fused",
     "gated",
@@ -255,45 +250,6 @@ def go_on(
 
     left_s = max(0.0, course.until_s - course.retrier.clock.monotonic())
     return bound(course.retrier, rest, left_s)
-
-
-async def bound(
-    retrier: Retrier, rest: Callable[[Course], Awaitable[T]], left_s: float = math.inf
-) -> T:
-    """
-    Run *rest* under the policy's deadline, if it has one.
-
-    Args:
-        retrier: The policy.
-        rest: Makes the attempts.
-        left_s: What earlier ones have left, in seconds.
-    """
-    whole_s = retrier.bound_s()
-    if whole_s == math.inf:
-        return await rest(Course(retrier))
-
-    bound_s = min(whole_s, left_s)
-    monotonic = retrier.clock.monotonic
-    outer_s, own_s = _deadline.until_s(), monotonic() + bound_s
-    course = Course(retrier, min(outer_s, own_s))
-    bounded_by = Bound(monotonic, course.until_s)
-    if own_s <= outer_s:
-        bounded_by.enter_async(whole_s if bound_s == whole_s else None)
-    else:
-        bounded_by.enter_async(grace_s=GRACE_S)
-
-    try:
-        result = await rest(course)
-    except BaseException as error:
-        if not bounded_by.leave(error):
-            raise
-
-        raise retrier.expired(course.attempt, course.error) from course.error
-    finally:
-        course.error = None
-
-    bounded_by.leave()
-    return result
 
 
 async def _first(
