@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import math
 import threading
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -21,6 +22,7 @@ from svcready.resilience import (
     circuit_breaker,
     deadline,
     get_breaker,
+    get_bulkhead,
     get_deadline,
     get_timeout,
     policy,
@@ -60,12 +62,64 @@ def test_attempts_and_waits_have_one_time(clock: FakeClock) -> None:
 
     run_on(clock)
     start_s = clock.monotonic()
-    with pytest.raises(DeadlineExceeded, match="payments: no end within 5 s"):
+    with pytest.raises(DeadlineExceeded, match="payments: the deadline has passed"):
         run(clock, pay())
 
-    assert clock.monotonic() - start_s == pytest.approx(5)
+    assert clock.monotonic() - start_s == pytest.approx(5, abs=0.01)
     assert began == [pytest.approx(2), pytest.approx(2), pytest.approx(0.25)]
     assert counts_of("payments") == {"timed_out": 1}
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"timeout_mode": "off"}, {"timeout_mode": "observe"}]
+)
+def test_it_needs_no_time_out(clock: FakeClock, values: dict[str, object]) -> None:
+    """Whether attempts are bounded or not, the deadline ends the call."""
+    payments = policy("payments", deadline=5, timeout=4, retry=TimeoutError)
+    call = payments(nap)
+
+    async def main() -> None:
+        assert await call(1) == "answer"
+        with pytest.raises(OSError, match="own"):
+            await payments.call(fail)
+
+        began = clock.monotonic()
+        with pytest.raises(DeadlineExceeded):
+            await call(60)
+
+        assert clock.monotonic() - began == pytest.approx(5, abs=0.01)
+        task = asyncio.create_task(call(60))
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def fail() -> None:
+        raise OSError("own")
+
+    run_on(clock)
+    apply("payments", values)
+    run(clock, main())
+    assert counts_of("payments") == {
+        "success": 1,
+        "failure": 1,
+        "timed_out": 1,
+        "cancelled": 1,
+    }
+
+
+def test_blocking_code_makes_it_late(clock: FakeClock) -> None:
+    """What holds the event loop up has answered, and is counted as late."""
+
+    async def block() -> str:
+        clock.advance(60)
+        return "late"
+
+    run_on(clock)
+    payments = policy("payments", deadline=5, timeout=4)
+    run_on(clock)
+    assert run(clock, payments.call(block)) == "late"
+    assert counts_of("payments") == {"overrun": 1}
 
 
 def test_the_earlier_of_two_is_in_force(clock: FakeClock) -> None:
@@ -123,6 +177,27 @@ def test_the_retrys_own_deadline_keeps_one_that_came_in(clock: FakeClock) -> Non
 
     assert clock.monotonic() - began == pytest.approx(1, abs=0.01)
     assert retrier_of("payments").counts()["exhausted_deadline"] == 1
+
+
+def test_attempts_of_a_plain_function_share_it(clock: FakeClock) -> None:
+    """What it does before it returns an awaitable is of the retry's deadline too."""
+
+    @retry("payments", on=OSError, deadline=5)
+    def pay() -> Awaitable[str]:
+        clock.advance(4)
+        return nap(60)
+
+    run_on(clock)
+    began = clock.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        run(clock, begin(pay))
+
+    assert clock.monotonic() - began == pytest.approx(5, abs=0.01)
+
+
+async def begin(call: Callable[[], Awaitable[str]]) -> str:
+    """Call and await."""
+    return await call()
 
 
 def test_remaining_is_never_below_zero(clock: FakeClock) -> None:
@@ -352,3 +427,33 @@ def test_what_cannot_be_meant_is_refused() -> None:
 
     with pytest.raises(KeyError):
         get_deadline("payments")
+
+
+def test_waits_for_admission_end_with_it(clock: FakeClock) -> None:
+    """A place in a queue is given up when the deadline comes, and none is lost."""
+    payments = policy(
+        "payments",
+        deadline=3,
+        timeout=2,
+        bulkhead=svcready.bulkhead(max_concurrent=1, max_queue=5, max_wait=60),
+    )
+    call = payments(nap)
+
+    async def main() -> None:
+        page = asyncio.create_task(held())
+        await asyncio.sleep(0)
+        began = clock.monotonic()
+        with pytest.raises(DeadlineSpent):
+            await call(1)
+
+        assert clock.monotonic() - began == pytest.approx(3, abs=0.01)
+        assert counts_of("payments") == {"timed_out": 1}
+        await page
+        assert await call(1) == "answer"
+
+    async def held() -> None:
+        async with get_bulkhead("payments"):
+            await asyncio.sleep(10)
+
+    run_on(clock)
+    run(clock, main())

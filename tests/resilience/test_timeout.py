@@ -46,6 +46,11 @@ def counts_of(name: str) -> dict[str, int]:
     return {what: total for what, total in timer_of(name).counts().items() if total}
 
 
+def refuse() -> int:
+    """Fail."""
+    raise ConnectionError
+
+
 async def nap(seconds: float) -> str:
     """Take *seconds* of the loop's time."""
     await asyncio.sleep(seconds)
@@ -410,6 +415,71 @@ def test_the_calls_own_work_counts_before_it_is_awaited(clock: FakeClock) -> Non
 
     run_on(clock)
     run(clock, main())
+
+
+def test_what_is_awaited_too_late_is_not_begun(clock: FakeClock) -> None:
+    """An awaitable whose time is over is closed, so that nobody complains of it."""
+    bounded = timeout("payments", 2)
+
+    class Pending:
+        def __await__(self) -> Generator[None, None, None]:
+            pytest.fail("its time is over")
+
+    @deadline("page", 1)
+    async def page() -> None:
+        for pending in (bounded.call(lambda: nap(1)), bounded.call(Pending)):
+            clock.advance(2)
+            with pytest.raises(DeadlineSpent):
+                await pending
+
+            clock.advance(-2)
+
+    run_on(clock)
+    run(clock, page())
+    assert counts_of("payments") == {"rejected": 2}
+
+
+def test_awaitables_fail_and_pass_as_they_are(clock: FakeClock) -> None:
+    """Errors are the call's own, also where the time-out takes no part."""
+    bounded = timeout("payments", 2)
+
+    async def fail() -> None:
+        raise ConnectionError
+
+    async def main() -> None:
+        with pytest.raises(ConnectionError):
+            await bounded.call(lambda: fail())
+
+    run_on(clock)
+    run(clock, main())
+    assert counts_of("payments") == {"failure": 1}
+    apply("payments", {"mode": "off"})
+    run(clock, main())
+    assert counts_of("payments") == {"failure": 1}
+
+
+def test_streams_fail_as_they_do(clock: FakeClock) -> None:
+    """An error before the first item gets out, and is counted."""
+    bounded = timeout("feed", 2)
+
+    @bounded
+    def items() -> Generator[int, None, None]:
+        yield refuse()
+
+    @bounded
+    async def feed() -> AsyncGenerator[int, None]:
+        yield refuse()
+
+    async def main() -> None:
+        with pytest.raises(ConnectionError):
+            await anext(feed())
+
+    run_on(clock)
+    run(clock, main())
+    with pytest.raises(ConnectionError):
+        next(items())
+
+    assert counts_of("feed") == {"failure": 2}
 
 
 def test_a_stream_is_bounded_until_its_first_item(clock: FakeClock) -> None:

@@ -158,6 +158,28 @@ def test_observing_and_off_use_no_thread() -> None:
         assert bounded.call(threading.get_ident) == threading.get_ident()
 
 
+def test_who_is_interrupted_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's handler that raises in the caller leaves the thread to itself."""
+    over = threading.Event()
+    bounded = timeout("payments", 5, threads=True)
+    waits = threads.Job.wait
+
+    def interrupted(job: threads.Job, timeout_s: float) -> bool:
+        if timeout_s:
+            raise KeyboardInterrupt
+
+        return waits(job, timeout_s)
+
+    monkeypatch.setattr(threads.Job, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bounded.call(over.wait, WAIT_S)
+
+    assert get_timeout("payments").abandoned == 1
+    assert counts_of("payments") == {"cancelled": 1}
+    over.set()
+    until_none_is_abandoned("payments")
+
+
 def test_awaitables_from_threads_are_bounded() -> None:
     """What a function in a thread returns is awaited on the caller's loop."""
     bounded = timeout("payments", 0.05, threads=True)

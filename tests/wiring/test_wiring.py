@@ -256,3 +256,41 @@ def test_levels_of_several_workers_show_the_worst() -> None:
         for name in ("health_status", "health_stuck", "resilience_state")
     } == {"health_status": "min", "health_stuck": "max", "resilience_state": "max"}
     assert families["svcready_resilience_calls"].workers == "sum"
+
+
+def test_retries_inside_retries_are_a_line_once() -> None:
+    """What was declared before the start is told at it, what comes later at once."""
+    inner = svcready.retry("wiring-inner", on=Refused)(broken)
+    svcready.retry("wiring-outer", on=Refused)(inner)
+    with running() as harness:
+        told = "retry {} has retry wiring-inner inside it: attempts multiply; "
+        told += "leave one of them"
+        (line,) = harness.logged(told.format("wiring-outer"))
+        svcready.retry("wiring-late", on=Refused)(inner)
+        (late,) = harness.logged(told.format("wiring-late"))
+
+    assert line["level"] == late["level"] == "WARN"
+
+
+def test_contradictory_variables_are_reported() -> None:
+    """An operator's time-out above the deadline is a problem of the configuration."""
+    svcready.policy("wiring-time", timeout=2, deadline=5)
+    settings = {"policy.wiring-time.timeout_s": 6}
+    with running(settings=settings) as harness:
+        problems = harness.runtime.problems()
+
+    assert [p for p in problems if "wiring-time" in p and "left as declared" in p]
+
+
+def test_threads_that_were_given_up_are_a_gauge() -> None:
+    """An operator sees how many threads a time-out has left behind."""
+    over = threading.Event()
+    stuck = svcready.timeout("wiring-stuck", 0.01, threads=2)
+    with running() as harness:
+        with pytest.raises(TimeoutError):
+            stuck.call(over.wait, 10)
+
+        left = harness.sample("svcready_resilience_abandoned", name="wiring-stuck")
+        over.set()
+
+    assert left == 1

@@ -139,6 +139,13 @@ def _policy_families(resilience: ResiliencePillar) -> Iterator[Family]:
             for count in resilience.retries()
         ],
     )
+    yield _family(
+        "svcready_resilience_abandoned",
+        "gauge",
+        "Threads that still run what a time-out has given up.",
+        ("name",),
+        [((name,), float(threads)) for name, threads in resilience.abandoned()],
+    )
     levels = resilience.levels()
     for field, text in _FULLNESS.items():
         yield _family(

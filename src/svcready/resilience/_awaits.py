@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
-from svcready.resilience import _deadline
+from svcready.resilience._attempts import bound
 from svcready.resilience._gate import Passage
 from svcready.resilience._results import is_awaitable, settle_error
 from svcready.resilience._retrier import Course
-from svcready.resilience._scope import GRACE_S, Bound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -22,11 +20,8 @@ if TYPE_CHECKING:
     Call = Callable[..., object]
     AsyncCall = Callable[..., Awaitable[object]]
 
-T = TypeVar("T")
-
 __all__ = [
     "again",
-    "bound",
     "bounded",
     "fused",
     "gated",
@@ -254,36 +249,8 @@ def go_on(
         running.attempt = course.attempt
         return await _first(running, call, args, kwargs, result)
 
-    return bound(course.retrier, rest)
-
-
-async def bound(retrier: Retrier, rest: Callable[[Course], Awaitable[T]]) -> T:
-    """Run *rest* under the policy's deadline, if it has one."""
-    bound_s = retrier.bound_s()
-    if bound_s == math.inf:
-        return await rest(Course(retrier))
-
-    monotonic = retrier.clock.monotonic
-    outer_s, own_s = _deadline.until_s(), monotonic() + bound_s
-    course = Course(retrier, min(outer_s, own_s))
-    bounded_by = Bound(monotonic, course.until_s)
-    if own_s <= outer_s:
-        bounded_by.enter_async(bound_s)
-    else:
-        bounded_by.enter_async(grace_s=GRACE_S)
-
-    try:
-        result = await rest(course)
-    except BaseException as error:
-        if not bounded_by.leave(error):
-            raise
-
-        raise retrier.expired(course.attempt, course.error) from course.error
-    finally:
-        course.error = None
-
-    bounded_by.leave()
-    return result
+    left_s = max(0.0, course.until_s - course.retrier.clock.monotonic())
+    return bound(course.retrier, rest, left_s)
 
 
 async def _first(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from svcready.resilience._gate import Gate
     from svcready.resilience._kinds import Around
     from svcready.resilience._retrier import Retrier
-    from svcready.resilience._timer import Timer
+    from svcready.resilience._timer import DeadlineTimer, Timer
 
     Call: TypeAlias = Callable[..., object]
     Layer: TypeAlias = Retrier | Breaker | Gate | Around
@@ -57,6 +57,7 @@ TIMEOUT = 70
 _PLAN = "__svcready_plan__"
 _MOST_WRAPPERS = 32
 _ADMITTING = {THROTTLE, BULKHEAD, RATE}
+_LIGHT = {DEADLINE, TIMEOUT, HEDGE}
 
 
 class _Plan(NamedTuple):
@@ -208,6 +209,11 @@ def _long(function: Call, kind: Kind, layers: Mapping[int, Layer]) -> Call:
 
         if retrier is not None:
             call = _RETRIED[kind](retrier, call)
+
+    if kind is Kind.COROUTINE and layers.keys() & _LIGHT == {DEADLINE, TIMEOUT}:
+        deadline = cast("DeadlineTimer", layers[DEADLINE])
+        call = deadline.around_attempts(cast("Timer", layers[TIMEOUT]), call)
+        return _around(layers, kind, call, (FALLBACK,))
 
     return _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
 

@@ -267,6 +267,14 @@ class ResiliencePillar:
             if hasattr(core, "level")
         ]
 
+    def abandoned(self) -> list[tuple[str, int]]:
+        """Return how many threads each time-out has given up that still run."""
+        return [
+            (timer.name, timer.abandoned)
+            for timer in cores("timeout")
+            if timer.pool is not None
+        ]
+
     def retries(self) -> list[CallCount]:
         """Return the retries of every policy by what set their wait."""
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience import _deadline
-from svcready.resilience._awaits import bound
+from svcready.resilience._attempts import bound
 from svcready.resilience._gate import Passage, Unjudged
 from svcready.resilience._retrier import Course
 

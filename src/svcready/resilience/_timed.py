@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Call = Callable[..., object]
     AsyncCall = Callable[..., Awaitable[object]]
 
-__all__ = ["awaited", "coroutine", "place", "plain", "settled"]
+__all__ = ["around_attempts", "coroutine", "place", "plain", "settled"]
 
 _until_s, _put, _lift = UNTIL_S.get, UNTIL_S.set, UNTIL_S.reset
 
@@ -33,13 +33,13 @@ def _first_loop() -> AbstractEventLoop:
     global _running_loop, _current_task  # noqa: PLW0603 - an import, at first use
     from asyncio import current_task, get_running_loop
 
-    _current_task = current_task
+    _current_task = cast("Callable[[AbstractEventLoop], AnyTask]", current_task)
     _running_loop = get_running_loop
     return get_running_loop()
 
 
 _running_loop: Callable[[], AbstractEventLoop] = _first_loop
-_current_task: Callable[[AbstractEventLoop], AnyTask | None]
+_current_task: Callable[[AbstractEventLoop], AnyTask]
 
 
 def plain(timer: Timer, call: Call) -> Call:
@@ -84,7 +84,7 @@ def coroutine(timer: Timer, call: Call) -> Call:
         monotonic = lapse.monotonic
         until_s = monotonic() + lapse.after_s
         if until_s >= _until_s():
-            return await awaited(timer, lambda: begin(*args, **kwargs))
+            return await _otherwise(timer, begin, args, kwargs)
 
         queue, task = place(lapse)
         requests = task.cancelling()
@@ -142,21 +142,58 @@ def place(lapse: Lapse) -> tuple[Queue, AnyTask]:
     return queue, task
 
 
-async def awaited(
-    timer: Timer, begin: Callable[[], Awaitable[object]], left_s: float | None = None
-) -> object:
+def around_attempts(timer: Timer, attempts: Timer, call: Call) -> Call:
     """
-    Await what *begin* returns under *timer*, in any of its modes.
+    Return the coroutine function *call* under the deadline *timer*, with no timer set.
+
+    None is needed where a time-out bounds every attempt, and so keeps a deadline that
+    is earlier; waits for retries and at gates don't go on beyond it by themselves.
 
     Args:
-        timer: The time-out or deadline.
-        begin: Makes the awaitable.
-        left_s: What is left for it, in seconds; None: all.
+        timer: The deadline.
+        attempts: The time-out inside it.
+        call: What makes the attempts.
     """
-    scope = Scope(timer, left_s)
+    begin = cast("AsyncCall", call)
+    otherwise = cast("AsyncCall", coroutine(timer, call))
+
+    async def wrapper(*args: object, **kwargs: object) -> object:
+        lapse = timer.lapse
+        monotonic = lapse.monotonic
+        until_s = monotonic() + lapse.after_s
+        if until_s >= _until_s() or attempts.lapse.after_s == math.inf:
+            return await otherwise(*args, **kwargs)
+
+        token = _put(until_s)
+        try:
+            result = await begin(*args, **kwargs)
+        except BaseException as error:
+            lift(token)
+            timer.ended(error, late=monotonic() >= until_s)
+            raise
+
+        _lift(token)
+        if monotonic() < until_s and timer.calm:
+            timer.ok += 1
+        else:
+            timer.ended(None, late=monotonic() >= until_s)
+
+        return result
+
+    return wrapper
+
+
+async def _otherwise(
+    timer: Timer,
+    call: AsyncCall,
+    args: tuple[object, ...],
+    kwargs: Mapping[str, object],
+) -> object:
+    """Make a call that the short way is not for: its time is another's, or spent."""
+    scope = Scope(timer)
     scope.enter_async()
     try:
-        result = await begin()
+        result = await call(*args, **kwargs)
     except BaseException as error:
         made = scope.leave(error)
         if made is None:
@@ -171,19 +208,28 @@ async def awaited(
 async def settled(
     timer: Timer, result: Awaitable[object], left_s: float | None
 ) -> object:
-    """Await what a plain function returned."""
-    begun: list[bool] = []
+    """Await what a plain function returned, in what is *left_s* to it."""
+    scope = Scope(timer, left_s)
+    try:
+        scope.enter_async()
+    except BaseException:
+        close: Callable[[], None] | None = getattr(result, "close", None)
+        if close is not None:
+            close()  # a coroutine that is never awaited complains
 
-    def begin() -> Awaitable[object]:
-        begun.append(True)
-        return result
+        raise
 
     try:
-        return await awaited(timer, begin, left_s)
-    finally:
-        close: Callable[[], None] | None = getattr(result, "close", None)
-        if not begun and close is not None:
-            close()  # a coroutine that is never awaited complains
+        made = await result
+    except BaseException as error:
+        failed = scope.leave(error)
+        if failed is None:
+            raise
+
+        raise failed from error
+
+    scope.leave()
+    return made
 
 
 def _failed(
@@ -205,7 +251,7 @@ def _plainly(
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
 ) -> object:
-    """Make a call that the short way is not for: its time is another's, or spent."""
+    """Do the same for a plain function, in a thread if that is how it runs."""
     scope = Scope(timer)
     scope.enter()
     try:

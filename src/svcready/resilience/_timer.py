@@ -116,8 +116,6 @@ class Timer:
         unlocked: Successes may count without a lock; None: as the build allows.
     """
 
-    kind = "timeout"
-
     def __init__(
         self,
         name: str,
@@ -173,7 +171,7 @@ class Timer:
         """
         if error is not None and not isinstance(error, Exception):
             self.count("cancelled")
-        elif late and enforced and isinstance(error, DeadlineExceeded):
+        elif late and enforced and isinstance(error, DeadlineExceeded | DeadlineSpent):
             self.count("timed_out")  # something further in has noticed it first
         elif late:
             self.count("overrun" if enforced else "observed")
@@ -196,7 +194,7 @@ class Timer:
 
     def cut_off(self) -> DeadlineExceeded:
         """Return the error of a call that a deadline further out has ended."""
-        return DeadlineExceeded(f"{self.name}: the caller's deadline has passed")
+        return DeadlineExceeded(f"{self.name}: the deadline has passed")
 
     def _reset_in_child(self) -> None:
         self._lock = threading.RLock()
@@ -207,7 +205,9 @@ class Timer:
 class DeadlineTimer(Timer):
     """A deadline: bounds the whole call, retries and waits included."""
 
-    kind = "deadline"
+    def around_attempts(self, timeout: Timer, call: Call) -> Call:
+        """Return a coroutine function whose every attempt is under *timeout*."""
+        return _timed.around_attempts(self, timeout, call)
 
     def expired(self, bound_s: float) -> Exception:
         """Return the error of a call that took longer than *bound_s* seconds."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.resilience import _awaits, _calls
+from svcready.resilience._deadline import UNTIL_S
 from svcready.resilience._results import PLAIN, is_awaitable, settle_error
 from svcready.resilience._retrier import Course
 from svcready.resilience._scope import Scope
-from svcready.resilience._timed import awaited, settled
+from svcready.resilience._timed import settled
 from svcready.resilience._timer import Lapse, TimeConfig
 
 if TYPE_CHECKING:
@@ -196,13 +197,10 @@ class Whole:
                 course = self._unbound(failed, left_s)
                 return await _awaits.again(course, failed, inner, args, kwargs)
 
-            kept = [failed]
-
-            def following() -> Awaitable[object]:
-                course = Course(retrier)
-                return _awaits.again(course, kept.pop(), inner, args, kwargs)
-
-            return await awaited(self.deadline, following, left_s)
+            until_s = began_s + self.deadline.lapse.short_s
+            course = Course(retrier, min(UNTIL_S.get(), until_s))
+            following = _awaits.again(course, failed, inner, args, kwargs)
+            return await settled(self.deadline, following, left_s)
         finally:
             del failed  # its traceback holds this frame
 
