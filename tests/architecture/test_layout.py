@@ -149,5 +149,7 @@ def test_files_in_a_pillar_are_private(module: Module) -> None:
         "svcready.resilience.aws",
         "svcready.resilience.database",
         "svcready.resilience.http",
+        "svcready.resilience.message",
+        "svcready.resilience.redis",
     }
     assert parts[-1].startswith("_") or module.name in public

@@ -1,0 +1,1 @@
+"""Redis: the preset of its policies."""
