@@ -11,6 +11,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready.errors import CircuitOpen
 from svcready.resilience._backoff import uniform
 from svcready.resilience._events import BreakerMoved, BreakerStarved
+from svcready.resilience._judge import EVERY_ERROR
 from svcready.resilience._ledger import Ledger
 from svcready.resilience._outbox import Outbox
 from svcready.resilience._tally import Tally, can_count_unlocked
@@ -42,10 +43,6 @@ _JITTER = 0.2
 _MAX_DOUBLINGS = 30
 
 
-def _nothing(error: Exception) -> bool:  # noqa: ARG001 - what no `ignore` means
-    return False
-
-
 class Breaker:
     """
     One circuit breaker, shared by every thread, task and event loop of the process.
@@ -58,7 +55,7 @@ class Breaker:
     Args:
         name: The breaker's name.
         config: Its numbers.
-        ignores: Which errors say nothing about the dependency.
+        judge: Says of an error which outcome it is.
         clock: Monotonic time.
         rng: Draws from [0, 1), for the jitter of the time that it stays open.
         unlocked: Successes may count without the lock; None: as the build allows.
@@ -68,7 +65,7 @@ class Breaker:
         self,
         name: str,
         config: BreakerConfig,
-        ignores: Callable[[Exception], bool] = _nothing,
+        judge: Callable[[Exception], str] = EVERY_ERROR,
         *,
         clock: Clock = SYSTEM_CLOCK,
         rng: Callable[[], float] = uniform,
@@ -76,7 +73,7 @@ class Breaker:
     ) -> None:
         self.name = name
         self.config = config
-        self.ignores = ignores
+        self.judge = judge
         self.reason: str | None = None
         """Why it is in its state: the last move's reason."""
         self.last_failure: str | None = None
