@@ -35,3 +35,19 @@ __all__ = [
     "policy",
     "retry",
 ]
+
+_MODULES = frozenset(("clients", "http"))
+"""What users name as `svcready.resilience.http`, loaded when they do."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    from importlib import import_module
+
+    return import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Kind", "Said", "causes", "library_of", "said_by"]
+__all__ = ["Kind", "Said", "causes", "is_failure", "library_of", "said_by"]
 
 
 class Kind(Enum):
@@ -119,6 +119,7 @@ _MOST_CAUSES = 16
 _TUNNEL = re.compile(r"(?:Tunnel connection failed: |^)([1-5]\d\d)\b")
 _REPEATED = re.compile(r"too many (\d{3}) error responses")
 _TRANSIENT_PROXY = frozenset((408, 429, 502, 503, 504))
+_FAILED = 500
 
 
 def library_of(kind: type) -> str:
@@ -150,6 +151,11 @@ def said_by(error: BaseException) -> Said:
         return Said(Kind.REFUSED)
 
     return Said(kind)
+
+
+def is_failure(status: int) -> bool:
+    """Tell whether an answer counts as a failure of who gave it."""
+    return status >= _FAILED or status in {408, 429}
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
