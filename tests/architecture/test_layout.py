@@ -16,6 +16,7 @@ APPLICATIONS = frozenset({"svcready.demo.payments", "svcready.demo.service"})
 imports them before they run."""
 
 MAY_IMPORT = {
+    "aiohttp": ("svcready.resilience.clients.aiohttp",),
     "boto3": ("svcready._transport",),
     "botocore": (
         "svcready._transport",

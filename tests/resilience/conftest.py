@@ -8,7 +8,7 @@ import pytest
 
 from svcready._core.events import subscribe
 from svcready.resilience import _events
-from svcready.resilience._parts import parts
+from svcready.resilience._parts import DERIVED, parts
 from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock
 
@@ -28,6 +28,7 @@ def _nothing_declared() -> Iterator[None]:
 
 def _forget() -> None:
     POLICIES.clear()
+    DERIVED.clear()
     for part in parts():
         part.register.bind(None)
         part.register.clear()

@@ -30,6 +30,8 @@ class Peer:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         """Method, path, headers by lower-case name, and body of each request."""
         self.script: list[str] = []
+        self.asked = threading.Event()
+        """Set by the first request."""
         self.go_on = threading.Event()
         """Lets what hangs go on."""
 
@@ -51,6 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.peer.requests.append((self.command, self.path, headers, body))
+        self.peer.asked.set()
         path = self.peer.script.pop(0) if self.peer.script else self.path
         parts = urlsplit(path)
         what, _, rest = parts.path.lstrip("/").partition("/")

@@ -13,6 +13,7 @@ from svcready.resilience._breaker import (
     HALF_OPEN,
     OPEN,
 )
+from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
 from svcready.resilience._parts import bind_parts, cores, parts
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class ResiliencePillar:
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
+        deadline_header: By which name clients send the deadline.
     """
 
     def __init__(
@@ -122,14 +124,17 @@ class ResiliencePillar:
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
+        deadline_header: str = DEADLINE_HEADER,
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._deadline_header = deadline_header
         self._policy_values = policy_values
         self._report = report
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
+        use_field(self._deadline_header)
         bind_parts(lambda part: part.register.bind(self._tune))
 
     def reload(self) -> None:
@@ -139,6 +144,7 @@ class ResiliencePillar:
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
         bind_parts(None)
+        use_field(DEADLINE_HEADER)
         for part in parts():
             part.register.bind(None)
             for declared in part.register.things():
