@@ -40,7 +40,15 @@ if TYPE_CHECKING:
         timer,
         up_down_counter,
     )
-    from svcready.resilience import circuit_breaker, policy, retry
+    from svcready.resilience import (
+        circuit_breaker,
+        deadline,
+        policy,
+        remaining,
+        retry,
+        shielded,
+        timeout,
+    )
     from svcready.tracing import annotate, carry_context, link, metadata, span
 
 __all__ = [
@@ -54,6 +62,7 @@ __all__ = [
     "circuit_breaker",
     "counted",
     "counter",
+    "deadline",
     "drain",
     "errors",
     "gauge",
@@ -66,12 +75,15 @@ __all__ = [
     "metadata",
     "metrics",
     "policy",
+    "remaining",
     "resilience",
     "resume",
     "retry",
+    "shielded",
     "shutdown",
     "span",
     "testing",
+    "timeout",
     "timer",
     "tracing",
     "up_down_counter",
@@ -87,6 +99,7 @@ _MODULES = {
     "circuit_breaker": "svcready.resilience",
     "counted": "svcready.metrics",
     "counter": "svcready.metrics",
+    "deadline": "svcready.resilience",
     "drain": "svcready._runtime",
     "gauge": "svcready.metrics",
     "get_logger": "svcready.logging",
@@ -95,10 +108,13 @@ _MODULES = {
     "link": "svcready.tracing",
     "metadata": "svcready.tracing",
     "policy": "svcready.resilience",
+    "remaining": "svcready.resilience",
     "resume": "svcready._runtime",
     "retry": "svcready.resilience",
+    "shielded": "svcready.resilience",
     "shutdown": "svcready._runtime",
     "span": "svcready.tracing",
+    "timeout": "svcready.resilience",
     "timer": "svcready.metrics",
     "up_down_counter": "svcready.metrics",
     "wrap": "svcready.adapters",

@@ -22,6 +22,7 @@ from svcready.resilience import (
     BreakerMoved,
     BreakerStarved,
     RetryExhausted,
+    RetryNested,
     RetryRecovered,
     RetryScheduled,
 )
@@ -96,10 +97,20 @@ def log_resilience(
                 f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
             )
 
+    def nested(e: RetryNested) -> None:
+        logs.event(
+            f"retry {e.name} has retry {e.inner} inside it: attempts multiply; leave "
+            "one of them",
+            "WARNING",
+            event="retry.nested",
+            **e._asdict(),
+        )
+
     return [
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
+        subscribe(RetryNested, nested),
         subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
         subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
     ]

@@ -1,53 +1,105 @@
-"""Resilience: retries and circuit breakers, one policy per dependency."""
+"""Resilience: what guards the calls to a dependency, one policy for each."""
 
 from __future__ import annotations
 
-from svcready.resilience._circuit import (
-    CircuitBreaker,
-    circuit_breaker,
-    get_breaker,
-)
-from svcready.resilience._events import (
-    BreakerMoved,
-    BreakerStarved,
-    RetryExhausted,
-    RetryRecovered,
-    RetryScheduled,
-)
-from svcready.resilience._guard import Guard
-from svcready.resilience._policy import Policy, get_policy, policy
-from svcready.resilience._retry import Retry, get_retry, retry
+from importlib import import_module
+
+# `typing` would be a good part of what importing this costs.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from svcready.resilience._circuit import (
+        CircuitBreaker,
+        circuit_breaker,
+        get_breaker,
+    )
+    from svcready.resilience._deadline import remaining
+    from svcready.resilience._deadline_part import Deadline, deadline, get_deadline
+    from svcready.resilience._events import (
+        BreakerMoved,
+        BreakerStarved,
+        RetryExhausted,
+        RetryNested,
+        RetryRecovered,
+        RetryScheduled,
+    )
+    from svcready.resilience._guard import Guard
+    from svcready.resilience._policy import Policy, get_policy, policy
+    from svcready.resilience._retry import Retry, get_retry, retry
+    from svcready.resilience._shield import Shield, shielded
+    from svcready.resilience._timeout import Timeout, get_timeout, timeout
 
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
     "CircuitBreaker",
+    "Deadline",
     "Guard",
     "Policy",
     "Retry",
     "RetryExhausted",
+    "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
+    "Shield",
+    "Timeout",
     "circuit_breaker",
+    "deadline",
     "get_breaker",
+    "get_deadline",
     "get_policy",
     "get_retry",
+    "get_timeout",
     "policy",
+    "remaining",
     "retry",
+    "shielded",
+    "timeout",
 ]
 
-_MODULES = frozenset(("clients", "http"))
-"""What users name as `svcready.resilience.http`, loaded when they do."""
+_MODULES = {
+    "BreakerMoved": "_events",
+    "BreakerStarved": "_events",
+    "CircuitBreaker": "_circuit",
+    "Deadline": "_deadline_part",
+    "Guard": "_guard",
+    "Policy": "_policy",
+    "Retry": "_retry",
+    "RetryExhausted": "_events",
+    "RetryNested": "_events",
+    "RetryRecovered": "_events",
+    "RetryScheduled": "_events",
+    "Shield": "_shield",
+    "Timeout": "_timeout",
+    "circuit_breaker": "_circuit",
+    "deadline": "_deadline_part",
+    "get_breaker": "_circuit",
+    "get_deadline": "_deadline_part",
+    "get_policy": "_policy",
+    "get_retry": "_retry",
+    "get_timeout": "_timeout",
+    "policy": "_policy",
+    "remaining": "_deadline",
+    "retry": "_retry",
+    "shielded": "_shield",
+    "timeout": "_timeout",
+}
+"""Each name's module, which is loaded when the name is first used."""
+_PLACES = frozenset(("clients", "http"))
+"""Modules that users name as `svcready.resilience.http`, loaded likewise."""
 
 
 def __getattr__(name: str) -> object:
+    if name in _PLACES:
+        return import_module(f"{__name__}.{name}")
+
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        msg = f"module 'svcready.resilience' has no attribute {name!r}"
+        raise AttributeError(msg)
 
-    from importlib import import_module
-
-    return import_module(f"{__name__}.{name}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *_PLACES})

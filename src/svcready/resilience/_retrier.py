@@ -16,6 +16,7 @@ from svcready.resilience import _deadline
 from svcready.resilience._backoff import MAX_HINT_S, full_jitter_s, hinted_s, uniform
 from svcready.resilience._budget import Budget
 from svcready.resilience._events import RetryExhausted, RetryRecovered, RetryScheduled
+from svcready.resilience._nested import MARK, met
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Course", "Retrier", "not_again"]
 
-_MARK = "__svcready_exhausted__"
 _ONCE = "__svcready_once__"
 _PLAIN = {"attempts", "not_retryable"}  # what needs no word if nothing was retried
 
@@ -69,7 +69,8 @@ class Retrier:
         """What a first attempt's success counts on; None: the call has a deadline."""
         self._on = on
         self._retry_after = retry_after
-        self._nested = nested
+        self.nested = nested
+        """Whether what an inner retry gave up on is retried too."""
         self._rng = rng
         self._lock = threading.RLock()
         self._outcomes: Counter[str] = Counter()
@@ -113,9 +114,9 @@ class Retrier:
         self._count(self._outcomes, "exhausted_deadline")
         publish(RetryExhausted(self.name, attempts, "deadline", kind.__name__))
         made = DeadlineExceeded(
-            f"{self.name}: {self.bound_s():g} s passed in attempt {attempts}"
+            f"{self.name}: the deadline passed in attempt {attempts}"
         )
-        made.__dict__[_MARK] = self.name
+        made.__dict__[MARK] = self.name
         return made
 
     def wait_s(self, error: Exception, attempt: int, until_s: float) -> float | None:
@@ -183,8 +184,10 @@ class Retrier:
         if _ONCE in error.__dict__ or not self._on(error):
             return "not_retryable"
 
-        if _MARK in error.__dict__ and not self._nested:
-            return "nested"
+        if not self.nested:
+            met(self.name, error)
+            if MARK in error.__dict__:
+                return "nested"
 
         return "attempts" if attempt >= self.config.attempts else None
 
@@ -210,7 +213,7 @@ class Retrier:
             return
 
         if reason not in {"not_retryable", "nested"}:
-            error.__dict__[_MARK] = self.name
+            error.__dict__[MARK] = self.name
 
         times = "1 attempt" if attempt == 1 else f"{attempt} attempts"
         _note(error, f"svcready: retry {self.name!r} gave up after {times}: {reason}")
