@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from svcready.resilience import database, get_breaker, policy
-from tests.resilience.peers import breaker_of, retrier_of
+from tests.resilience.peers import breaker_of, judged, retrier_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -310,7 +310,7 @@ async def sessions(url: str) -> None:
 
             assert not database.in_transaction(session)
             assert database.transient(caught.value)
-            assert database.outcome(caught.value) == "success"
+            assert judged(database, caught.value) == "success"
 
         await engine.dispose()
 
@@ -381,7 +381,7 @@ def test_a_pool_of_psycopgs_that_is_full_or_cut_off(url: str) -> None:
         with pool.connection(), pytest.raises(psycopg_pool.PoolTimeout) as full:
             pool.getconn(timeout=0.05)
 
-        assert database.outcome(full.value) == "inconclusive"
+        assert judged(database, full.value) == "inconclusive"
         assert not database.transient(full.value)
 
     nowhere = url.replace("orders@", "orders@nowhere.invalid,")
@@ -393,4 +393,4 @@ def test_a_pool_of_psycopgs_that_is_full_or_cut_off(url: str) -> None:
     ):
         pool.getconn(timeout=1.0)
 
-    assert database.outcome(cut_off.value) == "failure"
+    assert judged(database, cut_off.value) == "failure"

@@ -7,6 +7,7 @@ from importlib import import_module
 # `typing` would be a good part of what importing this costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from svcready.resilience._bulkhead import Bulkhead, bulkhead, get_bulkhead
     from svcready.resilience._circuit import (
         CircuitBreaker,
         circuit_breaker,
@@ -21,72 +22,100 @@ if TYPE_CHECKING:
         RetryNested,
         RetryRecovered,
         RetryScheduled,
+        Waited,
     )
     from svcready.resilience._guard import Guard
     from svcready.resilience._policy import Policy, get_policy, policy
+    from svcready.resilience._rate_limit import RateLimit, get_rate_limit, rate_limit
     from svcready.resilience._retry import Retry, get_retry, retry
     from svcready.resilience._shield import Shield, shielded
+    from svcready.resilience._throttle import Throttle, get_throttle, throttle
     from svcready.resilience._timeout import Timeout, get_timeout, timeout
 
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
+    "Bulkhead",
     "CircuitBreaker",
     "Deadline",
     "Guard",
     "Policy",
+    "RateLimit",
     "Retry",
     "RetryExhausted",
     "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
     "Shield",
+    "Throttle",
     "Timeout",
+    "Waited",
+    "bulkhead",
     "circuit_breaker",
     "deadline",
     "get_breaker",
+    "get_bulkhead",
     "get_deadline",
     "get_policy",
+    "get_rate_limit",
     "get_retry",
+    "get_throttle",
     "get_timeout",
     "policy",
+    "rate_limit",
     "remaining",
     "retry",
     "shielded",
+    "throttle",
     "timeout",
 ]
 
 _MODULES = {
     "BreakerMoved": "_events",
     "BreakerStarved": "_events",
+    "Bulkhead": "_bulkhead",
     "CircuitBreaker": "_circuit",
     "Deadline": "_deadline_part",
     "Guard": "_guard",
     "Policy": "_policy",
+    "RateLimit": "_rate_limit",
     "Retry": "_retry",
     "RetryExhausted": "_events",
     "RetryNested": "_events",
     "RetryRecovered": "_events",
     "RetryScheduled": "_events",
     "Shield": "_shield",
+    "Throttle": "_throttle",
     "Timeout": "_timeout",
+    "Waited": "_events",
+    "bulkhead": "_bulkhead",
     "circuit_breaker": "_circuit",
     "deadline": "_deadline_part",
     "get_breaker": "_circuit",
+    "get_bulkhead": "_bulkhead",
     "get_deadline": "_deadline_part",
     "get_policy": "_policy",
+    "get_rate_limit": "_rate_limit",
     "get_retry": "_retry",
+    "get_throttle": "_throttle",
     "get_timeout": "_timeout",
     "policy": "_policy",
+    "rate_limit": "_rate_limit",
     "remaining": "_deadline",
     "retry": "_retry",
     "shielded": "_shield",
+    "throttle": "_throttle",
     "timeout": "_timeout",
 }
 """Each name's module, which is loaded when the name is first used."""
+_PLACES = frozenset(("aws", "clients", "database", "http", "message", "redis"))
+"""Modules that users name as `svcready.resilience.http`, loaded likewise."""
 
 
 def __getattr__(name: str) -> object:
+    if name in _PLACES:
+        return import_module(f"{__name__}.{name}")
+
     if name not in _MODULES:
         msg = f"module 'svcready.resilience' has no attribute {name!r}"
         raise AttributeError(msg)
@@ -97,4 +126,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_PLACES})

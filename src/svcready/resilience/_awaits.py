@@ -9,7 +9,7 @@ from svcready.resilience import _deadline
 from svcready.resilience._gate import Passage
 from svcready.resilience._results import is_awaitable, settle_error
 from svcready.resilience._retrier import Course
-from svcready.resilience._scope import Bound
+from svcready.resilience._scope import GRACE_S, Bound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -266,7 +266,11 @@ async def bound(retrier: Retrier, rest: Callable[[Course], Awaitable[T]]) -> T:
     outer_s, own_s = _deadline.until_s(), monotonic() + bound_s
     course = Course(retrier, min(outer_s, own_s))
     bounded_by = Bound(monotonic, course.until_s)
-    bounded_by.enter_async(bound_s if own_s <= outer_s else None)
+    if own_s <= outer_s:
+        bounded_by.enter_async(bound_s)
+    else:
+        bounded_by.enter_async(grace_s=GRACE_S)
+
     try:
         result = await rest(course)
     except BaseException as error:

@@ -9,7 +9,6 @@ __all__ = ["lineage", "names_of"]
 _MOST_CLASSES = 512
 
 
-@lru_cache(_MOST_CLASSES)
 def names_of(kind: type) -> tuple[str, ...]:
     """
     Return the names of a class and of all that it descends from, its own first.
@@ -24,7 +23,11 @@ def names_of(kind: type) -> tuple[str, ...]:
     )
 
 
-@lru_cache(_MOST_CLASSES)
 def lineage(kind: type) -> frozenset[str]:
     """Return the same names without an order."""
+    return _lineage(kind)
+
+
+@lru_cache(_MOST_CLASSES)
+def _lineage(kind: type) -> frozenset[str]:
     return frozenset(names_of(kind))

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
     AnyDeclared: TypeAlias = Declared[Any, Any]
 
-__all__ = ["Part", "add_part", "bind_parts", "cores", "declared_as", "parts"]
+__all__ = [
+    "DERIVED",
+    "Part",
+    "add_part",
+    "bind_parts",
+    "cores",
+    "declared_as",
+    "parts",
+]
 
 
 class Part(NamedTuple):
@@ -23,6 +31,9 @@ class Part(NamedTuple):
     register: Register[AnyDeclared]
     """All of the kind that the process declared, by name."""
 
+
+DERIVED: dict[str, str] = {}
+"""The policy that one of the same parts was made from, by the latter's name."""
 
 _PARTS: dict[str, Part] = {}
 _binder: Callable[[Part], None] | None = None

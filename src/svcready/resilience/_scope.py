@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from svcready.resilience._alarms import AnyTask, Queue
     from svcready.resilience._timer import Lapse, Timer
 
-__all__ = ["Bound", "Scope", "is_ours"]
+__all__ = ["GRACE_S", "Bound", "Scope", "is_ours"]
+
+GRACE_S = 0.001
+"""How long whoever set a deadline further out has to end what it bounds."""
 
 
 def is_ours(task: AnyTask, requests: int, error: BaseException | None) -> bool:
@@ -66,12 +69,16 @@ class Bound:
         """Begin; nothing interrupts what doesn't ask for `remaining`."""
         self._token = _deadline.put(self._until_s)
 
-    def enter_async(self, after_s: float | None = None) -> None:
+    def enter_async(
+        self, after_s: float | None = None, *, grace_s: float = 0.0
+    ) -> None:
         """
         Begin a stretch of the running task, which is cancelled when the time comes.
 
         Args:
             after_s: How long from now the time is, if that is what others take too.
+            grace_s: How much later the task is cancelled, so that whoever set the time
+                does it, if he can.
 
         Raises:
             RuntimeError: No task runs.
@@ -87,7 +94,8 @@ class Bound:
         self._key = next_key()
         alarms = alarms_of(loop)
         if after_s is None:
-            self._alarm = Alarm(alarms, self._key, task, self._until_s, self._monotonic)
+            due_s = self._until_s + grace_s
+            self._alarm = Alarm(alarms, self._key, task, due_s, self._monotonic)
         else:
             self._alarm = queue = alarms.queue(after_s, self._monotonic)
             if not queue.armed:
@@ -165,11 +173,14 @@ class Scope:
         Raises:
             DeadlineSpent: No time is left.
         """
-        bound = self._begin()
-        if bound is not None:
-            lapse = self._lapse
-            usual = self._left_s is None and not self._by_caller
-            bound.enter_async(lapse.bound_s if usual and lapse is not None else None)
+        bound, lapse = self._begin(), self._lapse
+        if bound is None or lapse is None:
+            return
+
+        if self._by_caller:
+            bound.enter_async(grace_s=GRACE_S)
+        else:
+            bound.enter_async(lapse.bound_s if self._left_s is None else None)
 
     def pause(self) -> float | None:
         """End the stretch and count nothing; return what is left for the next one."""

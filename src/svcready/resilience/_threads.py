@@ -62,7 +62,11 @@ class Job:
 
     def wait(self, timeout_s: float) -> bool:
         """Return whether it ended within *timeout_s* seconds."""
-        return self._ended.acquire(timeout=timeout_s)
+        if not self._ended.acquire(timeout=timeout_s):
+            return False
+
+        self._ended.release()
+        return True
 
     def outcome(self) -> object:
         """Return what the call returned, or raise what it raised."""
@@ -114,17 +118,17 @@ class Pool:
 
             jobs = self._jobs
 
-        if waiting:
-            jobs.put(job)
-            return True
-
         name = f"svcready-timeout-{self._name}"
-        thread = start_daemon(lambda: self._work(jobs, job), name, "resilience.timeout")
-        if thread is None:
+        if not waiting and not start_daemon(
+            lambda: self._work(jobs), name, "resilience.timeout"
+        ):
             with self._lock:
                 self._size -= 1
 
-        return thread is not None
+            return False
+
+        jobs.put(job)
+        return True
 
     def abandon(self, job: Job) -> bool:
         """Give *job* up; False: it has just ended."""
@@ -135,8 +139,8 @@ class Pool:
             self._abandoned.add(job)
             return True
 
-    def _work(self, jobs: SimpleQueue[Job], job: Job | None) -> None:
-        while job is not None:
+    def _work(self, jobs: SimpleQueue[Job]) -> None:
+        while (job := self._next(jobs)) is not None:
             job.run()
             with self._lock:
                 self._abandoned.discard(job)
@@ -146,8 +150,7 @@ class Pool:
 
                 self._waiting += 1
 
-            job = None  # an idle thread holds on to nobody's answer
-            job = self._next(jobs)
+            del job  # an idle thread holds on to nobody's answer
 
     def _next(self, jobs: SimpleQueue[Job]) -> Job | None:
         """Return the next call, or None: the thread is to end."""

@@ -163,6 +163,8 @@ class Timer:
         """
         if error is not None and not isinstance(error, Exception):
             self.count("cancelled")
+        elif late and enforced and isinstance(error, DeadlineExceeded):
+            self.count("timed_out")  # something further in has noticed it first
         elif late:
             self.count("overrun" if enforced else "observed")
         else:

@@ -7,7 +7,7 @@ from svcready.resilience import message
 
 
 @svcready.retry("orders-events", on=message.transient, attempts=5)
-@svcready.circuit_breaker("orders-events", outcome=message.outcome)
+@svcready.circuit_breaker("orders-events", success=message.answered)
 def publish(event): ...  # by pika, aio-pika, kombu, confluent_kafka, aiokafka, boto3
 ```
 
@@ -17,16 +17,33 @@ SQS and SNS `aws` judges, for Redis's streams `redis`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from svcready.resilience import _deadline, aws, redis
+from svcready.resilience import _deadline, aws
+from svcready.resilience._aws import _errors as _aws_errors
 from svcready.resilience._lineage import lineage
 from svcready.resilience._message._errors import Kind, kind_of_error
+from svcready.resilience._redis import _errors as _redis_errors
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Callable
 
-__all__ = ["outcome", "retry_after", "transient"]
+__all__ = ["answered", "local", "retry_after", "transient", "unrelated"]
+
+_OUTCOMES = {
+    Kind.LOST: "failure",
+    Kind.UNUSABLE: "failure",
+    Kind.REFUSED: "success",
+    Kind.LOCAL: "inconclusive",
+    Kind.UNKNOWN: "ignored",
+}
+
+
+class _Judge(NamedTuple):
+    """Who judges the errors of one library."""
+
+    may_pass: Callable[[Exception], bool]
+    outcome_of: Callable[[Exception], str]
 
 
 def transient(error: Exception) -> bool:
@@ -46,7 +63,7 @@ def transient(error: Exception) -> bool:
     """
     judge = _other(error)
     if judge is not None:
-        return bool(judge.transient(error))
+        return judge.may_pass(error)
 
     return kind_of_error(error) is Kind.LOST
 
@@ -61,23 +78,49 @@ def retry_after(error: Exception) -> float | None:
     return aws.retry_after(error)
 
 
-def outcome(error: Exception) -> str:
+def answered(error: Exception) -> bool:
     """
-    Return what *error* is to a circuit breaker.
+    Return whether *error* shows that the broker works, if only to say no.
+
+    It said that it will not, whenever it is asked: a queue that is not there, a
+    message that no queue takes.
+    A circuit breaker counts it as a success (`success=message.answered`).
 
     Args:
         error: What a call raised.
-
-    Returns:
-        `failure` for what is transient, and where the broker can't be used as it is;
-        `success` where it answered that it will not; `inconclusive` for what never
-        left the process, a full queue of the client's included; `ignored` for errors
-        that are no broker's, as those of a consumer's own work, and for an answer
-        that the deadline did not wait for.
     """
+    return _outcome_of(error) == "success"
+
+
+def local(error: Exception) -> bool:
+    """
+    Return whether *error* never left the process, for a breaker's `inconclusive`.
+
+    The client's own queue is full, or the call is wrong itself.
+
+    Args:
+        error: What a call raised.
+    """
+    return _outcome_of(error) == "inconclusive"
+
+
+def unrelated(error: Exception) -> bool:
+    """
+    Return whether *error* says nothing of the broker, for a breaker's `ignore`.
+
+    It is no broker's error, as those of a consumer's own work, or the deadline did
+    not wait for the answer.
+
+    Args:
+        error: What a call raised.
+    """
+    return _outcome_of(error) == "ignored"
+
+
+def _outcome_of(error: Exception) -> str:
     judge = _other(error)
     if judge is not None:
-        return str(judge.outcome(error))
+        return judge.outcome_of(error)
 
     kind = kind_of_error(error)
     if kind is Kind.LATE:
@@ -86,20 +129,14 @@ def outcome(error: Exception) -> str:
     return _OUTCOMES[kind]
 
 
-_OUTCOMES = {
-    Kind.LOST: "failure",
-    Kind.UNUSABLE: "failure",
-    Kind.REFUSED: "success",
-    Kind.LOCAL: "inconclusive",
-    Kind.UNKNOWN: "ignored",
-}
-
-
-def _other(error: Exception) -> ModuleType | None:
+def _other(error: Exception) -> _Judge | None:
     """Return who judges the errors of brokers that are something else besides."""
     kinds = lineage(type(error))
     if not kinds.isdisjoint(("botocore.ClientError", "botocore.BotoCoreError")):
-        return aws
+        return _Judge(aws.transient, _aws_errors.outcome_of)
 
     redis_kinds = ("redis.RedisError", "redis.RedisClusterException")
-    return None if kinds.isdisjoint(redis_kinds) else redis
+    if not kinds.isdisjoint(redis_kinds):
+        return _Judge(_redis_errors.may_pass, _redis_errors.outcome_of)
+
+    return None

@@ -19,31 +19,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from svcready.resilience import _deadline
-from svcready.resilience._lineage import lineage
+from svcready.resilience._redis._errors import may_pass, outcome_of
 
 if TYPE_CHECKING:
     T = TypeVar("T")
 
-__all__ = ["outcome", "transient", "without_retries"]
-
-_TRANSIENT = (
-    "redis.ConnectionError",
-    "redis.TimeoutError",
-    "redis.BusyLoadingError",
-    "redis.ReadOnlyError",  # of a replica that was the master
-    "redis.ClusterDownError",
-    "redis.TryAgainError",
-    "redis.SlotNotCoveredError",
-    "builtins.ConnectionError",
-)
-_FAILED = (*_TRANSIENT, "redis.OutOfMemoryError", "redis.AuthenticationError")
-_REFUSED = (
-    "redis.AuthenticationError",
-    "redis.AuthorizationError",
-    "redis.ExternalAuthProviderError",
-)
-_FULL = "No connection available."
+__all__ = ["answered", "local", "transient", "unrelated", "without_retries"]
 
 
 def transient(error: Exception) -> bool:
@@ -61,39 +42,45 @@ def transient(error: Exception) -> bool:
     Args:
         error: What a call raised.
     """
-    kinds = lineage(type(error))
-    if _is_full(error, kinds) or not kinds.isdisjoint(_REFUSED):
-        return False
-
-    return not kinds.isdisjoint(_TRANSIENT)
+    return may_pass(error)
 
 
-def outcome(error: Exception) -> str:
+def answered(error: Exception) -> bool:
     """
-    Return what *error* is to a circuit breaker.
+    Return whether *error* shows that the server works, if only to say no.
+
+    Every answer but those that are transient: a wrong type, a script that is not
+    there, a lock that somebody has.
+    A circuit breaker counts it as a success (`success=redis.answered`).
 
     Args:
         error: What a call raised.
-
-    Returns:
-        `failure` for what is transient, a wrong password and a full memory; `success`
-        for every other answer of the server's, and locks that others have;
-        `inconclusive` where the pool had no free connection; `ignored` for errors
-        that are not Redis's, and for an answer that the deadline did not wait for.
     """
-    kinds = lineage(type(error))
-    if _is_full(error, kinds):
-        return "inconclusive"
+    return outcome_of(error) == "success"
 
-    late = not kinds.isdisjoint(("redis.TimeoutError", "builtins.TimeoutError"))
-    if late and _deadline.remaining() <= 0.0:
-        return "ignored"
 
-    if late or not kinds.isdisjoint(_FAILED):
-        return "failure"
+def local(error: Exception) -> bool:
+    """
+    Return whether *error* never left the process, for a breaker's `inconclusive`.
 
-    known = not kinds.isdisjoint(("redis.RedisError", "redis.RedisClusterException"))
-    return "success" if known else "ignored"
+    The pool had no free connection.
+
+    Args:
+        error: What a call raised.
+    """
+    return outcome_of(error) == "inconclusive"
+
+
+def unrelated(error: Exception) -> bool:
+    """
+    Return whether *error* says nothing of the server, for a breaker's `ignore`.
+
+    It is no error of Redis's, or the deadline did not wait for the answer.
+
+    Args:
+        error: What a call raised.
+    """
+    return outcome_of(error) == "ignored"
 
 
 def without_retries(client: T) -> T:
@@ -127,10 +114,3 @@ def without_retries(client: T) -> T:
         client_.set_retry(Retry(NoBackoff(), 0))
 
     return client
-
-
-def _is_full(error: Exception, kinds: frozenset[str]) -> bool:
-    if "redis.MaxConnectionsError" in kinds:
-        return True
-
-    return "redis.ConnectionError" in kinds and str(error) == _FULL

@@ -19,5 +19,7 @@ def preset() -> Mapping[str, object]:
     return {
         "deadline": "60s",
         "retry": retry(on=aws.transient, retry_after=aws.retry_after),
-        "breaker": circuit_breaker(outcome=aws.outcome),
+        "breaker": circuit_breaker(
+            success=aws.answered, inconclusive=aws.local, ignore=aws.unrelated
+        ),
     }

@@ -21,6 +21,10 @@ def preset() -> Mapping[str, object]:
         "timeout": "10s",
         "retry": retry(on=database.transient, wait_base="50ms", wait_max="1s"),
         "breaker": circuit_breaker(
-            outcome=database.outcome, consecutive_failures=10, probe_lease="30s"
+            success=database.answered,
+            inconclusive=database.local,
+            ignore=database.unrelated,
+            consecutive_failures=10,
+            probe_lease="20s",
         ),
     }

@@ -23,5 +23,10 @@ def preset() -> Mapping[str, object]:
             wait_base="200ms",
             retry_after=message.retry_after,
         ),
-        "breaker": circuit_breaker(outcome=message.outcome, consecutive_failures=10),
+        "breaker": circuit_breaker(
+            success=message.answered,
+            inconclusive=message.local,
+            ignore=message.unrelated,
+            consecutive_failures=10,
+        ),
     }

@@ -1,1 +1,1 @@
-"""Redis: the preset of its policies."""
+"""Redis: what its errors mean, and the preset of its policies."""

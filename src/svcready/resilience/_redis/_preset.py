@@ -18,5 +18,10 @@ def preset() -> Mapping[str, object]:
     """Return the parts: a quick retry, and a circuit breaker."""
     return {
         "retry": retry(on=redis.transient, wait_base="20ms", wait_max="500ms"),
-        "breaker": circuit_breaker(outcome=redis.outcome, consecutive_failures=10),
+        "breaker": circuit_breaker(
+            success=redis.answered,
+            inconclusive=redis.local,
+            ignore=redis.unrelated,
+            consecutive_failures=10,
+        ),
     }
