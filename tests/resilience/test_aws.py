@@ -366,7 +366,7 @@ def test_nothing_is_imported() -> None:
     program = """
 import json, sys
 from svcready.resilience import aws
-aws.transient(ConnectionError()), aws.answered(ValueError()), aws.retry_after(KeyError())
+aws.transient(ConnectionError()), aws.answered(ValueError())
 print(json.dumps([name for name in ("boto3", "botocore") if name in sys.modules]))
 """
     assert run_clean_json(program) == []

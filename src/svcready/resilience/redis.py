@@ -102,15 +102,17 @@ def without_retries(client: T) -> T:
     if not hasattr(client, "set_retry"):
         raise TypeError(f"{type(client).__qualname__} is no client of redis-py's")
 
+    from redis.asyncio.retry import Retry as AsyncRetry
     from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    if "asyncio" in type(client).__module__:
-        from redis.asyncio.retry import Retry as AsyncRetry
-
-        client_.set_retry(AsyncRetry(NoBackoff(), 0))
-    else:
-        from redis.retry import Retry
-
-        client_.set_retry(Retry(NoBackoff(), 0))
+    kind = AsyncRetry if "asyncio" in type(client).__module__ else Retry
+    never = kind(NoBackoff(), 0)
+    try:
+        client_.set_retry(never)
+    except AttributeError:
+        # It has told the pool; a BlockingConnectionPool can't tell its connections.
+        for connection in getattr(client_.connection_pool, "_connections", ()):
+            connection.retry = never
 
     return client
