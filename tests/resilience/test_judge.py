@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from svcready.errors import DeclarationError
-from svcready.resilience import circuit_breaker
+from svcready.resilience import _deadline, circuit_breaker
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency, breaker_of, run_on
 
@@ -90,3 +90,24 @@ def test_another_judgement_is_another_declaration() -> None:
     assert circuit_breaker("orders-db", success=KeyError).breaker is first.breaker
     with pytest.raises(DeclarationError, match="other arguments"):
         circuit_breaker("orders-db", inconclusive=KeyError)
+
+
+def test_what_a_client_cuts_off_at_the_deadline_is_slow(clock: FakeClock) -> None:
+    """A driver's own time-out that `ignore` names counts as slow if it took so long."""
+    breaker = circuit_breaker("orders-db", ignore=TimeoutError, slow_after=1.0)
+    run_on(clock)
+
+    @breaker
+    def hang(seconds: float) -> None:
+        clock.advance(seconds)
+        raise TimeoutError
+
+    for seconds, until_s in ((1.1, 5.0), (0.9, 0.5), (1.1, 0.5)):
+        token = _deadline.put(clock.monotonic() + until_s)
+        with pytest.raises(TimeoutError):
+            hang(seconds)
+
+        _deadline.lift(token)
+
+    counts = breaker_of("orders-db").counts()
+    assert (counts["ignored"], counts["slow"]) == (2, 1)
