@@ -10,7 +10,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import subscribe
 from svcready.resilience import _events, _nested
 from svcready.resilience._deadline import read_by
-from svcready.resilience._parts import parts
+from svcready.resilience._parts import DERIVED, parts
 from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock
 from tests.servers.postgres import postgres
@@ -31,6 +31,7 @@ def _nothing_declared() -> Iterator[None]:
 
 def _forget() -> None:
     POLICIES.clear()
+    DERIVED.clear()
     _nested.forget()
     read_by(SYSTEM_CLOCK)
     for part in parts():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from svcready.resilience._circuit import BREAKERS
 from svcready.resilience._deadline import read_by
+from svcready.resilience._judge import Judge
 from svcready.resilience._parts import parts
 from svcready.resilience._retry import RETRIERS
 
@@ -60,3 +61,9 @@ def run_on(clock: Clock) -> None:
             declared.tune({}, clock)
             if hasattr(declared.core, "_rng"):
                 declared.core._rng = lambda: 0.5
+
+
+def judged(client: Any, error: Exception) -> str:
+    """Return what an error is to a breaker that has a client's words for it."""
+    judge = Judge(client.unrelated, client.answered, client.local)
+    return judge(error)

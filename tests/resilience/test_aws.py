@@ -22,7 +22,7 @@ from svcready.testing import FakeClock
 from tests.architecture.house import run_clean_json
 from tests.moto_account import find_account, serve_account
 from tests.resilience.aws_service import Reply, Service, serve_aws, throttled
-from tests.resilience.peers import breaker_of, retrier_of, run_on
+from tests.resilience.peers import breaker_of, judged, retrier_of, run_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ def test_what_an_error_means(
 ) -> None:
     """A no is an answer; throttling, failing and silence are not."""
     assert aws.transient(error) is transient
-    assert aws.outcome(error) == outcome
+    assert judged(aws, error) == outcome
     assert aws.overloaded(error) is overloaded
 
 
@@ -195,7 +195,10 @@ def test_an_open_breaker_asks_nothing(service: Service) -> None:
 
 def test_botocores_retries_stay_without_one_of_ours(service: Service) -> None:
     """A policy of a breaker alone takes no retry away."""
-    policy("orders-table", breaker=circuit_breaker(outcome=aws.outcome))
+    policy(
+        "orders-table",
+        breaker=circuit_breaker(success=aws.answered, ignore=aws.unrelated),
+    )
     table = aws.guard(client(retries={"mode": "standard"}), "orders-table")
     service.replies += [Reply(500)]
     table.get_item(TableName="orders", Key=KEY)
@@ -251,7 +254,10 @@ def test_a_body_is_sent_whole_or_once(service: Service) -> None:
 
 def test_an_answer_is_waited_for_until_the_deadline(service: Service) -> None:
     """A silent service is left when the deadline is over, and not blamed for it."""
-    policy("orders-table", breaker=circuit_breaker(outcome=aws.outcome))
+    policy(
+        "orders-table",
+        breaker=circuit_breaker(success=aws.answered, ignore=aws.unrelated),
+    )
     config: dict[str, Any] = {"read_timeout": 30, "retries": {"total_max_attempts": 1}}
     table = aws.guard(client(**config), "orders-table")
     service.replies += [Reply(after_s=2.0)]
@@ -360,7 +366,7 @@ def test_nothing_is_imported() -> None:
     program = """
 import json, sys
 from svcready.resilience import aws
-aws.transient(ConnectionError()), aws.outcome(ValueError()), aws.retry_after(KeyError())
+aws.transient(ConnectionError()), aws.answered(ValueError())
 print(json.dumps([name for name in ("boto3", "botocore") if name in sys.modules]))
 """
     assert run_clean_json(program) == []

@@ -18,6 +18,7 @@ import sqlalchemy.pool
 
 from svcready.resilience import database
 from tests.architecture.house import run_clean_json
+from tests.resilience.peers import judged
 from tests.servers.harness import free_port
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def test_the_databases_no_is_final(code: str) -> None:
 )
 def test_an_answer_is_a_success(code: str, outcome: str) -> None:
     """A breaker opens for what is wrong with the database, not with a statement."""
-    assert database.outcome(coded(code)) == outcome
+    assert judged(database, coded(code)) == outcome
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_mysqls_numbers(
     error = mysql(number)
     assert database.transient(error) is transient
     assert database.rolled_back(error) is rolled_back
-    assert database.outcome(error) == outcome
+    assert judged(database, error) == outcome
 
 
 def test_sqlite_that_is_busy(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_sqlite_that_is_busy(tmp_path: Path) -> None:
     first.close()
     second.close()
     assert database.transient(caught.value)
-    assert database.outcome(caught.value) == "success"
+    assert judged(database, caught.value) == "success"
 
 
 def test_a_refused_connection_is_certain() -> None:
@@ -146,7 +147,7 @@ def test_a_refused_connection_is_certain() -> None:
     assert all(map(database.transient, found))
     assert database.rolled_back(found[0])
     assert database.rolled_back(found[2])
-    assert {database.outcome(error) for error in found} == {"failure"}
+    assert {judged(database, error) for error in found} == {"failure"}
 
 
 def test_a_full_pool_is_no_outage() -> None:
@@ -162,7 +163,7 @@ def test_a_full_pool_is_no_outage() -> None:
         engine.connect()
 
     engine.dispose()
-    assert database.outcome(caught.value) == "inconclusive"
+    assert judged(database, caught.value) == "inconclusive"
     assert not database.transient(caught.value)
 
 
@@ -187,7 +188,7 @@ def test_a_full_pool_is_no_outage() -> None:
 )
 def test_errors_without_a_code(error: Exception, outcome: str) -> None:
     """No rows are an answer; the application's own errors say nothing."""
-    assert database.outcome(error) == outcome
+    assert judged(database, error) == outcome
 
 
 def test_errors_of_others_are_not_retried() -> None:
@@ -201,7 +202,7 @@ def test_nothing_is_imported() -> None:
     program = """
 import json, sys
 from svcready.resilience import database
-database.transient(ConnectionError()), database.outcome(ValueError())
+database.transient(ConnectionError()), database.answered(ValueError())
 libraries = ("sqlalchemy", "psycopg", "psycopg2", "asyncpg", "django", "asyncio")
 print(json.dumps([name for name in libraries if name in sys.modules]))
 """

@@ -27,8 +27,8 @@ def test_django(postgres_server: str) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == {
-        "outside": {"visits": 3, "raised": []},
-        "inside": {"visits": 2, "raised": ["OperationalError"]},
+        "outside": {"again": True, "raised": []},
+        "inside": {"again": False, "raised": ["OperationalError"]},
         "autocommit": True,
         "atomic": True,
         "after a savepoint": True,

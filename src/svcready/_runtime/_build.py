@@ -292,18 +292,24 @@ def refusals(runtime: Runtime) -> Refusals | None:
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:
     """Make the resilience pillar; None if it is switched off."""
+    from svcready.resilience._parts import DERIVED
     from svcready.resilience._pillar import ResiliencePillar
 
     settings = runtime.settings
     if not settings.resilience.enabled:
         return None
 
+    def policy_values(name: str) -> Mapping[str, object]:
+        # Read through the runtime, whose settings a changed file replaces.
+        named = runtime.settings.named
+        return named.values("POLICY", name, base=DERIVED.get(name, ""))
+
     return ResiliencePillar(
         settings.resilience,
         clock=runtime.clock,
-        # Read through the runtime, whose settings a changed file replaces.
-        policy_values=lambda name: runtime.settings.named.values("POLICY", name),
+        policy_values=policy_values,
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
+        deadline_header=settings.http.deadline_header,
     )
 
 

@@ -181,7 +181,7 @@ class Named:
     def __repr__(self) -> str:
         return f"Named({self.flat()!r})"
 
-    def values(self, kind: str, name: str) -> Mapping[str, object]:
+    def values(self, kind: str, name: str, *, base: str = "") -> Mapping[str, object]:
         """
         Return what is said of the thing *name*, and note that it is declared.
 
@@ -191,21 +191,28 @@ class Named:
         Args:
             kind: `POLICY`, `CHECK`, `GROUP`, `BUCKETS` or `LIMIT`.
             name: Its name as declared.
+            base: The name of what it was made from, whose values are weaker than its
+                own; empty: it was made from nothing.
 
         Returns:
             Values by field; what nobody spoke of is missing. `BUCKETS` has one
             field, `value`.
         """
-        found = self.explained(kind, name)
+        found = self.explained(kind, name, base=base)
         return {field: said.value for field, said in found.items()}
 
-    def explained(self, kind: str, name: str) -> Mapping[str, NamedValue]:
+    def explained(
+        self, kind: str, name: str, *, base: str = ""
+    ) -> Mapping[str, NamedValue]:
         """Return the same as `values`, each with where it was said."""
         spelt = variable(name)
         self._declared.add((kind, spelt))
         merged: dict[str, NamedValue] = {}
         for layer in reversed(self._layers):
             merged |= layer.get((kind, DEFAULT), {})
+            if base:
+                merged |= layer.get((kind, variable(base)), {})
+
             merged |= layer.get((kind, spelt), {})
 
         return merged

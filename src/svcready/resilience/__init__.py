@@ -123,9 +123,14 @@ _MODULES = {
     "timeout": "_timeout",
 }
 """Each name's module, which is loaded when the name is first used."""
+_PLACES = frozenset(("aws", "clients", "database", "http", "message", "redis"))
+"""Modules that users name as `svcready.resilience.http`, loaded likewise."""
 
 
 def __getattr__(name: str) -> object:
+    if name in _PLACES:
+        return import_module(f"{__name__}.{name}")
+
     if name not in _MODULES:
         msg = f"module 'svcready.resilience' has no attribute {name!r}"
         raise AttributeError(msg)
@@ -136,4 +141,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_PLACES})

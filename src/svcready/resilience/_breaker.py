@@ -11,6 +11,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready.errors import CircuitOpen
 from svcready.resilience._backoff import uniform
 from svcready.resilience._events import BreakerMoved, BreakerStarved
+from svcready.resilience._judge import EVERY_ERROR
 from svcready.resilience._ledger import Ledger
 from svcready.resilience._outbox import Outbox
 from svcready.resilience._tally import Tally, can_count_unlocked
@@ -42,10 +43,6 @@ _JITTER = 0.2
 _MAX_DOUBLINGS = 30
 
 
-def _failure(error: Exception) -> str:  # noqa: ARG001 - whatever it is
-    return "failure"
-
-
 class Breaker:
     """
     One circuit breaker, shared by every thread, task and event loop of the process.
@@ -58,8 +55,7 @@ class Breaker:
     Args:
         name: The breaker's name.
         config: Its numbers.
-        judge: Says which outcome an error is: `success`, `failure`, `ignored` or
-            `inconclusive`.
+        judge: Says of an error which outcome it is.
         clock: Monotonic time.
         rng: Draws from [0, 1), for the jitter of the time that it stays open.
         unlocked: Successes may count without the lock; None: as the build allows.
@@ -69,7 +65,7 @@ class Breaker:
         self,
         name: str,
         config: BreakerConfig,
-        judge: Callable[[Exception], str] = _failure,
+        judge: Callable[[Exception], str] = EVERY_ERROR,
         *,
         clock: Clock = SYSTEM_CLOCK,
         rng: Callable[[], float] = uniform,

@@ -1,74 +1,57 @@
-"""Says which outcome an error is to a circuit breaker."""
+"""What a circuit breaker makes of an error that a call raised."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready._core.guard import report_fault
-from svcready.errors import DeclarationError
-from svcready.resilience._arguments import Matcher, source_of
+from svcready.resilience._arguments import Matcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from svcready.resilience._arguments import Errors
 
-__all__ = ["Judge"]
-
-_OUTCOMES = frozenset(("success", "failure", "ignored", "inconclusive"))
+__all__ = ["EVERY_ERROR", "Judge"]
 
 
 class Judge:
     """
-    Says which outcome an error is, by what the code declared.
+    Says which outcome an error is: a failure, save what the code named otherwise.
 
-    Two are equal if they were made by the same lines over the same values.
+    The first that names an error wins: what never left the process, what is an
+    answer, what says nothing. Two are equal if all that they were given is.
 
     Args:
         ignore: What says nothing about the dependency.
-        outcome: Says what every other error is; None: a failure.
+        success: What the dependency answered with, so that it works.
+        inconclusive: What never reached the dependency.
 
     Raises:
-        DeclarationError: One of them is nothing of the kind.
+        DeclarationError: One names nothing that an `except Exception` would catch.
     """
 
-    __slots__ = ("_ignores", "_key", "_outcome")
+    __slots__ = ("_matchers",)
 
     def __init__(
-        self, ignore: Errors, outcome: Callable[[Exception], str] | None
+        self, ignore: Errors = (), success: Errors = (), inconclusive: Errors = ()
     ) -> None:
-        if outcome is not None and not callable(outcome):
-            raise DeclarationError(
-                f"outcome={outcome!r}: use a function that takes the exception and "
-                "returns success, failure, ignored or inconclusive"
-            )
-
-        self._ignores = Matcher("ignore", ignore)
-        self._outcome = outcome
-        self._key = source_of(outcome)
+        self._matchers = (
+            ("inconclusive", Matcher("inconclusive", inconclusive)),
+            ("success", Matcher("success", success)),
+            ("ignored", Matcher("ignore", ignore)),
+        )
 
     def __call__(self, error: Exception) -> str:
-        """Return the outcome that *error* is; a function that fails says `failure`."""
-        if self._ignores(error):
-            return "ignored"
+        """Return `failure`, `inconclusive`, `success` or `ignored`."""
+        for outcome, names in self._matchers:
+            if names(error):
+                return outcome
 
-        if self._outcome is None:
-            return "failure"
-
-        try:
-            outcome = self._outcome(error)
-            if outcome not in _OUTCOMES:
-                raise ValueError(f"{outcome!r} is no outcome")
-        except Exception as fault:  # noqa: BLE001 - the call's own error must get out
-            report_fault("resilience.outcome", fault)
-            return "failure"
-
-        return outcome
+        return "failure"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Judge):
-            return NotImplemented
+        return isinstance(other, Judge) and self._matchers == other._matchers
 
-        return self._ignores == other._ignores and self._key == other._key
+    __hash__ = None  # type: ignore[assignment]  # matchers have none
 
-    __hash__ = None  # type: ignore[assignment]  # closures may hold anything
+
+EVERY_ERROR = Judge()
+"""Takes every error for a failure."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     AnyDeclared: TypeAlias = Declared[Any, Any]
 
 __all__ = [
+    "DERIVED",
     "Part",
     "add_part",
     "bind_parts",
@@ -31,6 +32,9 @@ class Part(NamedTuple):
     register: Register[AnyDeclared]
     """All of the kind that the process declared, by name."""
 
+
+DERIVED: dict[str, str] = {}
+"""The policy that one of the same parts was made from, by the latter's name."""
 
 _PARTS: dict[str, Part] = {}
 _binder: Callable[[Part], None] | None = None

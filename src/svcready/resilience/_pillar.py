@@ -15,6 +15,7 @@ from svcready.resilience._breaker import (
 )
 from svcready.resilience._contradictions import consistent
 from svcready.resilience._deadline import read_by
+from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
 from svcready.resilience._nested import begin_telling
 from svcready.resilience._parts import bind_parts, cores, declared_as, parts
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
+    from svcready.resilience._inbound import Admissions
     from svcready.resilience._parts import AnyDeclared
     from svcready.resilience._retrier import Retrier
 
@@ -130,6 +132,7 @@ class ResiliencePillar:
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
+        deadline_header: By which name clients send the deadline.
     """
 
     def __init__(
@@ -139,15 +142,18 @@ class ResiliencePillar:
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
+        deadline_header: str = DEADLINE_HEADER,
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._deadline_header = deadline_header
         self._policy_values = policy_values
         self._report = report
         self._told: set[tuple[str, str]] = set()
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
+        use_field(self._deadline_header)
         self._told.clear()
         read_by(self._clock)
         bind_parts(lambda part: part.register.bind(self._tune))
@@ -163,12 +169,17 @@ class ResiliencePillar:
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
         bind_parts(None)
+        use_field(DEADLINE_HEADER)
         begin_telling(on=False)
         read_by(SYSTEM_CLOCK)
         for part in parts():
             part.register.bind(None)
             for declared in part.register.things():
                 declared.tune({}, SYSTEM_CLOCK)
+
+    def inbound(self) -> Admissions | None:
+        """Return what inbound requests are asked of; None: nothing is limited."""
+        return None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""

@@ -46,10 +46,11 @@ class Plan:
         name: The policy's name.
     """
 
-    __slots__ = ("_layers", "_place", "name")
+    __slots__ = ("_arguments", "_layers", "_place", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._arguments: Mapping[str, object] = {}
         self._layers: Mapping[int, Layer] | None = None
         self._place: Place | None = None
 
@@ -75,20 +76,38 @@ class Plan:
 
         return self._layers
 
-    def adopt(self, layers: Mapping[int, Layer], place: Place) -> None:
+    def adopt(self, arguments: Mapping[str, object], place: Place) -> None:
         """
-        Take the layers of a declaration.
+        Take the parts of a declaration.
+
+        Args:
+            arguments: Parts or their short spellings, by argument of `policy`.
+            place: Where.
 
         Raises:
             DeclarationError: There are others.
         """
+        layers = taken(self.name, arguments)
+        check(self.name)
         if self._layers is not None and self._layers != layers:
             raise DeclarationError(
                 f"policy {self.name!r} is declared at {place} with other parts than at "
                 f"{self._place}"
             )
 
-        self._layers, self._place = layers, place
+        self._arguments, self._layers, self._place = arguments, layers, place
+
+    def derive(self, base: Plan) -> None:
+        """
+        Take the parts of another policy, each with a state of its own.
+
+        Raises:
+            DeclarationError: The other one is nowhere declared, or a part's name means
+                something else.
+        """
+        base.layers  # noqa: B018 - says so if there are none
+        self._layers = taken(self.name, base._arguments, renamed=True)
+        self._arguments, self._place = base._arguments, base._place
 
 
 POLICIES: Register[Plan] = Register("policy")
@@ -220,9 +239,7 @@ def policy(
                 "attempts itself"
             )
 
-        layers = taken(name, arguments)
-        check(name)
-        plan.adopt(layers, place)
+        plan.adopt(arguments, place)
 
     return Policy(plan)
 

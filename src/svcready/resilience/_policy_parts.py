@@ -39,7 +39,9 @@ ARGUMENTS: Mapping[str, Argument] = {
 """By argument; a part's module is loaded when a policy first has the part."""
 
 
-def taken(policy: str, arguments: Mapping[str, object]) -> dict[int, Layer]:
+def taken(
+    policy: str, arguments: Mapping[str, object], *, renamed: bool = False
+) -> dict[int, Layer]:
     """
     Return the layers by rank that a policy's arguments ask for, declared by its name.
 
@@ -47,6 +49,7 @@ def taken(policy: str, arguments: Mapping[str, object]) -> dict[int, Layer]:
         policy: The policy's name.
         arguments: Parts or their short spellings, by argument; None and False: no
             such part.
+        renamed: Parts that have another name are declared by this one too.
 
     Raises:
         DeclarationError: One is neither, or has another policy's name.
@@ -65,6 +68,7 @@ def taken(policy: str, arguments: Mapping[str, object]) -> dict[int, Layer]:
         if not isinstance(part, Primitive) or rank != part.RANK:
             raise DeclarationError(f"policy {policy!r} takes no {name}={value!r}")
 
-        layers[rank] = cast("Layer", part.part_of(policy))
+        core = part.declare(policy) if renamed else part.part_of(policy)
+        layers[rank] = cast("Layer", core)
 
     return dict(sorted(layers.items()))

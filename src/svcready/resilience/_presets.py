@@ -16,6 +16,8 @@ PRESETS: Mapping[str, str] = {
     "aws": "_aws._preset",
     "database": "_database._preset",
     "http": "_http._preset",
+    "message": "_message._preset",
+    "redis": "_redis._preset",
 }
 """
 By preset, the module that has it, loaded when a policy first asks for it. Its function

@@ -57,6 +57,10 @@ class Primitive(Generic[C]):
         """Its name."""
         return cast("Layer", self.core).name
 
+    def declare(self, name: str) -> C:
+        """Return the core of the same under another name."""
+        return self._declare(name)
+
     def part_of(self, policy: str) -> C:
         """
         Return the core that a policy has of it.

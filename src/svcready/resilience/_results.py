@@ -51,12 +51,12 @@ def settle_error(
         outcome = "inconclusive"
     elif isinstance(error, DeadlineExceeded):
         outcome = "success" if elapsed_s >= breaker.slow_after_s else "ignored"
-    elif isinstance(error, Exception):
-        outcome = breaker.judge(error)
     else:
-        cut_off = tally.monotonic() >= _deadline.until_s()
-        slow = cut_off and elapsed_s >= breaker.slow_after_s
-        outcome = "success" if slow else "cancelled"
+        outcome = breaker.judge(error) if isinstance(error, Exception) else "cancelled"
+        silent = outcome in {"ignored", "cancelled"}
+        cut_off = silent and tally.monotonic() >= _deadline.until_s()
+        if cut_off and elapsed_s >= breaker.slow_after_s:
+            outcome = "success"
 
     if outcome == "failure":
         breaker.last_failure = type(error).__name__

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from svcready.resilience._config import RetryConfig
     from svcready.resilience._tally import Tally
 
-__all__ = ["Course", "Retrier", "give_up", "is_exhausted"]
+__all__ = ["Course", "Retrier", "give_up", "is_exhausted", "not_again"]
 
+_ONCE = "__svcready_once__"
 _PLAIN = {"attempts", "not_retryable"}  # what needs no word if nothing was retried
 
 
@@ -184,7 +185,7 @@ class Retrier:
             if not limited:
                 return "not_retryable"
 
-        if not self._on(error):
+        if _ONCE in error.__dict__ or not self._on(error):
             return "not_retryable"
 
         if not self.nested:
@@ -272,6 +273,11 @@ class Course:
             self.retrier.succeeded()
         else:
             self.retrier.recovered(self.attempt)
+
+
+def not_again(error: Exception) -> None:
+    """Mark *error* as of a call that can't be made again, whoever would retry it."""
+    error.__dict__[_ONCE] = True
 
 
 def is_exhausted(error: Exception) -> bool:

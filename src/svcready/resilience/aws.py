@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from svcready.resilience import _deadline
 from svcready.resilience._aws._errors import (
     answer_of,
     is_broken,
     is_throttled,
     may_pass,
+    outcome_of,
 )
 from svcready.resilience._lineage import lineage
 
@@ -32,9 +32,16 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["guard", "outcome", "overloaded", "retry_after", "transient"]
+__all__ = [
+    "answered",
+    "guard",
+    "local",
+    "overloaded",
+    "retry_after",
+    "transient",
+    "unrelated",
+]
 
-_SERVER_ERROR = 500
 _LONGEST_MS = 86_400_000
 
 
@@ -75,33 +82,42 @@ def retry_after(error: Exception) -> float | None:
     return min(int(told[:12]), _LONGEST_MS) / 1000.0
 
 
-def outcome(error: Exception) -> str:
+def answered(error: Exception) -> bool:
     """
-    Return what *error* is to a circuit breaker.
+    Return whether *error* shows that the service works, if only to say no.
+
+    All answers below 500 but throttling: a condition that did not hold, a key that
+    is not there, no permission.
+    A circuit breaker counts it as a success (`success=aws.answered`).
 
     Args:
         error: What a call raised.
-
-    Returns:
-        `failure` for throttling, for answers from 500 on and for broken connections;
-        `success` for all other answers, a condition that did not hold included;
-        `inconclusive` for what never left the process, such as wrong parameters or
-        no credentials; `ignored` for errors that are not AWS's, and for an answer
-        that the deadline did not wait for.
     """
-    answer = answer_of(error)
-    if answer is not None:
-        failed = answer.status >= _SERVER_ERROR or is_throttled(answer)
-        return "failure" if failed else "success"
+    return outcome_of(error) == "success"
 
-    kinds = lineage(type(error))
-    if "botocore.ReadTimeoutError" in kinds and _deadline.remaining() <= 0.0:
-        return "ignored"
 
-    if is_broken(error) or "builtins.TimeoutError" in kinds:
-        return "failure"
+def local(error: Exception) -> bool:
+    """
+    Return whether *error* never left the process, for a breaker's `inconclusive`.
 
-    return "inconclusive" if "botocore.BotoCoreError" in kinds else "ignored"
+    The parameters are wrong, or there are no credentials.
+
+    Args:
+        error: What a call raised.
+    """
+    return outcome_of(error) == "inconclusive"
+
+
+def unrelated(error: Exception) -> bool:
+    """
+    Return whether *error* says nothing of the service, for a breaker's `ignore`.
+
+    It is no error of AWS's, or the deadline did not wait for the answer.
+
+    Args:
+        error: What a call raised.
+    """
+    return outcome_of(error) == "ignored"
 
 
 def overloaded(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from svcready.resilience import database
 
 
 @svcready.retry("orders-db", on=database.transient, wait_base="50ms")
-@svcready.circuit_breaker("orders-db", outcome=database.outcome)
+@svcready.circuit_breaker("orders-db", success=database.answered)
 def book(order):
     with Session.begin() as session:
         ...  # the whole transaction, so that all is rerun
@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "answered",
     "bound_statements",
     "in_transaction",
-    "outcome",
+    "local",
     "rolled_back",
     "statement_timeout",
     "statement_timeout_async",
     "transient",
+    "unrelated",
 ]
 
 
@@ -72,22 +74,42 @@ def rolled_back(error: Exception) -> bool:
     return _verdicts.is_rolled_back(error)
 
 
-def outcome(error: Exception) -> str:
+def answered(error: Exception) -> bool:
     """
-    Return what *error* is to a circuit breaker.
+    Return whether *error* shows that the database works, if only to say no.
+
+    Broken constraints, wrong values, wrong statements, no rows, deadlocks and other
+    conflicts.
+    A circuit breaker counts it as a success (`success=database.answered`).
 
     Args:
         error: What a call raised.
-
-    Returns:
-        `success` where the database works, if only to say no: broken constraints,
-        wrong values, wrong statements, no rows, deadlocks and other conflicts.
-        `inconclusive` for what never left the process: no free connection in the
-        pool, a statement that SQLAlchemy could not make. `ignored` for errors that
-        are no database's, and for a statement that the deadline cut off. `failure`
-        for everything else.
     """
-    return _verdicts.outcome_of(error)
+    return _verdicts.outcome_of(error) == "success"
+
+
+def local(error: Exception) -> bool:
+    """
+    Return whether *error* never left the process, for a breaker's `inconclusive`.
+
+    No connection was free in the pool, or SQLAlchemy could not make the statement.
+
+    Args:
+        error: What a call raised.
+    """
+    return _verdicts.outcome_of(error) == "inconclusive"
+
+
+def unrelated(error: Exception) -> bool:
+    """
+    Return whether *error* says nothing of the database, for a breaker's `ignore`.
+
+    It is no error of a database's, or the deadline cut the statement off.
+
+    Args:
+        error: What a call raised.
+    """
+    return _verdicts.outcome_of(error) == "ignored"
 
 
 def in_transaction(connection: object) -> bool:

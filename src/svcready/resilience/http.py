@@ -7,7 +7,7 @@ from svcready.resilience import http
 
 
 @svcready.retry("payments", on=http.transient, retry_after=http.retry_after)
-@svcready.circuit_breaker("payments", outcome=http.outcome)
+@svcready.circuit_breaker("payments", success=http.answered, inconclusive=http.local)
 def charge(order): ...  # calls by httpx, requests, aiohttp or urllib3
 ```
 
@@ -16,15 +16,21 @@ None of the libraries is imported: an error of theirs is known by its class's na
 
 from __future__ import annotations
 
-from svcready.resilience._http._errors import Kind, said_by
+from svcready.resilience._http._errors import Kind, is_failure, said_by
 from svcready.resilience._http._hints import hint_s
 from svcready.resilience._http._request import is_idempotent, request_of
 
-__all__ = ["idempotent", "outcome", "overloaded", "retry_after", "transient"]
+__all__ = [
+    "answered",
+    "idempotent",
+    "local",
+    "overloaded",
+    "retry_after",
+    "transient",
+]
 
 _RETRIED = frozenset((408, 429, 502, 503, 504))
 _OVERLOADED = frozenset((429, 503))
-_FAILED = 500
 
 
 def transient(error: Exception) -> bool:
@@ -73,25 +79,32 @@ def retry_after(error: Exception) -> float | None:
     return hint_s(said.headers) if said.kind is Kind.ANSWER else None
 
 
-def outcome(error: Exception) -> str:
+def answered(error: Exception) -> bool:
     """
-    Return what *error* is to a circuit breaker.
+    Return whether *error* shows that the dependency works, if only to say no.
+
+    That is every answer below 500 except 408 and 429: a circuit breaker counts it as a
+    success (`success=http.answered`), so that one that opened can close again although
+    all it sees is 404.
 
     Args:
         error: What a call raised.
-
-    Returns:
-        `success` for every answer below 500 except 408 and 429: the dependency works,
-        if only to say no. `inconclusive` for what never left the process: no free
-        connection in the client's pool, a request that is wrong itself. `failure` for
-        everything else.
     """
     said = said_by(error)
-    if said.kind is Kind.ANSWER:
-        return "failure" if failed(said.status) else "success"
+    return said.kind is Kind.ANSWER and not is_failure(said.status)
 
-    local = said.kind in {Kind.FULL, Kind.LOCAL}
-    return "inconclusive" if local else "failure"
+
+def local(error: Exception) -> bool:
+    """
+    Return whether *error* is this process's own, and says nothing of the dependency.
+
+    No connection was free in the client's pool, or the request is wrong itself: for a
+    circuit breaker's `inconclusive=http.local`.
+
+    Args:
+        error: What a call raised.
+    """
+    return said_by(error).kind in {Kind.FULL, Kind.LOCAL}
 
 
 def overloaded(error: Exception) -> bool:
@@ -117,8 +130,3 @@ def idempotent(method: str, headers: object = None) -> bool:
         headers: Its headers: a mapping, or pairs of name and value.
     """
     return is_idempotent(method, headers)
-
-
-def failed(status: int) -> bool:
-    """Return whether an answer counts as a failure of the dependency."""
-    return status >= _FAILED or status in {408, 429}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from svcready.config._access_kinds import NETWORKS
 from svcready.config._kinds import FLAG, choice, duration, integer, matching
+from svcready.config._sections.admin import NOBODY
 from svcready.config._setting import setting
 
 __all__ = ["HttpSettings"]
@@ -31,6 +33,26 @@ class HttpSettings:
     )
     correlation_id_header: str = setting(
         "X-Correlation-ID", _HEADER, "Carries the id that a chain of calls shares"
+    )
+    deadline_header: str = setting(
+        "X-Request-Timeout-Ms",
+        _HEADER,
+        "Carries how many milliseconds are left, to and from other services",
+    )
+    deadline_trusted: tuple[str, ...] = setting(
+        (),
+        NETWORKS,
+        "Networks of the peers whose deadlines are believed, as 10.0.0.0/8",
+        closed=NOBODY,
+        follows="nobody's deadline is believed",
+    )
+    deadline_max_s: float = setting(
+        60.0, duration(0.001, 86_400.0), "The longest that a peer's deadline leaves"
+    )
+    deadline_default_s: float = setting(
+        0.0,
+        duration(0.0, 86_400.0),
+        "What a request may take where no peer says; 0 doesn't bound it",
     )
     access_log: bool = setting(
         True, FLAG, "Writes one log line per request", reloadable=True

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._transport.aws import THROTTLED
+from svcready.resilience import _deadline
 from svcready.resilience._lineage import lineage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "answer_of", "is_broken", "is_throttled", "may_pass"]
+__all__ = ["Answer", "answer_of", "is_broken", "is_throttled", "may_pass", "outcome_of"]
 
 # botocore/retries/standard.py, TransientRetryableChecker and ThrottledRetryableChecker.
 _TRANSIENT = frozenset(
@@ -19,6 +20,7 @@ _TRANSIENT = frozenset(
 _TRANSIENT_STATUS = frozenset((500, 502, 503, 504))
 _THROTTLED = THROTTLED | {"TransactionInProgressException"}
 _TOO_MANY = 429
+_SERVER_ERROR = 500
 # Of TransactionCanceledException, which says for each item why.
 _ITEMS_PASS = frozenset(
     (
@@ -100,6 +102,23 @@ def may_pass(answer: Answer) -> bool:
 def is_broken(error: Exception) -> bool:
     """Tell whether the connection to the service failed."""
     return not lineage(type(error)).isdisjoint(_BROKEN)
+
+
+def outcome_of(error: Exception) -> str:
+    """Return what an error is to a circuit breaker."""
+    answer = answer_of(error)
+    if answer is not None:
+        failed = answer.status >= _SERVER_ERROR or is_throttled(answer)
+        return "failure" if failed else "success"
+
+    kinds = lineage(type(error))
+    if "botocore.ReadTimeoutError" in kinds and _deadline.remaining() <= 0.0:
+        return "ignored"
+
+    if is_broken(error) or "builtins.TimeoutError" in kinds:
+        return "failure"
+
+    return "inconclusive" if "botocore.BotoCoreError" in kinds else "ignored"
 
 
 def _mapping(value: object) -> Mapping[str, object]:

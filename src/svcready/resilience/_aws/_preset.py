@@ -15,8 +15,11 @@ __all__ = ["preset"]
 
 
 def preset() -> Mapping[str, object]:
-    """Return the parts: a retry that hears the service's hints, a circuit breaker."""
+    """Return the parts: a deadline, a retry that hears hints, a circuit breaker."""
     return {
+        "deadline": "60s",
         "retry": retry(on=aws.transient, retry_after=aws.retry_after),
-        "breaker": circuit_breaker(outcome=aws.outcome),
+        "breaker": circuit_breaker(
+            success=aws.answered, inconclusive=aws.local, ignore=aws.unrelated
+        ),
     }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from svcready.resilience import _deadline
 from svcready.resilience._database._engines import run_steps
 from svcready.resilience._database._hints import hinted
-from svcready.resilience._database._limits import Limit
+from svcready.resilience._database._limits import Limit, is_control, is_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["bind_connections", "keep_django_limit"]
 
 _LIMITS: weakref.WeakKeyDictionary[object, Limit] = weakref.WeakKeyDictionary()
-_DATA = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|MERGE)\b", re.IGNORECASE)
 _PART = "ROLLBACK TO"
 _IDLE = 0  # libpq's PQTRANS_IDLE
 
@@ -63,8 +61,8 @@ def keep_django_limit(connection: Any, sql: str = "") -> None:
 
     if sql.startswith(_PART):
         limit.roll_back_part()
-    else:
-        run_steps(limit, raw.cursor)
+    elif not is_control(sql):
+        run_steps(limit, raw.cursor, data=is_data(sql))
 
 
 def _around(
@@ -83,12 +81,12 @@ def _around(
     elif connection.vendor == "postgresql" and connection.connection is not None:
         if not connection.get_autocommit():
             keep_django_limit(connection, str(sql))
-        elif _deadline.remaining() < math.inf and _DATA.match(str(sql)):
+        elif _deadline.remaining() < math.inf and is_data(str(sql)):
             # What is set without a transaction would hold beyond the statement.
             from django.db.transaction import atomic
 
             with atomic(using=connection.alias):
-                keep_django_limit(connection)
+                keep_django_limit(connection, str(sql))
                 return execute(sql, params, many, context)
 
     return execute(sql, params, many, context)

@@ -15,7 +15,9 @@ from svcready.resilience._database._verdicts import is_of_database
 from svcready.resilience._lineage import lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+
+    from svcready.resilience._database._limits import Step
 
 __all__ = ["limit_of", "limit_of_async"]
 
@@ -99,7 +101,7 @@ def _django(connection: Any) -> None:
 def _driver(connection: Any) -> None:
     limit = _open(connection)
     if limit is not None:
-        run_steps(limit, connection.cursor)
+        run_steps(limit, connection.cursor, data=False)
 
 
 async def _psycopg(connection: Any) -> None:
@@ -107,12 +109,12 @@ async def _psycopg(connection: Any) -> None:
     if limit is None:
         return
 
-    steps = limit.steps(_deadline.remaining())
-    for statement, milliseconds in steps:
-        cursor = await connection.execute(statement.format("%s"), (milliseconds,))
-        row = await cursor.fetchone()
-        _send(steps, row[0])
-        break
+    steps = limit.steps(_deadline.remaining(), data=False)
+    step = next(steps, None)
+    while step is not None:
+        cursor = await connection.execute(step.statement)
+        row = await cursor.fetchone() if cursor.description else (None,)
+        step = _next(steps, row[0])
 
 
 async def _asyncpg(connection: Any) -> None:
@@ -120,18 +122,21 @@ async def _asyncpg(connection: Any) -> None:
         return
 
     # Each is looked at anew: nothing tells one transaction from the next.
-    steps = Limit().steps(_deadline.remaining())
-    for statement, milliseconds in steps:
-        row = await connection.fetchrow(statement.format("$1"), milliseconds)
-        _send(steps, row[0])
-        break
+    steps = Limit().steps(_deadline.remaining(), data=False)
+    step = next(steps, None)
+    while step is not None:
+        if step.statement.startswith("SHOW"):
+            step = _next(steps, await connection.fetchval(step.statement))
+        else:
+            await connection.execute(step.statement)
+            step = _next(steps, None)
 
 
-def _send(steps: Any, value: object) -> None:
+def _next(steps: Generator[Step, object, None], told: object) -> Step | None:
     try:
-        steps.send(int(str(value)))
+        return steps.send(told)
     except StopIteration:
-        return
+        return None
 
 
 def _open(connection: Any) -> Limit | None:

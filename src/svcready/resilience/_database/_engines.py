@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from svcready._core.guard import report_fault
 from svcready.resilience import _deadline
 from svcready.resilience._database._hints import hinted
-from svcready.resilience._database._limits import Limit
+from svcready.resilience._database._limits import Limit, is_control, is_data
 from svcready.resilience._database._verdicts import is_of_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, Engine
+
+    from svcready.resilience._database._limits import Step
 
 __all__ = ["bind_engine", "keep_limit", "run_steps"]
 
@@ -24,7 +26,12 @@ _LIMIT = "svcready.limit"
 class _Cursor(Protocol):
     """A cursor of the DB-API."""
 
-    def execute(self, statement: str, parameters: Any, /) -> object:
+    @property
+    def description(self) -> Any:
+        """What the columns are; None: there are no rows."""
+        ...
+
+    def execute(self, statement: str, parameters: Any = ..., /) -> object:
         """Run a statement."""
         ...
 
@@ -63,8 +70,14 @@ def bind_engine(engine: Engine) -> Callable[[], None]:
     return undo
 
 
-def keep_limit(connection: Connection) -> None:
-    """Set PostgreSQL's limit for the transaction, or take it back, as needs be."""
+def keep_limit(connection: Connection, *, data: bool = False) -> None:
+    """
+    Set PostgreSQL's limit for the transaction, or take it back, as needs be.
+
+    Args:
+        connection: What the transaction runs on.
+        data: The next statement works with data.
+    """
     limit: Limit | None = connection.info.get(_LIMIT)
     if limit is None:
         if _deadline.until_s() == math.inf:
@@ -77,24 +90,28 @@ def keep_limit(connection: Connection) -> None:
         return  # it would hold beyond the statement
 
     placeholder = "$1" if connection.dialect.paramstyle == "numeric_dollar" else "%s"
-    run_steps(limit, cast("Callable[[], _Cursor]", raw.cursor), placeholder)
+    cursor_of = cast("Callable[[], _Cursor]", raw.cursor)
+    run_steps(limit, cursor_of, data=data, placeholder=placeholder)
 
 
 def run_steps(
-    limit: Limit, cursor_of: Callable[[], _Cursor], placeholder: str = "%s"
+    limit: Limit,
+    cursor_of: Callable[[], _Cursor],
+    *,
+    data: bool,
+    placeholder: str = "%s",
 ) -> None:
     """Run what a limit asks for; what fails, the application's statement will meet."""
     try:
-        steps = limit.steps(_deadline.remaining())
+        steps = limit.steps(_deadline.remaining(), data=data)
         step = next(steps, None)
         if step is None:
             return
 
         cursor = cursor_of()
         try:
-            statement, milliseconds = step
-            cursor.execute(statement.format(placeholder), (milliseconds,))
-            steps.send(int(cursor.fetchone()[0]))
+            while True:
+                step = steps.send(_told_by(cursor, step, placeholder))
         except StopIteration:
             return
         finally:
@@ -102,6 +119,16 @@ def run_steps(
     except Exception as fault:  # noqa: BLE001 - a limit must not end a transaction
         if not is_of_database(fault):
             report_fault("resilience.statement_timeout", fault)
+
+
+def _told_by(cursor: _Cursor, step: Step, placeholder: str) -> object:
+    """Run a step, and return the first column of its row."""
+    if step.parameter is None:
+        cursor.execute(step.statement)
+    else:
+        cursor.execute(step.statement.format(placeholder), (step.parameter,))
+
+    return cursor.fetchone()[0] if cursor.description else None
 
 
 def _begin(connection: Connection, *_: object) -> None:
@@ -116,9 +143,10 @@ def _roll_back_part(connection: Connection, *_: object) -> None:
         limit.roll_back_part()
 
 
-def _before(connection: Connection, *_: object) -> None:
+def _before(connection: Connection, _: object, statement: str, *__: object) -> None:
     try:
-        keep_limit(connection)
+        if not is_control(statement):
+            keep_limit(connection, data=is_data(statement))
     except Exception as fault:  # noqa: BLE001 - the statement is what matters
         report_fault("resilience.statement_timeout", fault)
 

@@ -18,6 +18,7 @@ _FULL = (
     "psycopg_pool.TooManyRequests",
     "psycopg_pool.PoolClosed",
 )
+_MARK = "__svcready_pool__"
 _FAILED: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
 """By pool, how many connections had failed to open when it was last looked at."""
 
@@ -40,7 +41,15 @@ def is_saturated(error: Exception, kinds: frozenset[str]) -> bool:
     if not kinds.isdisjoint(_FULL):
         return True
 
-    return "psycopg_pool.PoolTimeout" in kinds and not _can_open_none(error)
+    if "psycopg_pool.PoolTimeout" not in kinds:
+        return False
+
+    # Asked more than once of one error, the answer stays.
+    known: bool | None = error.__dict__.get(_MARK)
+    if known is None:
+        known = error.__dict__[_MARK] = not _can_open_none(error)
+
+    return known
 
 
 def holders(error: BaseException) -> Iterator[object]:

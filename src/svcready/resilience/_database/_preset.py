@@ -15,10 +15,16 @@ __all__ = ["preset"]
 
 
 def preset() -> Mapping[str, object]:
-    """Return the parts: a retry of whole transactions, and a circuit breaker."""
+    """Return the parts: times, a retry of whole transactions, a circuit breaker."""
     return {
+        "deadline": "30s",
+        "timeout": "10s",
         "retry": retry(on=database.transient, wait_base="50ms", wait_max="1s"),
         "breaker": circuit_breaker(
-            outcome=database.outcome, consecutive_failures=10, probe_lease="30s"
+            success=database.answered,
+            inconclusive=database.local,
+            ignore=database.unrelated,
+            consecutive_failures=10,
+            probe_lease="20s",
         ),
     }

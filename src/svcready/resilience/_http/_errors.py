@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Kind", "Said", "causes", "library_of", "said_by"]
+__all__ = [
+    "Kind",
+    "Said",
+    "causes",
+    "is_failure",
+    "is_timeout",
+    "is_unsent",
+    "library_of",
+    "said_by",
+]
 
 
 class Kind(Enum):
@@ -114,11 +123,13 @@ _CARRIERS = frozenset(
 _PROXIES = frozenset(
     {"aiohttp.ClientHttpProxyError", "httpx.ProxyError", "urllib3.ProxyError"}
 )
+_TIMEOUTS = frozenset({"httpx.TimeoutException", "requests.Timeout"})
 _TOO_MANY = "TooManyRedirects"
 _MOST_CAUSES = 16
 _TUNNEL = re.compile(r"(?:Tunnel connection failed: |^)([1-5]\d\d)\b")
 _REPEATED = re.compile(r"too many (\d{3}) error responses")
 _TRANSIENT_PROXY = frozenset((408, 429, 502, 503, 504))
+_FAILED = 500
 
 
 def library_of(kind: type) -> str:
@@ -150,6 +161,23 @@ def said_by(error: BaseException) -> Said:
         return Said(Kind.REFUSED)
 
     return Said(kind)
+
+
+def is_failure(status: int) -> bool:
+    """Tell whether an answer counts as a failure of who gave it."""
+    return status >= _FAILED or status in {408, 429}
+
+
+def is_unsent(error: BaseException) -> bool:
+    """Tell whether no byte of the request left, so that its body is still there."""
+    return said_by(error).kind in {Kind.UNSENT, Kind.FULL}
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Tell whether a time-out of the client's ended the request."""
+    return isinstance(error, TimeoutError) or any(
+        name in _TIMEOUTS for name in _names(error)
+    )
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -189,8 +217,8 @@ def _answer_of(error: BaseException) -> Said | None:
     final = type(error).__name__ == _TOO_MANY
     source = getattr(error, "response", None)
     status: object = getattr(source, "status_code", None)
-    if library_of(type(error)) == "aiohttp":
-        if _name(type(error)) in _PROXIES or not hasattr(error, "request_info"):
+    if "aiohttp.ClientResponseError" in _names(error):
+        if _name(type(error)) in _PROXIES:
             return None
 
         source, status = error, getattr(error, "status", None)

@@ -83,14 +83,16 @@ def parse_retry_after(
 
 def _parse_date(text: str) -> float | None:
     """Return the time of an HTTP-date (RFC 9110, section 5.6.7), in Unix seconds."""
-    from email.utils import mktime_tz, parsedate_tz
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime
 
     if len(text) > 64:
         return None
 
     try:
-        parts = parsedate_tz(text)
-        return None if parts is None else float(mktime_tz(parts))
+        date = parsedate_to_datetime(text)
+        # asctime's form has no zone; HTTP's times are GMT.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
 

@@ -18,5 +18,5 @@ def preset() -> Mapping[str, object]:
     """Return the parts: a retry of what may be repeated, and a circuit breaker."""
     return {
         "retry": retry(on=http.transient, retry_after=http.retry_after),
-        "breaker": circuit_breaker(outcome=http.outcome),
+        "breaker": circuit_breaker(success=http.answered, inconclusive=http.local),
     }

@@ -106,9 +106,17 @@ def _in_frames(trace: TracebackType | None) -> Sent | None:
 
 
 def _in_history_of(known: Mapping[str, object]) -> Sent | None:
-    """Return the first request where a frame follows redirects."""
+    """Return the first request where a frame follows redirects, or reads an answer."""
     history = known.get("history")
-    return _asked_by(history[0]) if isinstance(history, list) and history else None
+    if isinstance(history, list) and history:
+        return _asked_by(history[0])
+
+    response = known.get("self")
+    history = getattr(response, "history", None)
+    if not isinstance(history, list | tuple):
+        return None
+
+    return _asked_by(history[0] if history else response)
 
 
 def _asked_by(response: object) -> Sent | None:

@@ -1,0 +1,301 @@
+"""One request of a client under a policy: its attempts, and what they leave open."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
+
+from svcready.errors import DeadlineExceeded, DeadlineSpent, Rejected
+from svcready.resilience import _deadline
+from svcready.resilience._http._deadline_fields import name_of_field, text_of
+from svcready.resilience._http._errors import is_timeout, is_unsent
+from svcready.resilience._http._hosts import plan_for_host, plan_of
+from svcready.resilience._http._request import is_idempotent
+from svcready.resilience._layers import BULKHEAD, TIMEOUT, compiled
+from svcready.resilience._retrier import not_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from svcready._core.clock import Clock
+    from svcready.resilience._gate import Gate
+    from svcready.resilience._policy import Plan, Policy
+
+__all__ = ["Exchange", "Guarded", "Time", "within"]
+
+A = TypeVar("A")
+
+
+class Time(NamedTuple):
+    """What an attempt has."""
+
+    left_s: float
+    """How long it may take, in seconds; inf: nothing bounds it."""
+    field: tuple[str, str] | None
+    """The header field that says so to the server."""
+    is_callers: bool
+    """Whether it is a deadline that bounds it, and not the attempt's own time-out."""
+
+    def bound(self, own_s: float | None) -> float | None:
+        """Return a client's own time-out, or what is left if that is less."""
+        if self.left_s == math.inf:
+            return own_s
+
+        return self.left_s if own_s is None else min(own_s, self.left_s)
+
+
+class Guarded:
+    """
+    What guards the requests of one client.
+
+    Args:
+        policy: The policy, or its name.
+        per_host: Whether each host has a policy of its own, made of the same parts.
+        send_deadline: Whether the deadline travels in a header.
+
+    Raises:
+        DeclarationError: It is no policy.
+    """
+
+    def __init__(
+        self, policy: Policy | str, *, per_host: bool, send_deadline: bool
+    ) -> None:
+        self._plan = plan_of(policy)
+        self._per_host = per_host
+        self._send_deadline = send_deadline
+        self._plans: dict[tuple[str, str, int | None], Plan] = {}
+
+    def plan(self, scheme: str, host: str, port: int | None) -> Plan:
+        """Return the policy of the requests to a host."""
+        if not self._per_host:
+            return self._plan
+
+        key = (scheme, host, port)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = plan_for_host(self._plan, scheme, host, port)
+            if plan is not self._plan:  # of which there are few
+                self._plans[key] = plan
+
+        return plan
+
+    def time(self, plan: Plan, *, sent: Callable[[str], bool]) -> Time:
+        """
+        Return what an attempt has, by the deadline in force.
+
+        Args:
+            plan: The policy.
+            sent: Tells whether the request has a header field of that name already.
+
+        Raises:
+            DeadlineSpent: Nothing is left.
+        """
+        left_s = _deadline.remaining()
+        if left_s == math.inf:
+            return _UNBOUNDED
+
+        text = text_of(left_s)
+        if text is None:
+            raise DeadlineSpent(plan.name, "spent")
+
+        config = getattr(plan.layers.get(TIMEOUT), "config", None)
+        own_s: float | None = getattr(config, "bound_s", None)
+        field = name_of_field()
+        said = not self._send_deadline or sent(field)
+        return Time(
+            left_s,
+            None if said else (field, text),
+            own_s is None or left_s < own_s - _TICK_S,
+        )
+
+
+_UNBOUNDED = Time(math.inf, None, is_callers=False)
+_TICK_S = 0.002
+
+
+class Exchange(Generic[A]):
+    """
+    One request on its way: which attempts may be made, and which answers are open.
+
+    An answer that counts as failed is raised inside the policy, so that its parts see
+    it, and caught outside; those of other attempts are closed.
+
+    Args:
+        plan: The policy.
+        method: The request's method.
+        headers: Its headers.
+        repeatable: Whether its body can be sent again.
+        parallel: Whether two attempts may run at the same time at all.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_consumed",
+        "_held",
+        "_method",
+        "_over",
+        "_parallel",
+        "_plan",
+        "_repeatable",
+        "_running",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        method: str,
+        headers: object,
+        *,
+        repeatable: bool,
+        parallel: bool = True,
+    ) -> None:
+        self._plan = plan
+        self._parallel = parallel
+        self._method = (method, headers)
+        self._repeatable = repeatable
+        self._answers: list[A] = []
+        self._running = 0
+        self._over = False
+        self._held: list[tuple[Gate, object, float]] = []
+        self._consumed = False
+
+    @property
+    def plan(self) -> Plan:
+        """The policy."""
+        return self._plan
+
+    def guard(self, attempt: Callable[..., object]) -> Callable[..., object]:
+        """
+        Return what makes the attempts, under the policy.
+
+        A bulkhead's permit is held till `release`, if an answer came.
+
+        Args:
+            attempt: Makes one.
+        """
+        layers = self._plan.layers
+        bulkhead = layers.get(BULKHEAD)
+        if bulkhead is not None:
+            held = _Held(cast("Gate", bulkhead), self)
+            layers = {**layers, BULKHEAD: held}
+
+        return compiled(attempt, layers)
+
+    def begin(self) -> list[A]:
+        """
+        Begin an attempt; returns the answers that must be closed before it.
+
+        Raises:
+            Rejected: It can't be made: the body is gone, or it would be a second write
+                beside one that is still running.
+        """
+        if self._consumed or (self._running and not self._repeatable):
+            raise Rejected(self._plan.name, "body")
+
+        if self._running and not (self._parallel and is_idempotent(*self._method)):
+            raise Rejected(self._plan.name, "not_idempotent")
+
+        self._running += 1
+        if self._running > 1:  # a hedge's: which answer counts is open
+            return []
+
+        passed, self._answers = self._answers, []
+        return passed
+
+    def end(self, error: Exception | None = None) -> None:
+        """End an attempt, with what it raised; a body that it took is gone."""
+        self._running -= 1
+        if self._repeatable or (error is not None and is_unsent(error)):
+            return
+
+        self._consumed = True
+        if error is not None:
+            not_again(error)
+
+    def judged(self, error: Exception, time: Time | None) -> Exception:
+        """
+        Return what a policy is to see of an attempt's error.
+
+        A time-out of the client's that came of the caller's deadline is not the
+        dependency's doing.
+
+        Args:
+            error: What the attempt raised.
+            time: What it had; None: it never began.
+        """
+        late = time is not None and time.is_callers and is_timeout(error)
+        if late and _deadline.remaining() <= _TICK_S:
+            name = self._plan.name
+            return DeadlineExceeded(f"{name}: the caller's deadline has passed")
+
+        return error
+
+    def brought(self, answer: A) -> bool:
+        """Take an attempt's answer; False: nobody waits for it any more."""
+        self._answers.append(answer)
+        return not self._over
+
+    def settle(self, kept: A | None) -> list[A]:
+        """End the exchange; returns the answers that are to be closed."""
+        self._over = True
+        return [answer for answer in self._answers if answer is not kept]
+
+    def hold(self, gate: Gate, token: object, elapsed_s: float) -> bool:
+        """Keep a permit till the answer is closed; False: nobody waits for it."""
+        if self._over:
+            return False
+
+        self._held.append((gate, token, elapsed_s))
+        return True
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is something to `release`."""
+        return bool(self._held)
+
+    def release(self) -> None:
+        """Give back what was held for the answer; once."""
+        held, self._held = self._held, []
+        for gate, token, elapsed_s in held:
+            gate.leave(token, None, elapsed_s)
+
+
+def within(time: Time) -> AbstractAsyncContextManager[object]:
+    """Return what cancels a block when the caller's deadline has passed."""
+    import asyncio  # a coroutine runs here, so it is loaded already
+
+    return asyncio.timeout(time.left_s if time.is_callers else None)
+
+
+class _Held:
+    """A gate that an attempt which was answered leaves later."""
+
+    __slots__ = ("_exchange", "_gate", "name")
+
+    def __init__(self, gate: Gate, exchange: Exchange[A]) -> None:
+        self._gate = gate
+        self._exchange = exchange
+        self.name = gate.name
+
+    @property
+    def clock(self) -> Clock:
+        return self._gate.clock
+
+    def peek(self) -> None:
+        self._gate.peek()
+
+    def enter(self) -> object:
+        return self._gate.enter()
+
+    async def enter_async(self) -> object:
+        return await self._gate.enter_async()
+
+    def leave(
+        self, token: object, error: BaseException | None, elapsed_s: float
+    ) -> None:
+        if error is not None or not self._exchange.hold(self._gate, token, elapsed_s):
+            self._gate.leave(token, error, elapsed_s)
+
+    def renew(self, token: object) -> None:
+        self._gate.renew(token)

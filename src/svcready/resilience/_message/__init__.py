@@ -1,0 +1,1 @@
+"""Message brokers: what their errors mean."""

@@ -1,0 +1,1 @@
+"""Redis: what its errors mean, and the preset of its policies."""

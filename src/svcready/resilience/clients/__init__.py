@@ -1,0 +1,1 @@
+"""Policies around the requests of HTTP clients: a module for each library."""
