@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["FakeLoop"]
 
 
-class _Skipping(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class _Skipping(selectors.DefaultSelector):
     """A selector that lets time pass instead of waiting."""
 
     clock: FakeClock
