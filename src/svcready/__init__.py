@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         testing,
         tracing,
     )
-    from svcready._core.context import bind, bound
+    from svcready._core.context import bind, bound, degraded
     from svcready._runtime import Runtime, drain, init, resume, shutdown
     from svcready.adapters import wrap
     from svcready.logging import audit, get_logger
@@ -43,10 +43,16 @@ if TYPE_CHECKING:
     from svcready.resilience import (
         bulkhead,
         circuit_breaker,
+        deadline,
+        fallback,
         policy,
         rate_limit,
+        remaining,
         retry,
+        shielded,
+        stale,
         throttle,
+        timeout,
     )
     from svcready.tracing import annotate, carry_context, link, metadata, span
 
@@ -62,8 +68,11 @@ __all__ = [
     "circuit_breaker",
     "counted",
     "counter",
+    "deadline",
+    "degraded",
     "drain",
     "errors",
+    "fallback",
     "gauge",
     "get_logger",
     "health",
@@ -75,13 +84,17 @@ __all__ = [
     "metrics",
     "policy",
     "rate_limit",
+    "remaining",
     "resilience",
     "resume",
     "retry",
+    "shielded",
     "shutdown",
     "span",
+    "stale",
     "testing",
     "throttle",
+    "timeout",
     "timer",
     "tracing",
     "up_down_counter",
@@ -98,7 +111,10 @@ _MODULES = {
     "circuit_breaker": "svcready.resilience",
     "counted": "svcready.metrics",
     "counter": "svcready.metrics",
+    "deadline": "svcready.resilience",
+    "degraded": "svcready._core.context",
     "drain": "svcready._runtime",
+    "fallback": "svcready.resilience",
     "gauge": "svcready.metrics",
     "get_logger": "svcready.logging",
     "histogram": "svcready.metrics",
@@ -107,11 +123,15 @@ _MODULES = {
     "metadata": "svcready.tracing",
     "policy": "svcready.resilience",
     "rate_limit": "svcready.resilience",
+    "remaining": "svcready.resilience",
     "resume": "svcready._runtime",
     "retry": "svcready.resilience",
+    "shielded": "svcready.resilience",
     "shutdown": "svcready._runtime",
     "span": "svcready.tracing",
+    "stale": "svcready.resilience",
     "throttle": "svcready.resilience",
+    "timeout": "svcready.resilience",
     "timer": "svcready.metrics",
     "up_down_counter": "svcready.metrics",
     "wrap": "svcready.adapters",

@@ -7,7 +7,9 @@ from typing import NamedTuple
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
+    "FellBack",
     "RetryExhausted",
+    "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
     "Waited",
@@ -49,6 +51,15 @@ class RetryExhausted(NamedTuple):
     """The name of the last failure's class."""
 
 
+class RetryNested(NamedTuple):
+    """Retries are inside others, where attempts multiply; told once for two names."""
+
+    name: str
+    """The outer policy's name."""
+    inner: str
+    """The inner policy's name."""
+
+
 class BreakerMoved(NamedTuple):
     """A circuit breaker changed its state."""
 
@@ -87,3 +98,16 @@ class Waited(NamedTuple):
     """The policy's name."""
     wait_s: float
     """How long, in seconds."""
+
+
+class FellBack(NamedTuple):
+    """A fallback answered; told at most once in ten seconds."""
+
+    name: str
+    """The policy's name."""
+    source: str
+    """`stale`: a last good answer; `fallback`: what stands in."""
+    error_type: str
+    """The name of the class of what the call failed with."""
+    not_logged: int = 0
+    """How many answers before it were not told of."""

@@ -72,6 +72,12 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
         "observe: decide and tell, but leave every call as it is; off: take no part",
         "enforce",
     ),
+    "fallback_mode": PolicyField(_MODE, "The same for its fallback alone", "enforce"),
+    "fallback_stale_max_age_s": PolicyField(
+        _UP_TO_A_DAY,
+        "How old a last good answer may be; 0: none is given; where code keeps them",
+        "0",
+    ),
     "retry_mode": PolicyField(_MODE, "The same for its retry alone", "enforce"),
     "retry_attempts": PolicyField(
         integer(1, 100), "Attempts in all, the first included; 1: no retry", "3"
@@ -86,6 +92,11 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
     ),
     "deadline_s": PolicyField(
         _UP_TO_A_DAY, "What all attempts and waits together may take; 0: no bound", "0"
+    ),
+    "deadline_mode": PolicyField(_MODE, "The same for its deadline alone", "enforce"),
+    "timeout_mode": PolicyField(_MODE, "The same for its time-out alone", "enforce"),
+    "timeout_s": PolicyField(
+        _UP_TO_A_DAY, "What one attempt may take; 0: no bound", "0"
     ),
     "breaker_mode": PolicyField(_MODE, "The same for its breaker alone", "enforce"),
     "breaker_failure_rate": PolicyField(
