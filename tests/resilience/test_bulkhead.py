@@ -14,11 +14,17 @@ import pytest
 
 from svcready._core import fork
 from svcready._core.guard import set_reporter
-from svcready.errors import BulkheadFull, DeadlineSpent, DeclarationError
+from svcready.errors import (
+    BulkheadFull,
+    CircuitOpen,
+    DeadlineSpent,
+    DeclarationError,
+)
 from svcready.resilience import (
     Waited,
     _deadline,
     bulkhead,
+    get_breaker,
     get_bulkhead,
     policy,
 )
@@ -790,6 +796,16 @@ def test_ten_thousand_cancels_lose_nothing(loop: FakeLoop, clock: FakeClock) -> 
     assert loop.run_until_complete(main()) >= 10_000
     assert most == 5
     assert made.level == Level(0, 0, 5)
+
+
+def test_an_open_breaker_refuses_before_anybody_queues() -> None:
+    """Who would meet an open breaker takes no permit and no place in the queue."""
+    both = policy("payments", bulkhead=1, breaker=True)
+    get_breaker("payments").force_open()
+    with pytest.raises(CircuitOpen):
+        both.call(str)
+
+    assert get_bulkhead("payments").core.counts() == {"admitted": 0}
 
 
 @pytest.mark.parametrize(
