@@ -14,11 +14,17 @@ import pytest
 
 from svcready._core import fork
 from svcready._core.guard import set_reporter
-from svcready.errors import BulkheadFull, DeadlineSpent, DeclarationError
+from svcready.errors import (
+    BulkheadFull,
+    CircuitOpen,
+    DeadlineSpent,
+    DeclarationError,
+)
 from svcready.resilience import (
     Waited,
     _deadline,
     bulkhead,
+    get_breaker,
     get_bulkhead,
     policy,
 )
@@ -568,6 +574,22 @@ def test_a_loop_that_is_closed_keeps_no_permit(granted: bool) -> None:
     assert made.level == Level(0, 0, 1)
 
 
+def test_who_is_behind_a_closed_loop_is_not_kept_waiting() -> None:
+    """What a task of a closed loop can't take goes to the next in line at once."""
+    made = bulkhead("payments", max_concurrent=1, max_queue=2, max_wait=FOREVER_S)
+    loop = asyncio.new_event_loop()
+    holder = Holder(made)
+    task = loop.create_task(made.call(asyncio.sleep, 0))
+    loop.run_until_complete(asyncio.sleep(0))
+    thread = in_thread(lambda: made.call(str))
+    until(lambda: made.level.waiting == 2)
+    loop.close()
+    holder.leave()
+    join(thread)
+    assert made.level == Level(0, 0, 1)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("granted", [False, True])
 def test_a_thread_that_is_interrupted_keeps_no_permit(
     clock: FakeClock, granted: bool
@@ -712,7 +734,8 @@ def test_the_limit_is_one_for_threads_and_loops() -> None:
             inside += by
             most = max(most, inside)
 
-    def call() -> None:
+    def call(number: int) -> None:
+        del number
         with made.guard():
             step(1)
             pause.wait(0.0)
@@ -728,7 +751,7 @@ def test_the_limit_is_one_for_threads_and_loops() -> None:
         await asyncio.gather(*(call_async() for _ in range(100)))
 
     pause = threading.Event()
-    threads = [in_thread(lambda: [call() for _ in range(100)]) for _ in range(8)]
+    threads = [in_thread(lambda: [*map(call, range(100))]) for _ in range(8)]
     threads += [in_thread(lambda: asyncio.run(calls())) for _ in range(2)]
     join(*threads)
     assert most == 3
@@ -773,6 +796,16 @@ def test_ten_thousand_cancels_lose_nothing(loop: FakeLoop, clock: FakeClock) -> 
     assert loop.run_until_complete(main()) >= 10_000
     assert most == 5
     assert made.level == Level(0, 0, 5)
+
+
+def test_an_open_breaker_refuses_before_anybody_queues() -> None:
+    """Who would meet an open breaker takes no permit and no place in the queue."""
+    both = policy("payments", bulkhead=1, breaker=True)
+    get_breaker("payments").force_open()
+    with pytest.raises(CircuitOpen):
+        both.call(str)
+
+    assert get_bulkhead("payments").core.counts() == {"admitted": 0}
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,39 @@ def test_a_fallback_that_answers_is_counted_logged_and_marked() -> None:
     assert [event.name for event in span.events] == ["fallback.answered"]
 
 
+def test_how_full_a_bulkhead_is_and_who_waited_is_measured() -> None:
+    """Gauges of what is in it, waits and may be, and a histogram of all waits."""
+    made = svcready.bulkhead("wiring-full", max_concurrent=3)
+    mail = svcready.rate_limit("wiring-mail", "1000/s burst 1", max_wait=1)
+    often = svcready.retry("wiring-waits", on=Refused, attempts=2, wait_base=0.001)
+    with running(clock=FakeClock()) as harness:
+        with made:
+            levels = [
+                harness.sample(
+                    f"svcready_resilience_{level}",
+                    component="bulkhead",
+                    name="wiring-full",
+                )
+                for level in ("in_use", "waiting", "limit")
+            ]
+
+        for _ in range(2):
+            mail.call(str)
+
+        with pytest.raises(Refused):
+            often.call(broken)
+
+        waits = [
+            harness.sample(
+                "svcready_resilience_wait_seconds_count", component=kind, name=name
+            )
+            for kind, name in (("rate_limit", "wiring-mail"), ("retry", "wiring-waits"))
+        ]
+
+    assert levels == [1, 0, 3]
+    assert waits == [1, 1]
+
+
 def test_no_message_of_a_dependency_leaves() -> None:
     """Errors of a call are told by their class only: messages hold secrets."""
     breaker = svcready.circuit_breaker("wiring-secret", consecutive_failures=2)

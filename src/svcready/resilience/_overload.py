@@ -10,23 +10,6 @@ __all__ = ["is_overload"]
 
 _STATUSES = {429, 503}
 _GRPC = {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
-_AWS = {
-    "BandwidthLimitExceeded",
-    "EC2ThrottledException",
-    "LimitExceededException",
-    "PriorRequestNotComplete",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "Throttling",
-    "ThrottledException",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "TransactionInProgressException",
-}
-"""What botocore's own retries take for throttling (`botocore.retries.standard`)."""
 
 
 def is_overload(error: Exception) -> bool:
@@ -43,7 +26,7 @@ def is_overload(error: Exception) -> bool:
 
     response: object = getattr(error, "response", None)
     if isinstance(response, Mapping):
-        return _is_aws_overload(response)
+        return _is_aws_overload(error)
 
     for holder in (response, error):
         for attribute in ("status_code", "status", "code"):
@@ -55,9 +38,8 @@ def is_overload(error: Exception) -> bool:
     return callable(ask) and getattr(ask(), "name", None) in _GRPC
 
 
-def _is_aws_overload(response: Mapping[object, object]) -> bool:
-    fault, about = response.get("Error"), response.get("ResponseMetadata")
-    if isinstance(fault, Mapping) and fault.get("Code") in _AWS:
-        return True
+def _is_aws_overload(error: Exception) -> bool:
+    from svcready.resilience._aws._errors import answer_of, is_throttled
 
-    return isinstance(about, Mapping) and about.get("HTTPStatusCode") in _STATUSES
+    answer = answer_of(error)
+    return answer is not None and (is_throttled(answer) or answer.status in _STATUSES)

@@ -69,7 +69,9 @@ class Pacer:
         self._admitted = 0
         self._waiting = 0
         self._tat_s = -1e18  # long ago: the burst is whole
-        self.use(config, clock)
+        self._monotonic = clock.monotonic
+        self._interval_s = 1.0 / config.rate.per_s
+        self._set_quick()
         fork.reset_in_child(self._reset_in_child)
 
     def peek(self) -> None:
@@ -137,17 +139,19 @@ class Pacer:
         """Take note of nothing: a stream is one call."""
 
     def use(self, config: RateConfig, clock: Clock) -> None:
-        """Put other numbers or another clock in force; turns that are taken stay."""
+        """Put other numbers or another clock in force; turns that are taken count."""
         with self._lock:
-            shift_s = clock.monotonic() - self.clock.monotonic()
-            self._tat_s += shift_s
+            before_s, now_s = self.clock.monotonic(), clock.monotonic()
+            interval_s = 1.0 / config.rate.per_s
+            scale = interval_s / self._interval_s
+            tat_s = self._tat_s  # from here to its writing no thread gets a turn
+            taken_s = tat_s - before_s if tat_s > before_s else 0.0
+            self._tat_s = now_s + taken_s * scale
             self.config = config
             self.clock = clock
             self._monotonic = clock.monotonic
-            self._interval_s = 1.0 / config.rate.per_s
-            burst_s = config.rate.burst * self._interval_s
-            quick = self._unlocked and config.mode != "off"
-            self._within_s = burst_s * (1.0 + _ROUNDING) if quick else -1.0
+            self._interval_s = interval_s
+            self._set_quick()
 
     @property
     def waiting(self) -> int:
@@ -217,6 +221,13 @@ class Pacer:
             self._totals["cancelled"] += 1
             if self._tat_s == turn.tat_s:
                 self._tat_s = turn.before_s
+
+    def _set_quick(self) -> None:
+        """Say how far ahead calls may take turns without asking."""
+        config = self.config
+        burst_s = config.rate.burst * self._interval_s
+        quick = self._unlocked and config.mode != "off"
+        self._within_s = burst_s * (1.0 + _ROUNDING) if quick else -1.0
 
     def _reset_in_child(self) -> None:
         self._lock = threading.RLock()
