@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import subscribe
-from svcready.resilience import _events
+from svcready.resilience import _events, _nested
+from svcready.resilience._deadline import read_by
 from svcready.resilience._parts import parts
 from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock
@@ -28,6 +30,8 @@ def _nothing_declared() -> Iterator[None]:
 
 def _forget() -> None:
     POLICIES.clear()
+    _nested.forget()
+    read_by(SYSTEM_CLOCK)
     for part in parts():
         part.register.bind(None)
         part.register.clear()

@@ -188,7 +188,14 @@ def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
 
 def test_every_field_is_somebodys() -> None:
     """Each field of the reference table changes a number of a policy."""
-    policy("payments", retry=OSError, breaker=True, fallback=stale("5m"))
+    policy(
+        "payments",
+        fallback=stale("5m"),
+        deadline=5,
+        retry=OSError,
+        breaker=True,
+        timeout=2,
+    )
     changing: dict[str, tuple[str, object]] = {
         "mode": ("retry", "off"),
         "fallback_mode": ("fallback", "off"),
@@ -198,6 +205,9 @@ def test_every_field_is_somebodys() -> None:
         "retry_base_s": ("retry", 0.5),
         "retry_max_s": ("retry", 9),
         "deadline_s": ("retry", 9),
+        "deadline_mode": ("deadline", "off"),
+        "timeout_mode": ("timeout", "off"),
+        "timeout_s": ("timeout", 3.0),
         "breaker_mode": ("breaker", "off"),
         "breaker_failure_rate": ("breaker", 0.9),
         "breaker_min_calls": ("breaker", 9),

@@ -23,6 +23,7 @@ from svcready.resilience import (
     BreakerStarved,
     FellBack,
     RetryExhausted,
+    RetryNested,
     RetryRecovered,
     RetryScheduled,
 )
@@ -105,11 +106,21 @@ def log_resilience(
             **{name: value for name, value in e._asdict().items() if value},
         )
 
+    def nested(e: RetryNested) -> None:
+        logs.event(
+            f"retry {e.name} has retry {e.inner} inside it: attempts multiply; leave "
+            "one of them",
+            "WARNING",
+            event="retry.nested",
+            **e._asdict(),
+        )
+
     return [
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
         subscribe(FellBack, fell_back),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
+        subscribe(RetryNested, nested),
         subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
         subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
     ]

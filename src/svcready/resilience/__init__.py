@@ -1,68 +1,109 @@
-"""Resilience: one policy per dependency, made of retries, breakers and their like."""
+"""Resilience: what guards the calls to a dependency, one policy for each."""
 
 from __future__ import annotations
 
-from svcready.resilience._circuit import (
-    CircuitBreaker,
-    circuit_breaker,
-    get_breaker,
-)
-from svcready.resilience._events import (
-    BreakerMoved,
-    BreakerStarved,
-    FellBack,
-    RetryExhausted,
-    RetryRecovered,
-    RetryScheduled,
-)
-from svcready.resilience._guard import Guard
-from svcready.resilience._policy import Policy, get_policy, policy
-from svcready.resilience._retry import Retry, get_retry, retry
+from importlib import import_module
 
+# `typing` would be a good part of what importing this costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from svcready.resilience._circuit import (
+        CircuitBreaker,
+        circuit_breaker,
+        get_breaker,
+    )
+    from svcready.resilience._deadline import remaining
+    from svcready.resilience._deadline_part import Deadline, deadline, get_deadline
+    from svcready.resilience._events import (
+        BreakerMoved,
+        BreakerStarved,
+        FellBack,
+        RetryExhausted,
+        RetryNested,
+        RetryRecovered,
+        RetryScheduled,
+    )
     from svcready.resilience._fallback import Fallback, fallback, get_fallback
+    from svcready.resilience._guard import Guard
+    from svcready.resilience._policy import Policy, get_policy, policy
+    from svcready.resilience._retry import Retry, get_retry, retry
+    from svcready.resilience._shield import Shield, shielded
     from svcready.resilience._stale import Stale, stale
+    from svcready.resilience._timeout import Timeout, get_timeout, timeout
 
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
     "CircuitBreaker",
+    "Deadline",
     "Fallback",
     "FellBack",
     "Guard",
     "Policy",
     "Retry",
     "RetryExhausted",
+    "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
+    "Shield",
     "Stale",
+    "Timeout",
     "circuit_breaker",
+    "deadline",
     "fallback",
     "get_breaker",
+    "get_deadline",
     "get_fallback",
     "get_policy",
     "get_retry",
+    "get_timeout",
     "policy",
+    "remaining",
     "retry",
+    "shielded",
     "stale",
+    "timeout",
 ]
 
 _MODULES = {
+    "BreakerMoved": "_events",
+    "BreakerStarved": "_events",
+    "CircuitBreaker": "_circuit",
+    "Deadline": "_deadline_part",
     "Fallback": "_fallback",
+    "FellBack": "_events",
+    "Guard": "_guard",
+    "Policy": "_policy",
+    "Retry": "_retry",
+    "RetryExhausted": "_events",
+    "RetryNested": "_events",
+    "RetryRecovered": "_events",
+    "RetryScheduled": "_events",
+    "Shield": "_shield",
     "Stale": "_stale",
+    "Timeout": "_timeout",
+    "circuit_breaker": "_circuit",
+    "deadline": "_deadline_part",
     "fallback": "_fallback",
+    "get_breaker": "_circuit",
+    "get_deadline": "_deadline_part",
     "get_fallback": "_fallback",
+    "get_policy": "_policy",
+    "get_retry": "_retry",
+    "get_timeout": "_timeout",
+    "policy": "_policy",
+    "remaining": "_deadline",
+    "retry": "_retry",
+    "shielded": "_shield",
     "stale": "_stale",
+    "timeout": "_timeout",
 }
-"""What is loaded when it is first named."""
+"""Each name's module, which is loaded when the name is first used."""
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
-
     if name not in _MODULES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
+        msg = f"module 'svcready.resilience' has no attribute {name!r}"
         raise AttributeError(msg)
 
     value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

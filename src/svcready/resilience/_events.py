@@ -9,6 +9,7 @@ __all__ = [
     "BreakerStarved",
     "FellBack",
     "RetryExhausted",
+    "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
 ]
@@ -47,6 +48,15 @@ class RetryExhausted(NamedTuple):
     """Why: `attempts`, `deadline`, `hint`, `budget`, `nested` or `not_retryable`."""
     error_type: str
     """The name of the last failure's class."""
+
+
+class RetryNested(NamedTuple):
+    """Retries are inside others, where attempts multiply; told once for two names."""
+
+    name: str
+    """The outer policy's name."""
+    inner: str
+    """The inner policy's name."""
 
 
 class BreakerMoved(NamedTuple):

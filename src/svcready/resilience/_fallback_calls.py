@@ -8,7 +8,7 @@ from svcready.errors import DeclarationError
 from svcready.resilience._kinds import Kind
 from svcready.resilience._results import PLAIN, is_awaitable
 from svcready.resilience._stale import Kept
-from svcready.resilience._streams import begun_async, continued
+from svcready.resilience._streams import begun_async, going_on
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -203,7 +203,7 @@ def _stream(core: FallbackCore, call: Callable[..., Stream]) -> Call:
 
         if failed is None or stand_in is None:
             core.succeeded()
-            return (yield from continued(stream, item))
+            return (yield from going_on(stream, item))
 
         try:
             stream = _items(core, stand_in(failed, args, kwargs), failed)
@@ -235,7 +235,7 @@ def _items(core: FallbackCore, made: object, error: Exception) -> Stream:
         del error  # its traceback may come to hold this frame
 
     if hasattr(source, "throw"):
-        return (yield from continued(cast("Stream", source), item))
+        return (yield from going_on(cast("Stream", source), item))
 
     yield item
     yield from source

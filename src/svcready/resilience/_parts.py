@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
     AnyDeclared: TypeAlias = Declared[Any, Any]
 
-__all__ = ["Part", "add_part", "bind_parts", "core_of", "cores", "parts"]
+__all__ = [
+    "Part",
+    "add_part",
+    "bind_parts",
+    "core_of",
+    "cores",
+    "declared_as",
+    "parts",
+]
 
 
 class Part(NamedTuple):
@@ -67,3 +75,9 @@ def cores(kind: str) -> list[Any]:
     return (
         [] if part is None else [declared.core for declared in part.register.things()]
     )
+
+
+def declared_as(name: str) -> dict[str, AnyDeclared]:
+    """Return what is declared under a name, by kind."""
+    found = ((kind, register.get(name)) for kind, register in parts())
+    return {kind: declared for kind, declared in found if declared is not None}

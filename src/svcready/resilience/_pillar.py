@@ -13,7 +13,10 @@ from svcready.resilience._breaker import (
     HALF_OPEN,
     OPEN,
 )
-from svcready.resilience._parts import bind_parts, cores, parts
+from svcready.resilience._contradictions import consistent
+from svcready.resilience._deadline import read_by
+from svcready.resilience._nested import begin_telling
+from svcready.resilience._parts import bind_parts, cores, declared_as, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,11 +82,10 @@ def apply(
     Returns:
         What is wrong with the values, a line each; such a value is not in force.
     """
-    problems: list[str] = []
-    for part in parts():
-        declared = part.register.get(name)
-        if declared is not None:
-            problems += declared.tune(values, clock or declared.core.clock)
+    values, clashes = consistent(name, values)
+    problems: list[str] = list(clashes)
+    for declared in declared_as(name).values():
+        problems += declared.tune(values, clock or declared.core.clock)
 
     return tuple(dict.fromkeys(problems))  # all of them complain of a wrong mode
 
@@ -127,10 +129,17 @@ class ResiliencePillar:
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
+        self._told: set[tuple[str, str]] = set()
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
+        self._told.clear()
+        read_by(self._clock)
         bind_parts(lambda part: part.register.bind(self._tune))
+
+    def begin_telling(self) -> None:
+        """Tell whoever listens by now of retries inside retries that were declared."""
+        begin_telling()
 
     def reload(self) -> None:
         """Tune everything again, because the operator's values may have changed."""
@@ -139,6 +148,8 @@ class ResiliencePillar:
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
         bind_parts(None)
+        begin_telling(on=False)
+        read_by(SYSTEM_CLOCK)
         for part in parts():
             part.register.bind(None)
             for declared in part.register.things():
@@ -242,16 +253,22 @@ class ResiliencePillar:
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name
-        self._tell(name, declared.tune(*self._values(name)))
+        values, clashes = consistent(name, self._values(name))
+        self._tell(name, (*declared.tune(values, self._clock), *clashes))
+        if clashes:  # what was declared before it is tuned without these as well
+            for other in declared_as(name).values():
+                other.tune(values, self._clock)
 
-    def _values(self, name: str) -> tuple[Mapping[str, object], Clock]:
+    def _values(self, name: str) -> Mapping[str, object]:
         values = self._policy_values(name)
         if not self._settings.enabled:
             values = {**values, "mode": "off"}
 
-        return values, self._clock
+        return values
 
     def _tell(self, name: str, problems: tuple[str, ...]) -> None:
         if self._report is not None:
             for problem in problems:
-                self._report(name, problem)
+                if (name, problem) not in self._told:  # of each part, or of one
+                    self._told.add((name, problem))
+                    self._report(name, problem)

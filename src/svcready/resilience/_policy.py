@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
+from svcready.resilience._contradictions import check
 from svcready.resilience._guard import Guard, Guarding
-from svcready.resilience._layers import apply_layers, compiled, gates_of
+from svcready.resilience._layers import (
+    DEADLINE,
+    TIMEOUT,
+    apply_layers,
+    compiled,
+    gates_of,
+)
 from svcready.resilience._policy_late import late
 from svcready.resilience._policy_parts import taken
 
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
     from svcready.resilience._numbers import Duration
     from svcready.resilience._primitive import Primitive
     from svcready.resilience._stale import Stale
+    from svcready.resilience._timer import Timer
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -92,8 +100,9 @@ class Policy(Guarding):
 
     From the outside in: fallback, deadline, retry or hedge, throttle, bulkhead,
     circuit breaker, rate limit, time-out of an attempt. A block is not run again, so
-    for `with payments:` those hold that admit a call: throttle, bulkhead, breaker and
-    rate limit.
+    for `with payments:` those hold that admit a call or bound it: deadline, throttle,
+    bulkhead, breaker, rate limit and time-out; the times interrupt only what
+    `async with payments:` guards.
 
     One object serves all threads, tasks and event loops.
     """
@@ -136,7 +145,12 @@ class Policy(Guarding):
 
     def guard(self) -> Guard:
         """Return a context manager for one block, sync or async."""
-        return Guard(*gates_of(self._plan.layers))
+        layers = self._plan.layers
+        return Guard(
+            *gates_of(layers),
+            deadline=cast("Timer | None", layers.get(DEADLINE)),
+            timeout=cast("Timer | None", layers.get(TIMEOUT)),
+        )
 
     def __repr__(self) -> str:
         return f"<policy {self.name!r}>"
@@ -199,7 +213,9 @@ def policy(
                 "attempts itself"
             )
 
-        plan.adopt(taken(name, arguments), place)
+        layers = taken(name, arguments)
+        check(name)
+        plan.adopt(layers, place)
 
     return Policy(plan)
 

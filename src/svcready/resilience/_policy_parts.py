@@ -28,8 +28,10 @@ class Argument(NamedTuple):
 
 ARGUMENTS: Mapping[str, Argument] = {
     "fallback": Argument(_layers.FALLBACK, "_fallback"),
+    "deadline": Argument(_layers.DEADLINE, "_deadline_part"),
     "retry": Argument(_layers.RETRY, "_retry"),
     "breaker": Argument(_layers.BREAKER, "_circuit"),
+    "timeout": Argument(_layers.TIMEOUT, "_timeout"),
 }
 """By argument; a part's module is loaded when a policy first has the part."""
 

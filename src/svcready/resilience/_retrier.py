@@ -16,6 +16,7 @@ from svcready.resilience import _deadline
 from svcready.resilience._backoff import MAX_HINT_S, full_jitter_s, hinted_s, uniform
 from svcready.resilience._budget import Budget
 from svcready.resilience._events import RetryExhausted, RetryRecovered, RetryScheduled
+from svcready.resilience._nested import MARK, met
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Course", "Retrier", "give_up", "is_exhausted"]
 
-_MARK = "__svcready_exhausted__"
 _PLAIN = {"attempts", "not_retryable"}  # what needs no word if nothing was retried
 
 
@@ -68,7 +68,8 @@ class Retrier:
         """What a first attempt's success counts on; None: the call has a deadline."""
         self._on = on
         self._retry_after = retry_after
-        self._nested = nested
+        self.nested = nested
+        """Whether what an inner retry gave up on is retried too."""
         self._rng = rng
         self._lock = threading.RLock()
         self._outcomes: Counter[str] = Counter()
@@ -116,9 +117,9 @@ class Retrier:
         self._count(self._outcomes, "exhausted_deadline")
         publish(RetryExhausted(self.name, attempts, "deadline", kind.__name__))
         made = DeadlineExceeded(
-            f"{self.name}: {self.bound_s():g} s passed in attempt {attempts}"
+            f"{self.name}: the deadline passed in attempt {attempts}"
         )
-        made.__dict__[_MARK] = self.name
+        made.__dict__[MARK] = self.name
         return made
 
     def wait_s(self, error: Exception, attempt: int, until_s: float) -> float | None:
@@ -186,8 +187,10 @@ class Retrier:
         if not self._on(error):
             return "not_retryable"
 
-        if is_exhausted(error) and not self._nested:
-            return "nested"
+        if not self.nested:
+            met(self.name, error)
+            if MARK in error.__dict__:
+                return "nested"
 
         return "attempts" if attempt >= self.config.attempts else None
 
@@ -273,12 +276,12 @@ class Course:
 
 def is_exhausted(error: Exception) -> bool:
     """Return whether a policy has made all the attempts that it makes."""
-    return _MARK in error.__dict__
+    return MARK in error.__dict__
 
 
 def give_up(error: Exception, name: str, note: str) -> None:
     """Mark *error* as what the policy *name* gave up on, and say so on it."""
-    error.__dict__[_MARK] = name
+    error.__dict__[MARK] = name
     _note(error, note)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "begun_async",
-    "continued",
+    "going_on",
     "guarded",
     "guarded_async",
     "relayed_async",
@@ -100,12 +100,12 @@ def retried(retrier: Retrier, call: StreamCall) -> StreamCall:
 
             retrier.clock.sleep(wait_s)
 
-        return (yield from continued(stream, item))
+        return (yield from going_on(stream, item))
 
     return wrapper
 
 
-def continued(stream: Stream, item: object) -> Stream:
+def going_on(stream: Stream, item: object) -> Stream:
     """Go on with a generator whose first item was taken out already."""
     while True:
         try:
@@ -221,12 +221,21 @@ def begun_async(
     return wrapper
 
 
-def relayed_async(call: AsyncStreamCall) -> AsyncStreamCall:
-    """Return an async generator function whose streams are those that *call* makes."""
+def relayed_async(
+    call: AsyncStreamCall,
+    first: Callable[[AsyncStream], Awaitable[object]] = anext,
+) -> AsyncStreamCall:
+    """
+    Return an async generator function whose streams are those that *call* makes.
+
+    Args:
+        call: Makes them.
+        first: Asks a stream for its first item.
+    """
 
     async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
         stream = call(*args, **kwargs)
-        following = anext(stream)
+        following = first(stream)
         while True:
             try:
                 item = await following

@@ -78,6 +78,11 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
     "deadline_s": PolicyField(
         _UP_TO_A_DAY, "What all attempts and waits together may take; 0: no bound", "0"
     ),
+    "deadline_mode": PolicyField(_MODE, "The same for its deadline alone", "enforce"),
+    "timeout_mode": PolicyField(_MODE, "The same for its time-out alone", "enforce"),
+    "timeout_s": PolicyField(
+        _UP_TO_A_DAY, "What one attempt may take; 0: no bound", "0"
+    ),
     "breaker_mode": PolicyField(_MODE, "The same for its breaker alone", "enforce"),
     "breaker_failure_rate": PolicyField(
         _RATE, "Share of failures in the window that opens the breaker", "0.5"
