@@ -15,7 +15,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.config._sections.resilience import POLICY_FIELDS, ResilienceSettings
 from svcready.errors import CircuitOpen
-from svcready.resilience import circuit_breaker, policy, retry, stale
+from svcready.resilience import circuit_breaker, hedge, policy, retry, stale
 from svcready.resilience._config import BreakerConfig, RetryConfig
 from svcready.resilience._parts import cores
 from svcready.resilience._pillar import (
@@ -219,6 +219,12 @@ def test_every_field_is_somebodys() -> None:
         "breaker_open_max_s": ("breaker", 99),
         "breaker_probes": ("breaker", 9),
         "breaker_probe_lease_s": ("breaker", 99),
+    }
+    hedge("payments", 1)
+    changing |= {
+        "hedge_mode": ("hedge", "off"),
+        "hedge_after_s": ("hedge", 9),
+        "hedge_max": ("hedge", 9),
     }
     assert changing.keys() == POLICY_FIELDS.keys()
     for name, (kind, value) in changing.items():

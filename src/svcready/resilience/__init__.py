@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from svcready.resilience._fallback import Fallback, fallback, get_fallback
     from svcready.resilience._guard import Guard
+    from svcready.resilience._hedge import Hedge, get_hedge, hedge
     from svcready.resilience._policy import Policy, get_policy, policy
     from svcready.resilience._retry import Retry, get_retry, retry
     from svcready.resilience._shield import Shield, shielded
@@ -39,6 +40,7 @@ __all__ = [
     "Fallback",
     "FellBack",
     "Guard",
+    "Hedge",
     "Policy",
     "Retry",
     "RetryExhausted",
@@ -54,9 +56,11 @@ __all__ = [
     "get_breaker",
     "get_deadline",
     "get_fallback",
+    "get_hedge",
     "get_policy",
     "get_retry",
     "get_timeout",
+    "hedge",
     "policy",
     "remaining",
     "retry",
@@ -73,6 +77,7 @@ _MODULES = {
     "Fallback": "_fallback",
     "FellBack": "_events",
     "Guard": "_guard",
+    "Hedge": "_hedge",
     "Policy": "_policy",
     "Retry": "_retry",
     "RetryExhausted": "_events",
@@ -88,9 +93,11 @@ _MODULES = {
     "get_breaker": "_circuit",
     "get_deadline": "_deadline_part",
     "get_fallback": "_fallback",
+    "get_hedge": "_hedge",
     "get_policy": "_policy",
     "get_retry": "_retry",
     "get_timeout": "_timeout",
+    "hedge": "_hedge",
     "policy": "_policy",
     "remaining": "_deadline",
     "retry": "_retry",

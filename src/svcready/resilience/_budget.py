@@ -64,6 +64,11 @@ class Budget:
 
         fork.reset_in_child(self._reset)
 
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether it pays for everything."""
+        return self._unlimited
+
     def use(self, clock: Clock) -> None:
         """Read *clock* from now on; what was deposited counts as deposited now."""
         with self._lock:

@@ -106,6 +106,12 @@ def apply_layers(function: Call, name: str, layers: Mapping[int, Layer]) -> Call
         function = plan.function
         layers = {**plan.layers, **layers}
 
+    if RETRY in layers and HEDGE in layers:
+        raise DeclarationError(
+            f"{name!r} has both retry and hedge: a hedge makes the further attempts "
+            "itself, those after a failure by on=..."
+        )
+
     if FALLBACK in layers:
         cast("FallbackCore", layers[FALLBACK]).check(function)
 

@@ -29,6 +29,7 @@ class Argument(NamedTuple):
 ARGUMENTS: Mapping[str, Argument] = {
     "fallback": Argument(_layers.FALLBACK, "_fallback"),
     "deadline": Argument(_layers.DEADLINE, "_deadline_part"),
+    "hedge": Argument(_layers.HEDGE, "_hedge"),
     "retry": Argument(_layers.RETRY, "_retry"),
     "breaker": Argument(_layers.BREAKER, "_circuit"),
     "timeout": Argument(_layers.TIMEOUT, "_timeout"),
