@@ -98,14 +98,6 @@ def log_resilience(
                 f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
             )
 
-    def fell_back(e: FellBack) -> None:
-        logs.event(
-            f"fallback {e.name} answers",
-            "WARNING",
-            event="fallback.answered",
-            **{name: value for name, value in e._asdict().items() if value},
-        )
-
     def nested(e: RetryNested) -> None:
         logs.event(
             f"retry {e.name} has retry {e.inner} inside it: attempts multiply; leave "
@@ -113,6 +105,14 @@ def log_resilience(
             "WARNING",
             event="retry.nested",
             **e._asdict(),
+        )
+
+    def fell_back(e: FellBack) -> None:
+        logs.event(
+            f"fallback {e.name} answers",
+            "WARNING",
+            event="fallback.answered",
+            **{name: value for name, value in e._asdict().items() if value},
         )
 
     return [

@@ -7,6 +7,7 @@ from importlib import import_module
 # `typing` would be a good part of what importing this costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from svcready.resilience._bulkhead import Bulkhead, bulkhead, get_bulkhead
     from svcready.resilience._circuit import (
         CircuitBreaker,
         circuit_breaker,
@@ -22,19 +23,23 @@ if TYPE_CHECKING:
         RetryNested,
         RetryRecovered,
         RetryScheduled,
+        Waited,
     )
     from svcready.resilience._fallback import Fallback, fallback, get_fallback
     from svcready.resilience._guard import Guard
     from svcready.resilience._hedge import Hedge, get_hedge, hedge
     from svcready.resilience._policy import Policy, get_policy, policy
+    from svcready.resilience._rate_limit import RateLimit, get_rate_limit, rate_limit
     from svcready.resilience._retry import Retry, get_retry, retry
     from svcready.resilience._shield import Shield, shielded
     from svcready.resilience._stale import Stale, stale
+    from svcready.resilience._throttle import Throttle, get_throttle, throttle
     from svcready.resilience._timeout import Timeout, get_timeout, timeout
 
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
+    "Bulkhead",
     "CircuitBreaker",
     "Deadline",
     "Fallback",
@@ -42,6 +47,7 @@ __all__ = [
     "Guard",
     "Hedge",
     "Policy",
+    "RateLimit",
     "Retry",
     "RetryExhausted",
     "RetryNested",
@@ -49,29 +55,38 @@ __all__ = [
     "RetryScheduled",
     "Shield",
     "Stale",
+    "Throttle",
     "Timeout",
+    "Waited",
+    "bulkhead",
     "circuit_breaker",
     "deadline",
     "fallback",
     "get_breaker",
+    "get_bulkhead",
     "get_deadline",
     "get_fallback",
     "get_hedge",
     "get_policy",
+    "get_rate_limit",
     "get_retry",
+    "get_throttle",
     "get_timeout",
     "hedge",
     "policy",
+    "rate_limit",
     "remaining",
     "retry",
     "shielded",
     "stale",
+    "throttle",
     "timeout",
 ]
 
 _MODULES = {
     "BreakerMoved": "_events",
     "BreakerStarved": "_events",
+    "Bulkhead": "_bulkhead",
     "CircuitBreaker": "_circuit",
     "Deadline": "_deadline_part",
     "Fallback": "_fallback",
@@ -79,6 +94,7 @@ _MODULES = {
     "Guard": "_guard",
     "Hedge": "_hedge",
     "Policy": "_policy",
+    "RateLimit": "_rate_limit",
     "Retry": "_retry",
     "RetryExhausted": "_events",
     "RetryNested": "_events",
@@ -86,23 +102,31 @@ _MODULES = {
     "RetryScheduled": "_events",
     "Shield": "_shield",
     "Stale": "_stale",
+    "Throttle": "_throttle",
     "Timeout": "_timeout",
+    "Waited": "_events",
+    "bulkhead": "_bulkhead",
     "circuit_breaker": "_circuit",
     "deadline": "_deadline_part",
     "fallback": "_fallback",
     "get_breaker": "_circuit",
+    "get_bulkhead": "_bulkhead",
     "get_deadline": "_deadline_part",
     "get_fallback": "_fallback",
     "get_hedge": "_hedge",
     "get_policy": "_policy",
+    "get_rate_limit": "_rate_limit",
     "get_retry": "_retry",
+    "get_throttle": "_throttle",
     "get_timeout": "_timeout",
     "hedge": "_hedge",
     "policy": "_policy",
+    "rate_limit": "_rate_limit",
     "remaining": "_deadline",
     "retry": "_retry",
     "shielded": "_shield",
     "stale": "_stale",
+    "throttle": "_throttle",
     "timeout": "_timeout",
 }
 """Each name's module, which is loaded when the name is first used."""

@@ -12,6 +12,7 @@ __all__ = [
     "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
+    "Waited",
 ]
 
 
@@ -86,6 +87,17 @@ class BreakerStarved(NamedTuple):
     """How many calls its window needs."""
     window_s: float
     """Its window, in seconds."""
+
+
+class Waited(NamedTuple):
+    """A call that had to wait for its turn has waited, whatever came of it."""
+
+    kind: str
+    """What it waited for: `bulkhead` or `rate_limit`."""
+    name: str
+    """The policy's name."""
+    wait_s: float
+    """How long, in seconds."""
 
 
 class FellBack(NamedTuple):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from svcready.resilience._parts import AnyDeclared
     from svcready.resilience._retrier import Retrier
 
-__all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
+__all__ = ["CallCount", "PolicyLevel", "PolicyState", "ResiliencePillar", "apply"]
 
 _LEVELS = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 _FORCED = 3
@@ -52,11 +52,26 @@ class PolicyState(NamedTuple):
     """The class name of the last failure that counted."""
 
 
+class PolicyLevel(NamedTuple):
+    """How full something is, for the gauges."""
+
+    kind: str
+    """`bulkhead`, ..."""
+    name: str
+    """The policy's name."""
+    in_use: int
+    """How many calls are in it."""
+    waiting: int
+    """How many wait for it."""
+    limit: int
+    """How many calls may be in it."""
+
+
 class CallCount(NamedTuple):
     """How often something has happened in this process, for an observed counter."""
 
     kind: str
-    """`breaker` or `retry`."""
+    """`breaker`, `retry`, `bulkhead`, ..."""
     name: str
     """The policy's name."""
     what: str
@@ -241,6 +256,15 @@ class ResiliencePillar:
             for kind, _ in parts()
             for core in cores(kind)
             for outcome, total in core.counts().items()
+        ]
+
+    def levels(self) -> list[PolicyLevel]:
+        """Return how full everything is that only so many calls may be in."""
+        return [
+            PolicyLevel(kind, core.name, *core.level())
+            for kind, _ in parts()
+            for core in cores(kind)
+            if hasattr(core, "level")
         ]
 
     def retries(self) -> list[CallCount]:

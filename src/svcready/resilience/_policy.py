@@ -18,6 +18,7 @@ from svcready.resilience._layers import (
 )
 from svcready.resilience._policy_late import late
 from svcready.resilience._policy_parts import taken
+from svcready.resilience._presets import preset_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -159,15 +160,16 @@ class Policy(Guarding):
 def policy(
     name: str,
     *,
-    fallback: Primitive[Any] | Stale | Callable[..., object] | None = None,
-    deadline: Primitive[Any] | Duration | None = None,
-    retry: Primitive[Any] | Errors | None = None,
-    hedge: Primitive[Any] | Duration | None = None,
+    preset: str | None = None,
+    fallback: Primitive[Any] | Stale | Callable[..., object] | bool | None = None,
+    deadline: Primitive[Any] | Duration | bool | None = None,
+    retry: Primitive[Any] | Errors | bool | None = None,
+    hedge: Primitive[Any] | Duration | bool | None = None,
     throttle: Primitive[Any] | bool | None = None,
     bulkhead: Primitive[Any] | int | None = None,
     breaker: Primitive[Any] | bool | None = None,
-    rate_limit: Primitive[Any] | str | None = None,
-    timeout: Primitive[Any] | Duration | None = None,
+    rate_limit: Primitive[Any] | str | bool | None = None,
+    timeout: Primitive[Any] | Duration | bool | None = None,
 ) -> Policy:
     """
     Declare all that guards the calls to one dependency, or look it up by its name.
@@ -178,6 +180,8 @@ def policy(
 
     Args:
         name: The dependency's name: `[a-z0-9_.-]`, up to 64 characters.
+        preset: The parts that suit a kind of dependency: `http`. A part that is given
+            besides takes the place of the preset's; False leaves it out.
         fallback: What answers where all else failed: a function of the call's
             arguments, or the last good answer (`svcready.stale("5m")`).
         deadline: What the whole call may take, retries and waits included.
@@ -193,7 +197,7 @@ def policy(
         DeclarationError: An argument is wrong, two contradict each other, or the name
             is declared with others.
     """
-    arguments = {
+    arguments: Mapping[str, object] = {
         "fallback": fallback,
         "deadline": deadline,
         "retry": retry,
@@ -206,8 +210,11 @@ def policy(
     }
     place = calling_place()
     plan = _plan(name)
+    if preset is not None:
+        arguments = preset_parts(name, preset, arguments)
+
     if any(value is not None for value in arguments.values()):
-        if retry is not None and hedge is not None:
+        if arguments["retry"] and arguments["hedge"]:
             raise DeclarationError(
                 f"policy {name!r} has both retry and hedge: a hedge makes the further "
                 "attempts itself"

@@ -189,7 +189,7 @@ class Retrier:
 
         if not self.nested:
             met(self.name, error)
-            if MARK in error.__dict__:
+            if is_exhausted(error):
                 return "nested"
 
         return "attempts" if attempt >= self.config.attempts else None
