@@ -16,14 +16,15 @@ from svcready._core import fork
 from svcready.errors import BulkheadFull, CircuitOpen, DeclarationError
 from svcready.resilience import (
     _deadline,
+    bulkhead,
     circuit_breaker,
     fallback,
+    get_bulkhead,
     get_hedge,
     hedge,
     policy,
     retry,
 )
-from svcready.resilience._layers import BULKHEAD, apply_layers
 from svcready.resilience._pillar import apply
 from svcready.testing import FakeClock
 from tests.conftest import Faults
@@ -312,51 +313,14 @@ def test_every_attempt_has_a_context_of_its_own(clock: FakeClock) -> None:
     assert seen == ["caller's", "caller's"]
 
 
-class Permits:
-    """A gate that counts who is inside, and refuses beyond a number."""
-
-    def __init__(self, most: int, clock: FakeClock) -> None:
-        self.name = "quotes"
-        self.clock = clock
-        self.most = most
-        self.inside = 0
-
-    def peek(self) -> None:
-        """Refuse what is bound to be refused."""
-        if self.inside >= self.most:
-            raise BulkheadFull("quotes", "full")
-
-    def enter(self) -> object:
-        """Admit one."""
-        self.peek()
-        self.inside += 1
-        return None
-
-    async def enter_async(self) -> object:
-        """Admit one, after a turn of the loop."""
-        await asyncio.sleep(0)
-        return self.enter()
-
-    def leave(
-        self, token: object, error: BaseException | None, elapsed_s: float
-    ) -> None:
-        """Let one go."""
-        self.inside -= 1
-
-    def renew(self, token: object) -> None:
-        """Hear of a stream."""
-
-
 def test_a_refused_hedge_does_not_fail_the_call(clock: FakeClock) -> None:
     """A full bulkhead keeps the second attempt out; the first one goes on."""
-    permits = Permits(1, clock)
     quotes = Slow((0.5, "first"))
-    core = hedge("quotes", 0.1).core
-    call = apply_layers(quotes, "quotes", {31: core, BULKHEAD: permits})
+    call = policy("quotes", hedge=0.1, bulkhead=1)(quotes)
     run_on(clock)
     assert ask(clock, call) == "first"
     assert len(quotes.started) == 1
-    assert permits.inside == 0
+    assert get_bulkhead("quotes").level.in_use == 0
     assert counts() == {"success_first": 1}
 
 
@@ -405,23 +369,28 @@ def test_nothing_is_left_behind_by_a_thousand_random_calls(clock: FakeClock) -> 
         (result,) = await asyncio.gather(task, return_exceptions=True)
         outcomes.add(type(result).__name__)
 
+    async def some(call: Callable[[], Awaitable[object]]) -> None:
+        await asyncio.gather(*[one(call) for _ in range(rng.randrange(1, 4))])
+
     for number in range(1_000):
-        name = f"quotes-{number % 10}"
+        name = f"quotes-{number % 9}"
         quotes = Stubborn(rng)
-        permits = Permits(rng.choice([1, 2, 9]), clock)
-        core = hedge(name, 0.1, max_hedges=2, on=ConnectionError).core
-        breaker = circuit_breaker(name, consecutive_failures=2, open_for=0.1)
-        call = apply_layers(
-            quotes, name, {31: core, BULKHEAD: permits, 50: breaker.core}
+        room = bulkhead(max_concurrent=1 + number % 3, max_queue=1, max_wait=0.1)
+        guards = policy(
+            name,
+            hedge=hedge(after=0.1, max_hedges=2, on=ConnectionError),
+            bulkhead=room,
+            breaker=circuit_breaker(consecutive_failures=2, open_for=0.1),
         )
         run_on(clock)
-        run_on_fake_time(one(call), clock)  # type: ignore[arg-type]
+        run_on_fake_time(some(guards(quotes)), clock)
         assert quotes.running == 0
-        assert permits.inside == 0
-        assert breaker.core._probe is None
+        assert get_bulkhead(name).level[:2] == (0, 0)
+        assert breaker_of(name)._probe is None
 
     assert outcomes >= {
         "str",
+        "BulkheadFull",
         "CancelledError",
         "ConnectionError",
         "KeyError",
@@ -483,6 +452,32 @@ def test_a_timeout_around_it_is_a_timeout(clock: FakeClock) -> None:
     run_on_fake_time(main(), clock)
     assert quotes.ended == ["0 cancelled", "1 cancelled"]
     assert counts() == {}
+
+
+def test_a_second_cancellation_reaches_who_cleans_up(clock: FakeClock) -> None:
+    """An attempt that takes its time over its end is told again, as a task would be."""
+
+    @hedge("quotes", 0.1)
+    async def quote() -> None:
+        try:
+            await asyncio.sleep(5)
+        finally:
+            await asyncio.sleep(3600)
+
+    run_on(clock)
+    began_s = clock.monotonic()
+
+    async def main() -> bool:
+        task = asyncio.ensure_future(quote())
+        for _ in range(2):
+            await asyncio.sleep(1)
+            task.cancel()
+
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert run_on_fake_time(main(), clock)
+    assert clock.monotonic() - began_s == pytest.approx(2.0)
 
 
 def test_an_attempt_that_is_cancelled_from_within_cancels_the_call(
