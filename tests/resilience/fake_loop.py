@@ -1,9 +1,8 @@
-"""An event loop whose time is a test's: what waits is due at once, in its order."""
+"""Runs on fake time that leave no task behind."""
 
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Coroutine
 from typing import TypeVar
 
@@ -11,54 +10,15 @@ from svcready.testing import FakeClock
 
 T = TypeVar("T")
 
-__all__ = ["FakeLoop", "run_on_fake_time"]
-
-
-class _Selector(selectors.DefaultSelector):
-    """Lets the clock pass instead of waiting, and says what would wait for ever."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready, after as much of the clock's time as may pass."""
-        ready = super().select(0)
-        if not ready:
-            assert timeout is not None, "everything waits, and for nothing"
-            if timeout > 0.0:
-                self._clock.advance(timeout)
-
-        return ready
-
-
-class FakeLoop(asyncio.SelectorEventLoop):
-    """
-    A loop on a fake clock.
-
-    Args:
-        clock: Its time; waiting moves it.
-    """
-
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__(_Selector(clock))
-        self._clock = clock
-
-    def time(self) -> float:
-        """Return the clock's time."""
-        return self._clock.monotonic()
+__all__ = ["run_on_fake_time"]
 
 
 def run_on_fake_time(main: Coroutine[object, object, T], clock: FakeClock) -> T:
-    """Run *main* on a loop of its own, without a moment's wait; leaves no task."""
-    with asyncio.Runner(loop_factory=lambda: FakeLoop(clock)) as runner:
+    """Run *main* without a moment's wait, and see that no task of it is left."""
 
-        async def watched() -> T:
-            result = await main
-            left = asyncio.all_tasks() - {asyncio.current_task()}
-            assert not left
-            return result
+    async def watched() -> T:
+        result = await main
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return result
 
-        return runner.run(watched())
+    return clock.run(watched())

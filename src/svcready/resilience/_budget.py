@@ -81,6 +81,12 @@ class Budget:
             self.meter.monotonic = clock.monotonic
             self._advance(clock.monotonic())
 
+    def clear(self) -> None:
+        """Forget deposits and withdrawals: the reserve is there again."""
+        with self._lock:
+            self._advance(self._clock.monotonic())
+            self._slots = [[0, 0] for _ in range(_SLOTS)]
+
     def succeeded(self, now_s: float) -> None:
         """Count a first attempt that succeeded after the meter's edge."""
         with self._lock:

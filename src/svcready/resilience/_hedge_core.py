@@ -96,6 +96,8 @@ class HedgeCore:
         self._lock = threading.RLock()  # finalizers come back
         self._outcomes: Counter[str] = Counter()
         self._complained = False
+        self.hedges = 0
+        """How many attempts beside first ones were paid for."""
         fork.reset_in_child(self._reset_in_child)
 
     def around(self, kind: Kind, call: Callable[..., object]) -> Callable[..., object]:
@@ -110,6 +112,12 @@ class HedgeCore:
             self._budget.use(clock)
             if self._latencies is not None:
                 self._latencies.use(clock)
+
+    def reset(self) -> None:
+        """Have its own budget begin anew, and forget what calls have taken."""
+        self._budget.clear()
+        if self._latencies is not None:
+            self._latencies.use(self.clock)
 
     @property
     def budget(self) -> Budget:
@@ -143,7 +151,13 @@ class HedgeCore:
         if now_s >= _deadline.until_s():
             return "deadline"
 
-        return None if self.budget.withdraw(now_s) else "budget"
+        if not self.budget.withdraw(now_s):
+            return "budget"
+
+        with self._lock:
+            self.hedges += 1
+
+        return None
 
     def names(self, error: Exception) -> bool:
         """Return whether *error* starts the next attempt at once."""
@@ -206,3 +220,4 @@ class HedgeCore:
     def _reset_in_child(self) -> None:
         self._lock = threading.RLock()
         self._outcomes.clear()  # the parent tells of them
+        self.hedges = 0

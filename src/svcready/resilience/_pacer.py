@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Pacer"]
 
 _ROUNDING = 1e-9  # as `gcra` has it
+_LONG_AGO_S = -1e18  # the burst is whole
 
 
 class _Turn:
@@ -68,7 +69,7 @@ class Pacer:
         self._totals: Counter[str] = Counter()
         self._admitted = 0
         self._waiting = 0
-        self._tat_s = -1e18  # long ago: the burst is whole
+        self._tat_s = _LONG_AGO_S
         self.use(config, clock)
         fork.reset_in_child(self._reset_in_child)
 
@@ -148,6 +149,11 @@ class Pacer:
             burst_s = config.rate.burst * self._interval_s
             quick = self._unlocked and config.mode != "off"
             self._within_s = burst_s * (1.0 + _ROUNDING) if quick else -1.0
+
+    def reset(self) -> None:
+        """Forget which turns are taken."""
+        with self._lock:
+            self._tat_s = _LONG_AGO_S
 
     @property
     def waiting(self) -> int:

@@ -93,6 +93,10 @@ class Retrier:
         bounded = config.deadline_s is not None and config.mode == "enforce"
         return config.deadline_s if bounded and config.deadline_s else math.inf
 
+    def reset(self) -> None:
+        """Have its budget begin anew."""
+        self.budget.clear()
+
     def names(self, error: Exception) -> bool:
         """Return whether *error* is of those that are retried."""
         return self._on(error)
