@@ -15,7 +15,14 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.config._sections.resilience import POLICY_FIELDS, ResilienceSettings
 from svcready.errors import CircuitOpen
-from svcready.resilience import bulkhead, circuit_breaker, policy, retry, stale
+from svcready.resilience import (
+    bulkhead,
+    circuit_breaker,
+    hedge,
+    policy,
+    retry,
+    stale,
+)
 from svcready.resilience._config import BreakerConfig, RetryConfig
 from svcready.resilience._gcra import Rate
 from svcready.resilience._parts import cores
@@ -235,6 +242,12 @@ def test_every_field_is_somebodys() -> None:
         "rate_limit_mode": ("rate_limit", "off"),
         "rate_limit": ("rate_limit", "9/s burst 3"),
         "rate_limit_max_wait_s": ("rate_limit", 9),
+    }
+    hedge("payments", 1)
+    changing |= {
+        "hedge_mode": ("hedge", "off"),
+        "hedge_after_s": ("hedge", 9),
+        "hedge_max": ("hedge", 9),
     }
     assert changing.keys() == POLICY_FIELDS.keys()
     for name, (kind, value) in changing.items():

@@ -97,6 +97,16 @@ def answered(fails: tuple[bool, ...]) -> None:
         raise ConnectionError
 
 
+@svcready.hedge("fork-hedge", "p95")
+async def hedged() -> None:
+    """Be raced."""
+
+
+@svcready.hedge("fork-threads", after=9, threads=2)
+def hedged_in_threads() -> None:
+    """Be raced in threads."""
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Answer every request."""
     log.info("answering", path=scope["path"])
@@ -141,6 +151,8 @@ def exercise(name: str) -> None:
 
     answered(())
     answered((True,))
+    hedged_in_threads()
+    asyncio.run(hedged())
     svcready.counter(f"fork_declared_{len(name)}", "Declared in a child").inc()
     with svcready.span("work", attributes={"name": name}):
         svcready.annotate(name=name)
@@ -207,6 +219,8 @@ def main() -> None:
     asyncio.run(request("/orders"))
     call([False, True])
     answered((True,))
+    hedged_in_threads()
+    asyncio.run(hedged())
     events.labels("parent").inc()
     svcready.audit.record("forks.begin", "parent", "test", "success")
     with svcready.span("parent"):

@@ -9,12 +9,19 @@ from typing import Any, assert_type
 
 from svcready.resilience import (
     CircuitBreaker,
+    Policy,
     circuit_breaker,
     deadline,
+    fallback,
     get_breaker,
+    get_fallback,
+    get_hedge,
     get_retry,
+    hedge,
+    policy,
     remaining,
     retry,
+    stale,
     timeout,
 )
 
@@ -109,3 +116,27 @@ assert_type(remaining(), float)
 assert_type(timeout(after=2, threads=4).call(charge, 1), str)
 timeout("payments")  # type: ignore[call-overload]
 deadline()  # type: ignore[call-overload]
+
+
+@hedge("quotes", "p95", on=ConnectionError, threads=4)
+async def quote(symbol: str) -> float:
+    """Be a coroutine function."""
+    return float(len(symbol))
+
+
+@fallback("rates", lambda currency, error: 1.0, stale=stale("5m", key=str))
+def rate(currency: str) -> float:
+    """Be a plain function."""
+    return float(currency)
+
+
+_quoted = assert_type(quote("ACME"), Coroutine[Any, Any, float])
+assert_type(rate("EUR"), float)
+assert_type(get_fallback("rates").call(rate, "EUR"), float)
+_quoted = get_hedge("quotes").call(quote, "ACME")
+rate(1)  # type: ignore[arg-type]
+quote(1)  # type: ignore[arg-type,unused-coroutine]
+hedge(after=timedelta(milliseconds=50))(rate)("EUR")
+hedge("quotes")  # type: ignore[call-overload]
+fallback("rates", stale=object())  # type: ignore[arg-type]
+assert_type(policy("rates", fallback=stale("5m"), hedge="100ms"), Policy)

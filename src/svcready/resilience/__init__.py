@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from svcready.resilience._fallback import Fallback, fallback, get_fallback
     from svcready.resilience._guard import Guard
+    from svcready.resilience._hedge import Hedge, get_hedge, hedge
     from svcready.resilience._policy import Policy, get_policy, policy
     from svcready.resilience._rate_limit import RateLimit, get_rate_limit, rate_limit
     from svcready.resilience._retry import Retry, get_retry, retry
@@ -44,6 +45,7 @@ __all__ = [
     "Fallback",
     "FellBack",
     "Guard",
+    "Hedge",
     "Policy",
     "RateLimit",
     "Retry",
@@ -64,11 +66,13 @@ __all__ = [
     "get_bulkhead",
     "get_deadline",
     "get_fallback",
+    "get_hedge",
     "get_policy",
     "get_rate_limit",
     "get_retry",
     "get_throttle",
     "get_timeout",
+    "hedge",
     "policy",
     "rate_limit",
     "remaining",
@@ -88,6 +92,7 @@ _MODULES = {
     "Fallback": "_fallback",
     "FellBack": "_events",
     "Guard": "_guard",
+    "Hedge": "_hedge",
     "Policy": "_policy",
     "RateLimit": "_rate_limit",
     "Retry": "_retry",
@@ -108,11 +113,13 @@ _MODULES = {
     "get_bulkhead": "_bulkhead",
     "get_deadline": "_deadline_part",
     "get_fallback": "_fallback",
+    "get_hedge": "_hedge",
     "get_policy": "_policy",
     "get_rate_limit": "_rate_limit",
     "get_retry": "_retry",
     "get_throttle": "_throttle",
     "get_timeout": "_timeout",
+    "hedge": "_hedge",
     "policy": "_policy",
     "rate_limit": "_rate_limit",
     "remaining": "_deadline",

@@ -64,6 +64,11 @@ class Budget:
 
         fork.reset_in_child(self._reset)
 
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether it pays for everything."""
+        return self._unlimited
+
     def use(self, clock: Clock) -> None:
         """Read *clock* from now on; what was deposited counts as deposited now."""
         with self._lock:
@@ -75,6 +80,12 @@ class Budget:
             self._slots[self._tick % _SLOTS] = sums
             self.meter.monotonic = clock.monotonic
             self._advance(clock.monotonic())
+
+    def clear(self) -> None:
+        """Forget deposits and withdrawals: the reserve is there again."""
+        with self._lock:
+            self._advance(self._clock.monotonic())
+            self._slots = [[0, 0] for _ in range(_SLOTS)]
 
     def succeeded(self, now_s: float) -> None:
         """Count a first attempt that succeeded after the meter's edge."""

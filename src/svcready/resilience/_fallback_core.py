@@ -122,6 +122,12 @@ class FallbackCore:
             if self.answers is not None:
                 self.answers.use(clock)
 
+    def reset(self) -> None:
+        """Forget last good answers, and tell of the next answer at once."""
+        self._tell_at_s = -math.inf
+        if self.answers is not None:
+            self.answers.clear()
+
     def key_of(
         self, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Hashable | None:

@@ -109,11 +109,17 @@ def apply_layers(function: Call, name: str, layers: Mapping[int, Layer]) -> Call
         function = plan.function
         layers = {**plan.layers, **layers}
 
-    check(name, later=True)
-    _look_for_retries(function, name, layers)
+    if RETRY in layers and HEDGE in layers:
+        raise DeclarationError(
+            f"{name!r} has both retry and hedge: a hedge makes the further attempts "
+            "itself, those after a failure by on=..."
+        )
+
     if FALLBACK in layers:
         cast("FallbackCore", layers[FALLBACK]).check(function)
 
+    check(name, later=True)
+    _look_for_retries(function, name, layers)
     wrapper = dressed(compiled(function, layers), function)
     setattr(wrapper, _PLAN, _Plan(wrapper, name, function, layers))
     return wrapper

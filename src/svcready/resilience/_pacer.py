@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Pacer"]
 
 _ROUNDING = 1e-9  # as `gcra` has it
+_LONG_AGO_S = -1e18  # the burst is whole
 
 
 class _Turn:
@@ -68,7 +69,7 @@ class Pacer:
         self._totals: Counter[str] = Counter()
         self._admitted = 0
         self._waiting = 0
-        self._tat_s = -1e18  # long ago: the burst is whole
+        self._tat_s = _LONG_AGO_S
         self._monotonic = clock.monotonic
         self._interval_s = 1.0 / config.rate.per_s
         self._set_quick()
@@ -152,6 +153,11 @@ class Pacer:
             self._monotonic = clock.monotonic
             self._interval_s = interval_s
             self._set_quick()
+
+    def reset(self) -> None:
+        """Forget which turns are taken."""
+        with self._lock:
+            self._tat_s = _LONG_AGO_S
 
     @property
     def waiting(self) -> int:

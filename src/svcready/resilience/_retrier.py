@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from svcready.resilience._config import RetryConfig
     from svcready.resilience._tally import Tally
 
-__all__ = ["Course", "Retrier", "give_up", "is_exhausted", "not_again"]
+__all__ = [
+    "Course",
+    "Retrier",
+    "give_up",
+    "is_exhausted",
+    "not_again",
+    "note_on",
+]
 
 _ONCE = "__svcready_once__"
 _PLAIN = {"attempts", "not_retryable"}  # what needs no word if nothing was retried
@@ -93,6 +100,10 @@ class Retrier:
         config = self.config
         bounded = config.deadline_s is not None and config.mode == "enforce"
         return config.deadline_s if bounded and config.deadline_s else math.inf
+
+    def reset(self) -> None:
+        """Have its budget begin anew."""
+        self.budget.clear()
 
     def names(self, error: Exception) -> bool:
         """Return whether *error* is of those that are retried."""
@@ -219,7 +230,7 @@ class Retrier:
         times = "1 attempt" if attempt == 1 else f"{attempt} attempts"
         note = f"svcready: retry {self.name!r} gave up after {times}: {reason}"
         if reason in {"not_retryable", "nested"}:
-            _note(error, note)
+            note_on(error, note)
         else:
             give_up(error, self.name, note)
 
@@ -288,10 +299,11 @@ def is_exhausted(error: Exception) -> bool:
 def give_up(error: Exception, name: str, note: str) -> None:
     """Mark *error* as what the policy *name* gave up on, and say so on it."""
     error.__dict__[MARK] = name
-    _note(error, note)
+    note_on(error, note)
 
 
-def _note(error: Exception, note: str) -> None:
+def note_on(error: Exception, note: str) -> None:
+    """Add a note to *error*, once."""
     # Not `add_note`: an exception that is a frozen dataclass refuses to be set.
     notes = getattr(error, "__notes__", None)
     if notes is None:

@@ -87,10 +87,12 @@ class Pool:
     Args:
         name: The name.
         most: How many there are at most.
+        part: The part of the policy that they serve, for their names.
     """
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, most: int, part: str = "timeout") -> None:
         self._name = name
+        self._part = part
         self._most = most
         self._abandoned: set[Job] = set()
         self._reset()
@@ -118,9 +120,9 @@ class Pool:
 
             jobs = self._jobs
 
-        name = f"svcready-timeout-{self._name}"
+        name = f"svcready-{self._part}-{self._name}"
         if not waiting and not start_daemon(
-            lambda: self._work(jobs), name, "resilience.timeout"
+            lambda: self._work(jobs), name, f"resilience.{self._part}"
         ):
             with self._lock:
                 self._size -= 1

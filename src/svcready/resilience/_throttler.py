@@ -126,6 +126,13 @@ class Throttler:
             self._live.monotonic = self._pass.monotonic = clock.monotonic
             self._set_admission()
 
+    def reset(self) -> None:
+        """Forget what the dependency said."""
+        with self._lock:
+            self._advance()
+            self._window = Window(self.config.window_s, self.clock.monotonic())
+            self._set_admission()
+
     def counts(self) -> dict[str, int]:
         """Return how many calls had each outcome since the process started."""
         with self._lock:

@@ -6,5 +6,14 @@ from svcready.testing._clock import FakeClock
 from svcready.testing._emf_events import assert_emf_event
 from svcready.testing._harness import Harness, running
 from svcready.testing._log_lines import assert_log_line
+from svcready.testing._policies import Policies, reset_policies
 
-__all__ = ["FakeClock", "Harness", "assert_emf_event", "assert_log_line", "running"]
+__all__ = [
+    "FakeClock",
+    "Harness",
+    "Policies",
+    "assert_emf_event",
+    "assert_log_line",
+    "reset_policies",
+    "running",
+]

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+T = TypeVar("T")
+
 __all__ = ["FakeClock"]
 
 
@@ -47,3 +54,17 @@ class FakeClock:
     async def sleep_async(self, seconds: float) -> None:
         """Note the sleep and let it pass at once."""
         self.sleep(seconds)
+
+    def run(self, main: Coroutine[object, object, T]) -> T:
+        """
+        Run a coroutine, as `asyncio.run` does, on an event loop whose time is this.
+
+        `asyncio.sleep`, time-outs and hedges then take no time: while every task waits
+        the clock moves to what is due next. Threads and sockets are not waited for.
+
+        Raises:
+            RuntimeError: Every task waits for something other than time.
+        """
+        from svcready.testing._fake_time import run_on
+
+        return run_on(self, main)

@@ -12,6 +12,7 @@ from svcready._runtime import Runtime, current, put_in_force
 from svcready.config import load
 from svcready.errors import DeclarationError
 from svcready.logging._audit._targets import KeptEntries
+from svcready.testing._policies import Policies, reset_policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,6 +60,8 @@ class Harness:
 
     def __init__(self, runtime: Runtime, written: list[bytes]) -> None:
         self.runtime = runtime
+        self.policies = Policies()
+        """The policies: hold them in a state, count their attempts."""
         self._written = written
 
     @property
@@ -150,8 +153,9 @@ def running(
     """
     Run a runtime of the test's own, in force inside the `with` block.
 
-    Every request is sampled and every span kept, no span leaves the process, and log
-    lines and audit entries are JSON kept in memory. `svcready.init()` inside the block
+    Policies begin anew, before and after. Every request is sampled and every span
+    kept, no span leaves the process, and log lines and audit entries are JSON kept in
+    memory. `svcready.init()` inside the block
     gives its application to this runtime and changes nothing else.
 
     Args:
@@ -181,10 +185,14 @@ def running(
         clock,
         write=lambda line, _: written.append(line),
     )
+    reset_policies()
+    harness = Harness(runtime, written)
     try:
         runtime.start()  # a test's time limit can cut it off
         put_in_force(runtime, pinned=True)
-        yield Harness(runtime, written)
+        yield harness
     finally:
         put_in_force(None)
         runtime.close(1.0)
+        harness.policies.close()
+        reset_policies()

@@ -78,6 +78,15 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
         "How old a last good answer may be; 0: none is given; where code keeps them",
         "0",
     ),
+    "hedge_mode": PolicyField(_MODE, "The same for its hedge alone", "enforce"),
+    "hedge_after_s": PolicyField(
+        duration(0.001, 3600.0),
+        "How long an attempt may take before the next starts beside it",
+        "as declared",
+    ),
+    "hedge_max": PolicyField(
+        integer(0, 10), "Attempts beside the first; 0: no hedge", "1"
+    ),
     "retry_mode": PolicyField(_MODE, "The same for its retry alone", "enforce"),
     "retry_attempts": PolicyField(
         integer(1, 100), "Attempts in all, the first included; 1: no retry", "3"
