@@ -7,6 +7,7 @@ from importlib import import_module
 # `typing` would be a good part of what importing this costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from svcready.resilience import clients, http  # noqa: F401 - see _PLACES
     from svcready.resilience._bulkhead import Bulkhead, bulkhead, get_bulkhead
     from svcready.resilience._circuit import (
         CircuitBreaker,
