@@ -196,7 +196,6 @@ def test_an_answers_status_decides(client: Client, status: int, server: Peer) ->
     passing = status in {408, 429, 502, 503, 504}
     assert http.transient(error) is passing
     assert http.answered(error) is (status < 500 and not passing)
-    assert http.overloaded(error) is (status in {429, 503})
     assert not http.local(error)
 
 

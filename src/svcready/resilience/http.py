@@ -24,13 +24,11 @@ __all__ = [
     "answered",
     "idempotent",
     "local",
-    "overloaded",
     "retry_after",
     "transient",
 ]
 
 _RETRIED = frozenset((408, 429, 502, 503, 504))
-_OVERLOADED = frozenset((429, 503))
 
 
 def transient(error: Exception) -> bool:
@@ -105,17 +103,6 @@ def local(error: Exception) -> bool:
         error: What a call raised.
     """
     return said_by(error).kind in {Kind.FULL, Kind.LOCAL}
-
-
-def overloaded(error: Exception) -> bool:
-    """
-    Return whether the dependency says that it is asked too much: 429 or 503.
-
-    Args:
-        error: What a call raised.
-    """
-    said = said_by(error)
-    return said.kind is Kind.ANSWER and said.status in _OVERLOADED
 
 
 def idempotent(method: str, headers: object = None) -> bool:
