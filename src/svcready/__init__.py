@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         testing,
         tracing,
     )
-    from svcready._core.context import bind, bound
+    from svcready._core.context import bind, bound, degraded
     from svcready._runtime import Runtime, drain, init, resume, shutdown
     from svcready.adapters import wrap
     from svcready.logging import audit, get_logger
@@ -44,11 +44,13 @@ if TYPE_CHECKING:
         bulkhead,
         circuit_breaker,
         deadline,
+        fallback,
         policy,
         rate_limit,
         remaining,
         retry,
         shielded,
+        stale,
         throttle,
         timeout,
     )
@@ -67,8 +69,10 @@ __all__ = [
     "counted",
     "counter",
     "deadline",
+    "degraded",
     "drain",
     "errors",
+    "fallback",
     "gauge",
     "get_logger",
     "health",
@@ -87,6 +91,7 @@ __all__ = [
     "shielded",
     "shutdown",
     "span",
+    "stale",
     "testing",
     "throttle",
     "timeout",
@@ -107,7 +112,9 @@ _MODULES = {
     "counted": "svcready.metrics",
     "counter": "svcready.metrics",
     "deadline": "svcready.resilience",
+    "degraded": "svcready._core.context",
     "drain": "svcready._runtime",
+    "fallback": "svcready.resilience",
     "gauge": "svcready.metrics",
     "get_logger": "svcready.logging",
     "histogram": "svcready.metrics",
@@ -122,6 +129,7 @@ _MODULES = {
     "shielded": "svcready.resilience",
     "shutdown": "svcready._runtime",
     "span": "svcready.tracing",
+    "stale": "svcready.resilience",
     "throttle": "svcready.resilience",
     "timeout": "svcready.resilience",
     "timer": "svcready.metrics",

@@ -27,6 +27,7 @@ MAY_IMPORT = {
         "svcready.health.checks._cloud._sqs",
         "svcready.metrics.clients._botocore",
         "svcready.metrics.clients._sqs_queue",
+        "svcready.resilience._aws._calls",
     ),
     "django": (
         "svcready.adapters.django",
@@ -34,6 +35,7 @@ MAY_IMPORT = {
         "svcready.health.checks._sql._django_caches",
         "svcready.health.checks._sql._django_migrations",
         "svcready.metrics.clients._django",
+        "svcready.resilience._database._django",
     ),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),
@@ -143,8 +145,12 @@ def test_files_in_a_pillar_are_private(module: Module) -> None:
     if len(parts) < 3 or parts[1] not in pillars or module.is_package:
         return
 
-    # `svcready.audit` is that very module, and `svcready.resilience.http` that one.
-    public = {"svcready.logging.audit", "svcready.resilience.http"}
+    public = {
+        "svcready.logging.audit",  # `svcready.audit` is this very module
+        "svcready.resilience.aws",
+        "svcready.resilience.database",
+        "svcready.resilience.http",
+    }
     # Users name a client's module by its library's name, of which the package has none.
     clients = module.name.startswith("svcready.resilience.clients.")
     assert parts[-1].startswith("_") or module.name in public or clients

@@ -13,6 +13,7 @@ from svcready.resilience._deadline import read_by
 from svcready.resilience._parts import DERIVED, parts
 from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock
+from tests.servers.postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,3 +53,10 @@ def told() -> Iterator[list[object]]:
     yield events
     for end in ends:
         end()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server: where it is, without the scheme."""
+    with postgres() as where:
+        yield where

@@ -161,7 +161,7 @@ def test_a_body_that_never_left_is_still_there(ask: Ask) -> None:
 def test_answers_close_a_breaker(ask: Ask, server: Peer) -> None:
     """404s are successes; five failures open it, and what it refuses is raised."""
     quick(
-        breaker=svcready.circuit_breaker(success=http.answered, min_calls=4),
+        breaker=svcready.circuit_breaker(outcome=http.outcome, min_calls=4),
         retry=False,
     )
     url = f"{server.url}/status"

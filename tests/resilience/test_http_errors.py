@@ -165,8 +165,7 @@ def test_what_was_never_sent_may_always_be_repeated(
     """No connection, no request: a POST too is tried again; the breaker counts it."""
     error = error_of(client, method, where)
     assert http.transient(error)
-    assert not http.answered(error)
-    assert not http.local(error)
+    assert http.outcome(error) == "failure"
 
 
 @every_client
@@ -179,8 +178,7 @@ def test_what_may_have_arrived_is_repeated_if_it_is_idempotent(
     keyed = {"Idempotency-Key": "7"}
     get = error_of(client, "GET", url, wait_s=wait_s)
     assert http.transient(get), repr(get)
-    assert not http.answered(get)
-    assert not http.local(get)
+    assert http.outcome(get) == "failure"
     assert not http.transient(error_of(client, "POST", url, wait_s=wait_s))
     assert http.transient(error_of(client, "POST", url, keyed, wait_s=wait_s))
 
@@ -195,8 +193,8 @@ def test_an_answers_status_decides(client: Client, status: int, server: Peer) ->
     error = error_of(client, "GET", url)
     passing = status in {408, 429, 502, 503, 504}
     assert http.transient(error) is passing
-    assert http.answered(error) is (status < 500 and not passing)
-    assert not http.local(error)
+    success = status < 500 and not passing
+    assert http.outcome(error) == ("success" if success else "failure")
 
 
 @pytest.mark.parametrize("client", CLIENTS[:4], ids=lambda c: c.library)
@@ -247,7 +245,7 @@ def test_too_many_redirects_are_an_answer(client: Client, server: Peer) -> None:
     server.then(*["/to/302/again"] * 40)
     error = error_of(client, "GET", server.url)
     assert not http.transient(error)
-    assert http.answered(error)
+    assert http.outcome(error) == "success"
 
 
 @every_client
@@ -258,7 +256,7 @@ def test_a_wrong_request_says_nothing_of_the_dependency(
     """It was never sent and never will be, whichever way the library puts it."""
     error = error_of(client, "GET", url)
     assert not http.transient(error), repr(error)
-    assert not http.answered(error)
+    assert http.outcome(error) != "success"
 
 
 def test_a_full_pool_is_ours() -> None:
@@ -285,8 +283,7 @@ def test_a_full_pool_is_ours() -> None:
 
     for error in (full.value, empty.value):
         assert http.transient(error)
-        assert http.local(error)
-        assert not http.answered(error)
+        assert http.outcome(error) == "inconclusive"
 
 
 @every_client
@@ -294,8 +291,7 @@ def test_a_certificate_that_is_not_trusted_stays_so(client: Client, tls: str) ->
     """No retry makes a certificate good; the dependency can't be used: a failure."""
     error = error_of(client, "GET", tls)
     assert not http.transient(error), repr(error)
-    assert not http.answered(error)
-    assert not http.local(error)
+    assert http.outcome(error) == "failure"
 
 
 @every_client
@@ -312,15 +308,14 @@ def test_a_proxy_that_refuses_is_asked_again_if_that_may_pass(
         assert isinstance(error, Exception)
         assert server.methods.pop() == "CONNECT"
         assert http.transient(error) is may, repr(error)
-        assert not http.answered(error)
+        assert http.outcome(error) != "success"
 
 
 def test_what_is_none_of_https_is_left_alone() -> None:
     """A bug, svcready's own refusals, a deadline: never repeated."""
     for error in (KeyError(), CircuitOpen("a", "open"), DeadlineExceeded("late")):
         assert not http.transient(error)
-        assert not http.answered(error)
-        assert not http.local(error)
+        assert http.outcome(error) == "failure"
         assert http.retry_after(error) is None
 
     for broken in (ConnectionResetError(), TimeoutError(), AttemptTimeout("slow")):

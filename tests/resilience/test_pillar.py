@@ -15,7 +15,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.config._sections.resilience import POLICY_FIELDS, ResilienceSettings
 from svcready.errors import CircuitOpen
-from svcready.resilience import bulkhead, circuit_breaker, policy, retry
+from svcready.resilience import bulkhead, circuit_breaker, policy, retry, stale
 from svcready.resilience._config import BreakerConfig, RetryConfig
 from svcready.resilience._gcra import Rate
 from svcready.resilience._parts import cores
@@ -192,6 +192,7 @@ def test_every_field_is_somebodys() -> None:
     """Each field of the reference table changes a number of a policy."""
     policy(
         "payments",
+        fallback=stale("5m"),
         deadline=5,
         retry=OSError,
         throttle=True,
@@ -202,6 +203,8 @@ def test_every_field_is_somebodys() -> None:
     )
     changing: dict[str, tuple[str, object]] = {
         "mode": ("retry", "off"),
+        "fallback_mode": ("fallback", "off"),
+        "fallback_stale_max_age_s": ("fallback", 9),
         "retry_mode": ("retry", "off"),
         "retry_attempts": ("retry", 9),
         "retry_base_s": ("retry", 0.5),

@@ -21,6 +21,7 @@ from svcready.metrics._events import (
 from svcready.resilience import (
     BreakerMoved,
     BreakerStarved,
+    FellBack,
     RetryExhausted,
     RetryNested,
     RetryRecovered,
@@ -106,9 +107,18 @@ def log_resilience(
             **e._asdict(),
         )
 
+    def fell_back(e: FellBack) -> None:
+        logs.event(
+            f"fallback {e.name} answers",
+            "WARNING",
+            event="fallback.answered",
+            **{name: value for name, value in e._asdict().items() if value},
+        )
+
     return [
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
+        subscribe(FellBack, fell_back),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
         subscribe(RetryNested, nested),
         subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),

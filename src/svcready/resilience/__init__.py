@@ -7,7 +7,12 @@ from importlib import import_module
 # `typing` would be a good part of what importing this costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from svcready.resilience import clients, http  # noqa: F401 - see _PLACES
+    from svcready.resilience import (  # noqa: F401 - see _PLACES
+        aws,
+        clients,
+        database,
+        http,
+    )
     from svcready.resilience._bulkhead import Bulkhead, bulkhead, get_bulkhead
     from svcready.resilience._circuit import (
         CircuitBreaker,
@@ -19,17 +24,20 @@ if TYPE_CHECKING:
     from svcready.resilience._events import (
         BreakerMoved,
         BreakerStarved,
+        FellBack,
         RetryExhausted,
         RetryNested,
         RetryRecovered,
         RetryScheduled,
         Waited,
     )
+    from svcready.resilience._fallback import Fallback, fallback, get_fallback
     from svcready.resilience._guard import Guard
     from svcready.resilience._policy import Policy, get_policy, policy
     from svcready.resilience._rate_limit import RateLimit, get_rate_limit, rate_limit
     from svcready.resilience._retry import Retry, get_retry, retry
     from svcready.resilience._shield import Shield, shielded
+    from svcready.resilience._stale import Stale, stale
     from svcready.resilience._throttle import Throttle, get_throttle, throttle
     from svcready.resilience._timeout import Timeout, get_timeout, timeout
 
@@ -39,6 +47,8 @@ __all__ = [
     "Bulkhead",
     "CircuitBreaker",
     "Deadline",
+    "Fallback",
+    "FellBack",
     "Guard",
     "Policy",
     "RateLimit",
@@ -48,15 +58,18 @@ __all__ = [
     "RetryRecovered",
     "RetryScheduled",
     "Shield",
+    "Stale",
     "Throttle",
     "Timeout",
     "Waited",
     "bulkhead",
     "circuit_breaker",
     "deadline",
+    "fallback",
     "get_breaker",
     "get_bulkhead",
     "get_deadline",
+    "get_fallback",
     "get_policy",
     "get_rate_limit",
     "get_retry",
@@ -67,6 +80,7 @@ __all__ = [
     "remaining",
     "retry",
     "shielded",
+    "stale",
     "throttle",
     "timeout",
 ]
@@ -77,6 +91,8 @@ _MODULES = {
     "Bulkhead": "_bulkhead",
     "CircuitBreaker": "_circuit",
     "Deadline": "_deadline_part",
+    "Fallback": "_fallback",
+    "FellBack": "_events",
     "Guard": "_guard",
     "Policy": "_policy",
     "RateLimit": "_rate_limit",
@@ -86,15 +102,18 @@ _MODULES = {
     "RetryRecovered": "_events",
     "RetryScheduled": "_events",
     "Shield": "_shield",
+    "Stale": "_stale",
     "Throttle": "_throttle",
     "Timeout": "_timeout",
     "Waited": "_events",
     "bulkhead": "_bulkhead",
     "circuit_breaker": "_circuit",
     "deadline": "_deadline_part",
+    "fallback": "_fallback",
     "get_breaker": "_circuit",
     "get_bulkhead": "_bulkhead",
     "get_deadline": "_deadline_part",
+    "get_fallback": "_fallback",
     "get_policy": "_policy",
     "get_rate_limit": "_rate_limit",
     "get_retry": "_retry",
@@ -105,11 +124,12 @@ _MODULES = {
     "remaining": "_deadline",
     "retry": "_retry",
     "shielded": "_shield",
+    "stale": "_stale",
     "throttle": "_throttle",
     "timeout": "_timeout",
 }
 """Each name's module, which is loaded when the name is first used."""
-_PLACES = frozenset(("clients", "http"))
+_PLACES = frozenset(("aws", "clients", "database", "http"))
 """Modules that users name as `svcready.resilience.http`, loaded likewise."""
 
 

@@ -11,7 +11,6 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready.errors import CircuitOpen
 from svcready.resilience._backoff import uniform
 from svcready.resilience._events import BreakerMoved, BreakerStarved
-from svcready.resilience._judge import EVERY_ERROR
 from svcready.resilience._ledger import Ledger
 from svcready.resilience._outbox import Outbox
 from svcready.resilience._tally import Tally, can_count_unlocked
@@ -43,6 +42,10 @@ _JITTER = 0.2
 _MAX_DOUBLINGS = 30
 
 
+def _failure(error: Exception) -> str:  # noqa: ARG001 - whatever it is
+    return "failure"
+
+
 class Breaker:
     """
     One circuit breaker, shared by every thread, task and event loop of the process.
@@ -55,7 +58,8 @@ class Breaker:
     Args:
         name: The breaker's name.
         config: Its numbers.
-        judge: Says of an error which outcome it is.
+        judge: Says which outcome an error is: `success`, `failure`, `ignored` or
+            `inconclusive`.
         clock: Monotonic time.
         rng: Draws from [0, 1), for the jitter of the time that it stays open.
         unlocked: Successes may count without the lock; None: as the build allows.
@@ -65,7 +69,7 @@ class Breaker:
         self,
         name: str,
         config: BreakerConfig,
-        judge: Callable[[Exception], str] = EVERY_ERROR,
+        judge: Callable[[Exception], str] = _failure,
         *,
         clock: Clock = SYSTEM_CLOCK,
         rng: Callable[[], float] = uniform,

@@ -13,7 +13,7 @@ from svcready.resilience._breaker_gate import BreakerGate
 from svcready.resilience._config import BreakerConfig, override_breaker
 from svcready.resilience._declared import Declared
 from svcready.resilience._guard import Guard, Guarding
-from svcready.resilience._judge import EVERY_ERROR, Judge
+from svcready.resilience._judge import Judge
 from svcready.resilience._layers import BREAKER
 from svcready.resilience._parts import add_part
 from svcready.resilience._primitive import Primitive
@@ -37,6 +37,8 @@ BREAKERS: Register[Declared[Breaker, BreakerConfig]] = Register("circuit breaker
 """Every circuit breaker that the process declared."""
 add_part("breaker", BREAKERS)
 
+_FAILURES = Judge((), None)
+
 
 class CircuitBreaker(Primitive[Breaker], Guarding):
     """
@@ -48,9 +50,9 @@ class CircuitBreaker(Primitive[Breaker], Guarding):
     many successes in a row close it, a failure opens it again. An outcome counts only
     for the state that its call was admitted in.
 
-    Every `Exception` is a failure, save svcready's own refusals and what *success*,
-    *ignore* and *inconclusive* name; cancellation says nothing. The call that opens it
-    raises its own error.
+    Every `Exception` is a failure, save the ignored ones, what `outcome` says
+    otherwise of, and svcready's own refusals; cancellation says nothing. The call that
+    opens it raises its own error.
 
     `with breaker:` and `async with breaker:` keep what they need in the context, so
     one object serves all threads and tasks; a block that is left in another context
@@ -114,8 +116,7 @@ def circuit_breaker(
     probes: int = 3,
     probe_lease: Duration = 10.0,
     ignore: Errors = (),
-    success: Errors = (),
-    inconclusive: Errors = (),
+    outcome: Callable[[Exception], str] | None = None,
 ) -> CircuitBreaker:
     """
     Stop calling a dependency that fails, and try it again by single probes.
@@ -137,12 +138,10 @@ def circuit_breaker(
         probe_lease: A probe without an outcome after this long counts as failed; give
             it twice what a call may take.
         ignore: What says nothing about the dependency: an exception class, a tuple of
-            them, or a function of the exception. It doesn't count.
-        success: What the dependency answered with, so that it works: a broken
-            constraint, a 404. It counts as a success, and a probe that ends so helps
-            to close the breaker.
-        inconclusive: What never reached the dependency: no free connection in the
-            pool. It doesn't count, and frees the probe without a verdict.
+            them, or a function of the exception.
+        outcome: Says of every other error what it is: `success` (the dependency
+            answered, as with a 404), `failure`, `ignored`, or `inconclusive` (it never
+            left the process). None: they all are failures.
 
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
@@ -159,7 +158,7 @@ def circuit_breaker(
         probes=probes,
         probe_lease=probe_lease,
     )
-    judge = Judge(ignore, success, inconclusive)
+    judge = Judge(ignore, outcome)
     return CircuitBreaker(_declarer(config, judge, calling_place()), name)
 
 
@@ -196,7 +195,7 @@ def _declarer(
     config: BreakerConfig, judge: Judge, place: Place
 ) -> Callable[[str], Breaker]:
     """Return what declares a breaker with these arguments under a name."""
-    plain = config == BreakerConfig() and judge == EVERY_ERROR
+    plain = config == BreakerConfig() and judge == _FAILURES
     arguments = None if plain else (config, judge)
 
     def declare(name: str) -> Breaker:

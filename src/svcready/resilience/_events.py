@@ -7,6 +7,7 @@ from typing import NamedTuple
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
+    "FellBack",
     "RetryExhausted",
     "RetryNested",
     "RetryRecovered",
@@ -97,3 +98,16 @@ class Waited(NamedTuple):
     """The policy's name."""
     wait_s: float
     """How long, in seconds."""
+
+
+class FellBack(NamedTuple):
+    """A fallback answered; told at most once in ten seconds."""
+
+    name: str
+    """The policy's name."""
+    source: str
+    """`stale`: a last good answer; `fallback`: what stands in."""
+    error_type: str
+    """The name of the class of what the call failed with."""
+    not_logged: int = 0
+    """How many answers before it were not told of."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.resilience._breaker import Breaker
+    from svcready.resilience._fallback_core import FallbackCore
     from svcready.resilience._gate import Gate
     from svcready.resilience._kinds import Around
     from svcready.resilience._retrier import Retrier
@@ -107,6 +108,9 @@ def apply_layers(function: Call, name: str, layers: Mapping[int, Layer]) -> Call
 
     check(name, later=True)
     _look_for_retries(function, name, layers)
+    if FALLBACK in layers:
+        cast("FallbackCore", layers[FALLBACK]).check(function)
+
     wrapper = dressed(compiled(function, layers), function)
     setattr(wrapper, _PLAN, _Plan(wrapper, name, function, layers))
     return wrapper

@@ -17,6 +17,7 @@ __all__ = [
     "Part",
     "add_part",
     "bind_parts",
+    "core_of",
     "cores",
     "declared_as",
     "parts",
@@ -63,6 +64,13 @@ def bind_parts(binder: Callable[[Part], None] | None) -> None:
 def parts() -> tuple[Part, ...]:
     """Return the kinds that are loaded."""
     return tuple(_PARTS.values())
+
+
+def core_of(kind: str, name: str) -> Any:
+    """Return the state of what is called *name*; None: no such thing is declared."""
+    part = _PARTS.get(kind)
+    declared = None if part is None else part.register.get(name)
+    return None if declared is None else declared.core
 
 
 def cores(kind: str) -> list[Any]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from svcready.resilience._layers import Layer
     from svcready.resilience._numbers import Duration
     from svcready.resilience._primitive import Primitive
+    from svcready.resilience._stale import Stale
     from svcready.resilience._timer import Timer
 
     P = ParamSpec("P")
@@ -179,7 +180,7 @@ def policy(
     name: str,
     *,
     preset: str | None = None,
-    fallback: Primitive[Any] | Callable[..., object] | bool | None = None,
+    fallback: Primitive[Any] | Stale | Callable[..., object] | bool | None = None,
     deadline: Primitive[Any] | Duration | bool | None = None,
     retry: Primitive[Any] | Errors | bool | None = None,
     hedge: Primitive[Any] | Duration | bool | None = None,
@@ -201,7 +202,7 @@ def policy(
         preset: The parts that suit a kind of dependency: `http`. A part that is given
             besides takes the place of the preset's; False leaves it out.
         fallback: What answers where all else failed: a function of the call's
-            arguments.
+            arguments, or the last good answer (`svcready.stale("5m")`).
         deadline: What the whole call may take, retries and waits included.
         retry: Which errors are retried.
         hedge: After how long a second call is made beside the first.

@@ -28,6 +28,7 @@ class Argument(NamedTuple):
 
 ARGUMENTS: Mapping[str, Argument] = {
     "deadline": Argument(_layers.DEADLINE, "_deadline_part"),
+    "fallback": Argument(_layers.FALLBACK, "_fallback"),
     "retry": Argument(_layers.RETRY, "_retry"),
     "throttle": Argument(_layers.THROTTLE, "_throttle"),
     "bulkhead": Argument(_layers.BULKHEAD, "_bulkhead"),

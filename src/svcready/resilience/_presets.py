@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["PRESETS", "preset_parts"]
 
 PRESETS: Mapping[str, str] = {
+    "aws": "_aws._preset",
+    "database": "_database._preset",
     "http": "_http._preset",
 }
 """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from svcready.resilience._config import RetryConfig
     from svcready.resilience._tally import Tally
 
-__all__ = ["Course", "Retrier", "not_again"]
+__all__ = ["Course", "Retrier", "give_up", "is_exhausted", "not_again"]
 
 _ONCE = "__svcready_once__"
 _PLAIN = {"attempts", "not_retryable"}  # what needs no word if nothing was retried
@@ -93,6 +93,10 @@ class Retrier:
         config = self.config
         bounded = config.deadline_s is not None and config.mode == "enforce"
         return config.deadline_s if bounded and config.deadline_s else math.inf
+
+    def names(self, error: Exception) -> bool:
+        """Return whether *error* is of those that are retried."""
+        return self._on(error)
 
     def succeeded(self) -> None:
         """Count a call whose first attempt succeeded."""
@@ -186,7 +190,7 @@ class Retrier:
 
         if not self.nested:
             met(self.name, error)
-            if MARK in error.__dict__:
+            if is_exhausted(error):
                 return "nested"
 
         return "attempts" if attempt >= self.config.attempts else None
@@ -212,11 +216,13 @@ class Retrier:
         if reason == "observed" or (plain and attempt == 1):
             return
 
-        if reason not in {"not_retryable", "nested"}:
-            error.__dict__[MARK] = self.name
-
         times = "1 attempt" if attempt == 1 else f"{attempt} attempts"
-        _note(error, f"svcready: retry {self.name!r} gave up after {times}: {reason}")
+        note = f"svcready: retry {self.name!r} gave up after {times}: {reason}"
+        if reason in {"not_retryable", "nested"}:
+            _note(error, note)
+        else:
+            give_up(error, self.name, note)
+
         publish(RetryExhausted(self.name, attempt, reason, type(error).__name__))
 
     def _count(self, counter: Counter[str], key: str) -> None:
@@ -272,6 +278,17 @@ class Course:
 def not_again(error: Exception) -> None:
     """Mark *error* as of a call that can't be made again, whoever would retry it."""
     error.__dict__[_ONCE] = True
+
+
+def is_exhausted(error: Exception) -> bool:
+    """Return whether a policy has made all the attempts that it makes."""
+    return MARK in error.__dict__
+
+
+def give_up(error: Exception, name: str, note: str) -> None:
+    """Mark *error* as what the policy *name* gave up on, and say so on it."""
+    error.__dict__[MARK] = name
+    _note(error, note)
 
 
 def _note(error: Exception, note: str) -> None:

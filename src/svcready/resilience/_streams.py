@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     AsyncStreamCall = Callable[..., AsyncStream]
 
 __all__ = [
+    "begun_async",
     "going_on",
     "guarded",
     "guarded_async",
@@ -174,10 +175,29 @@ def retried_async(retrier: Retrier, call: AsyncStreamCall) -> AsyncStreamCall:
     The policy's deadline bounds the way to that item, by cancellation too.
     """
 
-    async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
-        begun = await bound(
+    async def begin(
+        *args: object, **kwargs: object
+    ) -> tuple[AsyncStream, object] | None:
+        return await bound(
             retrier, lambda course: _begin(course, lambda: call(*args, **kwargs))
         )
+
+    return begun_async(begin)
+
+
+def begun_async(
+    begin: Callable[..., Awaitable[tuple[AsyncStream, object] | None]],
+) -> AsyncStreamCall:
+    """
+    Return an async generator function that goes on with streams begun elsewhere.
+
+    Args:
+        begin: Returns a stream and the item that was taken out already; None: there
+            is no item.
+    """
+
+    async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
+        begun = await begin(*args, **kwargs)
         if begun is None:
             return
 

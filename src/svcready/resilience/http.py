@@ -7,7 +7,7 @@ from svcready.resilience import http
 
 
 @svcready.retry("payments", on=http.transient, retry_after=http.retry_after)
-@svcready.circuit_breaker("payments", success=http.answered, inconclusive=http.local)
+@svcready.circuit_breaker("payments", outcome=http.outcome)
 def charge(order): ...  # calls by httpx, requests, aiohttp or urllib3
 ```
 
@@ -20,13 +20,7 @@ from svcready.resilience._http._errors import Kind, is_failure, said_by
 from svcready.resilience._http._hints import hint_s
 from svcready.resilience._http._request import is_idempotent, request_of
 
-__all__ = [
-    "answered",
-    "idempotent",
-    "local",
-    "retry_after",
-    "transient",
-]
+__all__ = ["idempotent", "outcome", "retry_after", "transient"]
 
 _RETRIED = frozenset((408, 429, 502, 503, 504))
 
@@ -77,32 +71,25 @@ def retry_after(error: Exception) -> float | None:
     return hint_s(said.headers) if said.kind is Kind.ANSWER else None
 
 
-def answered(error: Exception) -> bool:
+def outcome(error: Exception) -> str:
     """
-    Return whether *error* shows that the dependency works, if only to say no.
-
-    That is every answer below 500 except 408 and 429: a circuit breaker counts it as a
-    success (`success=http.answered`), so that one that opened can close again although
-    all it sees is 404.
+    Return what *error* is to a circuit breaker.
 
     Args:
         error: What a call raised.
+
+    Returns:
+        `success` for every answer below 500 except 408 and 429: the dependency works,
+        if only to say no. `inconclusive` for what never left the process: no free
+        connection in the client's pool, a request that is wrong itself. `failure` for
+        everything else.
     """
     said = said_by(error)
-    return said.kind is Kind.ANSWER and not is_failure(said.status)
+    if said.kind is Kind.ANSWER:
+        return "failure" if is_failure(said.status) else "success"
 
-
-def local(error: Exception) -> bool:
-    """
-    Return whether *error* is this process's own, and says nothing of the dependency.
-
-    No connection was free in the client's pool, or the request is wrong itself: for a
-    circuit breaker's `inconclusive=http.local`.
-
-    Args:
-        error: What a call raised.
-    """
-    return said_by(error).kind in {Kind.FULL, Kind.LOCAL}
+    local = said.kind in {Kind.FULL, Kind.LOCAL}
+    return "inconclusive" if local else "failure"
 
 
 def idempotent(method: str, headers: object = None) -> bool:

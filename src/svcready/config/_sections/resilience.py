@@ -72,6 +72,12 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
         "observe: decide and tell, but leave every call as it is; off: take no part",
         "enforce",
     ),
+    "fallback_mode": PolicyField(_MODE, "The same for its fallback alone", "enforce"),
+    "fallback_stale_max_age_s": PolicyField(
+        _UP_TO_A_DAY,
+        "How old a last good answer may be; 0: none is given; where code keeps them",
+        "0",
+    ),
     "retry_mode": PolicyField(_MODE, "The same for its retry alone", "enforce"),
     "retry_attempts": PolicyField(
         integer(1, 100), "Attempts in all, the first included; 1: no retry", "3"

@@ -28,8 +28,6 @@ def preset() -> Mapping[str, object]:
         "deadline": deadline(within=30.0),
         "retry": retry(on=http.transient, retry_after=http.retry_after),
         "bulkhead": bulkhead(max_concurrent=100, max_queue=100, max_wait=5.0),
-        "breaker": circuit_breaker(
-            success=http.answered, inconclusive=http.local, probe_lease=20.0
-        ),
+        "breaker": circuit_breaker(outcome=http.outcome, probe_lease=20.0),
         "timeout": timeout(after=10.0),
     }
