@@ -380,18 +380,18 @@ def test_the_deadline_ends_what_hangs(
     """Shorter than the client's time-out, it ends it; the peer is not to blame."""
     quick("payments", **bounds)
     before_s = time.monotonic()
-    token = _deadline.put(before_s + 0.3)
+    token = _deadline.put(before_s + 0.5)
     try:
         with pytest.raises(DeadlineExceeded):
             ask("payments", ("GET", f"{server.url}/hang"), wait_s=30.0)
     finally:
         _deadline.lift(token)
 
-    assert time.monotonic() - before_s < 5.0
+    assert time.monotonic() - before_s < 10.0
     counts = outcomes()
     assert counts["failure"] == 0
     assert counts["ignored"] + counts["cancelled"] == 1
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1  # a busy machine may not have come so far
 
 
 @every_client
@@ -401,13 +401,13 @@ def test_the_policys_timeout_ends_an_attempt(
 ) -> None:
     """An attempt that hangs is a failure, and another follows if that is no harm."""
     retry = svcready.retry(on=http.transient, attempts=2, wait_base=0.001)
-    quick(retry=retry, timeout=0.3)
+    quick(retry=retry, timeout=1.5)
     before_s = time.monotonic()
     with pytest.raises(Exception) as caught:  # noqa: PT011 - each client has its own
         ask("payments", (method, f"{server.url}/hang"), wait_s=30.0)
 
     assert not isinstance(caught.value, DeadlineExceeded)
-    assert time.monotonic() - before_s < 10.0
+    assert time.monotonic() - before_s < 20.0
     assert server.methods == [method] * attempts
     assert outcomes()["failure"] == attempts
 
@@ -556,6 +556,16 @@ def test_requests_rewinds_files(server: Peer, tmp_path: pytest.TempPathFactory) 
         assert session.put(server.url, data=body).status_code == 200
 
     assert [body for _, _, _, body in server.requests] == [b"body"] * 2
+
+
+def test_a_fallback_answers_for_a_client(server: Peer) -> None:
+    """It is a function of the request, and what it gives is the response."""
+    quick(fallback=lambda request: httpx.Response(200, text=request.url.path))
+    with httpx.Client(transport=PolicyTransport("payments")) as client:
+        response = client.get(f"{server.url}/status/503")
+
+    assert (response.status_code, response.text) == (200, "/status/503")
+    assert server.methods == ["GET"] * 3
 
 
 def test_redirects_are_requests_of_their_own(server: Peer) -> None:
