@@ -74,6 +74,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(b"half")
             self.close_connection = True
+        elif what == "long":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            self.wfile.write(b"x" * 1_000_000)
         elif what == "garbage":
             self.wfile.write(b"no HTTP at all\r\n\r\n")
             self.close_connection = True

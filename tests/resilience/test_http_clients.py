@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
+import aiohttp
 import httpx
 import pytest
 import requests
 
 import svcready
 from svcready.errors import (
+    BulkheadFull,
     CircuitOpen,
     DeadlineExceeded,
     DeadlineSpent,
     DeclarationError,
 )
-from svcready.resilience import _deadline, get_breaker, get_retry, http, policy
+from svcready.resilience import (
+    _deadline,
+    get_breaker,
+    get_bulkhead,
+    get_retry,
+    http,
+    policy,
+)
 from svcready.resilience._http._hosts import MOST_HOSTS
 from svcready.resilience._parts import DERIVED
 from svcready.resilience.clients.aiohttp import PolicyMiddleware
@@ -30,7 +42,7 @@ from tests.resilience.http_peer import Peer, peer, refused
 from tests.resilience.peers import breaker_of, retrier_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from svcready.resilience import Policy
 
@@ -43,11 +55,12 @@ def server() -> Iterator[Peer]:
 
 
 def quick(name: str = "payments", **parts: object) -> Policy:
-    """Declare the preset with waits that a test has time for."""
+    """Declare the preset, without bounds, with waits that a test has time for."""
     retry = svcready.retry(
         on=http.transient, retry_after=http.retry_after, wait_base=0.001, wait_max=0.001
     )
-    return policy(name, preset="http", **{"retry": retry, **parts})  # type: ignore[arg-type]
+    bounds = {"deadline": False, "timeout": False}
+    return policy(name, preset="http", **{"retry": retry, **bounds, **parts})  # type: ignore[arg-type]
 
 
 def outcomes(name: str = "payments") -> Counter[str]:
@@ -148,7 +161,9 @@ def test_a_body_that_never_left_is_still_there(ask: Ask) -> None:
 def test_answers_close_a_breaker(ask: Ask, server: Peer) -> None:
     """404s are successes; five failures open it, and what it refuses is raised."""
     quick(
-        breaker=svcready.circuit_breaker(success=http.answered, min_calls=4),
+        breaker=svcready.circuit_breaker(
+            success=http.answered, inconclusive=http.local, min_calls=4
+        ),
         retry=False,
     )
     url = f"{server.url}/status"
@@ -179,6 +194,19 @@ def test_no_connection_is_left_behind(ask: Ask, server: Peer) -> None:
     answers = ask("payments", *[("GET", server.url)] * 10)
     assert len(server.requests) == 20
     assert {answer.status for answer in answers} == {200}
+
+
+@every_client
+def test_an_answer_is_closed_when_the_next_attempt_is_refused(
+    ask: Ask, server: Peer
+) -> None:
+    """The first failure opens the breaker: that comes out, and nothing stays open."""
+    quick(breaker=svcready.circuit_breaker(consecutive_failures=1))
+    with pytest.raises(CircuitOpen):
+        ask("payments", ("GET", f"{server.url}/status/503"))
+
+    gc.collect()  # an open connection would warn, which is an error here
+    assert len(server.requests) == 1
 
 
 def test_one_connection_is_enough(server: Peer) -> None:
@@ -307,6 +335,14 @@ def test_the_deadline_travels(ask: Ask, server: Peer) -> None:
 
 
 @every_client
+def test_the_policys_own_bounds_travel(ask: Ask, server: Peer) -> None:
+    """The server needs to know no more than how long this attempt is waited for."""
+    quick(deadline=30, timeout=10)
+    ask("payments", ("GET", server.url))
+    assert 9000 < int(server.requests[0][2]["x-request-timeout-ms"]) <= 9990
+
+
+@every_client
 def test_each_attempt_says_what_is_left_then(ask: Ask, server: Peer) -> None:
     """The second attempt has less time than the first, and one field."""
     quick()
@@ -339,21 +375,43 @@ def test_a_spent_deadline_calls_nobody(ask: Ask, server: Peer) -> None:
 
 
 @every_client
-def test_the_deadline_ends_what_hangs(ask: Ask, server: Peer) -> None:
+@pytest.mark.parametrize("bounds", [{}, {"deadline": 30, "timeout": 10}], ids=str)
+def test_the_deadline_ends_what_hangs(
+    ask: Ask, bounds: dict[str, object], server: Peer
+) -> None:
     """Shorter than the client's time-out, it ends it; the peer is not to blame."""
-    quick()
+    quick("payments", **bounds)
     before_s = time.monotonic()
-    token = _deadline.put(before_s + 0.3)
+    token = _deadline.put(before_s + 0.5)
     try:
         with pytest.raises(DeadlineExceeded):
             ask("payments", ("GET", f"{server.url}/hang"), wait_s=30.0)
     finally:
         _deadline.lift(token)
 
-    assert time.monotonic() - before_s < 5.0
+    assert time.monotonic() - before_s < 10.0
     counts = outcomes()
-    assert (counts["failure"], counts["ignored"]) == (0, 1)
-    assert len(server.requests) == 1
+    assert counts["failure"] == 0
+    assert counts["ignored"] + counts["cancelled"] == 1
+    assert len(server.requests) <= 1  # a busy machine may not have come so far
+
+
+@every_client
+@pytest.mark.parametrize(("method", "attempts"), [("GET", 2), ("POST", 1)])
+def test_the_policys_timeout_ends_an_attempt(
+    ask: Ask, method: str, attempts: int, server: Peer
+) -> None:
+    """An attempt that hangs is a failure, and another follows if that is no harm."""
+    retry = svcready.retry(on=http.transient, attempts=2, wait_base=0.001)
+    quick(retry=retry, timeout=1.5)
+    before_s = time.monotonic()
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - each client has its own
+        ask("payments", (method, f"{server.url}/hang"), wait_s=30.0)
+
+    assert not isinstance(caught.value, DeadlineExceeded)
+    assert time.monotonic() - before_s < 20.0
+    assert server.methods == [method] * attempts
+    assert outcomes()["failure"] == attempts
 
 
 @every_client
@@ -415,6 +473,67 @@ def test_the_outcome_of_a_stream_is_told_with_its_headers(server: Peer) -> None:
             response.read()
 
 
+def test_a_permit_is_held_till_the_response_is_closed(server: Peer) -> None:
+    """While one thread reads a response, another is refused; closed, it is let in."""
+    quick(bulkhead=1)
+    with (
+        httpx.Client(transport=PolicyTransport("payments")) as client,
+        ThreadPoolExecutor(1) as other,
+    ):
+        with client.stream("GET", server.url) as response:
+            with pytest.raises(BulkheadFull):
+                other.submit(client.get, server.url).result()
+
+            assert response.read() == b"answer 1"
+
+        assert other.submit(client.get, server.url).result().status_code == 200
+        client.get(f"{server.url}/status/500")
+        assert other.submit(client.get, server.url).result().status_code == 200
+
+    assert get_bulkhead("payments").level.in_use == 0
+
+
+@pytest.mark.parametrize("library", ["httpx", "aiohttp"])
+def test_a_task_holds_its_permit_too(library: str, server: Peer) -> None:
+    """The same of tasks, and a request that fails holds nothing."""
+    quick(bulkhead=1, retry=False)
+
+    @contextlib.asynccontextmanager
+    async def opened(url: str) -> AsyncIterator[object]:
+        if library == "httpx":
+            transport = AsyncPolicyTransport("payments")
+            async with (
+                httpx.AsyncClient(transport=transport) as client,
+                client.stream("GET", url) as response,
+            ):
+                yield response
+        else:
+            middlewares = [PolicyMiddleware("payments")]
+            async with (
+                aiohttp.ClientSession(middlewares=middlewares) as session,
+                session.get(url) as answer,
+            ):
+                yield answer
+
+    async def once(url: str) -> None:
+        async with opened(url):
+            pass
+
+    async def ask() -> None:
+        async with opened(f"{server.url}/long"):
+            with pytest.raises(BulkheadFull):
+                await asyncio.create_task(once(server.url))
+
+        await asyncio.create_task(once(server.url))
+        with pytest.raises(Exception, match=r"(?i)disconnect"):
+            await once(f"{server.url}/drop")
+
+        await asyncio.create_task(once(server.url))
+
+    asyncio.run(ask())
+    assert get_bulkhead("payments").level.in_use == 0
+
+
 def test_requests_reads_under_the_policy(server: Peer) -> None:
     """Without `stream=True` a body that breaks off is a failure, and asked again."""
     quick()
@@ -439,6 +558,16 @@ def test_requests_rewinds_files(server: Peer, tmp_path: pytest.TempPathFactory) 
         assert session.put(server.url, data=body).status_code == 200
 
     assert [body for _, _, _, body in server.requests] == [b"body"] * 2
+
+
+def test_a_fallback_answers_for_a_client(server: Peer) -> None:
+    """It is a function of the request, and what it gives is the response."""
+    quick(fallback=lambda request: httpx.Response(200, text=request.url.path))
+    with httpx.Client(transport=PolicyTransport("payments")) as client:
+        response = client.get(f"{server.url}/status/503")
+
+    assert (response.status_code, response.text) == (200, "/status/503")
+    assert server.methods == ["GET"] * 3
 
 
 def test_redirects_are_requests_of_their_own(server: Peer) -> None:

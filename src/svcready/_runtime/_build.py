@@ -309,7 +309,7 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
         clock=runtime.clock,
         policy_values=policy_values,
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
-        deadline_header=settings.http.deadline_header,
+        http=lambda: runtime.settings.http,
     )
 
 

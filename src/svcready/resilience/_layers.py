@@ -172,6 +172,9 @@ def _is_whole(layers: Mapping[int, Layer], kind: Kind) -> bool:
     if layers.keys() & _APART:
         return False
 
+    if BULKHEAD in layers and not hasattr(layers[BULKHEAD], "at_once"):
+        return False  # a gate of somebody else's in its place
+
     timer = cast("Timer | None", layers.get(TIMEOUT))
     threads = kind is Kind.PLAIN and timer is not None and timer.pool is not None
     return not threads and bool(layers.keys() & {TIMEOUT, DEADLINE})

@@ -16,6 +16,7 @@ from svcready.resilience._breaker import (
 from svcready.resilience._contradictions import consistent
 from svcready.resilience._deadline import read_by
 from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
+from svcready.resilience._inbound import Admissions
 from svcready.resilience._nested import begin_telling
 from svcready.resilience._parts import bind_parts, cores, declared_as, parts
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
+    from svcready.config._sections.http import HttpSettings
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
-    from svcready.resilience._inbound import Admissions
+    from svcready.resilience._http._inbound_deadline import DeadlineCounts
+    from svcready.resilience._inbound import Admission
     from svcready.resilience._parts import AnyDeclared
     from svcready.resilience._retrier import Retrier
 
@@ -132,7 +135,7 @@ class ResiliencePillar:
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
-        deadline_header: By which name clients send the deadline.
+        http: The section HTTP as it is now; None: nothing is served.
     """
 
     def __init__(
@@ -142,18 +145,21 @@ class ResiliencePillar:
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
-        deadline_header: str = DEADLINE_HEADER,
+        http: Callable[[], HttpSettings] | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._deadline_header = deadline_header
+        self._http = http
+        self._deadlines: DeadlineCounts | None = None
         self._policy_values = policy_values
         self._report = report
         self._told: set[tuple[str, str]] = set()
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
-        use_field(self._deadline_header)
+        if self._http is not None:
+            use_field(self._http().deadline_header)
+
         self._told.clear()
         read_by(self._clock)
         bind_parts(lambda part: part.register.bind(self._tune))
@@ -179,7 +185,19 @@ class ResiliencePillar:
 
     def inbound(self) -> Admissions | None:
         """Return what inbound requests are asked of; None: nothing is limited."""
-        return None
+        chain: list[Admission] = []
+        http = None if self._http is None else self._http()
+        if http is not None and (http.deadline_trusted or http.deadline_default_s):
+            from svcready.resilience._http import _inbound_deadline
+
+            self._deadlines = _inbound_deadline.deadline_counts()
+            chain.append(
+                _inbound_deadline.inbound_deadline(
+                    http, self._clock.monotonic, self._deadlines
+                )
+            )
+
+        return Admissions(chain) if chain else None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""
@@ -262,12 +280,19 @@ class ResiliencePillar:
 
     def calls(self) -> list[CallCount]:
         """Return the calls of every policy by outcome, since the process began."""
-        return [
+        counts = [
             CallCount(kind, core.name, outcome, total)
             for kind, _ in parts()
             for core in cores(kind)
             for outcome, total in core.counts().items()
         ]
+        if self._deadlines is not None:
+            counts += [
+                CallCount("inbound_deadline", "http", outcome, total)
+                for outcome, total in self._deadlines.totals().items()
+            ]
+
+        return counts
 
     def levels(self) -> list[PolicyLevel]:
         """Return how full everything is that only so many calls may be in."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.resilience._gate import Gate
     from svcready.resilience._policy import Plan, Policy
+    from svcready.resilience._timer import Timer
 
 __all__ = ["Exchange", "Guarded", "Time", "within"]
 
@@ -99,8 +100,9 @@ class Guarded:
         if text is None:
             raise DeadlineSpent(plan.name, "spent")
 
-        config = getattr(plan.layers.get(TIMEOUT), "config", None)
-        own_s: float | None = getattr(config, "bound_s", None)
+        timer = cast("Timer | None", plan.layers.get(TIMEOUT))
+        enforced = timer is not None and timer.config.mode == "enforce"
+        own_s = timer.config.bound_s if timer is not None and enforced else None
         field = name_of_field()
         said = not self._send_deadline or sent(field)
         return Time(
