@@ -40,7 +40,14 @@ if TYPE_CHECKING:
         timer,
         up_down_counter,
     )
-    from svcready.resilience import circuit_breaker, policy, retry
+    from svcready.resilience import (
+        circuit_breaker,
+        limit,
+        on_pressure,
+        policy,
+        pressure,
+        retry,
+    )
     from svcready.tracing import annotate, carry_context, link, metadata, span
 
 __all__ = [
@@ -61,11 +68,14 @@ __all__ = [
     "health",
     "histogram",
     "init",
+    "limit",
     "link",
     "logging",
     "metadata",
     "metrics",
+    "on_pressure",
     "policy",
+    "pressure",
     "resilience",
     "resume",
     "retry",
@@ -92,9 +102,12 @@ _MODULES = {
     "get_logger": "svcready.logging",
     "histogram": "svcready.metrics",
     "init": "svcready._runtime",
+    "limit": "svcready.resilience",
     "link": "svcready.tracing",
     "metadata": "svcready.tracing",
+    "on_pressure": "svcready.resilience",
     "policy": "svcready.resilience",
+    "pressure": "svcready.resilience",
     "resume": "svcready._runtime",
     "retry": "svcready.resilience",
     "shutdown": "svcready._runtime",

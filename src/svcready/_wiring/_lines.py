@@ -21,6 +21,7 @@ from svcready.metrics._events import (
 from svcready.resilience import (
     BreakerMoved,
     BreakerStarved,
+    LimitMoved,
     RetryExhausted,
     RetryRecovered,
     RetryScheduled,
@@ -87,6 +88,21 @@ def log_resilience(
             **e._asdict(),
         )
 
+    def limited(e: LimitMoved) -> None:
+        worse = e.after == "refusing"
+        verb = "would refuse" if e.reason == "observed" else "refuses"
+        event = f"limit.{e.after}"
+        held = sparingly.ask(event, e.name)
+        if held is not None:
+            more = {"not_logged": held} if held else {}
+            logs.event(
+                f"limit {e.name} {verb if worse else 'no longer refuses'} requests",
+                "WARNING" if worse and e.reason == "rejected" else "INFO",
+                event=event,
+                **e._asdict(),
+                **more,
+            )
+
     def retried(word: str, level: str, e: _Retry) -> None:
         event = f"retry.{type(e).__name__.removeprefix('Retry').lower()}"
         held = sparingly.ask(event, e.name)
@@ -99,6 +115,7 @@ def log_resilience(
     return [
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
+        subscribe(LimitMoved, limited),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
         subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
         subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
