@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "svcready.health.checks._cloud._sqs",
         "svcready.metrics.clients._botocore",
         "svcready.metrics.clients._sqs_queue",
+        "svcready.resilience._aws._calls",
     ),
     "django": (
         "svcready.adapters.django",
@@ -33,6 +34,7 @@ MAY_IMPORT = {
         "svcready.health.checks._sql._django_caches",
         "svcready.health.checks._sql._django_migrations",
         "svcready.metrics.clients._django",
+        "svcready.resilience._database._django",
     ),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),
@@ -143,5 +145,10 @@ def test_files_in_a_pillar_are_private(module: Module) -> None:
     if len(parts) < 3 or parts[1] not in pillars or module.is_package:
         return
 
-    public = {"svcready.logging.audit"}  # `svcready.audit` is this very module
+    public = {
+        "svcready.logging.audit",  # `svcready.audit` is this very module
+        "svcready.resilience.aws",
+        "svcready.resilience.database",
+        "svcready.resilience.http",
+    }
     assert parts[-1].startswith("_") or module.name in public

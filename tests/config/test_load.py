@@ -402,7 +402,7 @@ def test_what_has_no_effect_is_reported_where_it_is_set(
 ) -> None:
     """A variable of a part that this version lacks is a problem, a default is none."""
     inert = KINDS["LIMIT"]._replace(inert=True)
-    monkeypatch.setitem(KINDS, "LIMIT", inert)  # type: ignore[arg-type]
+    monkeypatch.setitem(KINDS, "LIMIT", inert)
     (problem,) = load(environ={name: "1"}).problems
 
     assert str(problem) == f"{name} has no effect in this version"

@@ -124,7 +124,7 @@ def test_what_is_without_effect_is_marked(monkeypatch: pytest.MonkeyPatch) -> No
     """What a version lacks says so in its rows; this one lacks nothing."""
     assert not any(row.inert for row in ROWS.values())
     lacking = KINDS["LIMIT"]._replace(inert=True)
-    monkeypatch.setitem(KINDS, "LIMIT", lacking)  # type: ignore[arg-type]
+    monkeypatch.setitem(KINDS, "LIMIT", lacking)
     inert = [row for row in reference() if row.inert]
 
     assert {row.section for row in inert} == {"LIMIT"}

@@ -97,6 +97,13 @@ shared = svcready.limit("1000/s burst 2", name="fork-shared", by="all")
 svcready.on_pressure(lambda told: events.labels(told.name).inc())
 
 
+@svcready.fallback("fork-call", lambda fails: None, on=OSError, stale="1m")
+def answered(fails: tuple[bool, ...]) -> None:
+    """Fail if *fails* says so."""
+    if any(fails):
+        raise ConnectionError
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Answer every request."""
     log.info("answering", path=scope["path"])
@@ -141,6 +148,8 @@ def exercise(name: str) -> None:
     with work:
         call([False, True])
 
+    answered(())
+    answered((True,))
     svcready.counter(f"fork_declared_{len(name)}", "Declared in a child").inc()
     with svcready.span("work", attributes={"name": name}):
         svcready.annotate(name=name)
@@ -207,6 +216,7 @@ def main() -> None:
     svcready.init(service="forks")
     asyncio.run(request("/orders"))
     call([False, True])
+    answered((True,))
     events.labels("parent").inc()
     svcready.audit.record("forks.begin", "parent", "test", "success")
     with svcready.span("parent"):

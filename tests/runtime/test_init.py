@@ -318,7 +318,7 @@ def test_strict_mode_lets_settings_without_effect_pass(
     monkeypatch.setenv("SVCREADY_CORE_STRICT", "true")
     monkeypatch.setenv("SVCREADY_LIMIT__DEFAULT__BURST", "3")
     inert = KINDS["LIMIT"]._replace(inert=True)
-    monkeypatch.setitem(KINDS, "LIMIT", inert)  # type: ignore[arg-type]
+    monkeypatch.setitem(KINDS, "LIMIT", inert)
 
     runtime = svcready.init(service="orders", app=FastAPI())
     runtime.ready()
