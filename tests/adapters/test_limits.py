@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import svcready
 from svcready.adapters._clients import client_reader
+from svcready.config._rate_limits import RATE_RULES
 from svcready.errors import DeclarationError, RateLimited
 from svcready.resilience import Limit, LimitMoved
 from svcready.resilience._limit import LIMITS
@@ -792,6 +794,27 @@ def test_nothing_further_left_reaches_what_our_proxy_wrote(
 def test_addresses_as_keys(client: str | None, key: str) -> None:
     """IPv6 by its network of 64 bits; what is no address has one key for all."""
     assert address_key(client).replace("2001db8", "20010db8") == key
+
+
+def test_a_changed_file_changes_rules_and_keeps_what_was_used(
+    run: Running, clock: FakeClock
+) -> None:
+    """Another rate holds at once, for callers who have used what they have used."""
+    with run("* 3/h by address as reads") as harness:
+        ask = make_flask(harness)
+        assert dict(shown(ask("/orders/1")))["reads"]["r"] == 2
+        runtime = harness.runtime
+        rules = RATE_RULES.parse("* 60/h burst 2 by address as reads; /new 1/h")
+        http = dataclasses.replace(runtime.settings.http, rate_limits=rules)
+        runtime.settings = dataclasses.replace(runtime.settings, http=http)
+        runtime.apply_reloaded()
+        refused = ask("/orders/1")
+        assert refused.status == 429
+        assert shown(refused, "ratelimit-policy") == [("reads", {"q": 2, "w": 120})]
+        assert 60 <= int(refused.headers["retry-after"]) <= 66  # as by the new rate
+        clock.advance(60.0)
+        assert ask("/orders/1").status == 200
+        assert counts(harness) == {("reads", "success"): 2, ("reads", "rejected"): 1}
 
 
 def test_threads_share_a_limit_exactly(run: Running) -> None:
