@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "gunicorn": ("svcready.logging._sources._gunicorn",),
     "loguru": ("svcready.logging._sources._loguru",),
     "starlette": (
+        "svcready.adapters._starlette_ahead",
         "svcready.adapters._starlette_routes",
         "svcready.adapters.fastapi",
         "svcready.demo",

@@ -91,6 +91,21 @@ def call(fails: list[bool]) -> None:
         raise ConnectionError
 
 
+@svcready.resilience.resolver("fork-tenant")
+def tenant(scope: Any) -> str:
+    """Tell whose request it is."""
+    return str(scope["path"])
+
+
+@svcready.limit("1000/s", name="fork-limit", by="fork-tenant")
+def limited() -> None:
+    """Be called in a request."""
+
+
+shared = svcready.limit("1000/s burst 2", name="fork-shared", by="all")
+svcready.on_pressure(lambda told: events.labels(told.name).inc())
+
+
 @svcready.fallback("fork-call", lambda fails: None, on=OSError, stale="1m")
 def answered(fails: tuple[bool, ...]) -> None:
     """Fail if *fails* says so."""
@@ -111,6 +126,8 @@ def hedged_in_threads() -> None:
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Answer every request."""
     log.info("answering", path=scope["path"])
+    limited()
+    svcready.pressure()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -163,6 +180,7 @@ def exercise(name: str) -> None:
         connection.exec_driver_sql("SELECT 1")
 
     svcready.audit.record("forks.exercise", name, "test", "success")
+    shared.call(int)
     for path in ("/orders", "/metrics", "/health/readiness", "/admin/loggers"):
         asyncio.run(request(path))
 

@@ -292,6 +292,7 @@ def refusals(runtime: Runtime) -> Refusals | None:
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:
     """Make the resilience pillar; None if it is switched off."""
+    from svcready._runtime._inbound import inbound_means
     from svcready.resilience._parts import DERIVED
     from svcready.resilience._pillar import ResiliencePillar
 
@@ -309,7 +310,7 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
         clock=runtime.clock,
         policy_values=policy_values,
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
-        http=lambda: runtime.settings.http,
+        inbound=inbound_means(runtime),
     )
 
 

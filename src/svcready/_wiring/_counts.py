@@ -9,7 +9,7 @@ from svcready._wiring._exports import export_families
 from svcready.health._events import CheckChanged, CheckRan
 from svcready.health._life._lifecycle import STATES
 from svcready.metrics._model import Family, Number
-from svcready.resilience import BreakerMoved, RetryScheduled, Waited
+from svcready.resilience import BreakerMoved, LimitMoved, RetryScheduled, Waited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +33,7 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
     declare = metrics.declare
     transitions = declare.counter(
         "svcready_resilience_transitions",
-        "State changes of circuit breakers.",
+        "State changes of circuit breakers and limits.",
         labels=("name", "from", "to", "reason"),
     )
     waits = declare.histogram(
@@ -62,6 +62,10 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
         ),
         subscribe(
             BreakerMoved,
+            lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
+        ),
+        subscribe(
+            LimitMoved,
             lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
         ),
         subscribe(

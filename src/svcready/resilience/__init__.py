@@ -7,6 +7,14 @@ from importlib import import_module
 # `typing` would be a good part of what importing this costs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from svcready.resilience import (  # noqa: F401 - see _PLACES
+        aws,
+        clients,
+        database,
+        http,
+        message,
+        redis,
+    )
     from svcready.resilience._bulkhead import Bulkhead, bulkhead, get_bulkhead
     from svcready.resilience._circuit import (
         CircuitBreaker,
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
         BreakerMoved,
         BreakerStarved,
         FellBack,
+        LimitMoved,
         RetryExhausted,
         RetryNested,
         RetryRecovered,
@@ -28,8 +37,11 @@ if TYPE_CHECKING:
     from svcready.resilience._fallback import Fallback, fallback, get_fallback
     from svcready.resilience._guard import Guard
     from svcready.resilience._hedge import Hedge, get_hedge, hedge
+    from svcready.resilience._limit import Limit, get_limit, limit
     from svcready.resilience._policy import Policy, get_policy, policy
+    from svcready.resilience._pressure import Pressure, on_pressure, pressure
     from svcready.resilience._rate_limit import RateLimit, get_rate_limit, rate_limit
+    from svcready.resilience._resolvers import resolver
     from svcready.resilience._retry import Retry, get_retry, retry
     from svcready.resilience._shield import Shield, shielded
     from svcready.resilience._stale import Stale, stale
@@ -46,7 +58,10 @@ __all__ = [
     "FellBack",
     "Guard",
     "Hedge",
+    "Limit",
+    "LimitMoved",
     "Policy",
+    "Pressure",
     "RateLimit",
     "Retry",
     "RetryExhausted",
@@ -67,15 +82,20 @@ __all__ = [
     "get_deadline",
     "get_fallback",
     "get_hedge",
+    "get_limit",
     "get_policy",
     "get_rate_limit",
     "get_retry",
     "get_throttle",
     "get_timeout",
     "hedge",
+    "limit",
+    "on_pressure",
     "policy",
+    "pressure",
     "rate_limit",
     "remaining",
+    "resolver",
     "retry",
     "shielded",
     "stale",
@@ -93,7 +113,10 @@ _MODULES = {
     "FellBack": "_events",
     "Guard": "_guard",
     "Hedge": "_hedge",
+    "Limit": "_limit",
+    "LimitMoved": "_events",
     "Policy": "_policy",
+    "Pressure": "_pressure",
     "RateLimit": "_rate_limit",
     "Retry": "_retry",
     "RetryExhausted": "_events",
@@ -114,15 +137,20 @@ _MODULES = {
     "get_deadline": "_deadline_part",
     "get_fallback": "_fallback",
     "get_hedge": "_hedge",
+    "get_limit": "_limit",
     "get_policy": "_policy",
     "get_rate_limit": "_rate_limit",
     "get_retry": "_retry",
     "get_throttle": "_throttle",
     "get_timeout": "_timeout",
     "hedge": "_hedge",
+    "limit": "_limit",
+    "on_pressure": "_pressure",
     "policy": "_policy",
+    "pressure": "_pressure",
     "rate_limit": "_rate_limit",
     "remaining": "_deadline",
+    "resolver": "_resolvers",
     "retry": "_retry",
     "shielded": "_shield",
     "stale": "_stale",

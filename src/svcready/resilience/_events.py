@@ -8,6 +8,7 @@ __all__ = [
     "BreakerMoved",
     "BreakerStarved",
     "FellBack",
+    "LimitMoved",
     "RetryExhausted",
     "RetryNested",
     "RetryRecovered",
@@ -87,6 +88,19 @@ class BreakerStarved(NamedTuple):
     """How many calls its window needs."""
     window_s: float
     """Its window, in seconds."""
+
+
+class LimitMoved(NamedTuple):
+    """A limit begins to refuse requests, or has refused none for ten seconds."""
+
+    name: str
+    """The limit's name."""
+    before: str
+    """`passing` or `refusing`."""
+    after: str
+    """The other one."""
+    reason: str
+    """`rejected`; `observed`, where it refuses nothing really; `quiet`."""
 
 
 class Waited(NamedTuple):

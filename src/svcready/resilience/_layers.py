@@ -32,6 +32,7 @@ __all__ = [
     "DEADLINE",
     "FALLBACK",
     "HEDGE",
+    "LIMIT",
     "RATE",
     "RETRY",
     "THROTTLE",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 # Ranks from the outside in.
+LIMIT = 5
 FALLBACK = 10
 DEADLINE = 20
 RETRY = 30
@@ -152,7 +154,7 @@ def dressed(wrapper: Call, function: Call) -> Call:
 
 
 _FUSED = {RETRY, BREAKER}
-_APART = {HEDGE, THROTTLE, RATE}
+_APART = {LIMIT, HEDGE, THROTTLE, RATE}
 
 
 def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
@@ -222,9 +224,12 @@ def _long(function: Call, kind: Kind, layers: Mapping[int, Layer]) -> Call:
     if kind is Kind.COROUTINE and layers.keys() & _LIGHT == {DEADLINE, TIMEOUT}:
         deadline = cast("DeadlineTimer", layers[DEADLINE])
         call = deadline.around_attempts(cast("Timer", layers[TIMEOUT]), call)
-        return _around(layers, kind, call, (FALLBACK,))
+        call = _around(layers, kind, call, (FALLBACK,))
+    else:
+        call = _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
 
-    return _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
+    limit = cast("Gate | None", layers.get(LIMIT))
+    return call if limit is None else _GATED[kind]((limit,), call)
 
 
 def _around(

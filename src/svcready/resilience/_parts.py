@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DERIVED",
+    "LIMIT",
     "Part",
     "add_part",
     "bind_parts",
@@ -36,6 +37,8 @@ class Part(NamedTuple):
 DERIVED: dict[str, str] = {}
 """The policy that one of the same parts was made from, by the latter's name."""
 
+LIMIT = "limit"
+"""What is no part of a policy, and has variables of its own: `SVCREADY_LIMIT__...`."""
 _PARTS: dict[str, Part] = {}
 _binder: Callable[[Part], None] | None = None
 
@@ -82,6 +85,6 @@ def cores(kind: str) -> list[Any]:
 
 
 def declared_as(name: str) -> dict[str, AnyDeclared]:
-    """Return what is declared under a name, by kind."""
-    found = ((kind, register.get(name)) for kind, register in parts())
+    """Return the parts of policies that are declared under a name, by kind."""
+    found = ((kind, register.get(name)) for kind, register in parts() if kind != LIMIT)
     return {kind: declared for kind, declared in found if declared is not None}

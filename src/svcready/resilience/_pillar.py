@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.declarations import variable
@@ -15,21 +15,26 @@ from svcready.resilience._breaker import (
 )
 from svcready.resilience._contradictions import consistent
 from svcready.resilience._deadline import read_by
-from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
-from svcready.resilience._inbound import Admissions
+from svcready.resilience._inbound_means import NO_INBOUND
 from svcready.resilience._nested import begin_telling
-from svcready.resilience._parts import bind_parts, cores, declared_as, parts
+from svcready.resilience._parts import (
+    LIMIT,
+    bind_parts,
+    cores,
+    declared_as,
+    parts,
+)
+from svcready.resilience._pillar_inbound import InboundPillar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
-    from svcready.config._sections.http import HttpSettings
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
-    from svcready.resilience._http._inbound_deadline import DeadlineCounts
-    from svcready.resilience._inbound import Admission
-    from svcready.resilience._parts import AnyDeclared
+    from svcready.resilience._inbound import Admissions
+    from svcready.resilience._inbound_means import InboundMeans
+    from svcready.resilience._parts import AnyDeclared, Part
     from svcready.resilience._retrier import Retrier
 
 __all__ = ["CallCount", "PolicyLevel", "PolicyState", "ResiliencePillar", "apply"]
@@ -135,7 +140,7 @@ class ResiliencePillar:
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
-        http: The section HTTP as it is now; None: nothing is served.
+        inbound: What the operator says of inbound requests.
     """
 
     def __init__(
@@ -145,24 +150,23 @@ class ResiliencePillar:
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
-        http: Callable[[], HttpSettings] | None = None,
+        inbound: InboundMeans = NO_INBOUND,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._http = http
-        self._deadlines: DeadlineCounts | None = None
         self._policy_values = policy_values
         self._report = report
+        self._inbound = InboundPillar(inbound, clock)
+        self.limits = self._inbound.limits
+        """The limits on inbound requests."""
         self._told: set[tuple[str, str]] = set()
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
-        if self._http is not None:
-            use_field(self._http().deadline_header)
-
         self._told.clear()
         read_by(self._clock)
-        bind_parts(lambda part: part.register.bind(self._tune))
+        bind_parts(self._bind)
+        self._inbound.start()
 
     def begin_telling(self) -> None:
         """Tell whoever listens by now of retries inside retries that were declared."""
@@ -175,7 +179,7 @@ class ResiliencePillar:
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
         bind_parts(None)
-        use_field(DEADLINE_HEADER)
+        self._inbound.close()
         begin_telling(on=False)
         read_by(SYSTEM_CLOCK)
         for part in parts():
@@ -185,19 +189,11 @@ class ResiliencePillar:
 
     def inbound(self) -> Admissions | None:
         """Return what inbound requests are asked of; None: nothing is limited."""
-        chain: list[Admission] = []
-        http = None if self._http is None else self._http()
-        if http is not None and (http.deadline_trusted or http.deadline_default_s):
-            from svcready.resilience._http import _inbound_deadline
+        return self._inbound.admissions()
 
-            self._deadlines = _inbound_deadline.deadline_counts()
-            chain.append(
-                _inbound_deadline.inbound_deadline(
-                    http, self._clock.monotonic, self._deadlines
-                )
-            )
-
-        return Admissions(chain) if chain else None
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong, once everything is declared that will be."""
+        return self._inbound.problems()
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""
@@ -218,7 +214,7 @@ class ResiliencePillar:
         kinds, found = set(), ""
         for kind, register in parts():
             for name in register.names():
-                if variable(name) == spelt:
+                if variable(name) == spelt and kind != LIMIT:
                     kinds.add(kind)
                     found = name
 
@@ -232,7 +228,7 @@ class ResiliencePillar:
         """Return the numbers in force by policy, as the operator's fields name them."""
         described: dict[str, dict[str, object]] = {}
         for kind, _ in parts():
-            for core in cores(kind):
+            for core in self._all(kind):
                 described.setdefault(core.name, {})[kind] = core.config._asdict()
 
         return described
@@ -283,16 +279,10 @@ class ResiliencePillar:
         counts = [
             CallCount(kind, core.name, outcome, total)
             for kind, _ in parts()
-            for core in cores(kind)
+            for core in self._all(kind)
             for outcome, total in core.counts().items()
         ]
-        if self._deadlines is not None:
-            counts += [
-                CallCount("inbound_deadline", "http", outcome, total)
-                for outcome, total in self._deadlines.totals().items()
-            ]
-
-        return counts
+        return counts + [CallCount(*count) for count in self._inbound.counts()]
 
     def levels(self) -> list[PolicyLevel]:
         """Return how full everything is that only so many calls may be in."""
@@ -318,6 +308,12 @@ class ResiliencePillar:
             for retrier in _retriers()
             for reason, total in retrier.retries().items()
         ]
+
+    def _bind(self, part: Part) -> None:
+        part.register.bind(self.limits.tune if part.kind == LIMIT else self._tune)
+
+    def _all(self, kind: str) -> list[Any]:
+        return cores(kind) + (self.limits.ruled() if kind == LIMIT else [])
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name

@@ -136,6 +136,11 @@ class InboundDeadline:
         # closed elsewhere, is nobody's any more.
         return _Bound(UNTIL_S.set(until_s))
 
+    @property
+    def waits(self) -> bool:
+        """It doesn't."""
+        return False
+
     async def enter_async(self, request: Inbound) -> Verdict:
         """Do the same; it waits for nothing."""
         return self.enter(request)
@@ -188,8 +193,16 @@ class _Bound:
     def __init__(self, token: Token[float]) -> None:
         self._token: Token[float] | None = token
 
+    late = False
+
     def headers(self) -> Sequence[tuple[str, str]]:
         return ()
+
+    def at_route(self) -> Refusal | None:
+        return None
+
+    async def at_route_async(self) -> Refusal | None:
+        return None
 
     def left(
         self,

@@ -1,0 +1,76 @@
+"""What inbound requests are asked of, as the pillar keeps it: deadlines and limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
+from svcready.resilience._inbound import Admissions
+from svcready.resilience._limits_late import LateLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from svcready._core.clock import Clock
+    from svcready.resilience._http._inbound_deadline import DeadlineCounts
+    from svcready.resilience._inbound import Admission
+    from svcready.resilience._inbound_means import InboundMeans
+
+__all__ = ["InboundPillar"]
+
+
+class InboundPillar:
+    """
+    All that may answer a request in the application's place, for one runtime.
+
+    What is switched off is not loaded.
+
+    Args:
+        means: What the operator says.
+        clock: Monotonic time.
+    """
+
+    def __init__(self, means: InboundMeans, clock: Clock) -> None:
+        self._means = means
+        self._clock = clock
+        self._deadlines: DeadlineCounts | None = None
+        self.limits = LateLimits(means, clock)
+        """The limits."""
+
+    def start(self) -> None:
+        """Put the operator's numbers in force, keeping what is known."""
+        if self._means.http is not None:
+            use_field(self._means.http().deadline_header)
+
+        self.limits.start()
+
+    def close(self) -> None:
+        """Let go."""
+        use_field(DEADLINE_HEADER)
+        self.limits.close()
+
+    def admissions(self) -> Admissions | None:
+        """Return what requests are asked of, in this order; None: of nothing."""
+        chain = [*self._deadline(), *self.limits.chain()]
+        return Admissions(chain) if chain else None
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong, once everything is declared that will be."""
+        return self.limits.problems()
+
+    def counts(self) -> Iterator[tuple[str, str, str, int]]:
+        """Yield how many requests there were: kind, name, outcome, how many."""
+        if self._deadlines is not None:
+            for outcome, total in self._deadlines.totals().items():
+                yield "inbound_deadline", "http", outcome, total
+
+    def _deadline(self) -> list[Admission]:
+        http = None if self._means.http is None else self._means.http()
+        if http is None or not (http.deadline_trusted or http.deadline_default_s):
+            return []
+
+        from svcready.resilience._http import _inbound_deadline
+
+        self._deadlines = counts = _inbound_deadline.deadline_counts()
+        now = self._clock.monotonic
+        return [_inbound_deadline.inbound_deadline(http, now, counts)]
