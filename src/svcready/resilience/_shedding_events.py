@@ -1,0 +1,56 @@
+"""What a load shedder tells of: that it began, goes on, and ended."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["SheddingBegan", "SheddingContinued", "SheddingEnded"]
+
+
+class SheddingBegan(NamedTuple):
+    """A request was refused for load, the first for at least 10 s."""
+
+    name: str
+    """The shedder's name."""
+    mode: str
+    """`enforce`; `observe`: none is refused, it is only told."""
+    limit: int
+    """How many requests may be in flight."""
+    in_flight: int
+    """How many are."""
+    priority: str
+    """The class of the one that was refused."""
+
+
+class SheddingContinued(NamedTuple):
+    """Requests are still being refused; told every 10 s at most."""
+
+    name: str
+    """The shedder's name."""
+    mode: str
+    """`enforce` or `observe`."""
+    limit: int
+    """How many requests may be in flight."""
+    in_flight: int
+    """How many are."""
+    critical: int
+    """How many of the class `critical` were refused since it was last told."""
+    default: int
+    """How many of the class `default`."""
+    sheddable: int
+    """How many of the class `sheddable`."""
+
+
+class SheddingEnded(NamedTuple):
+    """No request was refused for 10 s."""
+
+    name: str
+    """The shedder's name."""
+    mode: str
+    """`enforce` or `observe`."""
+    limit: int
+    """How many requests may be in flight."""
+    lasted_s: float
+    """How long from the first refusal to the last, in seconds."""
+    rejected: int
+    """How many were refused in all."""
