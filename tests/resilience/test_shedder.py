@@ -12,13 +12,10 @@ from hypothesis import strategies as st
 
 from svcready._core import fork
 from svcready._core.events import subscribe
+from svcready.config._priorities_text import CLASSES
 from svcready.resilience._gradient import GradientConfig
-from svcready.resilience._shedder import CLASSES, Shedder, SheddingConfig
-from svcready.resilience._shedding_events import (
-    SheddingBegan,
-    SheddingContinued,
-    SheddingEnded,
-)
+from svcready.resilience._shedder import Shedder, SheddingConfig
+from svcready.resilience._shedding_events import SheddingBegan, SheddingEnded
 from svcready.testing import FakeClock
 
 
@@ -26,7 +23,7 @@ from svcready.testing import FakeClock
 def heard() -> Iterator[list[object]]:
     """Every event of shedders, in order."""
     events: list[object] = []
-    kinds = (SheddingBegan, SheddingContinued, SheddingEnded)
+    kinds = (SheddingBegan, SheddingEnded)
     ends = [subscribe(kind, events.append) for kind in kinds]
     yield events
     for end in ends:
@@ -112,16 +109,17 @@ def test_a_window_needs_ten_samples(clock: FakeClock) -> None:
         assert shedder.state().baseline_s == expected
 
 
-def test_refusals_spread_the_return(clock: FakeClock) -> None:
-    """The wait that a refusal names is the generator's draw from 1 to 3 s."""
-    draws = iter([0.0, 0.5, 0.999])
-    shedder = Shedder("http", SheddingConfig(), clock=clock, rng=lambda: next(draws))
-    waits = [shedder.refusal().retry_after for _ in range(3)]
-    assert waits == pytest.approx([1.0, 2.0, 2.998])
+@given(st.floats(0.0, 1.0, exclude_max=True))
+def test_refusals_spread_the_return(draw: float) -> None:
+    """The wait that a refusal names is 1, 2 or 3 s, each for a third of the draws."""
+    shedder = Shedder("http", SheddingConfig(), rng=lambda: draw)
+    assert shedder.retry_after_s() == 1 + int(draw * 3)
 
 
-def test_refusals_are_told_by_their_sum(clock: FakeClock, heard: list[object]) -> None:
-    """A thousand refusals in 25 s: a beginning, sums every 10 s, an end 10 s after."""
+def test_only_the_beginning_and_the_end_are_told(
+    clock: FakeClock, heard: list[object]
+) -> None:
+    """A thousand refusals in 25 s: two events, the second 10 s after the last."""
     shedder = made(clock)
     held = [shedder.enter("critical") for _ in range(20)]
     for number in range(1_000):
@@ -135,15 +133,20 @@ def test_refusals_are_told_by_their_sum(clock: FakeClock, heard: list[object]) -
     assert shedder.state().shedding
     clock.advance(0.2)
     assert not shedder.state().shedding
-    assert shedder.enter("default")
-    began, *sums, ended = heard
+    began, ended = heard
     assert began == SheddingBegan("http", "enforce", 20, 20, "critical")
-    counts = [e[4:] for e in sums if isinstance(e, SheddingContinued)]
-    assert len(counts) == len(sums) == 3
-    assert 1 + sum(map(sum, counts)) == 1_000
     assert isinstance(ended, SheddingEnded)
     assert ended.rejected == 1_000
     assert ended.lasted_s == pytest.approx(24.975)
+
+
+def test_requests_alone_notice_the_end(clock: FakeClock, heard: list[object]) -> None:
+    """Where nobody reads the gauges, the next request that ends tells of the end."""
+    shedder = made(clock)
+    admissions = fill(shedder, "critical")
+    clock.advance(11.0)
+    shedder.leave(admissions[0], 0.1)
+    assert [type(event) for event in heard] == [SheddingBegan, SheddingEnded]
 
 
 def test_other_numbers_keep_what_was_learnt(clock: FakeClock) -> None:

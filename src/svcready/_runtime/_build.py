@@ -304,6 +304,7 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
         # Read through the runtime, whose settings a changed file replaces.
         policy_values=lambda name: runtime.settings.named.values("POLICY", name),
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
+        http=lambda: runtime.settings.http,
     )
 
 

@@ -9,7 +9,7 @@ from svcready._wiring._exports import export_families
 from svcready.health._events import CheckChanged, CheckRan
 from svcready.health._life._lifecycle import STATES
 from svcready.metrics._model import Family, Number
-from svcready.resilience import BreakerMoved
+from svcready.resilience import BreakerMoved, SheddingBegan, SheddingEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from svcready._wiring._pillars import Pillars
     from svcready.health._pillar import HealthPillar
     from svcready.metrics._pillar import MetricsPillar
+    from svcready.resilience._shedder import SheddingState
 
 __all__ = ["count", "keep_exemplars"]
 
@@ -27,7 +28,7 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
     declare = metrics.declare
     transitions = declare.counter(
         "svcready_resilience_transitions",
-        "State changes of circuit breakers.",
+        "State changes of circuit breakers, and of load shedding.",
         labels=("name", "from", "to", "reason"),
     )
     changes = declare.counter(
@@ -51,6 +52,14 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
         subscribe(
             BreakerMoved,
             lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
+        ),
+        subscribe(
+            SheddingBegan,
+            lambda e: transitions.labels(e.name, "admitting", "shedding", e.mode).inc(),
+        ),
+        subscribe(
+            SheddingEnded,
+            lambda e: transitions.labels(e.name, "shedding", "admitting", e.mode).inc(),
         ),
         subscribe(
             CheckChanged, lambda e: changes.labels(e.name, e.before, e.after).inc()
@@ -119,6 +128,27 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
                 ((count.name, count.what), float(count.total))
                 for count in resilience.retries()
             ],
+        )
+        shedding = resilience.shedding()
+        if shedding is not None:
+            yield from _shedding_families(shedding)
+
+
+def _shedding_families(state: SheddingState) -> Iterator[Family]:
+    for name, text, number in (
+        ("limit", "How many requests may be in flight.", state.limit),
+        (
+            "in_flight",
+            "How many requests are, as load shedding counts.",
+            state.in_flight,
+        ),
+    ):
+        yield _family(
+            f"svcready_http_shedding_{name}",
+            "gauge",
+            text,
+            ("mode",),
+            [((state.mode,), float(number))],
         )
 
 

@@ -24,6 +24,8 @@ from svcready.resilience import (
     RetryExhausted,
     RetryRecovered,
     RetryScheduled,
+    SheddingBegan,
+    SheddingEnded,
 )
 
 if TYPE_CHECKING:
@@ -96,7 +98,29 @@ def log_resilience(
                 f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
             )
 
+    def shedding(e: SheddingBegan) -> None:
+        sheds = "sheds load" if e.mode == "enforce" else "would shed load"
+        logs.event(
+            f"{e.name} {sheds}: {e.in_flight} requests are in flight, and the limit "
+            f"is {e.limit}",
+            "WARNING",
+            event="load_shedding.began",
+            **e._asdict(),
+        )
+
+    def shed(e: SheddingEnded) -> None:
+        sheds = "sheds" if e.mode == "enforce" else "would shed"
+        logs.event(
+            f"{e.name} {sheds} load no more: {e.rejected} requests in "
+            f"{e.lasted_s:.3g} s",
+            "INFO",
+            event="load_shedding.ended",
+            **e._asdict() | {"lasted_s": round(e.lasted_s, 3)},
+        )
+
     return [
+        subscribe(SheddingBegan, shedding),
+        subscribe(SheddingEnded, shed),
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.events import subscribe
-from svcready.resilience import BreakerMoved, RetryExhausted, RetryScheduled
+from svcready.resilience import (
+    BreakerMoved,
+    RetryExhausted,
+    RetryScheduled,
+    SheddingBegan,
+    SheddingEnded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +33,15 @@ def mark_spans(traces: TracePillar) -> list[Callable[[], None]]:
     def exhausted(e: RetryExhausted) -> None:
         traces.add_event("retry.exhausted", e._asdict())
 
+    def shedding(e: SheddingBegan) -> None:
+        traces.add_event("load_shedding.began", e._asdict())
+
+    def shed(e: SheddingEnded) -> None:
+        traces.add_event("load_shedding.ended", e._asdict())
+
     return [
+        subscribe(SheddingBegan, shedding),
+        subscribe(SheddingEnded, shed),
         subscribe(BreakerMoved, moved),
         subscribe(RetryScheduled, scheduled),
         subscribe(RetryExhausted, exhausted),

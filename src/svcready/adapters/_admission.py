@@ -24,6 +24,8 @@ class Ahead(NamedTuple, Generic[T]):
     """Tells the template of the route that a scope or environ will take."""
     native: Callable[[T], object]
     """Makes the framework's own request of it, for resolvers."""
+    endpoint: Callable[[T], object] | None = None
+    """Tells the function or class that will serve a scope or environ."""
 
 
 def _as_it_is(given: object) -> object:

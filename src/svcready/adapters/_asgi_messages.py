@@ -30,8 +30,10 @@ __all__ = [
     "header_reader",
     "may_close",
     "read_headers",
+    "tells_events",
 ]
 
+_EVENTS = b"text/event-stream"
 _LISTS = ("tracestate", "baggage")
 CLOSE = (b"connection", b"close")
 """What has a client of HTTP/1 ask over another connection next time."""
@@ -125,6 +127,15 @@ def add_headers(request: Request, message: Message, *, closing: bool = False) ->
         message["headers"] = [*present, *ours]
     except Exception as error:  # noqa: BLE001 - the response goes out without them
         report_fault("http.headers", error)
+
+
+def tells_events(message: Message) -> bool:
+    """Tell whether a response's start begins a stream of server-sent events."""
+    pairs: Pairs = message.get("headers") or []  # type: ignore[assignment]
+    return any(
+        name.lower() == b"content-type" and value.startswith(_EVENTS)
+        for name, value in pairs
+    )
 
 
 def may_close(scope: Scope) -> bool:

@@ -17,6 +17,7 @@ from svcready.resilience._events import (
 from svcready.resilience._guard import Guard
 from svcready.resilience._policy import Policy, get_policy, policy
 from svcready.resilience._retry import Retry, get_retry, retry
+from svcready.resilience._shedding_events import SheddingBegan, SheddingEnded
 
 __all__ = [
     "BreakerMoved",
@@ -28,6 +29,8 @@ __all__ = [
     "RetryExhausted",
     "RetryRecovered",
     "RetryScheduled",
+    "SheddingBegan",
+    "SheddingEnded",
     "circuit_breaker",
     "get_breaker",
     "get_policy",

@@ -19,6 +19,7 @@ __all__ = [
     "Refusal",
     "Verdict",
     "leave_all",
+    "stream_all",
 ]
 
 
@@ -52,6 +53,10 @@ class Inbound(Protocol):
 
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""
+        ...
+
+    def endpoint(self) -> object:
+        """Return the function or class that will serve it; None: not known."""
         ...
 
 
@@ -90,6 +95,10 @@ class Admitted(Protocol):
             duration_s: Since the request began, in seconds.
             streamed: The body came in pieces.
         """
+        ...
+
+    def streams(self) -> None:
+        """Hear that the response comes in pieces, and may take as long as it likes."""
         ...
 
     def dropped(self) -> None:
@@ -185,6 +194,15 @@ def leave_all(
     for one in reversed(admitted):
         try:
             one.left(status, error, duration_s, streamed=request.streamed)
+        except Exception as fault:  # noqa: BLE001 - the others still hear of it
+            report_fault("http.admission", fault)
+
+
+def stream_all(request: Inbound) -> None:
+    """Tell everything that admitted *request* that the response comes in pieces."""
+    for one in request.admitted:
+        try:
+            one.streams()
         except Exception as fault:  # noqa: BLE001 - the others still hear of it
             report_fault("http.admission", fault)
 

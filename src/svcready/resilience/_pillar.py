@@ -13,17 +13,19 @@ from svcready.resilience._breaker import (
     HALF_OPEN,
     OPEN,
 )
+from svcready.resilience._inbound import Admissions
 from svcready.resilience._parts import bind_parts, cores, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
+    from svcready.config._sections.http import HttpSettings
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
-    from svcready.resilience._inbound import Admissions
     from svcready.resilience._parts import AnyDeclared
     from svcready.resilience._retrier import Retrier
+    from svcready.resilience._shedder import Shedder, SheddingState
 
 __all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
 
@@ -114,6 +116,7 @@ class ResiliencePillar:
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
+        http: The section HTTP as it is now; None: nothing is served.
     """
 
     def __init__(
@@ -123,15 +126,19 @@ class ResiliencePillar:
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
+        http: Callable[[], HttpSettings] | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
+        self._http = http
+        self._shedder: Shedder | None = None
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
         bind_parts(lambda part: part.register.bind(self._tune))
+        self._start_shedding()
 
     def reload(self) -> None:
         """Tune everything again, because the operator's values may have changed."""
@@ -139,6 +146,11 @@ class ResiliencePillar:
 
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
+        if self._shedder is not None:
+            from svcready.resilience._shedding import forget_if_idle
+
+            forget_if_idle()
+
         bind_parts(None)
         for part in parts():
             part.register.bind(None)
@@ -147,7 +159,16 @@ class ResiliencePillar:
 
     def inbound(self) -> Admissions | None:
         """Return what inbound requests are asked of; None: nothing is limited."""
-        return None
+        if self._shedder is None or self._http is None:
+            return None
+
+        from svcready.resilience._shedding import http_shedding
+
+        return Admissions([http_shedding(self._shedder, self._http())])
+
+    def shedding(self) -> SheddingState | None:
+        """Return how load shedding stands; None: it is off."""
+        return None if self._shedder is None else self._shedder.state()
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""
@@ -230,12 +251,19 @@ class ResiliencePillar:
 
     def calls(self) -> list[CallCount]:
         """Return the calls of every policy by outcome, since the process began."""
-        return [
+        counts = [
             CallCount(kind, core.name, outcome, total)
             for kind, _ in parts()
             for core in cores(kind)
             for outcome, total in core.counts().items()
         ]
+        if self._shedder is not None:
+            counts += [
+                CallCount("load_shedding", priority, outcome, total)
+                for (priority, outcome), total in self._shedder.counts().items()
+            ]
+
+        return counts
 
     def retries(self) -> list[CallCount]:
         """Return the retries of every policy by what set their wait."""
@@ -244,6 +272,14 @@ class ResiliencePillar:
             for retrier in _retriers()
             for reason, total in retrier.retries().items()
         ]
+
+    def _start_shedding(self) -> None:
+        self._shedder = None
+        if self._http is not None and self._http().shedding != "off":
+            from svcready.resilience._shedding import http_shedder, shedding_config
+
+            self._shedder = http_shedder()
+            self._shedder.use(shedding_config(self._http()), self._clock)
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name

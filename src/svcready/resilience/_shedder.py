@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready.errors import LoadShed
+from svcready.config._priorities_text import CLASSES
 from svcready.resilience._backoff import uniform
 from svcready.resilience._gradient import GradientConfig, GradientLimit, Window
 from svcready.resilience._outbox import Outbox
@@ -20,14 +20,10 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
 
-__all__ = ["CLASSES", "Shedder", "SheddingConfig", "SheddingState"]
-
-CLASSES = ("critical", "default", "sheddable")
-"""The priority classes, the most important first."""
+__all__ = ["Shedder", "SheddingConfig", "SheddingState"]
 
 _PERCENT = (100, 90, 70)
-_RETRY_S = 1.0
-_RETRY_SPREAD_S = 2.0
+_RETRY_SPREAD_S = 2
 _LEAST_S = 1e-6
 
 
@@ -35,7 +31,7 @@ class SheddingConfig(NamedTuple):
     """What a shedder decides by."""
 
     mode: str = "enforce"
-    """`enforce`; `observe`: decide and tell, and let all in; `off`: take no part."""
+    """`enforce`; `observe`: decide and tell, and let all in; `off`: not asked."""
     gradient: GradientConfig = GradientConfig()
     """What its limit moves by."""
     window_s: float = 1.0
@@ -181,7 +177,7 @@ class Shedder:
                 self._make_room()
                 self._restart(now_s)
 
-            event = self._story.tell(now_s, self._limit, self._in_flight)
+            event = self._story.ended(now_s, self._limit)
             if event is None:
                 return
 
@@ -189,17 +185,15 @@ class Shedder:
 
         self._outbox.tell()
 
-    def refusal(self) -> LoadShed:
-        """Return what a refused caller is told: to come again, in 1 to 3 s."""
-        return LoadShed(
-            self.name, "limit", _RETRY_S + _RETRY_SPREAD_S * min(1.0, self._rng())
-        )
+    def retry_after_s(self) -> int:
+        """Draw when a refused caller is to come again: in 1, 2 or 3 s."""
+        return 1 + min(_RETRY_SPREAD_S, int(self._rng() * (_RETRY_SPREAD_S + 1)))
 
     def state(self) -> SheddingState:
         """Return how it stands; an end that nobody noticed yet is told."""
         with self._lock:
             now_s = self._clock.monotonic()
-            event = self._story.tell(now_s, self._limit, self._in_flight)
+            event = self._story.ended(now_s, self._limit)
             if event is not None:
                 self._outbox.add(event)
 

@@ -1,10 +1,10 @@
-"""What a load shedder tells of: that it began, goes on, and ended."""
+"""What a load shedder tells of: that it began, and ended."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["SheddingBegan", "SheddingContinued", "SheddingEnded"]
+__all__ = ["SheddingBegan", "SheddingEnded"]
 
 
 class SheddingBegan(NamedTuple):
@@ -20,25 +20,6 @@ class SheddingBegan(NamedTuple):
     """How many are."""
     priority: str
     """The class of the one that was refused."""
-
-
-class SheddingContinued(NamedTuple):
-    """Requests are still being refused; told every 10 s at most."""
-
-    name: str
-    """The shedder's name."""
-    mode: str
-    """`enforce` or `observe`."""
-    limit: int
-    """How many requests may be in flight."""
-    in_flight: int
-    """How many are."""
-    critical: int
-    """How many of the class `critical` were refused since it was last told."""
-    default: int
-    """How many of the class `default`."""
-    sheddable: int
-    """How many of the class `sheddable`."""
 
 
 class SheddingEnded(NamedTuple):

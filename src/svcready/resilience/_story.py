@@ -1,15 +1,10 @@
-"""When a load shedder's beginning, going on and end are told."""
+"""When a load shedder's beginning and end are told."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 
-from svcready.resilience._shedding_events import (
-    SheddingBegan,
-    SheddingContinued,
-    SheddingEnded,
-)
+from svcready.resilience._shedding_events import SheddingBegan, SheddingEnded
 
 __all__ = ["Story"]
 
@@ -18,7 +13,7 @@ _QUIET_S = 10.0
 
 class Story:
     """
-    What is told of refusals: the first, a sum every 10 s at most, and that it is over.
+    What is told of refusals: the first, and that there was none for 10 s.
 
     Its owner's lock is held in every call.
 
@@ -26,24 +21,14 @@ class Story:
         name: Whose refusals.
     """
 
-    __slots__ = (
-        "_last_s",
-        "_mode",
-        "_name",
-        "_refused",
-        "_since_s",
-        "_told_s",
-        "_total",
-    )
+    __slots__ = ("_last_s", "_mode", "_name", "_since_s", "_total")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._mode = ""
-        self._refused: Counter[str] = Counter()
         self._total = 0
         self._since_s = math.nan
         self._last_s = -math.inf
-        self._told_s = math.inf
 
     @property
     def is_on(self) -> bool:
@@ -52,49 +37,22 @@ class Story:
 
     def refused(
         self, now_s: float, mode: str, limit: int, in_flight: int, priority: str
-    ) -> SheddingBegan | SheddingContinued | None:
-        """Count a refusal, and return what is to be told of it."""
+    ) -> SheddingBegan | None:
+        """Count a refusal, and return what is to be told if it is the first."""
         self._mode = mode
         self._last_s = now_s
         self._total += 1
-        if self._total == 1:
-            self._since_s = self._told_s = now_s
-            return SheddingBegan(self._name, mode, limit, in_flight, priority)
-
-        self._refused[priority] += 1
-        return self._sum_up(now_s, limit, in_flight)
-
-    def tell(
-        self, now_s: float, limit: int, in_flight: int
-    ) -> SheddingContinued | SheddingEnded | None:
-        """Return what is to be told because time has passed."""
-        if not self._total:
+        if self._total > 1:
             return None
 
-        if now_s - self._last_s < _QUIET_S:
-            return self._sum_up(now_s, limit, in_flight)
+        self._since_s = now_s
+        return SheddingBegan(self._name, mode, limit, in_flight, priority)
+
+    def ended(self, now_s: float, limit: int) -> SheddingEnded | None:
+        """Return what is to be told if it is over."""
+        if not self._total or now_s - self._last_s < _QUIET_S:
+            return None
 
         lasted_s, total = self._last_s - self._since_s, self._total
         self._total = 0
-        self._refused.clear()
         return SheddingEnded(self._name, self._mode, limit, lasted_s, total)
-
-    def _sum_up(
-        self, now_s: float, limit: int, in_flight: int
-    ) -> SheddingContinued | None:
-        if now_s - self._told_s < _QUIET_S or not self._refused:
-            return None
-
-        self._told_s = now_s
-        refused = self._refused
-        event = SheddingContinued(
-            self._name,
-            self._mode,
-            limit,
-            in_flight,
-            refused["critical"],
-            refused["default"],
-            refused["sheddable"],
-        )
-        refused.clear()
-        return event

@@ -25,7 +25,7 @@ from svcready.adapters.django._operators import (
     method_of,
     respond,
 )
-from svcready.adapters.django._routes import OwnPaths, template_of, template_taken
+from svcready.adapters.django._routes import OwnPaths, template_of, template_taken, view_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -198,6 +198,10 @@ class _Flight(InFlight):
         """Return the request: what resolvers are called with."""
         return self._request
 
+    def endpoint(self) -> object:
+        """Return the view that will serve it; None: none will."""
+        return view_of(self._request)
+
 
 def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
     try:
@@ -223,7 +227,9 @@ def _finish(
             _add_headers(flight, response)
 
         if isinstance(response, StreamingHttpResponse):
-            flight.streamed = True
+            if plan.admission is not None:
+                flight.stream()
+
             _follow_stream(flight, response)
             return
 
