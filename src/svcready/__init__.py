@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         timer,
         up_down_counter,
     )
-    from svcready.resilience import circuit_breaker, policy, retry
+    from svcready.resilience import circuit_breaker, policy, priority, retry
     from svcready.tracing import annotate, carry_context, link, metadata, span
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "metadata",
     "metrics",
     "policy",
+    "priority",
     "resilience",
     "resume",
     "retry",
@@ -95,6 +96,7 @@ _MODULES = {
     "link": "svcready.tracing",
     "metadata": "svcready.tracing",
     "policy": "svcready.resilience",
+    "priority": "svcready.resilience",
     "resume": "svcready._runtime",
     "retry": "svcready.resilience",
     "shutdown": "svcready._runtime",

@@ -53,6 +53,7 @@ class Held:
         self.calls = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer once the gate is open."""
         self.calls += 1
         await self.gate.wait()
         start = {"type": "http.response.start", "status": 200, "headers": []}

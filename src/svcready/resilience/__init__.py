@@ -16,6 +16,7 @@ from svcready.resilience._events import (
 )
 from svcready.resilience._guard import Guard
 from svcready.resilience._policy import Policy, get_policy, policy
+from svcready.resilience._priorities import priority
 from svcready.resilience._retry import Retry, get_retry, retry
 from svcready.resilience._shedding_events import SheddingBegan, SheddingEnded
 
@@ -36,5 +37,6 @@ __all__ = [
     "get_policy",
     "get_retry",
     "policy",
+    "priority",
     "retry",
 ]

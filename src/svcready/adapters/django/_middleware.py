@@ -25,7 +25,12 @@ from svcready.adapters.django._operators import (
     method_of,
     respond,
 )
-from svcready.adapters.django._routes import OwnPaths, template_of, template_taken, view_of
+from svcready.adapters.django._routes import (
+    OwnPaths,
+    template_of,
+    template_taken,
+    view_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
