@@ -40,7 +40,15 @@ if TYPE_CHECKING:
         timer,
         up_down_counter,
     )
-    from svcready.resilience import circuit_breaker, policy, priority, retry
+    from svcready.resilience import (
+        circuit_breaker,
+        limit,
+        on_pressure,
+        policy,
+        pressure,
+        priority,
+        retry,
+    )
     from svcready.tracing import annotate, carry_context, link, metadata, span
 
 __all__ = [
@@ -61,11 +69,14 @@ __all__ = [
     "health",
     "histogram",
     "init",
+    "limit",
     "link",
     "logging",
     "metadata",
     "metrics",
+    "on_pressure",
     "policy",
+    "pressure",
     "priority",
     "resilience",
     "resume",
@@ -93,9 +104,12 @@ _MODULES = {
     "get_logger": "svcready.logging",
     "histogram": "svcready.metrics",
     "init": "svcready._runtime",
+    "limit": "svcready.resilience",
     "link": "svcready.tracing",
     "metadata": "svcready.tracing",
+    "on_pressure": "svcready.resilience",
     "policy": "svcready.resilience",
+    "pressure": "svcready.resilience",
     "priority": "svcready.resilience",
     "resume": "svcready._runtime",
     "retry": "svcready.resilience",

@@ -292,6 +292,7 @@ def refusals(runtime: Runtime) -> Refusals | None:
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:
     """Make the resilience pillar; None if it is switched off."""
+    from svcready._runtime._inbound import inbound_means
     from svcready.resilience._pillar import ResiliencePillar
 
     settings = runtime.settings
@@ -304,7 +305,7 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
         # Read through the runtime, whose settings a changed file replaces.
         policy_values=lambda name: runtime.settings.named.values("POLICY", name),
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
-        http=lambda: runtime.settings.http,
+        inbound=inbound_means(runtime),
     )
 
 

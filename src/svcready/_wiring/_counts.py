@@ -9,7 +9,12 @@ from svcready._wiring._exports import export_families
 from svcready.health._events import CheckChanged, CheckRan
 from svcready.health._life._lifecycle import STATES
 from svcready.metrics._model import Family, Number
-from svcready.resilience import BreakerMoved, SheddingBegan, SheddingEnded
+from svcready.resilience import (
+    BreakerMoved,
+    LimitMoved,
+    SheddingBegan,
+    SheddingEnded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +33,7 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
     declare = metrics.declare
     transitions = declare.counter(
         "svcready_resilience_transitions",
-        "State changes of circuit breakers, and of load shedding.",
+        "State changes of circuit breakers, limits and load shedding.",
         labels=("name", "from", "to", "reason"),
     )
     changes = declare.counter(
@@ -60,6 +65,10 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
         subscribe(
             SheddingEnded,
             lambda e: transitions.labels(e.name, "shedding", "admitting", e.mode).inc(),
+        ),
+        subscribe(
+            LimitMoved,
+            lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
         ),
         subscribe(
             CheckChanged, lambda e: changes.labels(e.name, e.before, e.after).inc()

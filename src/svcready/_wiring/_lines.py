@@ -21,6 +21,7 @@ from svcready.metrics._events import (
 from svcready.resilience import (
     BreakerMoved,
     BreakerStarved,
+    LimitMoved,
     RetryExhausted,
     RetryRecovered,
     RetryScheduled,
@@ -89,6 +90,21 @@ def log_resilience(
             **e._asdict(),
         )
 
+    def limited(e: LimitMoved) -> None:
+        worse = e.after == "refusing"
+        verb = "would refuse" if e.reason == "observed" else "refuses"
+        event = f"limit.{e.after}"
+        held = sparingly.ask(event, e.name)
+        if held is not None:
+            more = {"not_logged": held} if held else {}
+            logs.event(
+                f"limit {e.name} {verb if worse else 'no longer refuses'} requests",
+                "WARNING" if worse and e.reason == "rejected" else "INFO",
+                event=event,
+                **e._asdict(),
+                **more,
+            )
+
     def retried(word: str, level: str, e: _Retry) -> None:
         event = f"retry.{type(e).__name__.removeprefix('Retry').lower()}"
         held = sparingly.ask(event, e.name)
@@ -98,6 +114,18 @@ def log_resilience(
                 f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
             )
 
+    return [
+        *_log_shedding(logs),
+        subscribe(BreakerMoved, moved),
+        subscribe(BreakerStarved, starved),
+        subscribe(LimitMoved, limited),
+        subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
+        subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
+        subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
+    ]
+
+
+def _log_shedding(logs: LogPillar) -> list[Callable[[], None]]:
     def shedding(e: SheddingBegan) -> None:
         sheds = "sheds load" if e.mode == "enforce" else "would shed load"
         logs.event(
@@ -118,15 +146,7 @@ def log_resilience(
             **e._asdict() | {"lasted_s": round(e.lasted_s, 3)},
         )
 
-    return [
-        subscribe(SheddingBegan, shedding),
-        subscribe(SheddingEnded, shed),
-        subscribe(BreakerMoved, moved),
-        subscribe(BreakerStarved, starved),
-        subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
-        subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
-        subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
-    ]
+    return [subscribe(SheddingBegan, shedding), subscribe(SheddingEnded, shed)]
 
 
 def _said(fields: dict[str, object]) -> dict[str, object]:

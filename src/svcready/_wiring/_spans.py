@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from svcready._core.events import subscribe
 from svcready.resilience import (
     BreakerMoved,
+    LimitMoved,
     RetryExhausted,
     RetryScheduled,
     SheddingBegan,
@@ -27,6 +28,9 @@ def mark_spans(traces: TracePillar) -> list[Callable[[], None]]:
     def moved(e: BreakerMoved) -> None:
         traces.add_event("circuit_breaker.moved", e._asdict())
 
+    def limited(e: LimitMoved) -> None:
+        traces.add_event("limit.moved", e._asdict())
+
     def scheduled(e: RetryScheduled) -> None:
         traces.add_event("retry.scheduled", e._asdict())
 
@@ -43,6 +47,7 @@ def mark_spans(traces: TracePillar) -> list[Callable[[], None]]:
         subscribe(SheddingBegan, shedding),
         subscribe(SheddingEnded, shed),
         subscribe(BreakerMoved, moved),
+        subscribe(LimitMoved, limited),
         subscribe(RetryScheduled, scheduled),
         subscribe(RetryExhausted, exhausted),
     ]

@@ -44,7 +44,13 @@ def begin_asking(request: Request) -> None:
 
 def admitted_headers(request: Request) -> list[tuple[str, str]]:
     """Return what a response carries of what admitted its request."""
-    return [pair for one in request.admitted for pair in one.headers()]
+    told: list[tuple[str, str]] = []
+    for one in request.admitted:
+        pairs = one.headers()
+        if pairs:
+            told += pairs
+
+    return told
 
 
 def spelt(refusal: Refusal) -> list[tuple[bytes, bytes]]:

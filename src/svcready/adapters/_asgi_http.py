@@ -14,6 +14,7 @@ from svcready.adapters._asgi_messages import (
     tells_events,
 )
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
+from svcready.resilience._inbound import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -118,10 +119,21 @@ class HttpExchange(Request):
     async def admit(self, admission: Admissions, app: ASGIApp) -> None:
         """Have *app* serve the request, unless *admission* refuses it."""
         begin_asking(self)
-        refusal = await admission.ask_async(self)
-        if refusal is None:
-            await app(self._scope, self.receive, self.send)
+        if admission.waits:
+            refusal = await admission.ask_async(self)
         else:
+            refusal = admission.ask(self)
+
+        if refusal is None:
+            try:
+                await app(self._scope, self.receive, self.send)
+            except RequestRefused as error:
+                if self.status:  # the application answered, or has begun to
+                    raise
+
+                refusal = error.answer
+
+        if refusal is not None:
             await self.refuse(refusal, self.send)
 
     async def refuse(self, refusal: Refusal, send: Send) -> None:

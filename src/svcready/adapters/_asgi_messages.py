@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLOSE",
     "add_headers",
+    "below",
     "describe",
     "header_reader",
     "may_close",
@@ -112,10 +113,11 @@ def add_headers(request: Request, message: Message, *, closing: bool = False) ->
             ours += [pair for pair in plan.added if pair[0] not in own]
 
         if plan.admission is not None:
-            own = {name.lower() for name, _ in present}
             told = admitted_headers(request)
-            pairs = ((k.encode("latin-1"), v.encode("latin-1")) for k, v in told)
-            ours += [pair for pair in pairs if pair[0] not in own]
+            if told:
+                own = {name.lower() for name, _ in present}
+                pairs = ((k.encode("latin-1"), v.encode("latin-1")) for k, v in told)
+                ours += [pair for pair in pairs if pair[0] not in own]
 
         if closing and not any(name == CLOSE[0] for name, _ in present):
             ours.append(CLOSE)
@@ -132,10 +134,18 @@ def add_headers(request: Request, message: Message, *, closing: bool = False) ->
 def tells_events(message: Message) -> bool:
     """Tell whether a response's start begins a stream of server-sent events."""
     pairs: Pairs = message.get("headers") or []  # type: ignore[assignment]
-    return any(
-        name.lower() == b"content-type" and value.startswith(_EVENTS)
-        for name, value in pairs
-    )
+    for name, value in pairs:
+        if name == b"content-type" and value.startswith(_EVENTS):
+            return True
+
+    return False
+
+
+def below(scope: Scope) -> str:
+    """Return a request's path below where the application is mounted."""
+    path: str = scope["path"]  # type: ignore[assignment]
+    base: str = scope.get("root_path") or ""  # type: ignore[assignment]
+    return path[len(base) :] if base and path.startswith(base) else path
 
 
 def may_close(scope: Scope) -> bool:

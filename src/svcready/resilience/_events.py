@@ -7,6 +7,7 @@ from typing import NamedTuple
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
+    "LimitMoved",
     "RetryExhausted",
     "RetryRecovered",
     "RetryScheduled",
@@ -75,3 +76,16 @@ class BreakerStarved(NamedTuple):
     """How many calls its window needs."""
     window_s: float
     """Its window, in seconds."""
+
+
+class LimitMoved(NamedTuple):
+    """A limit begins to refuse requests, or has refused none for ten seconds."""
+
+    name: str
+    """The limit's name."""
+    before: str
+    """`passing` or `refusing`."""
+    after: str
+    """The other one."""
+    reason: str
+    """`rejected`; `observed`, where it refuses nothing really; `quiet`."""

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from svcready._core.guard import report_fault
+from svcready.errors import RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,11 @@ __all__ = [
     "Admitted",
     "Inbound",
     "Refusal",
+    "RequestRefused",
     "Verdict",
+    "ask_at_route",
+    "ask_at_route_async",
+    "asks_at_route",
     "leave_all",
     "stream_all",
 ]
@@ -71,8 +76,28 @@ class Refusal(NamedTuple):
     """Its body."""
 
 
+class RequestRefused(RateLimited):
+    """
+    A limit on a function has no room for the request in which it was called.
+
+    Args:
+        name: The limit's name.
+        retry_after: Seconds after which a new try can succeed.
+        answer: What adapters answer the request with.
+    """
+
+    def __init__(self, name: str, retry_after: float, answer: Refusal) -> None:
+        super().__init__(name, "rate", retry_after)
+        self.answer = answer
+
+
 class Admitted(Protocol):
     """One admission's part in a request that it let through."""
+
+    @property
+    def late(self) -> bool:
+        """Whether it asks again at the route."""
+        ...
 
     def headers(self) -> Sequence[tuple[str, str]]:
         """Return what the response carries of it, read when the response starts."""
@@ -97,6 +122,14 @@ class Admitted(Protocol):
         """
         ...
 
+    def at_route(self) -> Refusal | None:
+        """Return the answer if it refuses the request after all, its route known."""
+        ...
+
+    async def at_route_async(self) -> Refusal | None:
+        """Do as `at_route`, on an event loop."""
+        ...
+
     def streams(self) -> None:
         """Hear that the response comes in pieces, and may take as long as it likes."""
         ...
@@ -116,6 +149,11 @@ class Admission(Protocol):
 
     Probes, metrics, operators' paths and websockets never come here.
     """
+
+    @property
+    def waits(self) -> bool:
+        """Whether `enter` may wait; if not, it is asked on event loops as well."""
+        ...
 
     def enter(self, request: Inbound) -> Verdict:
         """Decide, in a thread that may wait a little."""
@@ -140,10 +178,12 @@ class Admissions:
         chain: What is asked; load shedding first, which costs nothing to take back.
     """
 
-    __slots__ = ("_chain",)
+    __slots__ = ("_chain", "waits")
 
     def __init__(self, chain: Sequence[Admission]) -> None:
         self._chain = tuple(chain)
+        self.waits = any(admission.waits for admission in chain)
+        """Whether event loops have to use `ask_async`."""
 
     def ask(self, request: Inbound) -> Refusal | None:
         """Return the answer if one of them refuses; keep what the others said."""
@@ -154,12 +194,14 @@ class Admissions:
                 report_fault("http.admission", error)
                 continue
 
+            if verdict is None:
+                continue
+
             if isinstance(verdict, Refusal):
                 _drop(request)
                 return verdict
 
-            if verdict is not None:
-                request.admitted.append(verdict)
+            request.admitted.append(verdict)
 
         return None
 
@@ -168,7 +210,10 @@ class Admissions:
         try:
             for admission in self._chain:
                 try:
-                    verdict = await admission.enter_async(request)
+                    if admission.waits:
+                        verdict = await admission.enter_async(request)
+                    else:
+                        verdict = admission.enter(request)
                 except Exception as error:  # noqa: BLE001 - the application serves on
                     report_fault("http.admission", error)
                     continue
@@ -184,6 +229,45 @@ class Admissions:
             raise
 
         return None
+
+
+def asks_at_route(request: Inbound) -> bool:
+    """Tell whether something asks of *request* again at its route."""
+    for one in request.admitted:  # noqa: SIM110 - on every request's path
+        if one.late:
+            return True
+
+    return False
+
+
+def ask_at_route(request: Inbound) -> Refusal | None:
+    """Return the answer if something refuses *request* now that its route is known."""
+    for one in request.admitted:
+        try:
+            answer = one.at_route()
+        except Exception as error:  # noqa: BLE001 - the application serves on
+            report_fault("http.admission", error)
+            continue
+
+        if answer is not None:
+            return answer
+
+    return None
+
+
+async def ask_at_route_async(request: Inbound) -> Refusal | None:
+    """Do as `ask_at_route`, on an event loop."""
+    for one in request.admitted:
+        try:
+            answer = await one.at_route_async()
+        except Exception as error:  # noqa: BLE001 - the application serves on
+            report_fault("http.admission", error)
+            continue
+
+        if answer is not None:
+            return answer
+
+    return None
 
 
 def leave_all(

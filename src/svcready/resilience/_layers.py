@@ -27,6 +27,7 @@ __all__ = [
     "DEADLINE",
     "FALLBACK",
     "HEDGE",
+    "LIMIT",
     "RATE",
     "RETRY",
     "THROTTLE",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 # Ranks from the outside in.
+LIMIT = 5
 FALLBACK = 10
 DEADLINE = 20
 RETRY = 30
@@ -134,7 +136,9 @@ def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
     if retrier is not None:
         call = _RETRIED[kind](retrier, call)
 
-    return _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
+    call = _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
+    limit = cast("Gate | None", layers.get(LIMIT))
+    return call if limit is None else _GATED[kind]((limit,), call)
 
 
 def _around(

@@ -14,23 +14,30 @@ from svcready.resilience._breaker import (
     OPEN,
 )
 from svcready.resilience._inbound import Admissions
+from svcready.resilience._inbound_means import NO_INBOUND
 from svcready.resilience._parts import bind_parts, cores, parts
+from svcready.resilience._pillar_shedding import InboundShedding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
-    from svcready.config._sections.http import HttpSettings
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
-    from svcready.resilience._parts import AnyDeclared
+    from svcready.resilience._inbound import Admission
+    from svcready.resilience._inbound_means import InboundMeans
+    from svcready.resilience._limiter import Limiter
+    from svcready.resilience._parts import AnyDeclared, Part
+    from svcready.resilience._pillar_limits import InboundLimits
     from svcready.resilience._retrier import Retrier
-    from svcready.resilience._shedder import Shedder, SheddingState
+    from svcready.resilience._shedder import SheddingState
 
 __all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
 
 _LEVELS = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 _FORCED = 3
+_LIMIT = "limit"
+"""What has variables of its own, `SVCREADY_LIMIT__<NAME>__<FIELD>`."""
 
 
 class PolicyState(NamedTuple):
@@ -85,7 +92,7 @@ def apply(
     problems: list[str] = []
     for part in parts():
         declared = part.register.get(name)
-        if declared is not None:
+        if declared is not None and part.kind != _LIMIT:
             problems += declared.tune(values, clock or declared.core.clock)
 
     return tuple(dict.fromkeys(problems))  # all of them complain of a wrong mode
@@ -116,7 +123,7 @@ class ResiliencePillar:
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
-        http: The section HTTP as it is now; None: nothing is served.
+        inbound: What the operator says of inbound requests.
     """
 
     def __init__(
@@ -126,19 +133,24 @@ class ResiliencePillar:
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
-        http: Callable[[], HttpSettings] | None = None,
+        inbound: InboundMeans = NO_INBOUND,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
-        self._http = http
-        self._shedder: Shedder | None = None
+        self._inbound = inbound
+        self._shedding = InboundShedding(inbound, clock)
+        self.limits: InboundLimits | None = None
+        """The limits on inbound requests; None: there are none."""
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
-        bind_parts(lambda part: part.register.bind(self._tune))
-        self._start_shedding()
+        bind_parts(self._bind)
+        if self.limits is not None or self._inbound.rules():
+            self._limits().start()
+
+        self._shedding.start()
 
     def reload(self) -> None:
         """Tune everything again, because the operator's values may have changed."""
@@ -146,12 +158,11 @@ class ResiliencePillar:
 
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
-        if self._shedder is not None:
-            from svcready.resilience._shedding import forget_if_idle
-
-            forget_if_idle()
-
         bind_parts(None)
+        self._shedding.close()
+        if self.limits is not None:
+            self.limits.close()
+
         for part in parts():
             part.register.bind(None)
             for declared in part.register.things():
@@ -159,16 +170,19 @@ class ResiliencePillar:
 
     def inbound(self) -> Admissions | None:
         """Return what inbound requests are asked of; None: nothing is limited."""
-        if self._shedder is None or self._http is None:
-            return None
-
-        from svcready.resilience._shedding import http_shedding
-
-        return Admissions([http_shedding(self._shedder, self._http())])
+        shedding = self._shedding.admission()
+        limits = None if self.limits is None else self.limits.admission()
+        chain: list[Admission] = [] if shedding is None else [shedding]
+        chain += [] if limits is None else [limits]
+        return Admissions(chain) if chain else None
 
     def shedding(self) -> SheddingState | None:
         """Return how load shedding stands; None: it is off."""
-        return None if self._shedder is None else self._shedder.state()
+        return self._shedding.state()
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong, once everything is declared that will be."""
+        return () if self.limits is None else tuple(self.limits.problems())
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""
@@ -189,7 +203,7 @@ class ResiliencePillar:
         kinds, found = set(), ""
         for kind, register in parts():
             for name in register.names():
-                if variable(name) == spelt:
+                if variable(name) == spelt and kind != _LIMIT:
                     kinds.add(kind)
                     found = name
 
@@ -202,8 +216,8 @@ class ResiliencePillar:
     def describe(self) -> dict[str, dict[str, object]]:
         """Return the numbers in force by policy, as the operator's fields name them."""
         described: dict[str, dict[str, object]] = {}
-        for kind, _ in parts():
-            for core in cores(kind):
+        for kind in self._kinds():
+            for core in (*cores(kind), *self._ruled(kind)):
                 described.setdefault(core.name, {})[kind] = core.config._asdict()
 
         return described
@@ -253,17 +267,14 @@ class ResiliencePillar:
         """Return the calls of every policy by outcome, since the process began."""
         counts = [
             CallCount(kind, core.name, outcome, total)
-            for kind, _ in parts()
-            for core in cores(kind)
+            for kind in self._kinds()
+            for core in (*cores(kind), *self._ruled(kind))
             for outcome, total in core.counts().items()
         ]
-        if self._shedder is not None:
-            counts += [
-                CallCount("load_shedding", priority, outcome, total)
-                for (priority, outcome), total in self._shedder.counts().items()
-            ]
-
-        return counts
+        return counts + [
+            CallCount("load_shedding", priority, outcome, total)
+            for (priority, outcome), total in self._shedding.counts().items()
+        ]
 
     def retries(self) -> list[CallCount]:
         """Return the retries of every policy by what set their wait."""
@@ -273,13 +284,32 @@ class ResiliencePillar:
             for reason, total in retrier.retries().items()
         ]
 
-    def _start_shedding(self) -> None:
-        self._shedder = None
-        if self._http is not None and self._http().shedding != "off":
-            from svcready.resilience._shedding import http_shedder, shedding_config
+    def _bind(self, part: Part) -> None:
+        part.register.bind(self._tune_limit if part.kind == _LIMIT else self._tune)
 
-            self._shedder = http_shedder()
-            self._shedder.use(shedding_config(self._http()), self._clock)
+    def _kinds(self) -> tuple[str, ...]:
+        """Return the kinds of what is declared, an operator's rules among them."""
+        ruled = () if self.limits is None else (_LIMIT,)
+        return tuple(dict.fromkeys((*(part.kind for part in parts()), *ruled)))
+
+    def _ruled(self, kind: str) -> list[Limiter]:
+        if kind != _LIMIT or self.limits is None:
+            return []
+
+        return self.limits.ruled()
+
+    def _limits(self) -> InboundLimits:
+        if self.limits is None:
+            from svcready.resilience._pillar_limits import InboundLimits
+
+            self.limits = InboundLimits(self._inbound, self._clock)
+
+        return self.limits
+
+    def _tune_limit(self, declared: AnyDeclared) -> None:
+        limits = self._limits()
+        declared.tune(limits.values(declared.core.name), self._clock)
+        limits.renew()
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name

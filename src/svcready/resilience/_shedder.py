@@ -25,6 +25,11 @@ __all__ = ["Shedder", "SheddingConfig", "SheddingState"]
 _PERCENT = (100, 90, 70)
 _RETRY_SPREAD_S = 2
 _LEAST_S = 1e-6
+_PRESSES = 0.8
+
+
+def _tell_nobody(priority: str, level: float) -> None:
+    """Tell nobody of the pressure."""
 
 
 class SheddingConfig(NamedTuple):
@@ -70,6 +75,7 @@ class Shedder:
         config: Its numbers.
         clock: Monotonic time.
         rng: Draws from [0, 1), for when to come again.
+        press: Told of a class that fills its room from 0.8 on, and of how far.
     """
 
     def __init__(
@@ -79,11 +85,13 @@ class Shedder:
         *,
         clock: Clock = SYSTEM_CLOCK,
         rng: Callable[[], float] = uniform,
+        press: Callable[[str, float], None] = _tell_nobody,
     ) -> None:
         self.name = name
         self.config = config
         self._clock = clock
         self._rng = rng
+        self._press = press
         # Reentrant, because a finalizer that runs while the lock is held may end a
         # request.
         self._lock = threading.RLock()
@@ -91,7 +99,8 @@ class Shedder:
         self._gradient = GradientLimit(config.gradient)
         self._generation = 1
         self._in_flight = 0
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts = dict.fromkeys(CLASSES, 0)
+        self._refusals: Counter[tuple[str, str]] = Counter()
         self._story = Story(name)
         self._most = 0
         self._rooms: dict[str, int] = {}
@@ -135,16 +144,20 @@ class Shedder:
         """
         with self._lock:
             in_flight = self._in_flight
-            if in_flight < self._rooms[priority]:
+            room = self._rooms[priority]
+            if in_flight < room:
                 self._in_flight = in_flight = in_flight + 1
                 if in_flight > self._most:  # noqa: PLR1730 - a call costs more
                     self._most = in_flight
 
-                self._counts[priority, "success"] += 1
-                return self._generation
+                self._counts[priority] += 1
+                admission = self._generation
+                if in_flight < room * _PRESSES:
+                    return admission
+            else:
+                admission = self._refuse(priority)
 
-            admission = self._refuse(priority)
-
+        self._press(priority, min(1.0, in_flight / room))
         self._outbox.tell()
         return admission
 
@@ -212,7 +225,10 @@ class Shedder:
     def counts(self) -> dict[tuple[str, str], int]:
         """Return how many requests there were by class and outcome."""
         with self._lock:
-            return dict(self._counts)
+            admitted = {
+                (n, "success"): many for n, many in self._counts.items() if many
+            }
+            return {**admitted, **self._refusals}
 
     def _refuse(self, priority: str) -> int:
         """Count a refusal; the lock is held."""
@@ -224,11 +240,11 @@ class Shedder:
 
         if mode == "enforce":
             self._refused += 1
-            self._counts[priority, "rejected"] += 1
+            self._refusals[priority, "rejected"] += 1
             return 0
 
         # Not in the window: a limit that is not in force decides nothing.
-        self._counts[priority, "observed"] += 1
+        self._refusals[priority, "observed"] += 1
         self._in_flight += 1
         self._most = max(self._most, self._in_flight)
         return self._generation
@@ -265,6 +281,7 @@ class Shedder:
         self._outbox.reset()
         self._generation += 1
         self._in_flight = 0  # whoever serves them is a thread of the parent
-        self._counts.clear()
+        self._counts = dict.fromkeys(CLASSES, 0)
+        self._refusals.clear()
         self._story = Story(self.name)
         self._restart(self._clock.monotonic())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready.config._priorities_text import EXEMPT
 from svcready.resilience._gradient import GradientConfig
+from svcready.resilience._pressure import GAUGE
 from svcready.resilience._priorities import Priorities
 from svcready.resilience._problem import REDUCED_CAPACITY, refusal
 from svcready.resilience._shedder import Shedder, SheddingConfig
@@ -34,9 +35,14 @@ def http_shedder() -> Shedder:
     """Return the process's shedder of HTTP requests, which outlives runtimes."""
     global _SHEDDER  # noqa: PLW0603 - what is in flight stays so when a runtime goes
     if _SHEDDER is None:
-        _SHEDDER = Shedder("http", SheddingConfig())
+        _SHEDDER = Shedder("http", SheddingConfig(), press=_press)
 
     return _SHEDDER
+
+
+def _press(priority: str, level: float) -> None:
+    if _SHEDDER is not None:
+        GAUGE.note("shedding", priority, level, _SHEDDER.clock)
 
 
 def forget_if_idle() -> None:
@@ -68,6 +74,8 @@ class _Place:
 
     __slots__ = ("_admission", "_shedder")
 
+    late = False
+
     def __init__(self, shedder: Shedder, admission: int) -> None:
         self._shedder = shedder
         self._admission = admission
@@ -88,6 +96,12 @@ class _Place:
         others = streamed or status == _CLIENT_CLOSED
         others = others or not (error is None or isinstance(error, Exception))
         self._leave(None if others else duration_s)
+
+    def at_route(self) -> None:
+        """Refuse nothing: that was decided before."""
+
+    async def at_route_async(self) -> None:
+        """Refuse nothing: that was decided before."""
 
     def streams(self) -> None:
         """Make room: a stream stays as long as its client likes."""
@@ -118,6 +132,8 @@ class Shedding:
     """
 
     __slots__ = ("_priorities", "_shedder")
+
+    waits = False
 
     def __init__(self, shedder: Shedder, priorities: Priorities) -> None:
         self._shedder = shedder

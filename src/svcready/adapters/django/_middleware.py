@@ -21,6 +21,8 @@ from svcready.adapters._wsgi_flight import InFlight
 from svcready.adapters._wsgi_messages import response_headers
 from svcready.adapters.django._operators import (
     answer_operator,
+    ask_at_view,
+    ask_at_view_async,
     ask_operator,
     method_of,
     respond,
@@ -31,6 +33,7 @@ from svcready.adapters.django._routes import (
     template_taken,
     view_of,
 )
+from svcready.resilience._inbound import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -69,6 +72,7 @@ class Middleware:
         self._is_own_path = OwnPaths()
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
         self._async = iscoroutinefunction(get_response)
+        self.process_view = ask_at_view_async if self._async else ask_at_view
         if self._async:
             markcoroutinefunction(self)
             begin_in_loop(self._cell)
@@ -147,6 +151,13 @@ class Middleware:
 
         _finish(plan, flight, request, response)
         return response
+
+    def process_exception(
+        self, request: HttpRequest, error: Exception
+    ) -> HttpResponse | None:
+        """Answer what a limit on a function refuses."""
+        answer = error.answer if isinstance(error, RequestRefused) else None
+        return None if answer is None else respond(answer, method_of(request))
 
     def _next(self, request: HttpRequest) -> Awaitable[HttpResponseBase]:
         return self._get_response(request)  # type: ignore[return-value]
