@@ -120,7 +120,8 @@ def test_off_is_nothing(run: Running) -> None:
     with run(**{"http.shedding": "off"}) as harness:
         assert harness.runtime.resilience is not None
         assert harness.runtime.resilience.inbound() is None
-        assert harness.sample("svcready_http_shedding_limit", mode="off") is None
+        gauge = "svcready_resilience_limit"
+        assert harness.sample(gauge, component="load_shedding", name="http") is None
 
 
 def test_the_operators_paths_always_answer(run: Running) -> None:

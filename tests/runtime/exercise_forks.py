@@ -83,9 +83,33 @@ def call(fails: list[bool]) -> None:
         raise ConnectionError
 
 
+@svcready.resilience.resolver("fork-tenant")
+def tenant(scope: Any) -> str:
+    """Tell whose request it is."""
+    return str(scope["path"])
+
+
+@svcready.limit("1000/s", name="fork-limit", by="fork-tenant")
+def limited() -> None:
+    """Be called in a request."""
+
+
+shared = svcready.limit("1000/s burst 2", name="fork-shared", by="all")
+svcready.on_pressure(lambda told: events.labels(told.name).inc())
+
+
+@svcready.fallback("fork-call", lambda fails: None, on=OSError, stale="1m")
+def answered(fails: tuple[bool, ...]) -> None:
+    """Fail if *fails* says so."""
+    if any(fails):
+        raise ConnectionError
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Answer every request."""
     log.info("answering", path=scope["path"])
+    limited()
+    svcready.pressure()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -125,6 +149,8 @@ def exercise(name: str) -> None:
     with work:
         call([False, True])
 
+    answered(())
+    answered((True,))
     svcready.counter(f"fork_declared_{len(name)}", "Declared in a child").inc()
     with svcready.span("work", attributes={"name": name}):
         svcready.annotate(name=name)
@@ -134,6 +160,7 @@ def exercise(name: str) -> None:
         connection.exec_driver_sql("SELECT 1")
 
     svcready.audit.record("forks.exercise", name, "test", "success")
+    shared.call(int)
     for path in ("/orders", "/metrics", "/health/readiness", "/admin/loggers"):
         asyncio.run(request(path))
 
@@ -190,6 +217,7 @@ def main() -> None:
     svcready.init(service="forks")
     asyncio.run(request("/orders"))
     call([False, True])
+    answered((True,))
     events.labels("parent").inc()
     svcready.audit.record("forks.begin", "parent", "test", "success")
     with svcready.span("parent"):

@@ -12,8 +12,10 @@ from svcready.metrics._model import Family, Number
 from svcready.resilience import (
     BreakerMoved,
     LimitMoved,
+    RetryScheduled,
     SheddingBegan,
     SheddingEnded,
+    Waited,
 )
 
 if TYPE_CHECKING:
@@ -22,10 +24,15 @@ if TYPE_CHECKING:
     from svcready._wiring._pillars import Pillars
     from svcready.health._pillar import HealthPillar
     from svcready.metrics._pillar import MetricsPillar
-    from svcready.resilience._shedder import SheddingState
+    from svcready.resilience._pillar import ResiliencePillar
 
 __all__ = ["count", "keep_exemplars"]
 
+_FULLNESS = {
+    "in_use": "Calls in a bulkhead, or requests in flight, now.",
+    "waiting": "Calls that wait for a bulkhead now.",
+    "limit": "Calls in a bulkhead or requests in flight at most, over all workers.",
+}
 _HEALTH_LEVELS = {"fail": 0.0, "pending": 0.0, "warn": 1.0, "pass": 2.0}
 
 
@@ -35,6 +42,12 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
         "svcready_resilience_transitions",
         "State changes of circuit breakers, limits and load shedding.",
         labels=("name", "from", "to", "reason"),
+    )
+    waits = declare.histogram(
+        "svcready_resilience_wait",
+        "How long calls waited for their turn, and before retries.",
+        unit="s",
+        labels=("component", "name"),
     )
     changes = declare.counter(
         "svcready_health_transitions",
@@ -70,6 +83,10 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
             LimitMoved,
             lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
         ),
+        subscribe(
+            RetryScheduled, lambda e: waits.labels("retry", e.name).observe(e.wait_s)
+        ),
+        subscribe(Waited, lambda e: waits.labels(e.kind, e.name).observe(e.wait_s)),
         subscribe(
             CheckChanged, lambda e: changes.labels(e.name, e.before, e.after).inc()
         ),
@@ -108,56 +125,47 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
         )
         yield from _life_families(health)
 
-    resilience = pillars.resilience
-    if resilience is not None:
-        yield _family(
-            "svcready_resilience_state",
-            "gauge",
-            "State of a circuit breaker: 0 closed, 1 half-open, 2 open, 3 forced.",
-            ("name",),
-            [((s.name,), float(s.level)) for s in resilience.states()],
-            workers="max",
-        )
-        yield _family(
-            "svcready_resilience_calls",
-            "counter",
-            "Calls through a policy, by what became of them.",
-            ("component", "name", "outcome"),
-            [
-                ((count.kind, count.name, count.what), float(count.total))
-                for count in resilience.calls()
-            ],
-        )
-        yield _family(
-            "svcready_resilience_retries",
-            "counter",
-            "Retries of a policy, by what became of them.",
-            ("name", "reason"),
-            [
-                ((count.name, count.what), float(count.total))
-                for count in resilience.retries()
-            ],
-        )
-        shedding = resilience.shedding()
-        if shedding is not None:
-            yield from _shedding_families(shedding)
+    if pillars.resilience is not None:
+        yield from _policy_families(pillars.resilience)
 
 
-def _shedding_families(state: SheddingState) -> Iterator[Family]:
-    for name, text, number in (
-        ("limit", "How many requests may be in flight.", state.limit),
-        (
-            "in_flight",
-            "How many requests are, as load shedding counts.",
-            state.in_flight,
-        ),
-    ):
+def _policy_families(resilience: ResiliencePillar) -> Iterator[Family]:
+    yield _family(
+        "svcready_resilience_state",
+        "gauge",
+        "State of a circuit breaker: 0 closed, 1 half-open, 2 open, 3 forced.",
+        ("name",),
+        [((s.name,), float(s.level)) for s in resilience.states()],
+        workers="max",
+    )
+    yield _family(
+        "svcready_resilience_calls",
+        "counter",
+        "Calls through a policy, by what became of them.",
+        ("component", "name", "outcome"),
+        [
+            ((count.kind, count.name, count.what), float(count.total))
+            for count in resilience.calls()
+        ],
+    )
+    yield _family(
+        "svcready_resilience_retries",
+        "counter",
+        "Retries of a policy, by what became of them.",
+        ("name", "reason"),
+        [
+            ((count.name, count.what), float(count.total))
+            for count in resilience.retries()
+        ],
+    )
+    levels = resilience.levels()
+    for field, text in _FULLNESS.items():
         yield _family(
-            f"svcready_http_shedding_{name}",
+            f"svcready_resilience_{field}",
             "gauge",
             text,
-            ("mode",),
-            [((state.mode,), float(number))],
+            ("component", "name"),
+            [((s.kind, s.name), float(getattr(s, field))) for s in levels],
         )
 
 

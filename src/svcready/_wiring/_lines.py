@@ -21,8 +21,10 @@ from svcready.metrics._events import (
 from svcready.resilience import (
     BreakerMoved,
     BreakerStarved,
+    FellBack,
     LimitMoved,
     RetryExhausted,
+    RetryNested,
     RetryRecovered,
     RetryScheduled,
     SheddingBegan,
@@ -114,12 +116,31 @@ def log_resilience(
                 f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
             )
 
+    def nested(e: RetryNested) -> None:
+        logs.event(
+            f"retry {e.name} has retry {e.inner} inside it: attempts multiply; leave "
+            "one of them",
+            "WARNING",
+            event="retry.nested",
+            **e._asdict(),
+        )
+
+    def fell_back(e: FellBack) -> None:
+        logs.event(
+            f"fallback {e.name} answers",
+            "WARNING",
+            event="fallback.answered",
+            **{name: value for name, value in e._asdict().items() if value},
+        )
+
     return [
         *_log_shedding(logs),
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
         subscribe(LimitMoved, limited),
+        subscribe(FellBack, fell_back),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
+        subscribe(RetryNested, nested),
         subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
         subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
     ]

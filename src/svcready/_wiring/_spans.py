@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from svcready._core.events import subscribe
 from svcready.resilience import (
     BreakerMoved,
+    FellBack,
     LimitMoved,
     RetryExhausted,
     RetryScheduled,
@@ -31,6 +32,9 @@ def mark_spans(traces: TracePillar) -> list[Callable[[], None]]:
     def limited(e: LimitMoved) -> None:
         traces.add_event("limit.moved", e._asdict())
 
+    def fell_back(e: FellBack) -> None:
+        traces.add_event("fallback.answered", e._asdict())
+
     def scheduled(e: RetryScheduled) -> None:
         traces.add_event("retry.scheduled", e._asdict())
 
@@ -48,6 +52,7 @@ def mark_spans(traces: TracePillar) -> list[Callable[[], None]]:
         subscribe(SheddingEnded, shed),
         subscribe(BreakerMoved, moved),
         subscribe(LimitMoved, limited),
+        subscribe(FellBack, fell_back),
         subscribe(RetryScheduled, scheduled),
         subscribe(RetryExhausted, exhausted),
     ]

@@ -7,10 +7,15 @@ from typing import NamedTuple
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
+    "FellBack",
     "LimitMoved",
     "RetryExhausted",
+    "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
+    "SheddingBegan",
+    "SheddingEnded",
+    "Waited",
 ]
 
 
@@ -47,6 +52,15 @@ class RetryExhausted(NamedTuple):
     """Why: `attempts`, `deadline`, `hint`, `budget`, `nested` or `not_retryable`."""
     error_type: str
     """The name of the last failure's class."""
+
+
+class RetryNested(NamedTuple):
+    """Retries are inside others, where attempts multiply; told once for two names."""
+
+    name: str
+    """The outer policy's name."""
+    inner: str
+    """The inner policy's name."""
 
 
 class BreakerMoved(NamedTuple):
@@ -89,3 +103,57 @@ class LimitMoved(NamedTuple):
     """The other one."""
     reason: str
     """`rejected`; `observed`, where it refuses nothing really; `quiet`."""
+
+
+class Waited(NamedTuple):
+    """A call that had to wait for its turn has waited, whatever came of it."""
+
+    kind: str
+    """What it waited for: `bulkhead` or `rate_limit`."""
+    name: str
+    """The policy's name."""
+    wait_s: float
+    """How long, in seconds."""
+
+
+class FellBack(NamedTuple):
+    """A fallback answered; told at most once in ten seconds."""
+
+    name: str
+    """The policy's name."""
+    source: str
+    """`stale`: a last good answer; `fallback`: what stands in."""
+    error_type: str
+    """The name of the class of what the call failed with."""
+    not_logged: int = 0
+    """How many answers before it were not told of."""
+
+
+class SheddingBegan(NamedTuple):
+    """A request was refused for load, the first for at least 10 s."""
+
+    name: str
+    """The shedder's name."""
+    mode: str
+    """`enforce`; `observe`: none is refused, it is only told."""
+    limit: int
+    """How many requests may be in flight."""
+    in_flight: int
+    """How many are."""
+    priority: str
+    """The class of the one that was refused."""
+
+
+class SheddingEnded(NamedTuple):
+    """No request was refused for 10 s."""
+
+    name: str
+    """The shedder's name."""
+    mode: str
+    """`enforce` or `observe`."""
+    limit: int
+    """How many requests may be in flight."""
+    lasted_s: float
+    """How long from the first refusal to the last, in seconds."""
+    rejected: int
+    """How many were refused in all."""

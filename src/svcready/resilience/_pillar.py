@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.declarations import variable
@@ -13,9 +13,19 @@ from svcready.resilience._breaker import (
     HALF_OPEN,
     OPEN,
 )
+from svcready.resilience._contradictions import consistent
+from svcready.resilience._deadline import read_by
 from svcready.resilience._inbound import Admissions
 from svcready.resilience._inbound_means import NO_INBOUND
-from svcready.resilience._parts import bind_parts, cores, parts
+from svcready.resilience._limits_late import LateLimits
+from svcready.resilience._nested import begin_telling
+from svcready.resilience._parts import (
+    LIMIT,
+    bind_parts,
+    cores,
+    declared_as,
+    parts,
+)
 from svcready.resilience._pillar_shedding import InboundShedding
 
 if TYPE_CHECKING:
@@ -24,20 +34,15 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
-    from svcready.resilience._inbound import Admission
     from svcready.resilience._inbound_means import InboundMeans
-    from svcready.resilience._limiter import Limiter
     from svcready.resilience._parts import AnyDeclared, Part
-    from svcready.resilience._pillar_limits import InboundLimits
     from svcready.resilience._retrier import Retrier
     from svcready.resilience._shedder import SheddingState
 
-__all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
+__all__ = ["CallCount", "PolicyLevel", "PolicyState", "ResiliencePillar", "apply"]
 
 _LEVELS = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 _FORCED = 3
-_LIMIT = "limit"
-"""What has variables of its own, `SVCREADY_LIMIT__<NAME>__<FIELD>`."""
 
 
 class PolicyState(NamedTuple):
@@ -59,11 +64,26 @@ class PolicyState(NamedTuple):
     """The class name of the last failure that counted."""
 
 
+class PolicyLevel(NamedTuple):
+    """How full something is, for the gauges."""
+
+    kind: str
+    """`bulkhead`, ..."""
+    name: str
+    """The policy's name."""
+    in_use: int
+    """How many calls are in it."""
+    waiting: int
+    """How many wait for it."""
+    limit: int
+    """How many calls may be in it."""
+
+
 class CallCount(NamedTuple):
     """How often something has happened in this process, for an observed counter."""
 
     kind: str
-    """`breaker` or `retry`."""
+    """`breaker`, `retry`, `bulkhead`, ..."""
     name: str
     """The policy's name."""
     what: str
@@ -89,11 +109,10 @@ def apply(
     Returns:
         What is wrong with the values, a line each; such a value is not in force.
     """
-    problems: list[str] = []
-    for part in parts():
-        declared = part.register.get(name)
-        if declared is not None and part.kind != _LIMIT:
-            problems += declared.tune(values, clock or declared.core.clock)
+    values, clashes = consistent(name, values)
+    problems: list[str] = list(clashes)
+    for declared in declared_as(name).values():
+        problems += declared.tune(values, clock or declared.core.clock)
 
     return tuple(dict.fromkeys(problems))  # all of them complain of a wrong mode
 
@@ -139,16 +158,21 @@ class ResiliencePillar:
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
-        self._inbound = inbound
+        self.limits = LateLimits(inbound, clock)
+        """The limits on inbound requests."""
         self._shedding = InboundShedding(inbound, clock)
-        self.limits: InboundLimits | None = None
-        """The limits on inbound requests; None: there are none."""
+        self._told: set[tuple[str, str]] = set()
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
+        self._told.clear()
+        read_by(self._clock)
         bind_parts(self._bind)
-        if self.limits is not None or self._inbound.rules():
-            self._limits().start()
+        self.limits.start()
+
+    def begin_telling(self) -> None:
+        """Tell whoever listens by now of retries inside retries that were declared."""
+        begin_telling()
 
         self._shedding.start()
 
@@ -159,10 +183,10 @@ class ResiliencePillar:
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
         bind_parts(None)
+        self.limits.close()
         self._shedding.close()
-        if self.limits is not None:
-            self.limits.close()
-
+        begin_telling(on=False)
+        read_by(SYSTEM_CLOCK)
         for part in parts():
             part.register.bind(None)
             for declared in part.register.things():
@@ -170,10 +194,7 @@ class ResiliencePillar:
 
     def inbound(self) -> Admissions | None:
         """Return what inbound requests are asked of; None: nothing is limited."""
-        shedding = self._shedding.admission()
-        limits = None if self.limits is None else self.limits.admission()
-        chain: list[Admission] = [] if shedding is None else [shedding]
-        chain += [] if limits is None else [limits]
+        chain = [*self._shedding.chain(), *self.limits.chain()]
         return Admissions(chain) if chain else None
 
     def shedding(self) -> SheddingState | None:
@@ -182,7 +203,7 @@ class ResiliencePillar:
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
-        return () if self.limits is None else tuple(self.limits.problems())
+        return self.limits.problems()
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""
@@ -203,7 +224,7 @@ class ResiliencePillar:
         kinds, found = set(), ""
         for kind, register in parts():
             for name in register.names():
-                if variable(name) == spelt and kind != _LIMIT:
+                if variable(name) == spelt and kind != LIMIT:
                     kinds.add(kind)
                     found = name
 
@@ -216,8 +237,8 @@ class ResiliencePillar:
     def describe(self) -> dict[str, dict[str, object]]:
         """Return the numbers in force by policy, as the operator's fields name them."""
         described: dict[str, dict[str, object]] = {}
-        for kind in self._kinds():
-            for core in (*cores(kind), *self._ruled(kind)):
+        for kind, _ in parts():
+            for core in self._all(kind):
                 described.setdefault(core.name, {})[kind] = core.config._asdict()
 
         return described
@@ -267,14 +288,20 @@ class ResiliencePillar:
         """Return the calls of every policy by outcome, since the process began."""
         counts = [
             CallCount(kind, core.name, outcome, total)
-            for kind in self._kinds()
-            for core in (*cores(kind), *self._ruled(kind))
+            for kind, _ in parts()
+            for core in self._all(kind)
             for outcome, total in core.counts().items()
         ]
-        return counts + [
-            CallCount("load_shedding", priority, outcome, total)
-            for (priority, outcome), total in self._shedding.counts().items()
-        ]
+        return counts + [CallCount(*count) for count in self._shedding.counts()]
+
+    def levels(self) -> list[PolicyLevel]:
+        """Return how full everything is that only so many calls may be in."""
+        return [
+            PolicyLevel(kind, core.name, *core.level())
+            for kind, _ in parts()
+            for core in cores(kind)
+            if hasattr(core, "level")
+        ] + [PolicyLevel(*level) for level in self._shedding.levels()]
 
     def retries(self) -> list[CallCount]:
         """Return the retries of every policy by what set their wait."""
@@ -285,44 +312,29 @@ class ResiliencePillar:
         ]
 
     def _bind(self, part: Part) -> None:
-        part.register.bind(self._tune_limit if part.kind == _LIMIT else self._tune)
+        part.register.bind(self.limits.tune if part.kind == LIMIT else self._tune)
 
-    def _kinds(self) -> tuple[str, ...]:
-        """Return the kinds of what is declared, an operator's rules among them."""
-        ruled = () if self.limits is None else (_LIMIT,)
-        return tuple(dict.fromkeys((*(part.kind for part in parts()), *ruled)))
-
-    def _ruled(self, kind: str) -> list[Limiter]:
-        if kind != _LIMIT or self.limits is None:
-            return []
-
-        return self.limits.ruled()
-
-    def _limits(self) -> InboundLimits:
-        if self.limits is None:
-            from svcready.resilience._pillar_limits import InboundLimits
-
-            self.limits = InboundLimits(self._inbound, self._clock)
-
-        return self.limits
-
-    def _tune_limit(self, declared: AnyDeclared) -> None:
-        limits = self._limits()
-        declared.tune(limits.values(declared.core.name), self._clock)
-        limits.renew()
+    def _all(self, kind: str) -> list[Any]:
+        return cores(kind) + (self.limits.ruled() if kind == LIMIT else [])
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name
-        self._tell(name, declared.tune(*self._values(name)))
+        values, clashes = consistent(name, self._values(name))
+        self._tell(name, (*declared.tune(values, self._clock), *clashes))
+        if clashes:  # what was declared before it is tuned without these as well
+            for other in declared_as(name).values():
+                other.tune(values, self._clock)
 
-    def _values(self, name: str) -> tuple[Mapping[str, object], Clock]:
+    def _values(self, name: str) -> Mapping[str, object]:
         values = self._policy_values(name)
         if not self._settings.enabled:
             values = {**values, "mode": "off"}
 
-        return values, self._clock
+        return values
 
     def _tell(self, name: str, problems: tuple[str, ...]) -> None:
         if self._report is not None:
             for problem in problems:
-                self._report(name, problem)
+                if (name, problem) not in self._told:  # of each part, or of one
+                    self._told.add((name, problem))
+                    self._report(name, problem)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience._gcra import Rate
+from svcready.resilience._limit import LIMITS
 from svcready.resilience._limit_keys import parse_key
 from svcready.resilience._limit_rules import Rule
 from svcready.resilience._limiter import LimitConfig, Limiter, override_limit
 from svcready.resilience._limits import IN_FORCE, Limits
-from svcready.resilience._parts import cores
 from svcready.resilience._resolvers import RESOLVERS
 from svcready.resilience._store import MemoryStore
 
@@ -44,7 +44,7 @@ class InboundLimits:
         """Put the operator's rules in force, keeping the state of those known."""
         known, self._ruled = self._ruled, {}
         rules = []
-        taken = {limiter.name for limiter in cores("limit")}
+        taken = {limiter.name for limiter in _declared()}
         for said in self._means.rules():
             name = f"{said.name}-rule" if said.name in taken else said.name
             limiter = known.get(name)
@@ -79,7 +79,7 @@ class InboundLimits:
 
     def admission(self) -> Limits | None:
         """Return what requests are asked of; None: nothing is limited."""
-        if not self._rules and not cores("limit"):
+        if not self._rules and not _declared():
             return None
 
         limits = self._make()
@@ -92,7 +92,7 @@ class InboundLimits:
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the limits, once everything is declared."""
-        for limiter in (*cores("limit"), *self._ruled.values()):
+        for limiter in (*_declared(), *self._ruled.values()):
             for part in limiter.by:
                 if part.kind == "resolver" and RESOLVERS.get(part.of) is None:
                     yield (
@@ -103,3 +103,7 @@ class InboundLimits:
 
     def _make(self) -> Limits:
         return Limits(self._rules, self.store, self._clock, self._means.options())
+
+
+def _declared() -> list[Limiter]:
+    return [declared.core for declared in LIMITS.things()]

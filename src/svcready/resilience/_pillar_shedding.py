@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from svcready._core.clock import Clock
     from svcready.resilience._inbound_means import InboundMeans
     from svcready.resilience._shedder import Shedder, SheddingState
     from svcready.resilience._shedding import Shedding
 
 __all__ = ["InboundShedding"]
+
+_KIND = "load_shedding"
 
 
 class InboundShedding:
@@ -44,19 +48,27 @@ class InboundShedding:
 
             forget_if_idle()
 
-    def admission(self) -> Shedding | None:
-        """Return what requests are asked of; None: it is off."""
+    def chain(self) -> list[Shedding]:
+        """Return what requests are asked of; nothing if it is off."""
         if self._shedder is None or self._means.http is None:
-            return None
+            return []
 
         from svcready.resilience._shedding import http_shedding
 
-        return http_shedding(self._shedder, self._means.http())
+        return [http_shedding(self._shedder, self._means.http())]
 
     def state(self) -> SheddingState | None:
         """Return how it stands; None: it is off."""
         return None if self._shedder is None else self._shedder.state()
 
-    def counts(self) -> dict[tuple[str, str], int]:
-        """Return how many requests there were by class and outcome."""
-        return {} if self._shedder is None else self._shedder.counts()
+    def counts(self) -> Iterator[tuple[str, str, str, int]]:
+        """Yield how many requests there were, by class and outcome."""
+        if self._shedder is not None:
+            for (priority, outcome), total in self._shedder.counts().items():
+                yield _KIND, priority, outcome, total
+
+    def levels(self) -> Iterator[tuple[str, str, int, int, int]]:
+        """Yield how many requests are in flight, wait, and may be in flight."""
+        state = self.state()
+        if state is not None:
+            yield _KIND, state.name, state.in_flight, 0, state.limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from svcready.resilience._shedding_events import SheddingBegan, SheddingEnded
+from svcready.resilience._events import SheddingBegan, SheddingEnded
 
 __all__ = ["Story"]
 
