@@ -95,7 +95,11 @@ async def _ask(
     app: ASGIApp, request: Inbound, call: tuple[Scope, Receive, Send]
 ) -> None:
     refusal = await ask_at_route_async(request)
-    await (app if refusal is None else _respond(refusal))(*call)
+    if refusal is None:
+        await app(*call)
+    else:
+        request.refused = True
+        await _respond(refusal)(*call)
 
 
 def answer_refusals(app: Starlette) -> None:
