@@ -92,21 +92,6 @@ def log_resilience(
             **e._asdict(),
         )
 
-    def limited(e: LimitMoved) -> None:
-        worse = e.after == "refusing"
-        verb = "would refuse" if e.reason == "observed" else "refuses"
-        event = f"limit.{e.after}"
-        held = sparingly.ask(event, e.name)
-        if held is not None:
-            more = {"not_logged": held} if held else {}
-            logs.event(
-                f"limit {e.name} {verb if worse else 'no longer refuses'} requests",
-                "WARNING" if worse and e.reason == "rejected" else "INFO",
-                event=event,
-                **e._asdict(),
-                **more,
-            )
-
     def retried(word: str, level: str, e: _Retry) -> None:
         event = f"retry.{type(e).__name__.removeprefix('Retry').lower()}"
         held = sparingly.ask(event, e.name)
@@ -134,10 +119,9 @@ def log_resilience(
         )
 
     return [
-        *_log_shedding(logs),
+        *_log_inbound(logs, sparingly),
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
-        subscribe(LimitMoved, limited),
         subscribe(FellBack, fell_back),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
         subscribe(RetryNested, nested),
@@ -146,7 +130,22 @@ def log_resilience(
     ]
 
 
-def _log_shedding(logs: LogPillar) -> list[Callable[[], None]]:
+def _log_inbound(logs: LogPillar, sparingly: _Sparingly) -> list[Callable[[], None]]:
+    def limited(e: LimitMoved) -> None:
+        worse = e.after == "refusing"
+        verb = "would refuse" if e.reason == "observed" else "refuses"
+        event = f"limit.{e.after}"
+        held = sparingly.ask(event, e.name)
+        if held is not None:
+            more = {"not_logged": held} if held else {}
+            logs.event(
+                f"limit {e.name} {verb if worse else 'no longer refuses'} requests",
+                "WARNING" if worse and e.reason == "rejected" else "INFO",
+                event=event,
+                **e._asdict(),
+                **more,
+            )
+
     def shedding(e: SheddingBegan) -> None:
         sheds = "sheds load" if e.mode == "enforce" else "would shed load"
         logs.event(
@@ -167,7 +166,11 @@ def _log_shedding(logs: LogPillar) -> list[Callable[[], None]]:
             **e._asdict() | {"lasted_s": round(e.lasted_s, 3)},
         )
 
-    return [subscribe(SheddingBegan, shedding), subscribe(SheddingEnded, shed)]
+    return [
+        subscribe(LimitMoved, limited),
+        subscribe(SheddingBegan, shedding),
+        subscribe(SheddingEnded, shed),
+    ]
 
 
 def _said(fields: dict[str, object]) -> dict[str, object]:
