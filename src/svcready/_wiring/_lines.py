@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     _Retry = RetryExhausted | RetryRecovered | RetryScheduled
 
-__all__ = ["log_health", "log_metrics", "log_resilience"]
+__all__ = ["log_health", "log_limits", "log_metrics", "log_resilience"]
 
 _SPARINGLY_S = 10.0
 _VERBS = {"pass": "passes", "warn": "warns", "fail": "fails"}
@@ -119,7 +119,6 @@ def log_resilience(
         )
 
     return [
-        *_log_inbound(logs, sparingly),
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
         subscribe(FellBack, fell_back),
@@ -130,7 +129,9 @@ def log_resilience(
     ]
 
 
-def _log_inbound(logs: LogPillar, sparingly: _Sparingly) -> list[Callable[[], None]]:
+def log_limits(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], None]]:
+    sparingly = _Sparingly(now)
+
     def limited(e: LimitMoved) -> None:
         worse = e.after == "refusing"
         verb = "would refuse" if e.reason == "observed" else "refuses"
