@@ -124,8 +124,10 @@ def test_overload_with_shedding(tmp_path: Path, overload_s: float) -> None:
         for kind, answers in kinds.items()
     }
     assert {a.status for a in load.answers} == {200, 503}
-    assert shares["probe"] == shares["critical"] == 1.0
-    assert shares["sheddable"] < shares["default"] < 1.0
+    assert shares["probe"] == 1.0
+    # A tenth of the limit is theirs alone: two places, which a burst can fill.
+    assert shares["critical"] >= 0.9
+    assert shares["sheddable"] < shares["default"] < 0.8
     assert len(served) / overload_s >= 0.85 * CAPACITY
     assert percentile(served, 0.5) <= 0.5
     assert percentile(served, 0.99) <= 1.5  # on a machine with other things to do
