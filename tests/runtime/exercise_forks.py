@@ -51,6 +51,7 @@ os.environ["SVCREADY_CLOUDWATCH_MODE"] = "emf"
 os.environ["SVCREADY_CLOUDWATCH_EMF_DESTINATION"] = f"{sys.argv[1]}.emf"
 os.environ["SVCREADY_OTLP_METRICS"] = "true"
 os.environ["SVCREADY_HTTP_DEADLINE_DEFAULT_S"] = "60"
+os.environ["SVCREADY_HTTP_SHEDDING"] = "enforce"
 
 import opentelemetry.metrics  # noqa: E402
 import psycopg_pool  # noqa: E402

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from svcready._runtime._runtime import Runtime
+    from svcready.config._sections.http import HttpSettings
 
 __all__ = ["problems"]
 
@@ -26,6 +27,7 @@ def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[st
     found += runtime.tracing.problems
     found += runtime.metrics.problems if runtime.metrics is not None else ()
     found += noted
+    found += _limits(settings.http)
     if not ready:
         return tuple(found)
 
@@ -38,3 +40,14 @@ def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[st
         found += runtime.health.problems()
 
     return tuple(found)
+
+
+def _limits(http: HttpSettings) -> list[str]:
+    least, most = http.shedding_min_limit, http.shedding_max_limit
+    if least <= most:
+        return []
+
+    named = (
+        "SVCREADY_HTTP_SHEDDING_MIN_LIMIT is {} and ..._MAX_LIMIT {}: the limit is {}"
+    )
+    return [named.format(least, most, least)]

@@ -50,6 +50,7 @@ def connect(pillars: Pillars) -> Callable[[], None]:
 
     if pillars.health is not None and pillars.resilience is not None:
         pillars.health.add_info("breakers", lambda: _breaker_info(pillars))
+        pillars.health.add_info("load_shedding", lambda: _shedding_info(pillars))
 
     def disconnect() -> None:
         for step in undo:
@@ -63,3 +64,18 @@ def _breaker_info(pillars: Pillars) -> Mapping[str, object]:
     states = {state.name: state.state for state in pillars.resilience.states()}
     worst = "warn" if _WORSE & set(states.values()) else "pass"
     return {"status": worst, **states}
+
+
+def _shedding_info(pillars: Pillars) -> Mapping[str, object]:
+    assert pillars.resilience is not None
+    state = pillars.resilience.shedding()
+    if state is None:
+        return {"status": "pass", "mode": "off"}
+
+    return {
+        "status": "warn" if state.shedding else "pass",
+        "mode": state.mode,
+        "shedding": state.shedding,
+        "limit": state.limit,
+        "in_flight": state.in_flight,
+    }

@@ -9,7 +9,14 @@ from svcready._wiring._exports import export_families
 from svcready.health._events import CheckChanged, CheckRan
 from svcready.health._life._lifecycle import STATES
 from svcready.metrics._model import Family, Number
-from svcready.resilience import BreakerMoved, LimitMoved, RetryScheduled, Waited
+from svcready.resilience import (
+    BreakerMoved,
+    LimitMoved,
+    RetryScheduled,
+    SheddingBegan,
+    SheddingEnded,
+    Waited,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["count", "keep_exemplars"]
 
 _FULLNESS = {
-    "in_use": "Calls that are in a bulkhead now.",
+    "in_use": "Calls in a bulkhead, or requests in flight, now.",
     "waiting": "Calls that wait for a bulkhead now.",
-    "limit": "Calls that may be in a bulkhead at once, over all workers.",
+    "limit": "Calls in a bulkhead or requests in flight at most, over all workers.",
 }
 _HEALTH_LEVELS = {"fail": 0.0, "pending": 0.0, "warn": 1.0, "pass": 2.0}
 
@@ -33,7 +40,7 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
     declare = metrics.declare
     transitions = declare.counter(
         "svcready_resilience_transitions",
-        "State changes of circuit breakers and limits.",
+        "State changes of circuit breakers, limits and load shedding.",
         labels=("name", "from", "to", "reason"),
     )
     waits = declare.histogram(
@@ -63,6 +70,14 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
         subscribe(
             BreakerMoved,
             lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
+        ),
+        subscribe(
+            SheddingBegan,
+            lambda e: transitions.labels(e.name, "admitting", "shedding", e.mode).inc(),
+        ),
+        subscribe(
+            SheddingEnded,
+            lambda e: transitions.labels(e.name, "shedding", "admitting", e.mode).inc(),
         ),
         subscribe(
             LimitMoved,

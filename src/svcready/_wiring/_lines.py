@@ -27,6 +27,8 @@ from svcready.resilience import (
     RetryNested,
     RetryRecovered,
     RetryScheduled,
+    SheddingBegan,
+    SheddingEnded,
 )
 
 if TYPE_CHECKING:
@@ -145,7 +147,31 @@ def log_limits(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], N
                 **more,
             )
 
-    return [subscribe(LimitMoved, limited)]
+    def shedding(e: SheddingBegan) -> None:
+        sheds = "sheds load" if e.mode == "enforce" else "would shed load"
+        logs.event(
+            f"{e.name} {sheds}: {e.in_flight} requests are in flight, and the limit "
+            f"is {e.limit}",
+            "WARNING",
+            event="load_shedding.began",
+            **e._asdict(),
+        )
+
+    def shed(e: SheddingEnded) -> None:
+        sheds = "sheds" if e.mode == "enforce" else "would shed"
+        logs.event(
+            f"{e.name} {sheds} load no more: {e.rejected} requests in "
+            f"{e.lasted_s:.3g} s",
+            "INFO",
+            event="load_shedding.ended",
+            **e._asdict() | {"lasted_s": round(e.lasted_s, 3)},
+        )
+
+    return [
+        subscribe(LimitMoved, limited),
+        subscribe(SheddingBegan, shedding),
+        subscribe(SheddingEnded, shed),
+    ]
 
 
 def _said(fields: dict[str, object]) -> dict[str, object]:

@@ -11,6 +11,8 @@ from svcready.resilience import (
     LimitMoved,
     RetryExhausted,
     RetryScheduled,
+    SheddingBegan,
+    SheddingEnded,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +41,15 @@ def mark_spans(traces: TracePillar) -> list[Callable[[], None]]:
     def exhausted(e: RetryExhausted) -> None:
         traces.add_event("retry.exhausted", e._asdict())
 
+    def shedding(e: SheddingBegan) -> None:
+        traces.add_event("load_shedding.began", e._asdict())
+
+    def shed(e: SheddingEnded) -> None:
+        traces.add_event("load_shedding.ended", e._asdict())
+
     return [
+        subscribe(SheddingBegan, shedding),
+        subscribe(SheddingEnded, shed),
         subscribe(BreakerMoved, moved),
         subscribe(LimitMoved, limited),
         subscribe(FellBack, fell_back),

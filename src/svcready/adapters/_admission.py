@@ -24,6 +24,8 @@ class Ahead(NamedTuple, Generic[T]):
     """Tells the template of the route that a scope or environ will take."""
     native: Callable[[T], object]
     """Makes the framework's own request of it, for resolvers."""
+    endpoint: Callable[[T], object] | None = None
+    """Tells the function or class that will serve a scope or environ."""
 
 
 def _as_it_is(given: object) -> object:
@@ -42,7 +44,13 @@ def begin_asking(request: Request) -> None:
 
 def admitted_headers(request: Request) -> list[tuple[str, str]]:
     """Return what a response carries of what admitted its request."""
-    return [pair for one in request.admitted for pair in one.headers()]
+    told: list[tuple[str, str]] = []
+    for one in request.admitted:
+        pairs = one.headers()
+        if pairs:
+            told += pairs
+
+    return told
 
 
 def spelt(refusal: Refusal) -> list[tuple[bytes, bytes]]:

@@ -11,6 +11,7 @@ from svcready.adapters._asgi_messages import (
     header_reader,
     may_close,
     read_headers,
+    tells_events,
 )
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.resilience._inbound import RequestRefused
@@ -110,10 +111,19 @@ class HttpExchange(Request):
         """Return the framework's own object for it: what resolvers are called with."""
         return self._ahead.native(self._scope)
 
+    def endpoint(self) -> object:
+        """Return the function or class that will serve it; None: not known."""
+        tell = self._ahead.endpoint
+        return None if tell is None else tell(self._scope)
+
     async def admit(self, admission: Admissions, app: ASGIApp) -> None:
         """Have *app* serve the request, unless *admission* refuses it."""
         begin_asking(self)
-        refusal = await admission.ask_async(self)
+        if admission.waits:
+            refusal = await admission.ask_async(self)
+        else:
+            refusal = admission.ask(self)
+
         if refusal is None:
             try:
                 await app(self._scope, self.receive, self.send)
@@ -154,16 +164,19 @@ class HttpExchange(Request):
         if kind == "http.response.body":
             body = message.get("body")
             if body:
+                if self.sent and self.plan.admission is not None:
+                    self.stream()  # it is not the first piece
+
                 self.sent += len(body)  # type: ignore[arg-type]
 
-            more = message.get("more_body", False)
-            final = not self._trailers and not more
-            if more:
-                self.streamed = True
+            final = not self._trailers and not message.get("more_body", False)
         elif kind == "http.response.start":
             self.status = message["status"]  # type: ignore[assignment]
             self._trailers = bool(message.get("trailers", False))
             plan = self.plan
+            if plan.admission is not None and tells_events(message):
+                self.stream()
+
             closing = plan.serving.draining and may_close(self._scope)
             if plan.adds_headers or closing:
                 add_headers(self, message, closing=closing)

@@ -31,8 +31,10 @@ __all__ = [
     "header_reader",
     "may_close",
     "read_headers",
+    "tells_events",
 ]
 
+_EVENTS = b"text/event-stream"
 _LISTS = ("tracestate", "baggage")
 CLOSE = (b"connection", b"close")
 """What has a client of HTTP/1 ask over another connection next time."""
@@ -111,10 +113,11 @@ def add_headers(request: Request, message: Message, *, closing: bool = False) ->
             ours += [pair for pair in plan.added if pair[0] not in own]
 
         if plan.admission is not None:
-            own = {name.lower() for name, _ in present}
             told = admitted_headers(request)
-            pairs = ((k.encode("latin-1"), v.encode("latin-1")) for k, v in told)
-            ours += [pair for pair in pairs if pair[0] not in own]
+            if told:
+                own = {name.lower() for name, _ in present}
+                pairs = ((k.encode("latin-1"), v.encode("latin-1")) for k, v in told)
+                ours += [pair for pair in pairs if pair[0] not in own]
 
         if closing and not any(name == CLOSE[0] for name, _ in present):
             ours.append(CLOSE)
@@ -126,6 +129,16 @@ def add_headers(request: Request, message: Message, *, closing: bool = False) ->
         message["headers"] = [*present, *ours]
     except Exception as error:  # noqa: BLE001 - the response goes out without them
         report_fault("http.headers", error)
+
+
+def tells_events(message: Message) -> bool:
+    """Tell whether a response's start begins a stream of server-sent events."""
+    pairs: Pairs = message.get("headers") or []  # type: ignore[assignment]
+    for name, value in pairs:
+        if name == b"content-type" and value.startswith(_EVENTS):
+            return True
+
+    return False
 
 
 def below(scope: Scope) -> str:

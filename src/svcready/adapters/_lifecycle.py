@@ -17,7 +17,7 @@ from svcready._core.context import (
 from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready._core.type_names import type_name
-from svcready.resilience._inbound import INBOUND, leave_all
+from svcready.resilience._inbound import INBOUND, leave_all, stream_all
 from svcready.tracing._otel import attach, detach
 
 if TYPE_CHECKING:
@@ -255,6 +255,16 @@ class Request:
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""
         raise NotImplementedError
+
+    def endpoint(self) -> object:
+        """Return the function or class that will serve it; None: not known."""
+        raise NotImplementedError
+
+    def stream(self) -> None:
+        """Take note that the response comes in pieces; there are admissions."""
+        if not self.streamed:
+            self.streamed = True
+            stream_all(self)
 
     def ids(self) -> dict[str, str]:
         """Return what finds everything that belongs to the request."""

@@ -15,6 +15,7 @@ from svcready.resilience._inbound import (
     INBOUND,
     RequestRefused,
     ask_at_route_async,
+    asks_at_route,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from svcready.adapters._starlette_routes import Seen
     from svcready.resilience._inbound import Inbound, Refusal
 
-    Known = tuple[Pattern[str], Collection[str] | None, str]
+    Known = tuple[Pattern[str], Collection[str] | None, str, object]
 
 __all__ = ["TemplatesAhead", "answer_refusals", "at_route"]
 
@@ -50,20 +51,30 @@ class TemplatesAhead:
 
     def __call__(self, scope: AnyScope) -> str | None:
         """Return the template of the route that *scope* will take; None: of none."""
+        known = self._find(scope)
+        return None if known is None else known[2]
+
+    def endpoint(self, scope: AnyScope) -> object:
+        """Return what serves the route that *scope* will take; None: nothing known."""
+        known = self._find(scope)
+        return None if known is None else known[3]
+
+    def _find(self, scope: AnyScope) -> Known | None:
         if have_changed(self._seen):
             self._seen = tuple(look(self._app))
             self._known = tuple(_flat(self._app.routes, "", ""))
 
         path, method = below(scope), scope["method"]
         partly = None
-        for pattern, methods, template in self._known:
+        for known in self._known:
+            pattern, methods = known[:2]
             if pattern.match(path) is None:
                 continue
 
             if not methods or method in methods:
-                return template
+                return known
 
-            partly = partly or template  # answers 405 unless another has the method
+            partly = partly or known  # answers 405 unless another has the method
 
         return partly
 
@@ -73,7 +84,7 @@ def at_route(app: ASGIApp) -> ASGIApp:
 
     def limited(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         request = INBOUND.get()
-        if request is None or scope["type"] != "http":
+        if request is None or scope["type"] != "http" or not asks_at_route(request):
             return app(scope, receive, send)
 
         return _ask(app, request, (scope, receive, send))
@@ -129,21 +140,23 @@ def _flat(
         elif isinstance(route, Mount):
             inner = (prefix + route.path, shown + route.path)
             yield from _flat(children(route), *inner, depth + 1)
-            yield from _known(f"{inner[0]}/{{path:path}}", None, f"{inner[1]}/{{path}}")
+            shown_path = f"{inner[1]}/{{path}}"
+            yield from _known(f"{inner[0]}/{{path:path}}", None, shown_path, None)
         else:
             path = getattr(route, "path", None)
             form = getattr(route, "path_format", None) or path
             if isinstance(path, str) and isinstance(form, str):
                 methods = getattr(route, "methods", None)
-                yield from _known(prefix + path, methods, shown + form)
+                endpoint = getattr(route, "endpoint", None)
+                yield from _known(prefix + path, methods, shown + form, endpoint)
             else:  # a host
                 yield from _flat(children(route), prefix, shown, depth + 1)
 
 
 def _known(
-    path: str, methods: Collection[str] | None, template: str
+    path: str, methods: Collection[str] | None, template: str, endpoint: object
 ) -> Iterator[Known]:
     try:
-        yield compile_path(path)[0], methods, template
+        yield compile_path(path)[0], methods, template, endpoint
     except Exception as error:  # noqa: BLE001 - a route class with paths of its own
         report_fault("adapters.routes", error)

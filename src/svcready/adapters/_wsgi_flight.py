@@ -149,6 +149,11 @@ class Exchange(InFlight):
         """Return the framework's own object for it: what resolvers are called with."""
         return self._ahead.native(self._environ)
 
+    def endpoint(self) -> object:
+        """Return the function or class that will serve it; None: not known."""
+        tell = self._ahead.endpoint
+        return None if tell is None else tell(self._environ)
+
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: object = None, /
     ) -> Callable[[bytes], object]:
@@ -183,7 +188,6 @@ class Body:
     __slots__ = ("_chunks", "_ended", "_flight", "_next", "_open")
 
     def __init__(self, chunks: Iterable[bytes], flight: InFlight) -> None:
-        flight.streamed = True
         self._chunks = chunks
         self._next = iter(chunks).__next__
         self._flight = flight
@@ -203,7 +207,11 @@ class Body:
             self._flight.error = error
             raise
 
-        self._flight.sent += len(chunk)
+        flight = self._flight
+        if chunk and flight.sent and flight.plan.admission is not None:
+            flight.stream()  # it is not the first piece
+
+        flight.sent += len(chunk)
         return chunk
 
     def close(self) -> None:

@@ -74,12 +74,13 @@ def attach(app: object) -> bool:
 
 
 def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
+    ahead = TemplatesAhead(app)
     return ASGIWrapper(
         stack,
         route_of=RouteTemplates(app),
         is_own_path=OwnPaths(app),
         marks=_MARKS,
-        ahead=Ahead(TemplatesAhead(app), Request),
+        ahead=Ahead(ahead, Request, ahead.endpoint),
     )
 
 

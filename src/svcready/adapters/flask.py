@@ -46,11 +46,12 @@ def attach(app: object) -> bool:
 
     app.extensions[_EXTENSION] = True
     # Flask documents replacing `wsgi_app` as the way to put middleware around it.
+    ahead = _TemplatesAhead(app)
     app.wsgi_app = WSGIWrapper(  # type: ignore[method-assign]
         app.wsgi_app,
         route_of=_route_of,
         is_own_path=_OwnPaths(app),
-        ahead=Ahead(_TemplatesAhead(app), _native),
+        ahead=Ahead(ahead, _native, ahead.endpoint),
     )
     _limit_at_routes(app)
     got_request_exception.connect(_note_error, app)
@@ -92,6 +93,15 @@ class _TemplatesAhead:
         self._app = app
 
     def __call__(self, environ: WSGIEnvironment) -> str | None:
+        rule = self._find(environ)
+        return None if rule is None else rule.rule
+
+    def endpoint(self, environ: WSGIEnvironment) -> object:
+        """Return the view that will serve it; None: none."""
+        rule = self._find(environ)
+        return None if rule is None else self._app.view_functions.get(rule.endpoint)
+
+    def _find(self, environ: WSGIEnvironment) -> Rule | None:
         try:
             request = self._app.request_class(environ, populate_request=False)
             adapter = self._app.create_url_adapter(request)
@@ -99,7 +109,7 @@ class _TemplatesAhead:
         except HTTPException:
             return None
 
-        return rule.rule if isinstance(rule, Rule) else None
+        return rule if isinstance(rule, Rule) else None
 
 
 def _route_of(environ: WSGIEnvironment) -> str | None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         RetryNested,
         RetryRecovered,
         RetryScheduled,
+        SheddingBegan,
+        SheddingEnded,
         Waited,
     )
     from svcready.resilience._fallback import Fallback, fallback, get_fallback
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from svcready.resilience._limit import Limit, get_limit, limit
     from svcready.resilience._policy import Policy, get_policy, policy
     from svcready.resilience._pressure import Pressure, on_pressure, pressure
+    from svcready.resilience._priorities import priority
     from svcready.resilience._rate_limit import RateLimit, get_rate_limit, rate_limit
     from svcready.resilience._resolvers import resolver
     from svcready.resilience._retry import Retry, get_retry, retry
@@ -68,6 +71,8 @@ __all__ = [
     "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
+    "SheddingBegan",
+    "SheddingEnded",
     "Shield",
     "Stale",
     "Throttle",
@@ -93,6 +98,7 @@ __all__ = [
     "on_pressure",
     "policy",
     "pressure",
+    "priority",
     "rate_limit",
     "remaining",
     "resolver",
@@ -123,6 +129,8 @@ _MODULES = {
     "RetryNested": "_events",
     "RetryRecovered": "_events",
     "RetryScheduled": "_events",
+    "SheddingBegan": "_events",
+    "SheddingEnded": "_events",
     "Shield": "_shield",
     "Stale": "_stale",
     "Throttle": "_throttle",
@@ -148,6 +156,7 @@ _MODULES = {
     "on_pressure": "_pressure",
     "policy": "_policy",
     "pressure": "_pressure",
+    "priority": "_priorities",
     "rate_limit": "_rate_limit",
     "remaining": "_deadline",
     "resolver": "_resolvers",

@@ -22,7 +22,9 @@ __all__ = [
     "Verdict",
     "ask_at_route",
     "ask_at_route_async",
+    "asks_at_route",
     "leave_all",
+    "stream_all",
 ]
 
 
@@ -60,6 +62,10 @@ class Inbound(Protocol):
         """Return the framework's own object for it: what resolvers are called with."""
         ...
 
+    def endpoint(self) -> object:
+        """Return the function or class that will serve it; None: not known."""
+        ...
+
 
 class Refusal(NamedTuple):
     """The answer to a request that is not admitted."""
@@ -89,6 +95,11 @@ class RequestRefused(RateLimited):
 
 class Admitted(Protocol):
     """One admission's part in a request that it let through."""
+
+    @property
+    def late(self) -> bool:
+        """Whether it asks again at the route."""
+        ...
 
     def headers(self) -> Sequence[tuple[str, str]]:
         """Return what the response carries of it, read when the response starts."""
@@ -121,6 +132,10 @@ class Admitted(Protocol):
         """Do as `at_route`, on an event loop."""
         ...
 
+    def streams(self) -> None:
+        """Hear that the response comes in pieces, and may take as long as it likes."""
+        ...
+
     def dropped(self) -> None:
         """Hear instead that another admission refused it: nothing was done."""
         ...
@@ -136,6 +151,11 @@ class Admission(Protocol):
 
     Probes, metrics, operators' paths and websockets never come here.
     """
+
+    @property
+    def waits(self) -> bool:
+        """Whether `enter` may wait; if not, it is asked on event loops as well."""
+        ...
 
     def enter(self, request: Inbound) -> Verdict:
         """Decide, in a thread that may wait a little."""
@@ -160,10 +180,12 @@ class Admissions:
         chain: What is asked; load shedding first, which costs nothing to take back.
     """
 
-    __slots__ = ("_chain",)
+    __slots__ = ("_chain", "waits")
 
     def __init__(self, chain: Sequence[Admission]) -> None:
         self._chain = tuple(chain)
+        self.waits = any(admission.waits for admission in chain)
+        """Whether event loops have to use `ask_async`."""
 
     def ask(self, request: Inbound) -> Refusal | None:
         """Return the answer if one of them refuses; keep what the others said."""
@@ -174,12 +196,14 @@ class Admissions:
                 report_fault("http.admission", error)
                 continue
 
+            if verdict is None:
+                continue
+
             if isinstance(verdict, Refusal):
                 _drop(request)
                 return verdict
 
-            if verdict is not None:
-                request.admitted.append(verdict)
+            request.admitted.append(verdict)
 
         return None
 
@@ -188,7 +212,10 @@ class Admissions:
         try:
             for admission in self._chain:
                 try:
-                    verdict = await admission.enter_async(request)
+                    if admission.waits:
+                        verdict = await admission.enter_async(request)
+                    else:
+                        verdict = admission.enter(request)
                 except Exception as error:  # noqa: BLE001 - the application serves on
                     report_fault("http.admission", error)
                     continue
@@ -204,6 +231,15 @@ class Admissions:
             raise
 
         return None
+
+
+def asks_at_route(request: Inbound) -> bool:
+    """Tell whether something asks of *request* again at its route."""
+    for one in request.admitted:  # noqa: SIM110 - on every request's path
+        if one.late:
+            return True
+
+    return False
 
 
 def ask_at_route(request: Inbound) -> Refusal | None:
@@ -244,6 +280,15 @@ def leave_all(
     for one in reversed(admitted):
         try:
             one.left(status, error, duration_s, streamed=request.streamed)
+        except Exception as fault:  # noqa: BLE001 - the others still hear of it
+            report_fault("http.admission", fault)
+
+
+def stream_all(request: Inbound) -> None:
+    """Tell everything that admitted *request* that the response comes in pieces."""
+    for one in request.admitted:
+        try:
+            one.streams()
         except Exception as fault:  # noqa: BLE001 - the others still hear of it
             report_fault("http.admission", fault)
 

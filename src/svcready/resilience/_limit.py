@@ -236,3 +236,6 @@ class _Nobody:
 
     def native(self) -> object:
         return None
+
+    def endpoint(self) -> object:
+        return None

@@ -64,6 +64,8 @@ class Limits:
         self.clock = clock
         self.options = options
 
+    waits = True
+
     def enter(self, request: Inbound) -> Quota | Refusal:
         """Decide by what is known before the route."""
         quota = Quota(self, request)
@@ -120,6 +122,8 @@ class Quota:
         "wait_s",
     )
 
+    late = True
+
     def __init__(self, limits: Limits, request: Inbound) -> None:
         self._limits = limits
         self._request = request
@@ -149,6 +153,9 @@ class Quota:
         *,
         streamed: bool,
     ) -> None:
+        """Do nothing: what was taken was taken."""
+
+    def streams(self) -> None:
         """Do nothing: what was taken was taken."""
 
     def dropped(self) -> None:

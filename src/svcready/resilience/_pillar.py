@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from svcready.resilience._inbound_means import InboundMeans
     from svcready.resilience._parts import AnyDeclared, Part
     from svcready.resilience._retrier import Retrier
+    from svcready.resilience._shedder import SheddingState
 
 __all__ = ["CallCount", "PolicyLevel", "PolicyState", "ResiliencePillar", "apply"]
 
@@ -191,6 +192,10 @@ class ResiliencePillar:
         """Return what inbound requests are asked of; None: nothing is limited."""
         return self._inbound.admissions()
 
+    def shedding(self) -> SheddingState | None:
+        """Return how load shedding stands; None: it is off."""
+        return self._inbound.shedding.state()
+
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
         return self._inbound.problems()
@@ -291,7 +296,7 @@ class ResiliencePillar:
             for kind, _ in parts()
             for core in cores(kind)
             if hasattr(core, "level")
-        ]
+        ] + [PolicyLevel(*level) for level in self._inbound.levels()]
 
     def abandoned(self) -> list[tuple[str, int]]:
         """Return how many threads each time-out has given up that still run."""

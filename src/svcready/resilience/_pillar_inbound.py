@@ -1,4 +1,4 @@
-"""What inbound requests are asked of, as the pillar keeps it: deadlines and limits."""
+"""What inbound requests are asked of, as the pillar keeps it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
 from svcready.resilience._inbound import Admissions
 from svcready.resilience._limits_late import LateLimits
+from svcready.resilience._pillar_shedding import InboundShedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,8 @@ class InboundPillar:
         self._means = means
         self._clock = clock
         self._deadlines: DeadlineCounts | None = None
+        self.shedding = InboundShedding(means, clock)
+        """The load shedding."""
         self.limits = LateLimits(means, clock)
         """The limits."""
 
@@ -42,16 +45,18 @@ class InboundPillar:
         if self._means.http is not None:
             use_field(self._means.http().deadline_header)
 
+        self.shedding.start()
         self.limits.start()
 
     def close(self) -> None:
         """Let go."""
         use_field(DEADLINE_HEADER)
+        self.shedding.close()
         self.limits.close()
 
     def admissions(self) -> Admissions | None:
         """Return what requests are asked of, in this order; None: of nothing."""
-        chain = [*self._deadline(), *self.limits.chain()]
+        chain = [*self._deadline(), *self.shedding.chain(), *self.limits.chain()]
         return Admissions(chain) if chain else None
 
     def problems(self) -> tuple[str, ...]:
@@ -60,9 +65,14 @@ class InboundPillar:
 
     def counts(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield how many requests there were: kind, name, outcome, how many."""
+        yield from self.shedding.counts()
         if self._deadlines is not None:
             for outcome, total in self._deadlines.totals().items():
                 yield "inbound_deadline", "http", outcome, total
+
+    def levels(self) -> Iterator[tuple[str, str, int, int, int]]:
+        """Yield how full it is: kind, name, in flight, waiting, how many may be."""
+        return self.shedding.levels()
 
     def _deadline(self) -> list[Admission]:
         http = None if self._means.http is None else self._means.http()

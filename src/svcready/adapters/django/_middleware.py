@@ -27,7 +27,12 @@ from svcready.adapters.django._operators import (
     method_of,
     respond,
 )
-from svcready.adapters.django._routes import OwnPaths, template_of, template_taken
+from svcready.adapters.django._routes import (
+    OwnPaths,
+    template_of,
+    template_taken,
+    view_of,
+)
 from svcready.resilience._inbound import RequestRefused
 
 if TYPE_CHECKING:
@@ -209,6 +214,10 @@ class _Flight(InFlight):
         """Return the request: what resolvers are called with."""
         return self._request
 
+    def endpoint(self) -> object:
+        """Return the view that will serve it; None: none will."""
+        return view_of(self._request)
+
 
 def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
     try:
@@ -234,7 +243,9 @@ def _finish(
             _add_headers(flight, response)
 
         if isinstance(response, StreamingHttpResponse):
-            flight.streamed = True
+            if plan.admission is not None:
+                flight.stream()
+
             _follow_stream(flight, response)
             return
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-__all__ = ["OwnPaths", "template_of", "template_taken"]
+__all__ = ["OwnPaths", "template_of", "template_taken", "view_of"]
 
 
 def template_taken(request: HttpRequest) -> str | None:
@@ -38,6 +38,15 @@ def template_of(request: HttpRequest) -> str | None:
         return None
 
     return "/" + match.route.removeprefix("/")
+
+
+def view_of(request: HttpRequest) -> object:
+    """Return the view that *request* will take; None: none."""
+    resolver = get_resolver(getattr(request, "urlconf", None))
+    try:
+        return resolver.resolve(request.path_info).func
+    except Resolver404:
+        return None
 
 
 class OwnPaths:

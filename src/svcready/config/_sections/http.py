@@ -1,4 +1,4 @@
-"""The section HTTP: inbound requests, their responses' headers, access lines."""
+"""The section HTTP: inbound requests, responses' headers, access lines, shedding."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from svcready.config._access_kinds import NETWORKS
-from svcready.config._kinds import FLAG, choice, duration, integer, matching, words
+from svcready.config._kinds import (
+    FLAG,
+    choice,
+    duration,
+    integer,
+    matching,
+    number,
+    words,
+)
+from svcready.config._priorities_text import PRIORITIES
 from svcready.config._rate_limits import RATE_RULES
 from svcready.config._sections.admin import NOBODY
 from svcready.config._setting import setting
 
 if TYPE_CHECKING:
+    from svcready.config._priorities_text import PriorityRule
     from svcready.config._rate_limits import RateRule
 
 __all__ = ["HttpSettings"]
 
 _HEADER = matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", "a header's name")
+_LIMIT = integer(1, 100_000)
 _PREFIX = matching(
     r"(?:/[A-Za-z0-9._~-]+)*", "a path such as /ops, without a slash at its end"
 )
@@ -100,4 +111,48 @@ class HttpSettings:
     )
     openapi: bool = setting(
         False, FLAG, "Adds svcready's own paths to FastAPI's OpenAPI document"
+    )
+    shedding: str = setting(
+        "off",
+        choice("off", "observe", "enforce"),
+        "Answers requests with 503 when more are in flight than latency allows; "
+        "observe: tells which, and serves them",
+        reloadable=True,
+    )
+    shedding_initial_limit: int = setting(
+        20,
+        _LIMIT,
+        "How many requests may be in flight before latency is known",
+        reloadable=True,
+    )
+    shedding_min_limit: int = setting(
+        5, _LIMIT, "The limit never falls below this", reloadable=True
+    )
+    shedding_max_limit: int = setting(
+        200, _LIMIT, "The limit never rises above this", reloadable=True
+    )
+    shedding_tolerance: float = setting(
+        1.5,
+        number(1.0, 10.0),
+        "How many times the usual latency lowers the limit",
+        reloadable=True,
+    )
+    shedding_smoothing: float = setting(
+        0.2,
+        number(0.01, 1.0),
+        "How much of the way to its new value the limit goes in a window",
+        reloadable=True,
+    )
+    shedding_window_s: float = setting(
+        1.0,
+        duration(0.1, 60.0),
+        "How long latency is measured before the limit moves",
+        reloadable=True,
+    )
+    priorities: tuple[PriorityRule, ...] = setting(
+        (),
+        PRIORITIES,
+        "Which routes are shed last and which first: "
+        "`POST /orders critical; GET /search sheddable`",
+        reloadable=True,
     )

@@ -1,0 +1,356 @@
+"""Load shedding in front of applications: what is refused, counted, and left out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+import svcready
+from svcready.resilience._shedder import SheddingState
+from svcready.testing import FakeClock, Harness, running
+from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
+
+Running = Callable[..., AbstractContextManager[Harness]]
+SMALL = {
+    "http.shedding": "enforce",
+    "http.shedding_initial_limit": 5,
+    "http.shedding_max_limit": 5,
+}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that only the test moves."""
+    return FakeClock()
+
+
+@pytest.fixture
+def run(clock: FakeClock) -> Running:
+    """Start a runtime with such settings."""
+    return lambda **more: running(
+        service="orders", settings={**SMALL, **more}, clock=clock
+    )
+
+
+def state(harness: Harness) -> SheddingState:
+    """Return how load shedding stands."""
+    assert harness.runtime.resilience is not None
+    found = harness.runtime.resilience.shedding()
+    assert found is not None
+    return found
+
+
+class Held:
+    """An application whose requests end when the test says."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.calls = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer once the gate is open."""
+        self.calls += 1
+        await self.gate.wait()
+        start = {"type": "http.response.start", "status": 200, "headers": []}
+        await send(start)
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def hold(app: Any, many: int, path: str = "/") -> list[asyncio.Task[Any]]:
+    """Begin so many requests."""
+    tasks = [asyncio.create_task(ask_asgi(app, http_scope(path))) for _ in range(many)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_over_the_limit_503(run: Running) -> None:
+    """A refused request gets the problem and Retry-After, and calls no application."""
+
+    async def main() -> None:
+        inner = Held()
+        app = svcready.wrap(inner)
+        tasks = await hold(app, 5)
+        refused = [await task for task in tasks if task.done()]
+        assert len(refused) == 1  # default fills nine tenths
+        assert inner.calls == 4
+        (reply,) = refused
+        assert reply.status == 503
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.headers["retry-after"] in {"1", "2", "3"}
+        assert reply.headers["cache-control"] == "no-store"
+        problem = json.loads(reply.body)
+        assert problem["type"].endswith("#temporary-reduced-capacity")
+        assert problem["status"] == 503
+        inner.gate.set()
+        assert [(await task).status for task in tasks].count(200) == 4
+        assert (await ask_asgi(app, http_scope())).status == 200
+
+    with run() as harness:
+        asyncio.run(main())
+        assert state(harness).in_flight == 0
+        statuses = sorted(line["http"]["status"] for line in harness.access_lines)  # type: ignore[index]
+        assert statuses == [200] * 5 + [503]
+
+
+def test_observing_serves_all_and_tells(run: Running) -> None:
+    """In observe mode nobody is refused; counter, log line and report say who would."""
+
+    async def main() -> None:
+        inner = Held()
+        tasks = await hold(svcready.wrap(inner), 9)
+        inner.gate.set()
+        assert {(await task).status for task in tasks} == {200}
+
+    with run(**{"http.shedding": "observe"}) as harness:
+        asyncio.run(main())
+        calls = {"component": "load_shedding", "name": "default"}
+        counter = "svcready_resilience_calls_total"
+        assert harness.sample(counter, **calls, outcome="observed") == 5
+        assert harness.sample(counter, **calls, outcome="success") == 4
+        assert any(line.get("event") == "load_shedding.began" for line in harness.lines)
+
+
+def test_off_is_nothing(run: Running) -> None:
+    """Switched off, the plan asks nobody, and no family of it is exposed."""
+    with run(**{"http.shedding": "off"}) as harness:
+        assert harness.runtime.resilience is not None
+        assert harness.runtime.resilience.inbound() is None
+        gauge = "svcready_resilience_limit"
+        assert harness.sample(gauge, component="load_shedding", name="http") is None
+
+
+def test_the_operators_paths_always_answer(run: Running) -> None:
+    """With every place taken, probes and metrics answer, and take no place."""
+
+    async def main() -> None:
+        inner = Held()
+        app = svcready.wrap(inner)
+        tasks = await hold(app, 9)
+        for path in ("/health/liveness", "/health/readiness", "/metrics"):
+            assert (await ask_asgi(app, http_scope(path))).status == 200
+
+        inner.gate.set()
+        await asyncio.gather(*tasks)
+
+    with run() as harness:
+        asyncio.run(main())
+        assert state(harness).in_flight == 0
+
+
+def test_rules_by_variable(run: Running) -> None:
+    """Routes have the class that the variable says, on a bare application by path."""
+    rules = "GET /orders/{id} critical; * /search sheddable; GET /poll exempt"
+
+    async def main() -> None:
+        inner = Held()
+        app = svcready.wrap(inner)
+        tasks = await hold(app, 9, "/search")
+        assert inner.calls == 3
+        tasks += await hold(app, 9, "/orders")
+        assert inner.calls == 4
+        tasks += await hold(app, 9, "/orders/17")
+        assert inner.calls == 5
+        tasks += await hold(app, 20, "/poll")
+        assert inner.calls == 25
+        inner.gate.set()
+        await asyncio.gather(*tasks)
+
+    with run(**{"http.priorities": rules}) as harness:
+        asyncio.run(main())
+        assert state(harness).in_flight == 0
+
+
+def chunks(
+    *bodies: bytes, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> Callable[..., Awaitable[None]]:
+    """Return an application that sends so many pieces, and a last empty one."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": [*headers]}
+        await send(start)
+        for body in bodies:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+EVENTS = ((b"content-type", b"text/event-stream; charset=utf-8"),)
+
+
+@pytest.mark.parametrize(
+    ("app", "counts"),
+    [
+        (chunks(b"whole"), True),  # what Starlette's BaseHTTPMiddleware makes of it
+        (chunks(b"two", b"pieces"), False),
+        (chunks(b"data: 1\n\n", headers=EVENTS), False),
+    ],
+)
+def test_streams_say_nothing_of_the_load(
+    run: Running, clock: FakeClock, app: Any, counts: bool
+) -> None:
+    """A response in pieces enters no window, a whole one does."""
+    wrapped = svcready.wrap(app)
+
+    async def main() -> None:
+        for _ in range(12):
+            clock.advance(0.5)
+            await ask_asgi(wrapped, http_scope())
+
+    with run() as harness:
+        asyncio.run(main())
+        assert (state(harness).baseline_s is not None) is counts
+        assert state(harness).in_flight == 0
+
+
+def test_open_streams_take_no_place(run: Running) -> None:
+    """A stream gives its place back when it shows to be one, however long it lasts."""
+
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            start = {"type": "http.response.start", "status": 200, "headers": EVENTS}
+            await send({**start, "headers": [*EVENTS]})
+            await gate.wait()
+            await send({"type": "http.response.body", "body": b""})
+
+        wrapped = svcready.wrap(app)
+        tasks = []
+        for _ in range(50):
+            tasks += await hold(wrapped, 1)
+
+        assert state(harness).in_flight == 0
+        gate.set()
+        assert {(await task).status for task in tasks} == {200}
+
+    with run() as harness:
+        asyncio.run(main())
+        assert state(harness).in_flight == 0
+
+
+def test_a_cancelled_request_leaves(run: Running, clock: FakeClock) -> None:
+    """Cancelled in the middle: the place is free, and no latency was taken."""
+
+    async def main() -> None:
+        app = svcready.wrap(Held())
+        for _ in range(10):
+            (task,) = await hold(app, 1)
+            clock.advance(1.0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    with run() as harness:
+        asyncio.run(main())
+        assert state(harness).in_flight == 0
+        assert state(harness).baseline_s is None
+
+
+def test_errors_count(run: Running, clock: FakeClock) -> None:
+    """A request that ends by an error leaves, and its latency counts."""
+
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        clock.advance(0.5)
+        raise ValueError
+
+    async def main() -> None:
+        app = svcready.wrap(failing)
+        for _ in range(10):
+            with pytest.raises(ValueError):  # noqa: PT011 - the application's own
+                await ask_asgi(app, http_scope())
+
+    with run() as harness:
+        asyncio.run(main())
+        assert state(harness).in_flight == 0
+        assert state(harness).baseline_s == pytest.approx(0.5)
+
+
+def test_wsgi(run: Running, clock: FakeClock) -> None:
+    """Before WSGI: the fifth at a time is refused, bodies in pieces don't count."""
+    inside: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        if environ["PATH_INFO"] == "/deeper":
+            inside.append(ask_wsgi(wrapped, "/deeper").status)
+
+        clock.advance(0.1)
+        yield b"ok"
+
+    wrapped: Any = svcready.wrap(app)
+    with run() as harness:
+        ask_wsgi(wrapped, "/deeper")
+        assert inside == [503, 200, 200, 200]
+        for _ in range(12):
+            assert ask_wsgi(wrapped, "/").body == b"ok"
+
+        assert state(harness).in_flight == 0
+        assert state(harness).baseline_s is not None
+
+
+def test_a_wsgi_stream(run: Running, clock: FakeClock) -> None:
+    """Pieces over WSGI give the place back and enter no window."""
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"one"
+        yield b"two"
+        seen.append(state(harness).in_flight)
+        clock.advance(1.0)
+
+    seen: list[int] = []
+    wrapped: Any = svcready.wrap(app)
+    with run() as harness:
+        for _ in range(12):
+            ask_wsgi(wrapped, "/")
+
+        assert seen == [0] * 12
+        assert state(harness).baseline_s is None
+
+
+def test_a_reload_keeps_who_is_in(run: Running) -> None:
+    """Another runtime counts on: whoever was in flight leaves the one that counts."""
+
+    async def main() -> None:
+        inner = Held()
+        app = svcready.wrap(inner)
+        tasks = await hold(app, 3)
+        harness.runtime.apply_reloaded()
+        tasks += await hold(app, 3)
+        assert inner.calls == 4
+        inner.gate.set()
+        await asyncio.gather(*tasks)
+
+    with run() as harness:
+        asyncio.run(main())
+        assert state(harness).in_flight == 0
+
+
+def test_a_contradiction_is_reported(run: Running) -> None:
+    """A least limit above the greatest is a problem of the configuration."""
+    with run(**{"http.shedding_min_limit": 9}) as harness:
+        assert any("SHEDDING_MIN_LIMIT is 9" in p for p in harness.runtime.problems())
+
+
+def test_the_health_report(run: Running) -> None:
+    """The deep report shows mode, limit and in flight; shedding is a warning."""
+
+    async def main() -> None:
+        inner = Held()
+        tasks = await hold(svcready.wrap(inner), 5)
+        assert harness.runtime.health is not None
+        told = harness.runtime.health.report(details=True)["info"]["load_shedding"]  # type: ignore[index]
+        expected = {"mode": "enforce", "shedding": True, "limit": 5, "in_flight": 4}
+        assert told == {"status": "warn", **expected}
+        inner.gate.set()
+        await asyncio.gather(*tasks)
+
+    with run() as harness:
+        asyncio.run(main())
