@@ -50,6 +50,8 @@ os.environ["SVCREADY_LOG_FILE"] = f"{sys.argv[1]}.log"
 os.environ["SVCREADY_CLOUDWATCH_MODE"] = "emf"
 os.environ["SVCREADY_CLOUDWATCH_EMF_DESTINATION"] = f"{sys.argv[1]}.emf"
 os.environ["SVCREADY_OTLP_METRICS"] = "true"
+os.environ["SVCREADY_RESILIENCE_REDIS_URL"] = "redis://127.0.0.1:9"
+os.environ["SVCREADY_RESILIENCE_SHARE_BREAKERS"] = "true"
 
 import opentelemetry.metrics  # noqa: E402
 import psycopg_pool  # noqa: E402

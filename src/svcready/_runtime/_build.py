@@ -12,6 +12,7 @@ from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._runtime._cells import renew_plans
 from svcready._runtime._extras import lacks_jwt
+from svcready._runtime._sharing import lacks_redis, scope
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir
 
@@ -87,7 +88,7 @@ _REDACTION_OFF = (
 def warnings(settings: Settings) -> list[str]:
     """Return what is told with the problems, although somebody asked for it."""
     told = [] if settings.log.redact_enabled else [_REDACTION_OFF]
-    return told + lacks_jwt(settings)
+    return told + lacks_jwt(settings) + lacks_redis(settings)
 
 
 def harmless(settings: Settings) -> set[str]:
@@ -292,6 +293,7 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
         # Read through the runtime, whose settings a changed file replaces.
         policy_values=lambda name: runtime.settings.named.values("POLICY", name),
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
+        scope=lambda: scope(runtime),
     )
 
 

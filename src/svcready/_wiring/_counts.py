@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, subscribe
 from svcready._wiring._exports import export_families
+from svcready._wiring._shared import store_families
 from svcready.health._events import CheckChanged, CheckRan
 from svcready.health._life._lifecycle import STATES
 from svcready.metrics._model import Family, Number
@@ -92,6 +93,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
 
     resilience = pillars.resilience
     if resilience is not None:
+        yield from store_families(resilience)
         yield _family(
             "svcready_resilience_state",
             "gauge",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from svcready.resilience._breaker import Breaker
     from svcready.resilience._parts import AnyDeclared
     from svcready.resilience._retrier import Retrier
+    from svcready.resilience._sharing._contact import Contact
+    from svcready.resilience._sharing._gossip import Gossip
 
 __all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
 
@@ -104,6 +106,8 @@ class ResiliencePillar:
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
+        scope: The service and the environment whose processes share by Redis, asked
+            when this one begins to work; None: nobody can tell.
     """
 
     def __init__(
@@ -113,15 +117,38 @@ class ResiliencePillar:
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
+        scope: Callable[[], tuple[str, str] | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
+        self._scope = scope
+        self.gossip: Gossip | None = None
+        """What tells other processes of breakers that open; None: nothing does."""
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
         bind_parts(lambda part: part.register.bind(self._tune))
+
+    def wake(self) -> None:
+        """Begin in this process what has a thread of its own, if that is asked for."""
+        settings = self._settings
+        asked = settings.share_breakers and settings.redis_url
+        if self.gossip is None and asked and (scope := self._scope()) is not None:
+            from svcready.config._redis_address import redis_address
+            from svcready.resilience._sharing._gossip import Gossip
+
+            self.gossip = Gossip(
+                *scope,
+                redis_address(settings.redis_url),
+                breakers=_breakers,
+                quorum=settings.share_quorum,
+                clock=self._clock,
+            )
+
+        if self.gossip is not None:
+            self.gossip.wake()
 
     def reload(self) -> None:
         """Tune everything again, because the operator's values may have changed."""
@@ -129,6 +156,9 @@ class ResiliencePillar:
 
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
+        if self.gossip is not None:
+            self.gossip.close()
+
         bind_parts(None)
         for part in parts():
             part.register.bind(None)
@@ -206,6 +236,10 @@ class ResiliencePillar:
             for retrier in _retriers()
             for reason, total in retrier.retries().items()
         ]
+
+    def stores(self) -> list[Contact]:
+        """Return what is known of the stores that processes share."""
+        return [] if self.gossip is None else [self.gossip.contact]
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name

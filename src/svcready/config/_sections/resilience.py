@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from svcready.config._kinds import FLAG, RATIO, Kind, choice, duration, integer
+from svcready.config._redis_address import REDIS_URL
 from svcready.config._setting import setting
 
 if TYPE_CHECKING:
@@ -24,6 +25,25 @@ class ResilienceSettings:
         True,
         FLAG,
         "Switches this part off when false: every policy lets every call through once",
+    )
+    redis_url: str = setting(
+        "",
+        REDIS_URL,
+        "The Redis by which the service's processes share what is switched on beside: "
+        "redis://user:password@host:6379/0, rediss:// with encryption, unix:///path",
+        secret=True,
+    )
+    share_breakers: bool = setting(
+        False,
+        FLAG,
+        "Lets a circuit breaker that opened be heard of in the service's other "
+        "processes, by SVCREADY_RESILIENCE_REDIS_URL",
+    )
+    share_quorum: int = setting(
+        3,
+        integer(1, 1000),
+        "So many processes with an open breaker open it where it has seen too few "
+        "calls to judge by, or none",
     )
 
 

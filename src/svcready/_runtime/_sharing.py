@@ -1,0 +1,38 @@
+"""What a service shares by Redis: with whom, and what is missing for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from svcready._runtime._runtime import Runtime
+    from svcready.config import Settings
+
+__all__ = ["lacks_redis", "scope"]
+
+_NO_URL = (
+    "SVCREADY_RESILIENCE_SHARE_BREAKERS needs SVCREADY_RESILIENCE_REDIS_URL: each "
+    "process's circuit breakers stand alone"
+)
+_NO_NAME = (
+    "SVCREADY_RESILIENCE_REDIS_URL needs SVCREADY_SERVICE_NAME: nothing is shared, "
+    "because any other service without a name would share it too"
+)
+
+
+def lacks_redis(settings: Settings) -> list[str]:
+    """Tell of what is to be shared and has no place for it."""
+    resilience = settings.resilience
+    lacks = resilience.enabled and resilience.share_breakers
+    return [_NO_URL] if lacks and not resilience.redis_url else []
+
+
+def scope(runtime: Runtime) -> tuple[str, str] | None:
+    """Return the service and environment that share; None: nobody named the service."""
+    identity = runtime.identity
+    if identity.service.startswith("unknown_service"):
+        runtime.note(_NO_NAME)
+        return None
+
+    whole = f"{identity.namespace}/{identity.service}".lstrip("/")
+    return whole, identity.environment
