@@ -71,6 +71,9 @@ def schedule(runtime: Runtime, worker: Worker) -> None:
         if runtime.breakers is not None:
             runtime.breakers.tick()
 
+        if runtime.refusals is not None:
+            runtime.refusals.tick()
+
         if runtime.logging is not None:
             runtime.logging.sweep()
 

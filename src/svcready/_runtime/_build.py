@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from svcready._core.identity import Identity
     from svcready._runtime._breakers import ForcedBreakers
     from svcready._runtime._levels import SharedLevels
+    from svcready._runtime._refusals import Refusals
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
     from svcready.health._pillar import HealthPillar
@@ -43,6 +44,7 @@ __all__ = [
     "logging",
     "metrics",
     "redactor",
+    "refusals",
     "resilience",
     "tracing",
     "warnings",
@@ -277,6 +279,16 @@ def breakers(runtime: Runtime) -> ForcedBreakers | None:
         return None
 
     return ForcedBreakers(runtime.resilience, runtime.group, runtime.clock)
+
+
+def refusals(runtime: Runtime) -> Refusals | None:
+    """Make what sums up refused calls; None if nobody would count or read them."""
+    from svcready._runtime._refusals import Refusals
+
+    if runtime.resilience is None or runtime.logging is None:
+        return None
+
+    return Refusals(runtime.resilience, runtime.logging, runtime.clock)
 
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:

@@ -12,7 +12,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready._core.worker import Worker
-from svcready._runtime import _background, _build, _summary
+from svcready._runtime import _background, _build, _problems, _summary
 from svcready._runtime._adapters import find_adapter
 from svcready._runtime._cells import has_wrappers, renew_plans
 from svcready._runtime._ending import _exit
@@ -71,6 +71,7 @@ class Runtime:
         self.audit = _build.audit(self)
         self.resilience = _build.resilience(self)
         self.breakers = _build.breakers(self)
+        self.refusals = _build.refusals(self)
         self.health = _build.health(self)
         self.open_requests = OpenRequests(clock.monotonic)
         """What is in flight in this process."""
@@ -270,16 +271,7 @@ class Runtime:
         What can only be judged once the service is ready (a variable for a check that
         nobody declared) joins then.
         """
-        problems = [str(problem) for problem in self.settings.problems]
-        problems += self.tracing.problems
-        problems += self.metrics.problems if self.metrics is not None else ()
-        problems += self._noted
-        if self._ready:
-            problems += map(str, self.settings.named.unmatched())
-            if self.health is not None:
-                problems += self.health.problems()
-
-        return tuple(problems)
+        return _problems.problems(self, self._noted, ready=self._ready)
 
     def note(self, problem: str) -> None:
         """Add a problem that a pillar found with its values."""

@@ -20,7 +20,7 @@ from svcready.config._sections.resilience import POLICY_FIELDS
 from svcready.config._setting import settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from svcready.config._kinds import (
         Kind,
@@ -241,6 +241,24 @@ class Named:
                     problems.append(problem)
 
         return tuple(problems)
+
+    def idle(self, kind: str, lacks: Callable[[str, str], str]) -> tuple[Problem, ...]:
+        """
+        Return a problem for what is said of things that lack what it would tune.
+
+        Args:
+            kind: `POLICY`, ...
+            lacks: Told a name as variables spell it and a field; returns what is
+                missing, or an empty string.
+        """
+        return tuple(
+            Problem("idle", said.origin.where, allowed=missing)
+            for layer in self._layers
+            for (of, spelt), fields in layer.items()
+            if of == kind and spelt != DEFAULT
+            for field, said in fields.items()
+            if (missing := lacks(spelt, field))
+        )
 
     def flat(self) -> dict[str, object]:
         """Return all that is said by dotted names, the strongest source's word."""

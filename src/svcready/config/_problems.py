@@ -20,7 +20,7 @@ class Problem(NamedTuple):
     kind: str
     """
     `malformed`, `unknown`, `unreadable`, `unusable`, `secret`, `unmatched`, `restart`,
-    `inert`, `refused` or `incomplete`.
+    `inert`, `idle`, `refused` or `incomplete`.
     """
     name: str
     """The variable, or the key and where it stands in the file."""
@@ -43,6 +43,8 @@ class Problem(NamedTuple):
             text = f"{given} names nothing that the service declares"
         elif self.kind == "inert":
             text = f"{given} has no effect in this version"
+        elif self.kind == "idle":
+            text = f"{given} has no effect: {self.allowed}"
         elif self.kind == "refused":
             text = f"{given} is refused {self.allowed}"
         elif self.kind == "incomplete":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.clock import SYSTEM_CLOCK
+from svcready._core.declarations import variable
 from svcready.resilience._breaker import (
     CLOSED,
     FORCED_CLOSED,
@@ -89,6 +90,14 @@ def apply(
     return tuple(dict.fromkeys(problems))  # all of them complain of a wrong mode
 
 
+def _kinds_of(field: str) -> set[str]:
+    """Return the kinds of parts that a field tunes, which begins with their name."""
+    if field == "deadline_s":
+        return {"deadline", "retry"}
+
+    return {"rate_limit"} if field.startswith("rate_") else {field.partition("_")[0]}
+
+
 def _retriers() -> list[Retrier]:
     return cores("retry")
 
@@ -169,6 +178,30 @@ class ResiliencePillar:
         """Return the names of all policies."""
         names = (name for part in parts() for name in part.register.names())
         return tuple(dict.fromkeys(names))
+
+    def lacks(self, spelt: str, field: str) -> str:
+        """
+        Return what a policy would need for an operator's field to mean something.
+
+        Args:
+            spelt: The policy's name as variables spell it.
+            field: A field of `POLICY_FIELDS`.
+
+        Returns:
+            An empty string if it has what it needs, or if no policy is called so.
+        """
+        kinds, found = set(), ""
+        for kind, register in parts():
+            for name in register.names():
+                if variable(name) == spelt:
+                    kinds.add(kind)
+                    found = name
+
+        if not found or field == "mode" or kinds & _kinds_of(field):
+            return ""
+
+        missing = " or ".join(sorted(_kinds_of(field)))
+        return f"policy {found!r} has no {missing.replace('_', ' ')}"
 
     def describe(self) -> dict[str, dict[str, object]]:
         """Return the numbers in force by policy, as the operator's fields name them."""

@@ -145,6 +145,9 @@ def _close_pillars(runtime: Runtime, timeout_s: float, *, served: bool) -> None:
         runtime.health.close(left_s())
 
     runtime.tracing.close(left_s())
+    if runtime.refusals is not None:
+        runtime.refusals.tell()
+
     if runtime.resilience is not None:
         runtime.resilience.close()
 

@@ -1,0 +1,1 @@
+"""What resilience libraries do where it matters, found out by running them."""

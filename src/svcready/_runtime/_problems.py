@@ -1,0 +1,39 @@
+"""What is wrong with the configuration, as settings and pillars tell of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from svcready._runtime._runtime import Runtime
+
+__all__ = ["problems"]
+
+
+def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[str, ...]:
+    """
+    Return what is wrong, one line each.
+
+    Args:
+        runtime: Whose settings are meant.
+        noted: What pillars said by themselves.
+        ready: Whether everything is declared that ever will be, as far as one knows.
+    """
+    settings = runtime.settings
+    found = [str(problem) for problem in settings.problems]
+    found += runtime.tracing.problems
+    found += runtime.metrics.problems if runtime.metrics is not None else ()
+    found += noted
+    if not ready:
+        return tuple(found)
+
+    found += map(str, settings.named.unmatched())
+    if runtime.resilience is not None:
+        found += map(str, settings.named.idle("POLICY", runtime.resilience.lacks))
+
+    if runtime.health is not None:
+        found += runtime.health.problems()
+
+    return tuple(found)

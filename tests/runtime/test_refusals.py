@@ -1,0 +1,95 @@
+"""What policies refuse is summed up, and what an operator says in vain is reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from svcready.errors import CircuitOpen
+from svcready.resilience import circuit_breaker, policy
+from svcready.resilience._parts import parts
+from svcready.resilience._policy import POLICIES
+from svcready.testing import FakeClock, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from svcready.resilience import CircuitBreaker
+
+
+@pytest.fixture(autouse=True)
+def _nothing_declared() -> Iterator[None]:
+    """Every test declares into empty registers."""
+    for register in (POLICIES, *(part.register for part in parts())):
+        register.clear()  # type: ignore[attr-defined]
+
+    yield
+    for register in (POLICIES, *(part.register for part in parts())):
+        register.clear()  # type: ignore[attr-defined]
+
+
+def ask(breaker: CircuitBreaker, times: int) -> None:
+    """Call through an open breaker."""
+    for _ in range(times):
+        with pytest.raises(CircuitOpen):
+            breaker.call(print, "never printed")
+
+
+def test_refused_calls_are_one_line_in_ten_seconds() -> None:
+    """A thousand refusals a second are a line with their number, and not a flood."""
+    clock = FakeClock()
+    with running(clock=clock) as harness:
+        refusals = harness.runtime.refusals
+        assert refusals is not None
+        breaker = circuit_breaker("payments")
+        breaker.force_open()
+        ask(breaker, 3)
+        clock.advance(9.0)
+        refusals.tick()
+        ask(breaker, 2)
+        clock.advance(1.0)
+        refusals.tick()
+        (line,) = harness.logged("breaker payments rejected 5 calls in 10 s")
+        assert line["level"] == "WARN"
+        assert line["event"] == "resilience.rejected"
+        clock.advance(10.0)
+        refusals.tick()  # nothing new: nothing is told
+        ask(breaker, 1)
+
+    rejected = [line for line in harness.lines if "rejected" in str(line["message"])]
+    assert [line["context"]["calls"] for line in rejected] == [5, 1]  # type: ignore[index]
+
+
+def test_what_would_have_been_refused_is_told_too() -> None:
+    """In observe mode the line says so, and is no warning."""
+    clock = FakeClock()
+    environ = {"SVCREADY_POLICY__PAYMENTS__BREAKER_MODE": "observe"}
+    with running(clock=clock, environ=environ) as harness:
+        breaker = circuit_breaker("payments")
+        breaker.force_open()
+        assert breaker.call(int, "7") == 7
+
+    (line,) = harness.logged("breaker payments would have rejected 1 call in 0 s")
+    assert line["level"] == "INFO"
+
+
+def test_a_value_for_a_part_that_a_policy_lacks_is_reported() -> None:
+    """An operator's word that can change nothing is told, once all is declared."""
+    environ = {
+        "SVCREADY_POLICY__PAYMENTS__BREAKER_OPEN_S": "5",
+        "SVCREADY_POLICY__PAYMENTS__DEADLINE_S": "5",
+        "SVCREADY_POLICY__BANK__DEADLINE_S": "5",
+        "SVCREADY_POLICY__DEFAULT__RETRY_ATTEMPTS": "5",
+    }
+    with running(environ=environ) as harness:
+        policy("payments", breaker=True)
+        policy("bank", retry=OSError)
+        assert harness.runtime.problems() == ()
+        harness.runtime.ready()
+        (problem,) = harness.runtime.problems()
+
+    assert problem == (
+        "SVCREADY_POLICY__PAYMENTS__DEADLINE_S has no effect: policy 'payments' has no "
+        "deadline or retry"
+    )
