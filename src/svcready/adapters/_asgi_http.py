@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready.adapters._admission import begin_asking, spelt
 from svcready.adapters._asgi_messages import (
     add_headers,
     describe,
+    header_reader,
     may_close,
     read_headers,
 )
@@ -15,8 +17,16 @@ from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from svcready.adapters._asgi_messages import Message, Receive, Scope, Send
+    from svcready.adapters._admission import Ahead
+    from svcready.adapters._asgi_messages import (
+        ASGIApp,
+        Message,
+        Receive,
+        Scope,
+        Send,
+    )
     from svcready.adapters._plan import RequestPlan
+    from svcready.resilience._inbound import Admissions, Refusal
 
 __all__ = ["HttpExchange"]
 
@@ -41,9 +51,11 @@ class HttpExchange(Request):
         receive: The server's.
         send: The server's.
         route_of: Tells the route's template from scope and base once routing is done.
+        ahead: What limits ask of the framework before that.
     """
 
     __slots__ = (
+        "_ahead",
         "_base",
         "_left",
         "_receive",
@@ -61,7 +73,9 @@ class HttpExchange(Request):
         receive: Receive,
         send: Send,
         route_of: Callable[[Scope, str], str | None],
+        ahead: Ahead[Scope],
     ) -> None:
+        self._ahead = ahead
         self._scope = scope
         self._base = base
         self._receive = receive
@@ -77,6 +91,45 @@ class HttpExchange(Request):
     def describe(self) -> Mapping[str, str | int]:
         """Return the start attributes of the span."""
         return describe(self.plan, self._scope, self.client)
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value by its name in any case; None without it."""
+        return header_reader(self._scope)(name)
+
+    def template(self) -> str | None:
+        """Return the template of the route that it will take; None: of none known."""
+        tell = self._ahead.template
+        return None if tell is None else tell(self._scope)
+
+    def bare_path(self) -> str | None:
+        """Return its raw path where nothing declares routes; it may pick a rule."""
+        return self._path if self._ahead.template is None else None
+
+    def native(self) -> object:
+        """Return the framework's own object for it: what resolvers are called with."""
+        return self._ahead.native(self._scope)
+
+    async def admit(self, admission: Admissions, app: ASGIApp) -> None:
+        """Have *app* serve the request, unless *admission* refuses it."""
+        begin_asking(self)
+        refusal = await admission.ask_async(self)
+        if refusal is None:
+            await app(self._scope, self.receive, self.send)
+        else:
+            await self.refuse(refusal, self.send)
+
+    async def refuse(self, refusal: Refusal, send: Send) -> None:
+        """Answer in the application's place."""
+        self.refused = True
+        await send(
+            {
+                "type": "http.response.start",
+                "status": refusal.status,
+                "headers": spelt(refusal),
+            }
+        )
+        body = b"" if self.method == "HEAD" else refusal.body
+        await send({"type": "http.response.body", "body": body})
 
     async def receive(self) -> Message:
         """Receive for the application."""
@@ -95,7 +148,10 @@ class HttpExchange(Request):
             if body:
                 self.sent += len(body)  # type: ignore[arg-type]
 
-            final = not self._trailers and not message.get("more_body", False)
+            more = message.get("more_body", False)
+            final = not self._trailers and not more
+            if more:
+                self.streamed = True
         elif kind == "http.response.start":
             self.status = message["status"]  # type: ignore[assignment]
             self._trailers = bool(message.get("trailers", False))
@@ -131,5 +187,8 @@ class HttpExchange(Request):
         if not self.completed:
             status = self.status or (CLIENT_CLOSED if self._left else _FAILED)
             route = self._route_of(self._scope, self._base)
+            if route is None and self.plan.admission is not None and self.refused:
+                route = self.template()
+
             sent = None if self.sent < 0 else self.sent
             self.complete(route, status, error, sent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
+from svcready.adapters._admission import admitted_headers
 from svcready.adapters._hosts import server_of
 from svcready.adapters._inbound import NO_HEADERS
 
@@ -107,6 +108,12 @@ def add_headers(request: Request, message: Message, *, closing: bool = False) ->
             # Applications write such names by hand, and not always in lower case.
             own = {name.lower() for name, _ in present}
             ours += [pair for pair in plan.added if pair[0] not in own]
+
+        if plan.admission is not None:
+            own = {name.lower() for name, _ in present}
+            told = admitted_headers(request)
+            pairs = ((k.encode("latin-1"), v.encode("latin-1")) for k, v in told)
+            ours += [pair for pair in pairs if pair[0] not in own]
 
         if closing and not any(name == CLOSE[0] for name, _ in present):
             ours.append(CLOSE)

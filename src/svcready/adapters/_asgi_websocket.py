@@ -62,6 +62,7 @@ class WebsocketExchange(Request):
         headers, _, client = read_headers(plan, scope)
         inbound = headers, None, client
         self.begin(plan, "GET", path, scheme, inbound, counted=False)
+        self.admitted, self.streamed = [], True  # no admission is asked of it
 
     def describe(self) -> Mapping[str, str | int]:
         """Return the start attributes of the span."""

@@ -10,6 +10,7 @@ from svcready._core.context import NO_FIELDS, activate, bind, deactivate, new_re
 from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready._core.type_names import type_name
+from svcready.resilience._inbound import INBOUND, leave_all
 from svcready.tracing._otel import attach, detach
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from svcready.adapters._inbound import Headers
     from svcready.adapters._plan import Key, RequestPlan
     from svcready.metrics._http import Level
+    from svcready.resilience._inbound import Admitted
     from svcready.tracing._server import ServerTrace
 
 __all__ = [
@@ -54,15 +56,18 @@ class Request:
         "_path",
         "_scheme",
         "_token",
+        "admitted",
         "client",
         "completed",
         "correlation_id",
         "method",
         "plan",
+        "refused",
         "request_id",
         "sent",
         "started_s",
         "status",
+        "streamed",
         "trace",
     )
 
@@ -72,6 +77,12 @@ class Request:
     """The response's status; 0 until there is one."""
     sent: int
     """How much of the response's body was sent, in bytes; -1 if that is not known."""
+    admitted: list[Admitted]
+    """What admitted it; as the two below, there where the plan has admissions."""
+    refused: bool
+    """Whether one of them refused it."""
+    streamed: bool
+    """Whether the response's body came in pieces."""
 
     @property
     def go_away(self) -> Callable[[], None] | None:
@@ -180,6 +191,9 @@ class Request:
         name = route or UNMATCHED
         try:
             duration_s = plan.now() - self.started_s
+            if plan.admission is not None:
+                leave_all(self, status, error, duration_s)
+
             if self._level is not None:
                 self._level.dec()
                 kind = None if error is None else type_name(error)
@@ -217,6 +231,22 @@ class Request:
         if self.trace.ends:
             self.trace.end(route, status, error)
 
+    def header(self, name: str) -> str | None:
+        """Return a header's value by its name in any case; None without it."""
+        raise NotImplementedError
+
+    def template(self) -> str | None:
+        """Return the template of the route that it will take; None: of none known."""
+        raise NotImplementedError
+
+    def bare_path(self) -> str | None:
+        """Return its raw path where nothing declares routes; it may pick a rule."""
+        raise NotImplementedError
+
+    def native(self) -> object:
+        """Return the framework's own object for it: what resolvers are called with."""
+        raise NotImplementedError
+
     def ids(self) -> dict[str, str]:
         """Return what finds everything that belongs to the request."""
         return {
@@ -247,6 +277,9 @@ class Request:
         requests.ended = True
         if self.plan.flights is not None:
             self.plan.flights.close(self.trace.span_id)
+
+        if self.plan.admission is not None:
+            INBOUND.set(None)
 
         deactivate(self._token)
         detach(self._attached, self.trace.context)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from svcready.logging import AccessLog
     from svcready.logging._recorder import Flights
     from svcready.metrics._http import HttpMetrics, Level, Recorder
+    from svcready.resilience._inbound import Admissions
     from svcready.tracing._server import ServerTracer
 
     Key = tuple[str, str, int, str, str | None]
@@ -71,6 +72,7 @@ class RequestPlan:
         open_requests: Takes note of what is in flight.
         trusted_hops: How many proxies in front of us write X-Forwarded-For.
         reads_b3: Whether B3 headers say where a trace comes from.
+        admission: What requests are asked of first; None: nothing is limited.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class RequestPlan:
         "added",
         "added_text",
         "adds_headers",
+        "admission",
         "flights",
         "flush",
         "levels",
@@ -124,6 +127,7 @@ class RequestPlan:
         open_requests: OpenRequests,
         added_headers: tuple[tuple[str, str], ...] = (),
         reads_b3: bool = False,
+        admission: Admissions | None = None,
     ) -> None:
         self.now = now
         self.tracer = tracer
@@ -138,6 +142,7 @@ class RequestPlan:
         self.redact_query = redact_query
         self.open_requests = open_requests
         self._hops = trusted_hops
+        self.admission = admission
         self._take_headers(request_id_header, added_headers, ids=send_headers)
         self.recorders: dict[Key, tuple[Observe, Observe]] = {}
         """What kept children record by, by what a response is; see `recorder`."""
@@ -164,7 +169,7 @@ class RequestPlan:
         """Settle what responses carry from us."""
         self.request_id_header = request_id
         self.send_headers = ids
-        self.adds_headers = ids or bool(added)
+        self.adds_headers = ids or bool(added) or self.admission is not None
         """Whether responses carry anything of ours."""
         self.added_text = added
         """What every response carries that has none of its own, as WSGI spells it."""
@@ -316,6 +321,7 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         open_requests=runtime.open_requests,
         trusted_hops=http.trusted_hops,
         reads_b3=not _B3.isdisjoint(runtime.settings.tracing.propagators),
+        admission=None if runtime.resilience is None else runtime.resilience.inbound(),
     )
 
 

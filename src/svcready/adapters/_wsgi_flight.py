@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
+from svcready.adapters._admission import begin_asking
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.adapters._wsgi_messages import (
     add_headers,
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from svcready.adapters._admission import Ahead
     from svcready.adapters._plan import RequestPlan
+    from svcready.resilience._inbound import Admissions, Refusal
 
 __all__ = ["REQUEST", "Body", "Exchange", "InFlight"]
 
@@ -25,6 +28,7 @@ REQUEST = "svcready.request"
 """The environ key of the request in flight, set for adapters that learn more."""
 
 _FAILED = 500
+_BARE = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 
 class InFlight(Request):
@@ -58,6 +62,23 @@ class InFlight(Request):
         """Return the start attributes of the span."""
         return describe(self.plan, self._environ, self.client)
 
+    def header(self, name: str) -> str | None:
+        """Return a header's value by its name in any case; None without it."""
+        key = name.upper().replace("-", "_")
+        value: str | None = self._environ.get(key if key in _BARE else f"HTTP_{key}")
+        return value
+
+    def ask(self, admission: Admissions) -> Refusal | None:
+        """Return the answer if *admission* refuses it."""
+        begin_asking(self)
+        return admission.ask(self)
+
+    def refuse(self) -> None:
+        """Take note that an admission refused it, whichever route it would take."""
+        self.refused = True
+        if self.route is None:
+            self.route = self.template()
+
     def note_error(self, error: BaseException) -> None:
         """Log what the framework is about to answer with a 500."""
         self.error = error
@@ -89,9 +110,10 @@ class Exchange(InFlight):
         path: Its path below the application.
         start_response: The server's.
         route_of: Tells the route's template from the environ once routing is done.
+        ahead: What limits ask of the framework before that.
     """
 
-    __slots__ = ("_route_of", "_start_response")
+    __slots__ = ("_ahead", "_route_of", "_start_response")
 
     def __init__(
         self,
@@ -100,7 +122,9 @@ class Exchange(InFlight):
         path: str,
         start_response: StartResponse,
         route_of: Callable[[WSGIEnvironment], str | None],
+        ahead: Ahead[WSGIEnvironment],
     ) -> None:
+        self._ahead = ahead
         self._start_response = start_response
         self._route_of = route_of
         InFlight.__init__(
@@ -112,13 +136,26 @@ class Exchange(InFlight):
             environ.get("wsgi.url_scheme", "http"),
         )
 
+    def template(self) -> str | None:
+        """Return the template of the route that it will take; None: of none known."""
+        tell = self._ahead.template
+        return None if tell is None else tell(self._environ)
+
+    def bare_path(self) -> str | None:
+        """Return its raw path where nothing declares routes; it may pick a rule."""
+        return self._path if self._ahead.template is None else None
+
+    def native(self) -> object:
+        """Return the framework's own object for it: what resolvers are called with."""
+        return self._ahead.native(self._environ)
+
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: object = None, /
     ) -> Callable[[bytes], object]:
         """Start the response for the application."""
         try:
             self.status = int(status[:3])
-            self.route = self._route_of(self._environ)
+            self.route = self._route_of(self._environ) or self.route
             if self.plan.adds_headers:
                 headers = add_headers(self, headers)
 
@@ -144,6 +181,7 @@ class Body:
     __slots__ = ("_chunks", "_ended", "_flight", "_next", "_open")
 
     def __init__(self, chunks: Iterable[bytes], flight: InFlight) -> None:
+        flight.streamed = True
         self._chunks = chunks
         self._next = iter(chunks).__next__
         self._flight = flight

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready.adapters._admission import admitted_headers
 from svcready.adapters._hosts import server_of
 from svcready.adapters._inbound import NO_HEADERS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from svcready.adapters._inbound import Headers
@@ -36,6 +38,9 @@ def response_headers(request: Request) -> list[tuple[str, str]]:
     if plan.added_text:
         ours += plan.added_text
 
+    if plan.admission is not None:
+        ours += admitted_headers(request)
+
     return ours
 
 
@@ -57,7 +62,10 @@ def add_headers(
 ) -> list[tuple[str, str]]:
     """Return a response's headers with ours, unless it has some itself."""
     ours = response_headers(request)
-    known = request.plan.our_names
+    known: Collection[str] = request.plan.our_names
+    if request.plan.admission is not None:
+        known = {name.lower() for name, _ in ours}
+
     for name, _ in present:
         lower = name.lower()
         if lower in known:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
+from svcready.adapters._admission import BARE
 from svcready.adapters._asgi_http import HttpExchange
 from svcready.adapters._asgi_messages import CLOSE, header_reader, may_close
 from svcready.adapters._asgi_websocket import WebsocketExchange
@@ -18,6 +19,7 @@ from svcready.admin import MOST_BODY_BYTES, READING, OpsRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from svcready.adapters._admission import Ahead
     from svcready.adapters._asgi_messages import (
         ASGIApp,
         Message,
@@ -62,6 +64,7 @@ class ASGIWrapper:
         is_own_path: Tells whether the application itself defines a path, which then
             stays its own.
         marks: What else to set in the scope, for the framework to see.
+        ahead: What limits ask of the framework before it has routed.
     """
 
     def __init__(
@@ -71,10 +74,12 @@ class ASGIWrapper:
         route_of: Callable[[Scope, str], str | None] = _no_route,
         is_own_path: Callable[[str], bool] = _no_own_path,
         marks: Mapping[str, object] | None = None,
+        ahead: Ahead[Scope] = BARE,
     ) -> None:
         self._app = app
         self._route_of = route_of
         self._is_own_path = is_own_path
+        self._ahead = ahead
         self._marks = {_MARK: True, **(marks or {})}
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan)
 
@@ -107,14 +112,19 @@ class ASGIWrapper:
             return
 
         try:
-            exchange = HttpExchange(plan, scope, base, receive, send, self._route_of)
+            exchange = HttpExchange(
+                plan, scope, base, receive, send, self._route_of, self._ahead
+            )
         except Exception as error:  # noqa: BLE001 - the application goes on
             report_fault("http.begin", error)
             await self._app(scope, receive, send)
             return
 
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            if plan.admission is None:
+                await self._app(scope, exchange.receive, exchange.send)
+            else:
+                await exchange.admit(plan.admission, self._app)
         except BaseException as error:
             exchange.fail(error)
             raise

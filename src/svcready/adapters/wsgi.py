@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
+from svcready.adapters._admission import BARE
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import REQUEST, Body, Exchange
 from svcready.adapters._wsgi_messages import close_after
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from svcready.adapters._admission import Ahead
     from svcready.adapters._plan import RequestPlan
     from svcready.admin import OpsResponse
+    from svcready.resilience._inbound import Refusal
 
 __all__ = ["WSGIWrapper", "wrap"]
 
@@ -56,6 +59,7 @@ class WSGIWrapper:
             response starts.
         is_own_path: Tells whether the application itself defines a path, which then
             stays its own.
+        ahead: What limits ask of the framework before it has routed.
     """
 
     def __init__(
@@ -64,10 +68,12 @@ class WSGIWrapper:
         *,
         route_of: Callable[[WSGIEnvironment], str | None] = _no_route,
         is_own_path: Callable[[str], bool] = _no_own_path,
+        ahead: Ahead[WSGIEnvironment] = BARE,
     ) -> None:
         self._app = app
         self._route_of = route_of
         self._is_own_path = is_own_path
+        self._ahead = ahead
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
 
     def _begin(self) -> None:
@@ -86,12 +92,19 @@ class WSGIWrapper:
             return _answer_operator(plan, path, environ, start_response)
 
         try:
-            flight = Exchange(plan, environ, path, start_response, self._route_of)
+            flight = Exchange(
+                plan, environ, path, start_response, self._route_of, self._ahead
+            )
         except Exception as error:  # noqa: BLE001 - the application goes on
             report_fault("http.begin", error)
             return self._app(environ, start_response)
 
         environ[REQUEST] = flight
+        if plan.admission is not None:
+            refusal = flight.ask(plan.admission)
+            if refusal is not None:
+                return _refuse(flight, refusal)
+
         try:
             body = self._app(environ, flight.start)
         except BaseException as error:
@@ -128,6 +141,22 @@ def wrap(
         The application to give to the server.
     """
     return WSGIWrapper(app, route_of=route_of)
+
+
+def _refuse(flight: Exchange, refusal: Refusal) -> Iterable[bytes]:
+    """Answer in the application's place."""
+    flight.refuse()
+    length = ("content-length", str(len(refusal.body)))
+    try:
+        flight.start(_PHRASES[refusal.status], [*refusal.headers, length])
+    except BaseException as error:
+        flight.end(error)
+        raise
+
+    body = b"" if flight.method == "HEAD" else refusal.body
+    flight.sent = len(body)
+    flight.end(None)
+    return [body]
 
 
 def _answer_operator(

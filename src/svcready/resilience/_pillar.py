@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
+    from svcready.resilience._inbound import Admissions
     from svcready.resilience._parts import AnyDeclared
     from svcready.resilience._retrier import Retrier
     from svcready.resilience._sharing._contact import Contact
@@ -173,6 +174,10 @@ class ResiliencePillar:
             part.register.bind(None)
             for declared in part.register.things():
                 declared.tune({}, SYSTEM_CLOCK)
+
+    def inbound(self) -> Admissions | None:
+        """Return what inbound requests are asked of; None: nothing is limited."""
+        return None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""

@@ -9,29 +9,34 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpResponse, StreamingHttpResponse
-from django.urls import get_resolver
-from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
+from django.http import StreamingHttpResponse
 
 from svcready._core.context import activate, current, deactivate
 from svcready._core.guard import guard, report_fault
 from svcready._runtime import PlanCell, begin_in_loop, running_loop
+from svcready.adapters._admission import begin_asking
 from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
 from svcready.adapters._wsgi_messages import response_headers
-from svcready.admin import MOST_BODY_BYTES, MOST_TAKEN_BYTES, OpsRequest
+from svcready.adapters.django._operators import (
+    answer_operator,
+    ask_operator,
+    method_of,
+    respond,
+)
+from svcready.adapters.django._routes import OwnPaths, template_of, template_taken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from contextvars import Context
 
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseBase
 
     from svcready._core.context import ContextRecord
     from svcready.adapters._plan import RequestPlan
-    from svcready.admin import OpsResponse
+    from svcready.resilience._inbound import Refusal
 
     GetResponse = Callable[
         [HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]
@@ -56,7 +61,7 @@ class Middleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
-        self._is_own_path = _OwnPaths()
+        self._is_own_path = OwnPaths()
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
         self._async = iscoroutinefunction(get_response)
         if self._async:
@@ -81,11 +86,16 @@ class Middleware:
             return self._get_response(request)
 
         if self._is_operators(plan, request):
-            return _answer_operator(plan, request)
+            return answer_operator(plan, request)
 
         flight = _begin(plan, request)
         if flight is None:
             return self._get_response(request)
+
+        if plan.admission is not None:
+            refusal = flight.ask(plan.admission)
+            if refusal is not None:
+                return _refuse(plan, flight, request, refusal)
 
         try:
             response: HttpResponseBase = self._get_response(request)  # type: ignore[assignment]
@@ -108,17 +118,23 @@ class Middleware:
             path, ops = request.path_info, plan.ops
             shows = path in ops.gated and "Authorization" in request.headers
             if path in ops.slow or (shows and path in ops.slow_if_shown):
-                ask, method = partial(_ask_operator, plan, request), _method(request)
+                ask, method = partial(ask_operator, plan, request), method_of(request)
                 answer = await answer_off_loop(ops, method, path, ask, shows=shows)
-                return _respond(answer, method)
+                return respond(answer, method)
 
-            return _answer_operator(plan, request)
+            return answer_operator(plan, request)
 
         flight = _begin(plan, request)
         if flight is None:
             return await self._next(request)
 
         try:
+            if plan.admission is not None:
+                begin_asking(flight)
+                refusal = await plan.admission.ask_async(flight)
+                if refusal is not None:
+                    return _refuse(plan, flight, request, refusal)
+
             response = await self._next(request)
         except BaseException as error:
             flight.end(error)
@@ -133,44 +149,6 @@ class Middleware:
     def _is_operators(self, plan: RequestPlan, request: HttpRequest) -> bool:
         path = request.path_info
         return path in plan.ops.routes and not self._is_own_path(path)
-
-
-def _answer_operator(plan: RequestPlan, request: HttpRequest) -> HttpResponse:
-    return _respond(_ask_operator(plan, request), _method(request))
-
-
-def _method(request: HttpRequest) -> str:
-    return request.method or "GET"
-
-
-def _ask_operator(plan: RequestPlan, request: HttpRequest) -> OpsResponse:
-    method = _method(request)
-    body: bytes | None = b""
-    if plan.ops.takes_body(method, request.path_info):
-        read: bytes = request.read(MOST_TAKEN_BYTES)  # as far as it is long
-        body = read if len(read) <= MOST_BODY_BYTES else None
-
-    return plan.ops.answer(
-        OpsRequest(
-            method,
-            request.path_info,
-            request.META.get("QUERY_STRING", ""),
-            request.headers.get,
-            request.META.get("REMOTE_ADDR"),
-            body,
-        )
-    )
-
-
-def _respond(answer: OpsResponse, method: str) -> HttpResponse:
-    sent = b"" if method == "HEAD" else answer.body
-    response = HttpResponse(sent, status=answer.status)
-    for name, value in answer.headers:
-        response[name] = value
-
-    # What Django's own middleware would add, which runs inside ours.
-    response["content-length"] = str(len(answer.body))
-    return response
 
 
 def note_error(sender: object, request: HttpRequest | None = None, **_: object) -> None:
@@ -208,6 +186,18 @@ class _Flight(InFlight):
             "url.scheme": request.scheme or "http",
         }
 
+    def template(self) -> str | None:
+        """Return the template of the route that it will take; None: of none."""
+        return template_of(self._request)
+
+    def bare_path(self) -> str | None:
+        """Return None: there are routes."""
+        return None
+
+    def native(self) -> object:
+        """Return the request: what resolvers are called with."""
+        return self._request
+
 
 def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
     try:
@@ -228,14 +218,12 @@ def _finish(
 ) -> None:
     try:
         flight.status = response.status_code
-        match = request.resolver_match
-        if match is not None and match.route is not None:
-            flight.route = "/" + match.route.removeprefix("/")
-
+        flight.route = template_taken(request) or flight.route
         if plan.adds_headers:
             _add_headers(flight, response)
 
         if isinstance(response, StreamingHttpResponse):
+            flight.streamed = True
             _follow_stream(flight, response)
             return
 
@@ -245,6 +233,16 @@ def _finish(
         report_fault("adapters.django", error)
     finally:
         flight.close()
+
+
+def _refuse(
+    plan: RequestPlan, flight: InFlight, request: HttpRequest, refusal: Refusal
+) -> HttpResponse:
+    """Answer in the project's place."""
+    flight.refuse()
+    response = respond(refusal, method_of(request))
+    _finish(plan, flight, request, response)
+    return response
 
 
 def _add_headers(flight: InFlight, response: HttpResponseBase) -> None:
@@ -318,29 +316,3 @@ async def _follow_async(
 
         flight.sent += len(chunk)
         yield chunk
-
-
-class _OwnPaths:
-    """Tells which paths the URL configuration defines literally."""
-
-    def __init__(self) -> None:
-        self._paths: frozenset[str] | None = None
-
-    def __call__(self, path: str) -> bool:
-        if self._paths is None:
-            self._paths = frozenset(_literal_paths(get_resolver(), "/"))
-
-        return path in self._paths
-
-
-def _literal_paths(resolver: URLResolver, prefix: str) -> Iterator[str]:
-    for entry in resolver.url_patterns:
-        pattern = entry.pattern
-        if not isinstance(pattern, RoutePattern) or pattern.converters:
-            continue
-
-        path = prefix + str(pattern)
-        if isinstance(entry, URLResolver):
-            yield from _literal_paths(entry, path)
-        elif isinstance(entry, URLPattern):
-            yield path

@@ -1,0 +1,54 @@
+"""What adapters share around the plan's admissions: limits, load shedding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from svcready.resilience._inbound import INBOUND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from svcready.adapters._lifecycle import Request
+    from svcready.resilience._inbound import Refusal
+
+__all__ = ["BARE", "Ahead", "admitted_headers", "begin_asking", "spelt"]
+
+T = TypeVar("T")
+
+
+class Ahead(NamedTuple, Generic[T]):
+    """What limits ask of a framework before it has routed."""
+
+    template: Callable[[T], str | None] | None
+    """Tells the template of the route that a scope or environ will take."""
+    native: Callable[[T], object]
+    """Makes the framework's own request of it, for resolvers."""
+
+
+def _as_it_is(given: object) -> object:
+    return given
+
+
+BARE: Ahead[Any] = Ahead(None, _as_it_is)
+"""Of a bare callable, which declares no routes."""
+
+
+def begin_asking(request: Request) -> None:
+    """Make a request known to the code that serves it."""
+    request.admitted, request.refused, request.streamed = [], False, False
+    INBOUND.set(request)
+
+
+def admitted_headers(request: Request) -> list[tuple[str, str]]:
+    """Return what a response carries of what admitted its request."""
+    return [pair for one in request.admitted for pair in one.headers()]
+
+
+def spelt(refusal: Refusal) -> list[tuple[bytes, bytes]]:
+    """Return a refusal's headers as ASGI spells them."""
+    length = ("content-length", str(len(refusal.body)))
+    return [
+        (name.encode("latin-1"), value.encode("latin-1"))
+        for name, value in (*refusal.headers, length)
+    ]

@@ -1,0 +1,56 @@
+"""Answers as Django's responses: to operators, and to requests that are refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponse
+
+from svcready.admin import MOST_BODY_BYTES, MOST_TAKEN_BYTES, OpsRequest
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from svcready.adapters._plan import RequestPlan
+    from svcready.admin import OpsResponse
+    from svcready.resilience._inbound import Refusal
+
+__all__ = ["answer_operator", "ask_operator", "method_of", "respond"]
+
+
+def answer_operator(plan: RequestPlan, request: HttpRequest) -> HttpResponse:
+    return respond(ask_operator(plan, request), method_of(request))
+
+
+def method_of(request: HttpRequest) -> str:
+    return request.method or "GET"
+
+
+def ask_operator(plan: RequestPlan, request: HttpRequest) -> OpsResponse:
+    method = method_of(request)
+    body: bytes | None = b""
+    if plan.ops.takes_body(method, request.path_info):
+        read: bytes = request.read(MOST_TAKEN_BYTES)  # as far as it is long
+        body = read if len(read) <= MOST_BODY_BYTES else None
+
+    return plan.ops.answer(
+        OpsRequest(
+            method,
+            request.path_info,
+            request.META.get("QUERY_STRING", ""),
+            request.headers.get,
+            request.META.get("REMOTE_ADDR"),
+            body,
+        )
+    )
+
+
+def respond(answer: OpsResponse | Refusal, method: str) -> HttpResponse:
+    sent = b"" if method == "HEAD" else answer.body
+    response = HttpResponse(sent, status=answer.status)
+    for name, value in answer.headers:
+        response[name] = value
+
+    # What Django's own middleware would add, which runs inside ours.
+    response["content-length"] = str(len(answer.body))
+    return response

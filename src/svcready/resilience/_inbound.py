@@ -1,0 +1,198 @@
+"""The seam between inbound requests and what admits them: limits, load shedding."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from svcready._core.guard import report_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "INBOUND",
+    "Admission",
+    "Admissions",
+    "Admitted",
+    "Inbound",
+    "Refusal",
+    "Verdict",
+    "leave_all",
+]
+
+
+class Inbound(Protocol):
+    """A request that an adapter has begun, as admissions see it."""
+
+    method: str
+    """Its method; `_OTHER` if HTTP defines none such."""
+    client: str | None
+    """The caller's address, as far as proxies are trusted to tell it."""
+    admitted: list[Admitted]
+    """What admitted it so far, from the outside in."""
+    streamed: bool
+    """Whether the response's body came in pieces, as far as it did."""
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value by its name in any case; None without it."""
+        ...
+
+    def template(self) -> str | None:
+        """Return the template of the route that it will take; None: of none."""
+        ...
+
+    def bare_path(self) -> str | None:
+        """
+        Return its raw path where nothing declares routes; None where something does.
+
+        It may tell which rule holds, and is never a key or a label.
+        """
+        ...
+
+    def native(self) -> object:
+        """Return the framework's own object for it: what resolvers are called with."""
+        ...
+
+
+class Refusal(NamedTuple):
+    """The answer to a request that is not admitted."""
+
+    status: int
+    """429 or 503."""
+    headers: tuple[tuple[str, str], ...]
+    """Its headers, names in lower case; `content-length` is the adapter's."""
+    body: bytes
+    """Its body."""
+
+
+class Admitted(Protocol):
+    """One admission's part in a request that it let through."""
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """Return what the response carries of it, read when the response starts."""
+        ...
+
+    def left(
+        self,
+        status: int,
+        error: BaseException | None,
+        duration_s: float,
+        *,
+        streamed: bool,
+    ) -> None:
+        """
+        Hear once that the response has left, from whichever thread or task.
+
+        Args:
+            status: What the client saw; 499 if it left before.
+            error: What the application raised, if it did.
+            duration_s: Since the request began, in seconds.
+            streamed: The body came in pieces.
+        """
+        ...
+
+    def dropped(self) -> None:
+        """Hear instead that another admission refused it: nothing was done."""
+        ...
+
+
+Verdict: TypeAlias = "Admitted | Refusal | None"
+"""What an admission says: let through, refused, or none of its business."""
+
+
+class Admission(Protocol):
+    """
+    What inbound requests are asked of before the application is called.
+
+    Probes, metrics, operators' paths and websockets never come here.
+    """
+
+    def enter(self, request: Inbound) -> Verdict:
+        """Decide, in a thread that may wait a little."""
+        ...
+
+    async def enter_async(self, request: Inbound) -> Verdict:
+        """Decide, on an event loop."""
+        ...
+
+
+INBOUND: ContextVar[Inbound | None] = ContextVar("svcready.inbound", default=None)
+"""The request in whose context code runs; known only where something is limited."""
+
+
+class Admissions:
+    """
+    A chain of admissions, asked from the outside in until one refuses.
+
+    What one of them raises is reported, and counts as if it had said nothing.
+
+    Args:
+        chain: What is asked; load shedding first, which costs nothing to take back.
+    """
+
+    __slots__ = ("_chain",)
+
+    def __init__(self, chain: Sequence[Admission]) -> None:
+        self._chain = tuple(chain)
+
+    def ask(self, request: Inbound) -> Refusal | None:
+        """Return the answer if one of them refuses; keep what the others said."""
+        for admission in self._chain:
+            try:
+                verdict = admission.enter(request)
+            except Exception as error:  # noqa: BLE001 - the application serves on
+                report_fault("http.admission", error)
+                continue
+
+            if isinstance(verdict, Refusal):
+                _drop(request)
+                return verdict
+
+            if verdict is not None:
+                request.admitted.append(verdict)
+
+        return None
+
+    async def ask_async(self, request: Inbound) -> Refusal | None:
+        """Do as `ask`, on an event loop."""
+        try:
+            for admission in self._chain:
+                try:
+                    verdict = await admission.enter_async(request)
+                except Exception as error:  # noqa: BLE001 - the application serves on
+                    report_fault("http.admission", error)
+                    continue
+
+                if isinstance(verdict, Refusal):
+                    _drop(request)
+                    return verdict
+
+                if verdict is not None:
+                    request.admitted.append(verdict)
+        except BaseException:
+            _drop(request)  # cancelled while it waited for a store
+            raise
+
+        return None
+
+
+def leave_all(
+    request: Inbound, status: int, error: BaseException | None, duration_s: float
+) -> None:
+    """Tell everything that admitted *request* how it ended, the inner ones first."""
+    admitted, request.admitted = request.admitted, []
+    for one in reversed(admitted):
+        try:
+            one.left(status, error, duration_s, streamed=request.streamed)
+        except Exception as fault:  # noqa: BLE001 - the others still hear of it
+            report_fault("http.admission", fault)
+
+
+def _drop(request: Inbound) -> None:
+    admitted, request.admitted = request.admitted, []
+    for one in reversed(admitted):
+        try:
+            one.dropped()
+        except Exception as fault:  # noqa: BLE001 - the others still hear of it
+            report_fault("http.admission", fault)
