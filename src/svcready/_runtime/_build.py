@@ -306,6 +306,7 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
         policy_values=lambda name: runtime.settings.named.values("POLICY", name),
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
         scope=lambda: scope(runtime),
+        http=settings.http,
     )
 
 

@@ -10,10 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["lacks_redis", "scope"]
 
-_NO_URL = (
-    "SVCREADY_RESILIENCE_SHARE_BREAKERS needs SVCREADY_RESILIENCE_REDIS_URL: each "
-    "process's circuit breakers stand alone"
-)
+_NO_URL = "{} needs SVCREADY_RESILIENCE_REDIS_URL: {}"
+_ALONE = "each process's circuit breakers stand alone"
+_OWN = "each process counts for itself"
 _NO_NAME = (
     "SVCREADY_RESILIENCE_REDIS_URL needs SVCREADY_SERVICE_NAME: nothing is shared, "
     "because any other service without a name would share it too"
@@ -23,8 +22,17 @@ _NO_NAME = (
 def lacks_redis(settings: Settings) -> list[str]:
     """Tell of what is to be shared and has no place for it."""
     resilience = settings.resilience
-    lacks = resilience.enabled and resilience.share_breakers
-    return [_NO_URL] if lacks and not resilience.redis_url else []
+    lacks: list[str] = []
+    if not resilience.enabled or resilience.redis_url:
+        return lacks
+
+    if resilience.share_breakers:
+        lacks.append(_NO_URL.format("SVCREADY_RESILIENCE_SHARE_BREAKERS", _ALONE))
+
+    if settings.http.rate_limit_store == "redis":
+        lacks.append(_NO_URL.format("SVCREADY_HTTP_RATE_LIMIT_STORE=redis", _OWN))
+
+    return lacks
 
 
 def scope(runtime: Runtime) -> tuple[str, str] | None:

@@ -47,6 +47,16 @@ def store_families(resilience: ResiliencePillar) -> Iterator[Family]:
             for reason, times in store.failures().items()
         ],
     )
+    if resilience.shared_rates is not None:
+        without = resilience.shared_rates.without()
+        yield _family(
+            "store_bypassed",
+            "counter",
+            "Decisions made without the shared store, by what decided.",
+            ("store", "mode"),
+            [(("rate_limits", mode), float(times)) for mode, times in without.items()],
+        )
+
     if resilience.gossip is not None:
         counts = resilience.gossip.counts()
         yield _family(

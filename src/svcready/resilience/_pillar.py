@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
+    from svcready.config._sections.http import HttpSettings
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
     from svcready.resilience._inbound import Admissions
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from svcready.resilience._retrier import Retrier
     from svcready.resilience._sharing._contact import Contact
     from svcready.resilience._sharing._gossip import Gossip
+    from svcready.resilience._sharing._rate_store import SharedRates
+    from svcready.resilience._store import Store
 
 __all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
 
@@ -118,6 +121,7 @@ class ResiliencePillar:
         report: Told what is wrong with them: the policy's name, and a line.
         scope: The service and the environment whose processes share by Redis, asked
             when this one begins to work; None: nobody can tell.
+        http: The section HTTP, for where rate limits are counted.
     """
 
     def __init__(
@@ -128,14 +132,19 @@ class ResiliencePillar:
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
         scope: Callable[[], tuple[str, str] | None] = lambda: None,
+        http: HttpSettings | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
         self._scope = scope
+        self._http = http
+        self._rates: Store | None = None
         self.gossip: Gossip | None = None
         """What tells other processes of breakers that open; None: nothing does."""
+        self.shared_rates: SharedRates | None = None
+        """What counts rate limits for all processes; None: each counts its own."""
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
@@ -144,6 +153,9 @@ class ResiliencePillar:
     def wake(self) -> None:
         """Begin in this process what has a thread of its own, if that is asked for."""
         settings = self._settings
+        if self.shared_rates is not None:
+            self.shared_rates.wake()
+
         asked = settings.share_breakers and settings.redis_url
         if self.gossip is None and asked and (scope := self._scope()) is not None:
             from svcready.config._redis_address import redis_address
@@ -168,6 +180,9 @@ class ResiliencePillar:
         """Let go: code's numbers and the system's clock are in force again."""
         if self.gossip is not None:
             self.gossip.close()
+
+        if self.shared_rates is not None:
+            self.shared_rates.close()
 
         bind_parts(None)
         for part in parts():
@@ -277,7 +292,40 @@ class ResiliencePillar:
 
     def stores(self) -> list[Contact]:
         """Return what is known of the stores that processes share."""
-        return [] if self.gossip is None else [self.gossip.contact]
+        sharing = (self.gossip, self.shared_rates)
+        return [each.contact for each in sharing if each is not None]
+
+    def rate_store(self) -> Store:
+        """Return where rate limits on inbound requests are counted, made once."""
+        if self._rates is None:
+            self._rates = self._make_rate_store()
+
+        return self._rates
+
+    def _make_rate_store(self) -> Store:
+        from svcready.resilience._store import MemoryStore
+
+        memory = MemoryStore(self._clock)
+        settings, http = self._settings, self._http
+        if http is None or http.rate_limit_store != "redis" or not settings.redis_url:
+            return memory
+
+        if (scope := self._scope()) is None:
+            return memory
+
+        from svcready.config._redis_address import redis_address
+        from svcready.resilience._sharing._buckets import key_prefix
+        from svcready.resilience._sharing._rate_store import SharedRates
+
+        self.shared_rates = SharedRates(
+            redis_address(settings.redis_url),
+            key_prefix(*scope),
+            memory,
+            self._clock,
+            on_failure=http.rate_limit_on_store_failure,
+            timeout_s=settings.redis_timeout_s,
+        )
+        return self.shared_rates
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name

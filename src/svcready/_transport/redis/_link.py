@@ -30,11 +30,13 @@ class Link:
 
     Args:
         sock: It is connected.
+        peer: To which address; empty for a socket's path.
     """
 
-    __slots__ = ("_replies", "_sock")
+    __slots__ = ("_replies", "_sock", "peer")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, peer: str = "") -> None:
+        self.peer = peer
         self._sock = sock
         self._replies = Replies()
 
@@ -148,7 +150,7 @@ def dial(address: RedisAddress, ends_s: float) -> Link:
                 if not last:
                     raise
 
-        link = Link(_encrypted(sock, address, ends_s))
+        link = Link(_encrypted(sock, address, ends_s), host)
         check_greeted(link.ask(greeting(address), ends_s))
     except TimeoutError as error:
         raise RedisError("timeout", "no connection in time") from error

@@ -9,9 +9,12 @@ from svcready._transport.redis._resp import RedisRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
     from svcready._transport.redis._link import Link
     from svcready._transport.redis._resp import Command, Reply
+
+    Words: TypeAlias = "Sequence[str] | Sequence[str | bytes | int]"
 
 __all__ = ["Script", "is_unknown"]
 
@@ -32,23 +35,19 @@ class Script:
         digest = hashlib.sha1(text.encode(), usedforsecurity=False)
         self._digest = digest.hexdigest()
 
-    def by_digest(
-        self, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]
-    ) -> Command:
+    def by_digest(self, keys: Words, arguments: Words) -> Command:
         """Return the command that the server knows the script for, if it does."""
         return ("EVALSHA", self._digest, len(keys), *keys, *arguments)
 
-    def whole(
-        self, keys: Sequence[str | bytes], arguments: Sequence[str | bytes | int]
-    ) -> Command:
+    def whole(self, keys: Words, arguments: Words) -> Command:
         """Return the command that makes the script known."""
         return ("EVAL", self._text, len(keys), *keys, *arguments)
 
     def run(
         self,
         link: Link,
-        keys: Sequence[str | bytes],
-        arguments: Sequence[str | bytes | int],
+        keys: Words,
+        arguments: Words,
         ends_s: float,
     ) -> Reply:
         """

@@ -58,3 +58,15 @@ class HttpSettings:
     openapi: bool = setting(
         False, FLAG, "Adds svcready's own paths to FastAPI's OpenAPI document"
     )
+    rate_limit_store: str = setting(
+        "memory",
+        choice("memory", "redis"),
+        "Where rate limits count: each process for itself, or all of the service "
+        "together in SVCREADY_RESILIENCE_REDIS_URL",
+    )
+    rate_limit_on_store_failure: str = setting(
+        "local",
+        choice("local", "open", "closed"),
+        "What holds while that Redis does not answer: local: each process counts for "
+        "itself; open: everything is let through; closed: nothing is",
+    )

@@ -33,6 +33,12 @@ class ResilienceSettings:
         "redis://user:password@host:6379/0, rediss:// with encryption, unix:///path",
         secret=True,
     )
+    redis_timeout_s: float = setting(
+        0.05,
+        duration(0.001, 10.0),
+        "How long a request may wait for that Redis, connecting included, where rate "
+        "limits are counted there",
+    )
     share_breakers: bool = setting(
         False,
         FLAG,

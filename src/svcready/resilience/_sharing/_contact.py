@@ -28,7 +28,8 @@ class Contact:
     What a process knows of one shared store.
 
     The store counts as there until it fails. Then it is asked again after a second,
-    twice as long each time up to half a minute, each wait spread by half.
+    twice as long each time up to half a minute, each wait spread by half; it begins
+    anew once the store has been there for half a minute.
 
     Args:
         name: Whose store: `breakers`, `rate_limits`.
@@ -49,6 +50,7 @@ class Contact:
         self._in_a_row = 0
         self._lost_at_s = 0.0
         self._again_at_s = 0.0
+        self._back_at_s = clock.monotonic()
         fork.reset_in_child(self._reset_in_child)
 
     def wait_s(self) -> float:
@@ -71,6 +73,8 @@ class Contact:
             was_up, self.is_up = self.is_up, False
             if was_up:
                 self._lost_at_s = now_s
+                if now_s - self._back_at_s >= _LONGEST_S:
+                    self._in_a_row = 0
 
             if was_up or now_s >= self._again_at_s:  # one of many at once counts
                 doublings = min(self._in_a_row, _MAX_DOUBLINGS)
@@ -88,8 +92,11 @@ class Contact:
 
         with self._lock:
             was_lost = not self.is_up
-            lost_s = self._clock.monotonic() - self._lost_at_s
-            self._in_a_row = 0
+            now_s = self._clock.monotonic()
+            lost_s = now_s - self._lost_at_s
+            if was_lost:
+                self._back_at_s = now_s
+
             self.is_up = True
 
         if was_lost:

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     from svcready._transport.redis._resp import Reply
 
-__all__ = ["EXCHANGE", "MOST", "Opening", "arguments", "key", "read", "written"]
+__all__ = [
+    "EXCHANGE",
+    "MOST",
+    "Opening",
+    "arguments",
+    "hash_tag",
+    "key",
+    "read",
+    "written",
+]
 
 MOST = 512
 """So many openings are kept, those that last longest."""
@@ -74,8 +83,13 @@ class Opening(NamedTuple):
 
 
 def key(service: str, environment: str) -> str:
-    """Return where the openings are; the braces keep a cluster's keys together."""
-    return f"svcready:{{{_fit(service)}/{_fit(environment)}}}:open"
+    """Return where the openings are."""
+    return f"svcready:{hash_tag(service, environment)}:open"
+
+
+def hash_tag(service: str, environment: str) -> str:
+    """Return what keeps all keys of a service on one node of a cluster."""
+    return f"{{{_fit(service)}/{_fit(environment)}}}"
 
 
 def arguments(
