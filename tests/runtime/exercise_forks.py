@@ -52,6 +52,7 @@ os.environ["SVCREADY_CLOUDWATCH_EMF_DESTINATION"] = f"{sys.argv[1]}.emf"
 os.environ["SVCREADY_OTLP_METRICS"] = "true"
 os.environ["SVCREADY_RESILIENCE_REDIS_URL"] = "redis://127.0.0.1:9"
 os.environ["SVCREADY_RESILIENCE_SHARE_BREAKERS"] = "true"
+os.environ["SVCREADY_HTTP_RATE_LIMIT_STORE"] = "redis"
 
 import opentelemetry.metrics  # noqa: E402
 import psycopg_pool  # noqa: E402
@@ -60,6 +61,8 @@ from opentelemetry import metrics as otel  # noqa: E402
 
 import svcready  # noqa: E402 - the locks must be made by the recorders
 from svcready._runtime import current  # noqa: E402
+from svcready.resilience._gcra import Rate  # noqa: E402
+from svcready.resilience._store import Want  # noqa: E402
 
 events = svcready.counter("fork_events", "Events", labels=("kind",))
 level = svcready.gauge("fork_level", "A level")
@@ -141,6 +144,11 @@ def exercise(name: str) -> None:
     runtime = current()
     assert runtime is not None
     runtime.wake()
+    assert runtime.resilience is not None
+    store = runtime.resilience.rate_store()
+    store.take([Want(name, Rate(1.0, 10))])
+    assert runtime.resilience.gossip is not None
+    runtime.resilience.gossip.beat()
     svcready.drain()
     svcready.resume()
     runtime.drain.holds()
@@ -193,6 +201,11 @@ def main() -> None:
     call([False, True])
     events.labels("parent").inc()
     svcready.audit.record("forks.begin", "parent", "test", "success")
+    runtime = current()
+    assert runtime is not None
+    assert runtime.resilience is not None
+    runtime.resilience.rate_store()
+    runtime.resilience.wake()
     with svcready.span("parent"):
         pass
 

@@ -173,15 +173,18 @@ def test_a_cluster_says_who_has_the_key() -> None:
     """A node that does not have our keys names the one that does, for the next time."""
     home = redis_address("redis://:word@one:7000/0")
     where = Whereabouts(home)
-    assert where.learn(RedisRefused("MOVED 3999 10.0.0.2:7001"))
-    assert where.address == home._replace(host="10.0.0.2", port=7001)
-    assert not where.learn(RedisRefused("MOVED 3999 10.0.0.3:7001")), "a ring"
-    assert not where.learn(RedisError("connection"))
+    two = home._replace(host="10.0.0.2", port=7001)
+    moved = RedisRefused("MOVED 3999 10.0.0.2:7001")
+    assert where.learn(moved, home)
+    assert where.learn(moved, home), "another thread, which asked at the same time"
+    assert where.address == two
+    assert not where.learn(RedisRefused("MOVED 3999 10.0.0.3:7001"), two), "a ring"
+    assert not where.learn(RedisError("connection"), where.address)
     assert where.address == home
-    assert where.learn(RedisRefused("MOVED 1 :7002"))
+    assert where.learn(RedisRefused("MOVED 1 :7002"), home)
     assert where.address == home._replace(port=7002)
-    assert not where.learn(RedisError("timeout"))
-    assert not where.learn(RedisRefused("MOVED rubbish"))
+    assert not where.learn(RedisError("timeout"), where.address)
+    assert not where.learn(RedisRefused("MOVED rubbish"), home)
     assert where.address == home
 
 

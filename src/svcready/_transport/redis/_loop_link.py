@@ -68,6 +68,12 @@ class LoopLink:
                 if not place.cancel() and not place.cancelled():
                     place.exception()  # nobody waits for it any more
 
+    def retire(self) -> None:
+        """Ask nothing more over it, and close it once what was asked is answered."""
+        self.is_over = True
+        if not self._waiting and self._transport is not None:
+            self._transport.close()
+
     def end(self, reason: str, text: str) -> None:
         """Close the connection and fail everyone who waits; on its loop's thread."""
         self.is_over = True
@@ -94,6 +100,9 @@ class LoopLink:
                 place = self._waiting.popleft()
                 if not place.done():
                     place.set_result(reply[0])
+
+            if self.is_over:
+                self.retire()
         except RedisError as error:
             self.end(error.reason, str(error))
 

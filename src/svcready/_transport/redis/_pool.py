@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from svcready._transport.redis._link import Link
     from svcready._transport.redis._whereabouts import Whereabouts
+    from svcready.config._redis_address import RedisAddress
 
 __all__ = ["Pool", "Watched"]
 
@@ -218,10 +219,11 @@ class Pool:
 
     def _make(self, edition: int) -> None:
         """Make one connection; whoever waits takes it, or hears that there is none."""
+        address = self._where.address
         try:
-            link = self._connected()
+            link = self._connected(address)
         except RedisError as error:
-            self._where.learn(error)
+            self._where.learn(error, address)
             self._watched.failed(error.reason)
             with self._lock:
                 self._failures += 1
@@ -245,9 +247,9 @@ class Pool:
         self._watched.answered()
         self._tell()
 
-    def _connected(self) -> Link:
+    def _connected(self, address: RedisAddress) -> Link:
         try:
-            link = self._dialled(self._where.address, time.monotonic() + _DIAL_S)
+            link = self._dialled(address, time.monotonic() + _DIAL_S)
             if not self._watched.is_up:
                 link.ask([("PING",)], time.monotonic() + self._timeout_s)
         except RedisError:

@@ -31,14 +31,21 @@ class Whereabouts:
         self.address = home
         """Where to connect now."""
 
-    def learn(self, error: RedisError) -> bool:
+    def learn(self, error: RedisError, asked: RedisAddress) -> bool:
         """
         Take note of why the server could not be asked.
+
+        Args:
+            error: Why.
+            asked: Where it was thought to be when it was asked.
 
         Returns:
             Whether another is to be asked instead, and nothing is wrong.
         """
-        was_home = self.address == self._home
+        if asked != self.address:
+            return True  # somebody else has found that out meanwhile
+
+        was_home = asked == self._home
         self.address = self._home
         if not isinstance(error, RedisRefused) or error.code != "MOVED":
             return False

@@ -145,11 +145,12 @@ class Gossip:
     def _exchange(self) -> None:
         now_s = self._clock.monotonic()
         told, withdrawn = self._outbound(now_s)
+        address = self._where.address
         ends_s = time.monotonic() + _TIMEOUT_S
         try:
             if self._link is None or self._link.is_stale():
                 self._hang_up()
-                self._link = self._dialled(self._where.address, ends_s)
+                self._link = self._dialled(address, ends_s)
 
             words = arguments(told, withdrawn)
             reply = EXCHANGE.run(self._link, [self._key], words, ends_s)
@@ -157,7 +158,7 @@ class Gossip:
         except RedisError as error:
             self._hang_up()
             self._take_back(withdrawn)
-            if not self._where.learn(error):
+            if not self._where.learn(error, address):
                 self.contact.failed(error.reason)
 
             return

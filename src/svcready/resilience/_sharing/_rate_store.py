@@ -18,7 +18,7 @@ from svcready.resilience._sharing._contact import Contact
 from svcready.resilience._store import Decision, Left
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Event, Task
+    from asyncio import AbstractEventLoop, Future, Task
     from collections.abc import Mapping, Sequence
 
     from svcready._core.clock import Clock
@@ -98,6 +98,7 @@ class SharedRates:
             return self._decide_without(wants)
 
         ends_s = time.monotonic() + self._timeout_s
+        address = self._where.address
         try:
             taken = self._pool.take(ends_s)
             answered = False
@@ -109,7 +110,7 @@ class SharedRates:
             finally:
                 (self._pool.give if answered else self._pool.drop)(taken)
         except RedisError as error:
-            self._failed(error)
+            self._failed(error, address)
             return self._decide_without(wants)
 
         return decision
@@ -127,6 +128,7 @@ class SharedRates:
             return await self._decide_without_async(wants)
 
         ends_s = time.monotonic() + self._timeout_s
+        address = self._where.address
         try:
             link = await self._link_of(loop, ends_s)
             keys, numbers = words(self._prefix, wants)
@@ -135,11 +137,12 @@ class SharedRates:
                 (reply,) = await link.ask([TAKE.whole(keys, numbers)], ends_s)
 
             if isinstance(reply, RedisRefused):
+                link.retire()  # it may be a replica's by now, or of another node
                 raise reply
 
             return decided(wants, reply)
         except RedisError as error:
-            self._failed(error)
+            self._failed(error, address)
             return await self._decide_without_async(wants)
 
     async def _link_of(self, loop: AbstractEventLoop, ends_s: float) -> LoopLink:
@@ -177,10 +180,10 @@ class SharedRates:
         try:
             if not self._pool.hosts and not address.path:
                 # Names are looked up by the pool's thread, which nobody waits for.
-                found = asyncio.Event()
-                self._pool.seek(lambda: _set(loop, found))
+                found: Future[None] = loop.create_future()
+                self._pool.seek(lambda: _tell(loop, found))
                 async with asyncio.timeout(_DIAL_S):
-                    await found.wait()
+                    await found
 
             return await dial_on_loop(address, self._pool.hosts, ends_s)
         except TimeoutError:
@@ -188,9 +191,9 @@ class SharedRates:
         except RedisError as error:
             return error
 
-    def _failed(self, error: RedisError) -> None:
+    def _failed(self, error: RedisError, address: RedisAddress) -> None:
         self._pool.empty()
-        if not self._where.learn(error):
+        if not self._where.learn(error, address):
             self.contact.failed(error.reason)
 
         self._pool.hosts = ()
@@ -236,9 +239,13 @@ def _is_over(task: Task[LoopLink | RedisError]) -> bool:
     return isinstance(made, RedisError) or made.is_over
 
 
-def _set(loop: AbstractEventLoop, event: Event) -> None:
+def _tell(loop: AbstractEventLoop, future: Future[None]) -> None:
+    def tell() -> None:
+        if not future.done():
+            future.set_result(None)
+
     try:
-        loop.call_soon_threadsafe(event.set)
+        loop.call_soon_threadsafe(tell)
     except RuntimeError:  # the loop has ended meanwhile
         pass
 
