@@ -63,7 +63,6 @@ class Budget(StrEnum):
 LATER = frozenset(
     {
         Budget.THROUGHPUT,
-        Budget.POLICY,
     }
 )
 """Not measured here yet: what they are about is built later."""

@@ -199,6 +199,27 @@ RESILIENCE_ROWS = (
         Item.RESILIENCE,
         ("svcready", "stamina", "tenacity", "backoff", "floor"),
     ),
+    Row(
+        Budget.POLICY,
+        "Whole policy, success, sync",
+        "policy",
+        against("svcready", "stamina over circuitbreaker", 1 / 4, 1 / 8),
+        Item.RESILIENCE,
+        (
+            "svcready",
+            "stamina over circuitbreaker",
+            "tenacity over pybreaker",
+            "floor",
+        ),
+    ),
+    Row(
+        Budget.POLICY,
+        "Whole policy, success, async",
+        "policy async",
+        against("svcready", "stamina over circuitbreaker", 1 / 4, 1 / 8),
+        Item.RESILIENCE,
+        ("svcready", "stamina over circuitbreaker", "floor"),
+    ),
 )
 
 STARTUP_ROWS = (

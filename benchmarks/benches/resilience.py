@@ -51,9 +51,40 @@ RETRY_ASYNC = Bench(
     ),
 )
 
+POLICY = Bench(
+    "policy",
+    Group.RESILIENCE,
+    (
+        Subject("svcready", "policies:ours", "all five parts", ours=True),
+        Subject(
+            "stamina over circuitbreaker", "policies:stamina_circuitbreaker", "defaults"
+        ),
+        Subject(
+            "tenacity over pybreaker", "policies:tenacity_pybreaker", "full jitter"
+        ),
+        Subject("floor", "resilience:floor", "a closure"),
+    ),
+)
+
+POLICY_ASYNC = Bench(
+    "policy async",
+    Group.RESILIENCE,
+    (
+        Subject("svcready", "policies:ours_async", "all five parts", ours=True),
+        Subject(
+            "stamina over circuitbreaker",
+            "policies:stamina_circuitbreaker_async",
+            "defaults",
+        ),
+        Subject("floor", "resilience:floor_async", "a closure"),
+    ),
+)
+
 BENCHES = (
     BREAKER,
     BREAKER_ASYNC,
     RETRY,
     RETRY_ASYNC,
+    POLICY,
+    POLICY_ASYNC,
 )

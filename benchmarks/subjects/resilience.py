@@ -63,7 +63,8 @@ def stamina_async() -> Workload:
     return _awaited(stamina.retry(on=ConnectionError)(async_call))
 
 
-def _tenacity() -> Decorate:
+def full_jitter() -> Decorate:
+    """Tenacity's decorator with three attempts and full jitter."""
     import tenacity
 
     return tenacity.retry(
@@ -76,12 +77,12 @@ def _tenacity() -> Decorate:
 
 def tenacity() -> Workload:
     """tenacity, three attempts with full jitter."""
-    return _plain(_tenacity()(call))
+    return _plain(full_jitter()(call))
 
 
 def tenacity_async() -> Workload:
     """tenacity, three attempts with full jitter, async."""
-    return _awaited(_tenacity()(async_call))
+    return _awaited(full_jitter()(async_call))
 
 
 def _backoff() -> Decorate:

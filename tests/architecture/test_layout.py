@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "svcready.health.checks._cloud._sqs",
         "svcready.metrics.clients._botocore",
         "svcready.metrics.clients._sqs_queue",
+        "svcready.resilience._aws._calls",
     ),
     "django": (
         "svcready.adapters.django",
@@ -33,12 +34,14 @@ MAY_IMPORT = {
         "svcready.health.checks._sql._django_caches",
         "svcready.health.checks._sql._django_migrations",
         "svcready.metrics.clients._django",
+        "svcready.resilience._database._django",
     ),
     "fastapi": ("svcready.adapters.fastapi", "svcready.demo"),
     "flask": ("svcready.adapters.flask",),
     "gunicorn": ("svcready.logging._sources._gunicorn",),
     "loguru": ("svcready.logging._sources._loguru",),
     "starlette": (
+        "svcready.adapters._starlette_ahead",
         "svcready.adapters._starlette_routes",
         "svcready.adapters.fastapi",
         "svcready.demo",
@@ -142,5 +145,10 @@ def test_files_in_a_pillar_are_private(module: Module) -> None:
     if len(parts) < 3 or parts[1] not in pillars or module.is_package:
         return
 
-    public = {"svcready.logging.audit"}  # `svcready.audit` is this very module
+    public = {
+        "svcready.logging.audit",  # `svcready.audit` is this very module
+        "svcready.resilience.aws",
+        "svcready.resilience.database",
+        "svcready.resilience.http",
+    }
     assert parts[-1].startswith("_") or module.name in public

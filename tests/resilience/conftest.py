@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import subscribe
-from svcready.resilience import _events
+from svcready.resilience import _events, _nested
+from svcready.resilience._deadline import read_by
 from svcready.resilience._parts import parts
 from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock
+from tests.servers.postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +31,8 @@ def _nothing_declared() -> Iterator[None]:
 
 def _forget() -> None:
     POLICIES.clear()
+    _nested.forget()
+    read_by(SYSTEM_CLOCK)
     for part in parts():
         part.register.bind(None)
         part.register.clear()
@@ -47,3 +52,10 @@ def told() -> Iterator[list[object]]:
     yield events
     for end in ends:
         end()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server: where it is, without the scheme."""
+    with postgres() as where:
+        yield where

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience._circuit import BREAKERS
+from svcready.resilience._deadline import read_by
+from svcready.resilience._parts import parts
 from svcready.resilience._retry import RETRIERS
 
 if TYPE_CHECKING:
@@ -52,10 +54,9 @@ def breaker_of(name: str) -> Breaker:
 
 def run_on(clock: Clock) -> None:
     """Put every policy on *clock*, with draws that are always the middle."""
-    for retrier in RETRIERS.things():
-        retrier.tune({}, clock)
-        retrier.core._rng = lambda: 0.5
-
-    for breaker in BREAKERS.things():
-        breaker.tune({}, clock)
-        breaker.core._rng = lambda: 0.5
+    read_by(clock)
+    for part in parts():
+        for declared in part.register.things():
+            declared.tune({}, clock)
+            if hasattr(declared.core, "_rng"):
+                declared.core._rng = lambda: 0.5

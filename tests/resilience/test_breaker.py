@@ -344,7 +344,7 @@ def test_a_lost_probe_gives_its_place_back(clock: FakeClock) -> None:
     """A probe that never ends counts as failed after 10 s, and others follow."""
     breaker = tripped(clock)
     clock.advance(10.0)
-    breaker.guard().__enter__()
+    lost = breaker.guard().__enter__()
     clock.advance(9.9)
     with pytest.raises(CircuitOpen) as refused:
         breaker.call(Dependency())
@@ -357,6 +357,7 @@ def test_a_lost_probe_gives_its_place_back(clock: FakeClock) -> None:
     assert refused.value.reason == "open"
     clock.advance(20.0)
     breaker.call(Dependency())
+    del lost
 
 
 def test_what_was_not_the_dependency_is_not_blamed(clock: FakeClock) -> None:

@@ -373,7 +373,7 @@ def test_a_breaker_without_arguments_is_the_one_of_its_name() -> None:
 
         circuit_breaker(name, min_calls=5, ignore=KeyError)
         assert circuit_breaker(name).breaker.config.min_calls == 5
-        assert breaker_of(name).ignores(KeyError())
+        assert breaker_of(name).judge(KeyError()) == "ignored"
         with pytest.raises(DeclarationError) as caught:
             circuit_breaker(name, min_calls=6)
 

@@ -15,8 +15,9 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.config._sections.resilience import POLICY_FIELDS, ResilienceSettings
 from svcready.errors import CircuitOpen
-from svcready.resilience import circuit_breaker, policy, retry
+from svcready.resilience import bulkhead, circuit_breaker, policy, retry, stale
 from svcready.resilience._config import BreakerConfig, RetryConfig
+from svcready.resilience._gcra import Rate
 from svcready.resilience._parts import cores
 from svcready.resilience._pillar import (
     CallCount,
@@ -106,7 +107,7 @@ def test_another_clock_shifts_what_is_under_way(clock: FakeClock) -> None:
         if breaker is probing:
             clock.advance(10.0)
 
-    probing.guard().__enter__()
+    probe = probing.guard().__enter__()
     while retrier_of("opened").budget.withdraw(clock.monotonic()):
         pass
 
@@ -126,6 +127,7 @@ def test_another_clock_shifts_what_is_under_way(clock: FakeClock) -> None:
 
     assert refused.value.reason == "open"
     assert retrier_of("opened").budget.withdraw(later.monotonic())
+    del probe
 
 
 def test_a_lowered_threshold_is_judged_at_the_next_outcome(clock: FakeClock) -> None:
@@ -188,14 +190,29 @@ def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
 
 def test_every_field_is_somebodys() -> None:
     """Each field of the reference table changes a number of a policy."""
-    policy("payments", retry=OSError, breaker=True)
+    policy(
+        "payments",
+        fallback=stale("5m"),
+        deadline=5,
+        retry=OSError,
+        throttle=True,
+        bulkhead=bulkhead(max_concurrent=2, max_queue=2, max_wait=2),
+        breaker=True,
+        rate_limit="2/s",
+        timeout=2,
+    )
     changing: dict[str, tuple[str, object]] = {
         "mode": ("retry", "off"),
+        "fallback_mode": ("fallback", "off"),
+        "fallback_stale_max_age_s": ("fallback", 9),
         "retry_mode": ("retry", "off"),
         "retry_attempts": ("retry", 9),
         "retry_base_s": ("retry", 0.5),
         "retry_max_s": ("retry", 9),
         "deadline_s": ("retry", 9),
+        "deadline_mode": ("deadline", "off"),
+        "timeout_mode": ("timeout", "off"),
+        "timeout_s": ("timeout", 3.0),
         "breaker_mode": ("breaker", "off"),
         "breaker_failure_rate": ("breaker", 0.9),
         "breaker_min_calls": ("breaker", 9),
@@ -207,6 +224,17 @@ def test_every_field_is_somebodys() -> None:
         "breaker_open_max_s": ("breaker", 99),
         "breaker_probes": ("breaker", 9),
         "breaker_probe_lease_s": ("breaker", 99),
+        "throttle_mode": ("throttle", "off"),
+        "throttle_k": ("throttle", 9),
+        "throttle_window_s": ("throttle", 9),
+        "throttle_max_rejection": ("throttle", 0.5),
+        "bulkhead_mode": ("bulkhead", "off"),
+        "bulkhead_max_concurrent": ("bulkhead", 9),
+        "bulkhead_max_queue": ("bulkhead", 9),
+        "bulkhead_max_wait_s": ("bulkhead", 9),
+        "rate_limit_mode": ("rate_limit", "off"),
+        "rate_limit": ("rate_limit", "9/s burst 3"),
+        "rate_limit_max_wait_s": ("rate_limit", 9),
     }
     assert changing.keys() == POLICY_FIELDS.keys()
     for name, (kind, value) in changing.items():
@@ -214,7 +242,8 @@ def test_every_field_is_somebodys() -> None:
         (core,) = cores(kind)
         before = core.config
         assert apply("payments", {name: value}) == ()
-        assert value in [
+        expected = Rate(9.0, 3) if name == "rate_limit" else value
+        assert expected in [
             now for now, was in zip(core.config, before, strict=True) if now != was
         ]
 

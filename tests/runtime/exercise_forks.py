@@ -87,9 +87,33 @@ def call(fails: list[bool]) -> None:
         raise ConnectionError
 
 
+@svcready.resilience.resolver("fork-tenant")
+def tenant(scope: Any) -> str:
+    """Tell whose request it is."""
+    return str(scope["path"])
+
+
+@svcready.limit("1000/s", name="fork-limit", by="fork-tenant")
+def limited() -> None:
+    """Be called in a request."""
+
+
+shared = svcready.limit("1000/s burst 2", name="fork-shared", by="all")
+svcready.on_pressure(lambda told: events.labels(told.name).inc())
+
+
+@svcready.fallback("fork-call", lambda fails: None, on=OSError, stale="1m")
+def answered(fails: tuple[bool, ...]) -> None:
+    """Fail if *fails* says so."""
+    if any(fails):
+        raise ConnectionError
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Answer every request."""
     log.info("answering", path=scope["path"])
+    limited()
+    svcready.pressure()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -129,6 +153,8 @@ def exercise(name: str) -> None:
     with work:
         call([False, True])
 
+    answered(())
+    answered((True,))
     svcready.counter(f"fork_declared_{len(name)}", "Declared in a child").inc()
     with svcready.span("work", attributes={"name": name}):
         svcready.annotate(name=name)
@@ -138,6 +164,7 @@ def exercise(name: str) -> None:
         connection.exec_driver_sql("SELECT 1")
 
     svcready.audit.record("forks.exercise", name, "test", "success")
+    shared.call(int)
     for path in ("/orders", "/metrics", "/health/readiness", "/admin/loggers"):
         asyncio.run(request(path))
 
@@ -145,10 +172,12 @@ def exercise(name: str) -> None:
     assert runtime is not None
     runtime.wake()
     assert runtime.resilience is not None
-    store = runtime.resilience.rate_store()
-    store.take([Want(name, Rate(1.0, 10))])
-    assert runtime.resilience.gossip is not None
-    runtime.resilience.gossip.beat()
+    together = runtime.resilience.shared
+    assert together is not None
+    assert together.gossip is not None
+    assert together.rates is not None
+    together.gossip.beat()
+    together.rates.take([Want(name, Rate(1.0, 10))])
     svcready.drain()
     svcready.resume()
     runtime.drain.holds()
@@ -199,12 +228,12 @@ def main() -> None:
     svcready.init(service="forks")
     asyncio.run(request("/orders"))
     call([False, True])
+    answered((True,))
     events.labels("parent").inc()
     svcready.audit.record("forks.begin", "parent", "test", "success")
     runtime = current()
     assert runtime is not None
     assert runtime.resilience is not None
-    runtime.resilience.rate_store()
     runtime.resilience.wake()
     with svcready.span("parent"):
         pass

@@ -17,6 +17,7 @@ from opentelemetry import trace
 import svcready
 from svcready._runtime import current
 from svcready.adapters.asgi import ASGIWrapper
+from svcready.config._named import KINDS
 from svcready.errors import ConfigurationError, DeclarationError
 from svcready.logging._handler import LineHandler
 from svcready.metrics._model import Number
@@ -316,6 +317,8 @@ def test_strict_mode_lets_settings_without_effect_pass(
     """What a later version heeds is reported, and is no reason to refuse a start."""
     monkeypatch.setenv("SVCREADY_CORE_STRICT", "true")
     monkeypatch.setenv("SVCREADY_LIMIT__DEFAULT__BURST", "3")
+    inert = KINDS["LIMIT"]._replace(inert=True)
+    monkeypatch.setitem(KINDS, "LIMIT", inert)
 
     runtime = svcready.init(service="orders", app=FastAPI())
     runtime.ready()

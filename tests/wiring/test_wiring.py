@@ -59,6 +59,34 @@ def test_a_breaker_that_opens_is_counted_logged_and_marked() -> None:
     assert "circuit_breaker.moved" in [event.name for event in span.events]
 
 
+def test_a_fallback_that_answers_is_counted_logged_and_marked() -> None:
+    """A counter, one WARN line in ten seconds, a span event, and no message."""
+    prices = svcready.fallback("wiring-fallback", "about", on=Refused)
+    with running() as harness:
+        with svcready.span("call"):
+            answers = [prices.call(broken) for _ in range(3)]
+
+        (line,) = harness.logged("fallback wiring-fallback answers")
+        (span,) = [span for span in harness.spans if span.name == "call"]
+        answered = harness.sample(
+            "svcready_resilience_calls_total",
+            component="fallback",
+            name="wiring-fallback",
+            outcome="fallback",
+        )
+        assert "hunter2" not in str(harness.lines)
+
+    assert answers == ["about"] * 3
+    assert line["level"] == "WARN"
+    assert line["context"] == {
+        "name": "wiring-fallback",
+        "source": "fallback",
+        "error_type": "Refused",
+    }
+    assert answered == 3
+    assert [event.name for event in span.events] == ["fallback.answered"]
+
+
 def test_no_message_of_a_dependency_leaves() -> None:
     """Errors of a call are told by their class only: messages hold secrets."""
     breaker = svcready.circuit_breaker("wiring-secret", consecutive_failures=2)

@@ -21,6 +21,8 @@ __all__ = [
     "bound",
     "current",
     "deactivate",
+    "degraded",
+    "mark_degraded",
     "new_record",
     "record_in",
 ]
@@ -49,6 +51,11 @@ class ContextRecord(NamedTuple):
     """True if the server span is recorded and exported."""
     fields: Mapping[str, object] = NO_FIELDS
     """What the application bound; goes on every log line."""
+    degraded: list[str] | None = None
+    """
+    Whose stand-ins answered calls. The one list of a request, which all copies of its
+    record share, so that what a task or thread of its notes is seen by the others.
+    """
 
 
 new_record: Callable[[tuple[object, ...]], ContextRecord] = partial(
@@ -99,7 +106,8 @@ class bound:  # noqa: N801 - reads as a verb in `with bound(...)`
     """
     Put fields on every log line inside a `with` block.
 
-    Each entry keeps its own token on a stack, so one object can be entered again.
+    Outside any request it is the unit that `degraded` tells of. Each entry keeps its
+    own token on a stack, so one object can be entered again.
 
     Args:
         fields: Names and values; a name bound before gets the new value inside.
@@ -113,8 +121,10 @@ class bound:  # noqa: N801 - reads as a verb in `with bound(...)`
 
     def __enter__(self) -> Self:
         record = _CURRENT.get() or _EMPTY
+        marks = [] if record.degraded is None else record.degraded
         fields = {**record.fields, **self._fields}
-        self._tokens.append(_CURRENT.set(record._replace(fields=fields)))
+        record = record._replace(fields=fields, degraded=marks)
+        self._tokens.append(_CURRENT.set(record))
         return self
 
     def __exit__(
@@ -124,3 +134,25 @@ class bound:  # noqa: N801 - reads as a verb in `with bound(...)`
         trace: TracebackType | None,
     ) -> None:
         deactivate(self._tokens.pop())
+
+
+def mark_degraded(name: str) -> None:
+    """Note that a stand-in answered for *name*; outside a unit of work nobody asks."""
+    record = _CURRENT.get()
+    if record is not None:
+        marks = record.degraded
+        if marks is not None and name not in marks:
+            marks.append(name)
+
+
+def degraded() -> tuple[str, ...]:
+    """
+    Return the names of the policies whose fallbacks answered so far.
+
+    Of this request, message or job, whichever of its tasks and threads made the call;
+    empty, and so false, while every answer was the dependency's own. For a job that is
+    none of a server's, enclose it in `with svcready.bound():`.
+    """
+    record = _CURRENT.get()
+    marks = None if record is None else record.degraded
+    return tuple(dict.fromkeys(marks)) if marks else ()

@@ -12,7 +12,7 @@ from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._runtime._cells import renew_plans
 from svcready._runtime._extras import lacks_jwt
-from svcready._runtime._sharing import lacks_redis, scope
+from svcready._runtime._sharing import lacks_redis, share
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir
 
@@ -293,20 +293,22 @@ def refusals(runtime: Runtime) -> Refusals | None:
 
 def resilience(runtime: Runtime) -> ResiliencePillar | None:
     """Make the resilience pillar; None if it is switched off."""
+    from svcready._runtime._inbound import inbound_means
     from svcready.resilience._pillar import ResiliencePillar
 
     settings = runtime.settings
     if not settings.resilience.enabled:
         return None
 
+    shared = share(runtime)
     return ResiliencePillar(
         settings.resilience,
         clock=runtime.clock,
         # Read through the runtime, whose settings a changed file replaces.
         policy_values=lambda name: runtime.settings.named.values("POLICY", name),
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
-        scope=lambda: scope(runtime),
-        http=settings.http,
+        inbound=inbound_means(runtime, shared),
+        shared=shared,
     )
 
 

@@ -32,6 +32,7 @@ def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[st
     found += map(str, settings.named.unmatched())
     if runtime.resilience is not None:
         found += map(str, settings.named.idle("POLICY", runtime.resilience.lacks))
+        found += runtime.resilience.problems()
 
     if runtime.health is not None:
         found += runtime.health.problems()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
+    from svcready.resilience._sharing._shared import Shared
 
-__all__ = ["lacks_redis", "scope"]
+__all__ = ["lacks_redis", "share"]
 
 _NO_URL = "{} needs SVCREADY_RESILIENCE_REDIS_URL: {}"
 _ALONE = "each process's circuit breakers stand alone"
@@ -35,7 +36,17 @@ def lacks_redis(settings: Settings) -> list[str]:
     return lacks
 
 
-def scope(runtime: Runtime) -> tuple[str, str] | None:
+def share(runtime: Runtime) -> Shared:
+    """Make what the settings ask for; it begins when the process works."""
+    from svcready.resilience._sharing._shared import Shared
+
+    settings = runtime.settings
+    return Shared(
+        settings.resilience, settings.http, runtime.clock, lambda: _scope(runtime)
+    )
+
+
+def _scope(runtime: Runtime) -> tuple[str, str] | None:
     """Return the service and environment that share; None: nobody named the service."""
     identity = runtime.identity
     if identity.service.startswith("unknown_service"):

@@ -46,6 +46,9 @@ def connect(pillars: Pillars) -> Callable[[], None]:
         undo.append(Finder(pillars.health).start())
 
     undo += mark_spans(pillars.tracing)
+    if pillars.resilience is not None:
+        pillars.resilience.begin_telling()
+
     if pillars.health is not None and pillars.resilience is not None:
         pillars.health.add_info("breakers", lambda: _breaker_info(pillars))
 

@@ -10,7 +10,7 @@ from svcready._wiring._shared import store_families
 from svcready.health._events import CheckChanged, CheckRan
 from svcready.health._life._lifecycle import STATES
 from svcready.metrics._model import Family, Number
-from svcready.resilience import BreakerMoved
+from svcready.resilience import BreakerMoved, LimitMoved, RetryScheduled, Waited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,9 +18,15 @@ if TYPE_CHECKING:
     from svcready._wiring._pillars import Pillars
     from svcready.health._pillar import HealthPillar
     from svcready.metrics._pillar import MetricsPillar
+    from svcready.resilience._pillar import ResiliencePillar
 
 __all__ = ["count", "keep_exemplars"]
 
+_FULLNESS = {
+    "in_use": "Calls that are in a bulkhead now.",
+    "waiting": "Calls that wait for a bulkhead now.",
+    "limit": "Calls that may be in a bulkhead at once, over all workers.",
+}
 _HEALTH_LEVELS = {"fail": 0.0, "pending": 0.0, "warn": 1.0, "pass": 2.0}
 
 
@@ -28,8 +34,14 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
     declare = metrics.declare
     transitions = declare.counter(
         "svcready_resilience_transitions",
-        "State changes of circuit breakers.",
+        "State changes of circuit breakers and limits.",
         labels=("name", "from", "to", "reason"),
+    )
+    waits = declare.histogram(
+        "svcready_resilience_wait",
+        "How long calls waited for their turn, and before retries.",
+        unit="s",
+        labels=("component", "name"),
     )
     changes = declare.counter(
         "svcready_health_transitions",
@@ -53,6 +65,14 @@ def count(pillars: Pillars, metrics: MetricsPillar) -> list[Callable[[], None]]:
             BreakerMoved,
             lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
         ),
+        subscribe(
+            LimitMoved,
+            lambda e: transitions.labels(e.name, e.before, e.after, e.reason).inc(),
+        ),
+        subscribe(
+            RetryScheduled, lambda e: waits.labels("retry", e.name).observe(e.wait_s)
+        ),
+        subscribe(Waited, lambda e: waits.labels(e.kind, e.name).observe(e.wait_s)),
         subscribe(
             CheckChanged, lambda e: changes.labels(e.name, e.before, e.after).inc()
         ),
@@ -91,36 +111,48 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
         )
         yield from _life_families(health)
 
-    resilience = pillars.resilience
-    if resilience is not None:
-        yield from store_families(resilience)
+    if pillars.resilience is not None:
+        yield from _policy_families(pillars.resilience)
+        yield from store_families(pillars.resilience.shared)
+
+
+def _policy_families(resilience: ResiliencePillar) -> Iterator[Family]:
+    yield _family(
+        "svcready_resilience_state",
+        "gauge",
+        "State of a circuit breaker: 0 closed, 1 half-open, 2 open, 3 forced.",
+        ("name",),
+        [((s.name,), float(s.level)) for s in resilience.states()],
+        workers="max",
+    )
+    yield _family(
+        "svcready_resilience_calls",
+        "counter",
+        "Calls through a policy, by what became of them.",
+        ("component", "name", "outcome"),
+        [
+            ((count.kind, count.name, count.what), float(count.total))
+            for count in resilience.calls()
+        ],
+    )
+    yield _family(
+        "svcready_resilience_retries",
+        "counter",
+        "Retries of a policy, by what became of them.",
+        ("name", "reason"),
+        [
+            ((count.name, count.what), float(count.total))
+            for count in resilience.retries()
+        ],
+    )
+    levels = resilience.levels()
+    for field, text in _FULLNESS.items():
         yield _family(
-            "svcready_resilience_state",
+            f"svcready_resilience_{field}",
             "gauge",
-            "State of a circuit breaker: 0 closed, 1 half-open, 2 open, 3 forced.",
-            ("name",),
-            [((s.name,), float(s.level)) for s in resilience.states()],
-            workers="max",
-        )
-        yield _family(
-            "svcready_resilience_calls",
-            "counter",
-            "Calls through a policy, by what became of them.",
-            ("component", "name", "outcome"),
-            [
-                ((count.kind, count.name, count.what), float(count.total))
-                for count in resilience.calls()
-            ],
-        )
-        yield _family(
-            "svcready_resilience_retries",
-            "counter",
-            "Retries of a policy, by what became of them.",
-            ("name", "reason"),
-            [
-                ((count.name, count.what), float(count.total))
-                for count in resilience.retries()
-            ],
+            text,
+            ("component", "name"),
+            [((s.kind, s.name), float(getattr(s, field))) for s in levels],
         )
 
 

@@ -21,7 +21,10 @@ from svcready.metrics._events import (
 from svcready.resilience import (
     BreakerMoved,
     BreakerStarved,
+    FellBack,
+    LimitMoved,
     RetryExhausted,
+    RetryNested,
     RetryRecovered,
     RetryScheduled,
 )
@@ -87,6 +90,21 @@ def log_resilience(
             **e._asdict(),
         )
 
+    def limited(e: LimitMoved) -> None:
+        worse = e.after == "refusing"
+        verb = "would refuse" if e.reason == "observed" else "refuses"
+        event = f"limit.{e.after}"
+        held = sparingly.ask(event, e.name)
+        if held is not None:
+            more = {"not_logged": held} if held else {}
+            logs.event(
+                f"limit {e.name} {verb if worse else 'no longer refuses'} requests",
+                "WARNING" if worse and e.reason == "rejected" else "INFO",
+                event=event,
+                **e._asdict(),
+                **more,
+            )
+
     def retried(word: str, level: str, e: _Retry) -> None:
         event = f"retry.{type(e).__name__.removeprefix('Retry').lower()}"
         held = sparingly.ask(event, e.name)
@@ -96,10 +114,30 @@ def log_resilience(
                 f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
             )
 
+    def nested(e: RetryNested) -> None:
+        logs.event(
+            f"retry {e.name} has retry {e.inner} inside it: attempts multiply; leave "
+            "one of them",
+            "WARNING",
+            event="retry.nested",
+            **e._asdict(),
+        )
+
+    def fell_back(e: FellBack) -> None:
+        logs.event(
+            f"fallback {e.name} answers",
+            "WARNING",
+            event="fallback.answered",
+            **{name: value for name, value in e._asdict().items() if value},
+        )
+
     return [
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
+        subscribe(LimitMoved, limited),
+        subscribe(FellBack, fell_back),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
+        subscribe(RetryNested, nested),
         subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
         subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
     ]

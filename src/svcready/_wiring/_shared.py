@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from svcready.logging._pillar import LogPillar
-    from svcready.resilience._pillar import ResiliencePillar
+    from svcready.resilience._sharing._shared import Shared
 
 __all__ = ["log_stores", "store_families"]
 
@@ -22,10 +22,9 @@ _MEANWHILE = {
 }
 
 
-def store_families(resilience: ResiliencePillar) -> Iterator[Family]:
+def store_families(shared: Shared | None) -> Iterator[Family]:
     """Yield what is known of the stores; nothing where none is used."""
-    stores = resilience.stores()
-    if not stores:
+    if shared is None or not (stores := shared.contacts()):
         return
 
     yield _family(
@@ -47,8 +46,8 @@ def store_families(resilience: ResiliencePillar) -> Iterator[Family]:
             for reason, times in store.failures().items()
         ],
     )
-    if resilience.shared_rates is not None:
-        without = resilience.shared_rates.without()
+    if shared.rates is not None:
+        without = shared.rates.without()
         yield _family(
             "store_bypassed",
             "counter",
@@ -57,8 +56,8 @@ def store_families(resilience: ResiliencePillar) -> Iterator[Family]:
             [(("rate_limits", mode), float(times)) for mode, times in without.items()],
         )
 
-    if resilience.gossip is not None:
-        counts = resilience.gossip.counts()
+    if shared.gossip is not None:
+        counts = shared.gossip.counts()
         yield _family(
             "gossip",
             "counter",

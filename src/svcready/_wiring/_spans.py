@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.events import subscribe
-from svcready.resilience import BreakerMoved, RetryExhausted, RetryScheduled
+from svcready.resilience import (
+    BreakerMoved,
+    FellBack,
+    LimitMoved,
+    RetryExhausted,
+    RetryScheduled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +27,12 @@ def mark_spans(traces: TracePillar) -> list[Callable[[], None]]:
     def moved(e: BreakerMoved) -> None:
         traces.add_event("circuit_breaker.moved", e._asdict())
 
+    def limited(e: LimitMoved) -> None:
+        traces.add_event("limit.moved", e._asdict())
+
+    def fell_back(e: FellBack) -> None:
+        traces.add_event("fallback.answered", e._asdict())
+
     def scheduled(e: RetryScheduled) -> None:
         traces.add_event("retry.scheduled", e._asdict())
 
@@ -29,6 +41,8 @@ def mark_spans(traces: TracePillar) -> list[Callable[[], None]]:
 
     return [
         subscribe(BreakerMoved, moved),
+        subscribe(LimitMoved, limited),
+        subscribe(FellBack, fell_back),
         subscribe(RetryScheduled, scheduled),
         subscribe(RetryExhausted, exhausted),
     ]

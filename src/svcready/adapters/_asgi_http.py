@@ -13,6 +13,7 @@ from svcready.adapters._asgi_messages import (
     read_headers,
 )
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
+from svcready.resilience._inbound import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,8 +115,15 @@ class HttpExchange(Request):
         begin_asking(self)
         refusal = await admission.ask_async(self)
         if refusal is None:
-            await app(self._scope, self.receive, self.send)
-        else:
+            try:
+                await app(self._scope, self.receive, self.send)
+            except RequestRefused as error:
+                if self.status:  # the application answered, or has begun to
+                    raise
+
+                refusal = error.answer
+
+        if refusal is not None:
             await self.refuse(refusal, self.send)
 
     async def refuse(self, refusal: Refusal, send: Send) -> None:

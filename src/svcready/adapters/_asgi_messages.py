@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLOSE",
     "add_headers",
+    "below",
     "describe",
     "header_reader",
     "may_close",
@@ -125,6 +126,13 @@ def add_headers(request: Request, message: Message, *, closing: bool = False) ->
         message["headers"] = [*present, *ours]
     except Exception as error:  # noqa: BLE001 - the response goes out without them
         report_fault("http.headers", error)
+
+
+def below(scope: Scope) -> str:
+    """Return a request's path below where the application is mounted."""
+    path: str = scope["path"]  # type: ignore[assignment]
+    base: str = scope.get("root_path") or ""  # type: ignore[assignment]
+    return path[len(base) :] if base and path.startswith(base) else path
 
 
 def may_close(scope: Scope) -> bool:

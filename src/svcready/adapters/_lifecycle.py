@@ -6,7 +6,14 @@ import re
 from random import getrandbits
 from typing import TYPE_CHECKING
 
-from svcready._core.context import NO_FIELDS, activate, bind, deactivate, new_record
+from svcready._core.context import (
+    NO_FIELDS,
+    activate,
+    bind,
+    deactivate,
+    degraded,
+    new_record,
+)
 from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready._core.type_names import type_name
@@ -144,18 +151,16 @@ class Request:
                 level.inc()
 
         self._attached: Token[Context] = attach(trace.context)
-        self._token: Token[ContextRecord | None] = activate(
-            new_record(
-                (
-                    request_id,
-                    correlation_id,
-                    trace.trace_id,
-                    trace.span_id,
-                    trace.sampled,
-                    NO_FIELDS,
-                )
-            )
+        values: tuple[object, ...] = (
+            request_id,
+            correlation_id,
+            trace.trace_id,
+            trace.span_id,
+            trace.sampled,
+            NO_FIELDS,
+            [],
         )
+        self._token: Token[ContextRecord | None] = activate(new_record(values))
         if plan.flights is not None:
             plan.flights.begin(trace.span_id)
 
@@ -212,6 +217,10 @@ class Request:
             if plan.access is not None:
                 if route is None:  # what was asked for is in no template
                     bind(path=plan.redact(self._path)[:_LONGEST_PATH])
+
+                stand_ins = degraded()
+                if stand_ins:
+                    bind(degraded=stand_ins)
 
                 plan.access.write(
                     self.method,

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard
+from svcready.adapters._clients import client_reader
 from svcready.adapters._inbound import B3_SLOTS, B3Headers, Headers
 from svcready.admin import build_surface, security_headers
 from svcready.errors import ConfigurationError
@@ -70,18 +71,19 @@ class RequestPlan:
         added_headers: What else every response carries that has none of its own, in
             lower case.
         open_requests: Takes note of what is in flight.
-        trusted_hops: How many proxies in front of us write X-Forwarded-For.
+        trusted_hops: How many proxies in front of us tell whom they saw.
+        trusted_header: In which header, in lower case.
         reads_b3: Whether B3 headers say where a trace comes from.
         admission: What requests are asked of first; None: nothing is limited.
     """
 
     __slots__ = (
-        "_hops",
         "access",
         "added",
         "added_text",
         "adds_headers",
         "admission",
+        "client_of",
         "flights",
         "flush",
         "levels",
@@ -125,6 +127,7 @@ class RequestPlan:
         send_headers: bool,
         trusted_hops: int,
         open_requests: OpenRequests,
+        trusted_header: str = "x-forwarded-for",
         added_headers: tuple[tuple[str, str], ...] = (),
         reads_b3: bool = False,
         admission: Admissions | None = None,
@@ -141,7 +144,8 @@ class RequestPlan:
         self.redact = redact
         self.redact_query = redact_query
         self.open_requests = open_requests
-        self._hops = trusted_hops
+        self.client_of = client_reader(trusted_hops, trusted_header)
+        """Tells the client's address from the peer's and the proxies' header."""
         self.admission = admission
         self._take_headers(request_id_header, added_headers, ids=send_headers)
         self.recorders: dict[Key, tuple[Observe, Observe]] = {}
@@ -152,7 +156,9 @@ class RequestPlan:
         """Kept children by method and scheme; see `level`."""
         self.new_headers: type[Headers] = B3Headers if reads_b3 else Headers
         """Makes what takes a request's headers."""
-        slots = _slots(request_id_header, correlation_id_header, trusted_hops)
+        slots = _slots(
+            request_id_header, correlation_id_header, trusted_hops, trusted_header
+        )
         if reads_b3:
             slots |= _B3_SLOTS
 
@@ -244,22 +250,6 @@ class RequestPlan:
         )
         self.serving.ready()
 
-    def client_of(self, peer: str | None, forwarded: str | None) -> str | None:
-        """
-        Return the client's address.
-
-        Args:
-            peer: The address at the other end of the connection.
-            forwarded: X-Forwarded-For, if proxies are trusted: each of them appended
-                the address that it saw, so the client is as many from the right.
-        """
-        if not self._hops or not forwarded:
-            return peer
-
-        seen = [part.strip() for part in forwarded.split(",")]
-        # Fewer than our proxies write: it came past one of them, and may be made up.
-        return seen[-self._hops] if len(seen) >= self._hops else peer
-
     def length_of(self, text: str) -> int | None:
         """Return the number in a Content-Length; None if it is none."""
         fits = len(text) <= _LONGEST_LENGTH and text.isdecimal() and text.isascii()
@@ -320,19 +310,22 @@ def build_plan(runtime: Runtime) -> RequestPlan | None:
         added_headers=security_headers(http),
         open_requests=runtime.open_requests,
         trusted_hops=http.trusted_hops,
+        trusted_header=http.trusted_header,
         reads_b3=not _B3.isdisjoint(runtime.settings.tracing.propagators),
         admission=None if runtime.resilience is None else runtime.resilience.inbound(),
     )
 
 
-def _slots(request_id: str, correlation_id: str, trusted_hops: int) -> dict[str, str]:
+def _slots(
+    request_id: str, correlation_id: str, trusted_hops: int, trusted_header: str
+) -> dict[str, str]:
     slots = {
         **_SLOTS,
         correlation_id.lower(): "correlation_id",
         request_id.lower(): "request_id",
     }
     if trusted_hops:
-        slots["x-forwarded-for"] = "forwarded"
+        slots[trusted_header] = "forwarded"
 
     return slots
 

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.routing import BaseRoute
 
-__all__ = ["OwnPaths", "RouteTemplates"]
+__all__ = [
+    "OwnPaths",
+    "RouteTemplates",
+    "Seen",
+    "children",
+    "have_changed",
+    "look",
+]
 
 _MAX_KEPT = 1024
 _MAX_DEPTH = 8
@@ -114,14 +121,14 @@ class OwnPaths:
 
     def __init__(self, app: Starlette) -> None:
         self._app = app
-        self._seen: tuple[_Seen, ...] = ()
+        self._seen: tuple[Seen, ...] = ()
         self._paths: frozenset[str] = frozenset()
 
     def __call__(self, path: str) -> bool:
         """Tell whether a route's template equals *path*."""
-        if _have_changed(self._seen):
+        if have_changed(self._seen):
             # Looked at before the walk: what comes in between is found the next time.
-            self._seen = tuple(_look(self._app))
+            self._seen = tuple(look(self._app))
             self._paths = frozenset(
                 template
                 for route, template in _walk(self._app.routes, "")
@@ -131,7 +138,7 @@ class OwnPaths:
         return path in self._paths
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """A list of routes as it was; walking them all for each probe would cost more."""
 
     owner: object
@@ -140,19 +147,19 @@ class _Seen(NamedTuple):
     last: object
 
 
-def _look(owner: object, depth: int = 0) -> Iterator[_Seen]:
+def look(owner: object, depth: int = 0) -> Iterator[Seen]:
     """Yield the lists of routes below *owner*: of mounts, hosts, included routers."""
     routes = _get(owner, "routes")
     if not isinstance(routes, list | tuple):
         return
 
-    yield _Seen(owner, routes, len(routes), routes[-1] if routes else None)
+    yield Seen(owner, routes, len(routes), routes[-1] if routes else None)
     if depth < _MAX_DEPTH:
         for route in tuple(routes):
-            yield from _look(_get(route, "original_router") or route, depth + 1)
+            yield from look(_get(route, "original_router") or route, depth + 1)
 
 
-def _have_changed(seen: tuple[_Seen, ...]) -> bool:
+def have_changed(seen: tuple[Seen, ...]) -> bool:
     """Tell whether one of the lists is another, or none was seen; part of a probe."""
     for owner, before, length, last in seen:
         routes = getattr(owner, "routes", None)
@@ -176,7 +183,7 @@ def _get(thing: object, name: str) -> object:
     return getattr(thing, name, None)
 
 
-def _children(route: object) -> Iterable[object]:
+def children(route: object) -> Iterable[object]:
     """Return what lies below a mount, a host or an included router."""
     included = _get(route, "effective_route_contexts")
     if callable(included):
@@ -193,13 +200,13 @@ def _walk(
     """Yield every route of a tree with its full template."""
     for route in routes:
         if depth < _MAX_DEPTH and callable(_get(route, "effective_route_contexts")):
-            yield from _walk(_children(route), prefix, depth + 1)
+            yield from _walk(children(route), prefix, depth + 1)
             continue
 
         if isinstance(route, Mount):
             yield route, prefix + route.path
             if depth < _MAX_DEPTH:
-                yield from _walk(_children(route), prefix + route.path, depth + 1)
+                yield from _walk(children(route), prefix + route.path, depth + 1)
 
             continue
 
@@ -207,7 +214,7 @@ def _walk(
         if isinstance(path, str):
             yield route, prefix + path
         elif depth < _MAX_DEPTH:  # a host
-            yield from _walk(_children(route), prefix, depth + 1)
+            yield from _walk(children(route), prefix, depth + 1)
 
 
 def _find(routes: Iterable[BaseRoute], endpoint: object, mounted: str) -> str | None:
@@ -263,7 +270,7 @@ def _mount_template(routes: Iterable[object], mounted: str, depth: int = 0) -> s
     """Return the templates of the mounts that *mounted*, an actual path, went by."""
     for route in routes:
         if callable(_get(route, "effective_route_contexts")):
-            found = _mount_template(_children(route), mounted, depth + 1)
+            found = _mount_template(children(route), mounted, depth + 1)
             if found:
                 return found
 
@@ -282,7 +289,7 @@ def _mount_template(routes: Iterable[object], mounted: str, depth: int = 0) -> s
             return route.path
 
         if depth < _MAX_DEPTH:
-            below = _mount_template(_children(route), rest, depth + 1)
+            below = _mount_template(children(route), rest, depth + 1)
             if below:
                 return route.path + below
 

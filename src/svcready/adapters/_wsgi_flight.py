@@ -155,7 +155,9 @@ class Exchange(InFlight):
         """Start the response for the application."""
         try:
             self.status = int(status[:3])
-            self.route = self._route_of(self._environ) or self.route
+            if self.plan.admission is None or not self.refused:
+                self.route = self._route_of(self._environ)
+
             if self.plan.adds_headers:
                 headers = add_headers(self, headers)
 

@@ -10,7 +10,7 @@ from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell
 from svcready.adapters._admission import BARE
 from svcready.adapters._asgi_http import HttpExchange
-from svcready.adapters._asgi_messages import CLOSE, header_reader, may_close
+from svcready.adapters._asgi_messages import CLOSE, below, header_reader, may_close
 from svcready.adapters._asgi_websocket import WebsocketExchange
 from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
@@ -98,12 +98,11 @@ class ASGIWrapper:
             await self._app(scope, receive, send)
             return
 
-        path: str = scope["path"]  # type: ignore[assignment]
         base: str = scope.get("root_path") or ""  # type: ignore[assignment]
-        below = path[len(base) :] if base and path.startswith(base) else path
+        inner = below(scope)
         is_http = kind == "http"
-        if is_http and below in plan.ops.routes and not self._is_own_path(below):
-            await _answer_operator(plan, below, scope, receive, send)
+        if is_http and inner in plan.ops.routes and not self._is_own_path(inner):
+            await _answer_operator(plan, inner, scope, receive, send)
             return
 
         scope.update(self._marks)

@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 
 from svcready._core.guard import report_fault
 from svcready._runtime import current
+from svcready.adapters._admission import Ahead
+from svcready.adapters._starlette_ahead import (
+    TemplatesAhead,
+    answer_refusals,
+    at_route,
+)
 from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
 from svcready.adapters.asgi import ASGIWrapper
 from svcready.admin import build_surface, describe_surface, join_openapi
@@ -50,11 +57,13 @@ def attach(app: object) -> bool:
     build = app.build_middleware_stack
 
     def build_wrapped() -> ASGIApp:
+        answer_refusals(app)
         wrapper = _wrap(app, build())
         setattr(app, _ATTRIBUTE, wrapper)
         return wrapper
 
     setattr(app, _ATTRIBUTE, None)
+    app.router.middleware_stack = at_route(app.router.middleware_stack)  # type: ignore[assignment]
     app.build_middleware_stack = build_wrapped  # type: ignore[method-assign]
     if app.middleware_stack is not None:  # it serves already
         app.middleware_stack = build_wrapped()
@@ -70,6 +79,7 @@ def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
         route_of=RouteTemplates(app),
         is_own_path=OwnPaths(app),
         marks=_MARKS,
+        ahead=Ahead(TemplatesAhead(app), Request),
     )
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, got_request_exception, request
+from flask import Flask, Response, got_request_exception, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from svcready._core.guard import guard
+from svcready.adapters._admission import Ahead
 from svcready.adapters._wsgi_flight import REQUEST, InFlight
 from svcready.adapters.wsgi import WSGIWrapper
+from svcready.resilience._inbound import INBOUND, RequestRefused, ask_at_route
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
+
+    from flask.typing import ResponseReturnValue
+
+    from svcready.resilience._inbound import Refusal
 
 __all__ = ["attach"]
 
@@ -40,10 +47,59 @@ def attach(app: object) -> bool:
     app.extensions[_EXTENSION] = True
     # Flask documents replacing `wsgi_app` as the way to put middleware around it.
     app.wsgi_app = WSGIWrapper(  # type: ignore[method-assign]
-        app.wsgi_app, route_of=_route_of, is_own_path=_OwnPaths(app)
+        app.wsgi_app,
+        route_of=_route_of,
+        is_own_path=_OwnPaths(app),
+        ahead=Ahead(_TemplatesAhead(app), _native),
     )
+    _limit_at_routes(app)
     got_request_exception.connect(_note_error, app)
     return True
+
+
+def _limit_at_routes(app: Flask) -> None:
+    """Ask limits that go by route or caller, after all that runs before a request."""
+    prepare = app.preprocess_request
+
+    def preprocess_request(*args: Any) -> ResponseReturnValue | None:
+        answer = prepare(*args)
+        inbound = INBOUND.get()
+        if answer is not None or inbound is None:
+            return answer
+
+        refusal = ask_at_route(inbound)
+        return None if refusal is None else _respond(refusal)
+
+    app.preprocess_request = preprocess_request  # type: ignore[method-assign]
+    handlers = app.error_handler_spec[None][None]
+    handlers.setdefault(RequestRefused, lambda error: _respond(error.answer))
+
+
+def _respond(refusal: Refusal) -> Response:
+    return Response(refusal.body, refusal.status, list(refusal.headers))
+
+
+def _native(environ: WSGIEnvironment) -> object:
+    """Return the request at whose route this is asked."""
+    del environ
+    return request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+class _TemplatesAhead:
+    """Tells which rule a request will take, as Flask would."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment) -> str | None:
+        try:
+            request = self._app.request_class(environ, populate_request=False)
+            adapter = self._app.create_url_adapter(request)
+            rule, _ = adapter.match(return_rule=True) if adapter else (None, None)
+        except HTTPException:
+            return None
+
+        return rule.rule if isinstance(rule, Rule) else None
 
 
 def _route_of(environ: WSGIEnvironment) -> str | None:

@@ -17,6 +17,7 @@ from svcready.admin import (
     READING,
     OpsRequest,
 )
+from svcready.resilience._inbound import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,6 +108,12 @@ class WSGIWrapper:
 
         try:
             body = self._app(environ, flight.start)
+        except RequestRefused as error:
+            if flight.status:  # the application answered, or has begun to
+                flight.end(error)
+                raise
+
+            return _refuse(flight, error.answer)
         except BaseException as error:
             flight.end(error)
             raise

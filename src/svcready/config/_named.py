@@ -9,12 +9,12 @@ from svcready.config._kinds import (
     BOUNDS,
     FLAG,
     NAMES,
-    RATE,
     choice,
     duration,
     integer,
 )
 from svcready.config._problems import Problem, nearest
+from svcready.config._rate_limits import RATE_AND_BURST
 from svcready.config._sections.health import HealthSettings
 from svcready.config._sections.resilience import POLICY_FIELDS
 from svcready.config._setting import settings_of
@@ -136,8 +136,8 @@ _CHECK = {
 }
 _LIMIT = {
     "mode": _field(_MODE, "enforce; observe counts but refuses nothing; off"),
-    "rate": _field(RATE, "Calls that come back per time"),
-    "burst": _field(integer(1, _MANY), "Calls that may come at once"),
+    "rate": _field(RATE_AND_BURST, "How often, and with a burst how many at once"),
+    "burst": _field(integer(1, _MANY), "Requests that may come at once"),
 }
 KINDS: Mapping[str, NamedKind] = {
     "POLICY": NamedKind(_POLICY, "How calls to one dependency are guarded"),
@@ -151,7 +151,7 @@ KINDS: Mapping[str, NamedKind] = {
         "A histogram",
         bare=True,
     ),
-    "LIMIT": NamedKind(_LIMIT, "A rate limit", inert=True),
+    "LIMIT": NamedKind(_LIMIT, "A limit on what callers may ask of the service"),
 }
 """Every kind of named things, by its word in variables."""
 

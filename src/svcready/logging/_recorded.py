@@ -26,7 +26,7 @@ def recorded() -> Iterator[None]:
     """
     handler = running()
     flights = None if handler is None else handler.flights
-    record = current() or ContextRecord()
+    record = current() or ContextRecord(degraded=[])
     if flights is None or record.span_id in flights.open:
         yield
         return

@@ -9,6 +9,7 @@ from svcready.resilience import _deadline
 from svcready.resilience._gate import Passage
 from svcready.resilience._results import is_awaitable, settle_error
 from svcready.resilience._retrier import Course
+from svcready.resilience._scope import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -256,28 +257,28 @@ def go_on(
 
 
 async def bound(retrier: Retrier, rest: Callable[[Course], Awaitable[T]]) -> T:
-    """Run *rest* under the policy's deadline, if it has one and it is the earlier."""
-    outer_s = _deadline.until_s()
-    until_s = retrier.clock.monotonic() + retrier.bound_s()
-    if until_s == math.inf or until_s >= outer_s:
+    """Run *rest* under the policy's deadline, if it has one."""
+    bound_s = retrier.bound_s()
+    if bound_s == math.inf:
         return await rest(Course(retrier))
 
-    import asyncio
-
-    course = Course(retrier, until_s)
-    token = _deadline.put(until_s)
+    monotonic = retrier.clock.monotonic
+    outer_s, own_s = _deadline.until_s(), monotonic() + bound_s
+    course = Course(retrier, min(outer_s, own_s))
+    bounded_by = Bound(monotonic, course.until_s)
+    bounded_by.enter_async(bound_s if own_s <= outer_s else None)
     try:
-        async with asyncio.timeout(until_s - retrier.clock.monotonic()) as scope:
-            return await rest(course)
-    except TimeoutError as error:
-        ours = isinstance(error.__cause__, asyncio.CancelledError)
-        if not scope.expired() or not ours:
+        result = await rest(course)
+    except BaseException as error:
+        if not bounded_by.leave(error):
             raise
 
         raise retrier.expired(course.attempt, course.error) from course.error
     finally:
         course.error = None
-        _deadline.lift(token)
+
+    bounded_by.leave()
+    return result
 
 
 async def _first(

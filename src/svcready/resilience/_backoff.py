@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,10 +17,28 @@ _MAX_DOUBLINGS = 62
 
 
 def uniform() -> float:
-    """Draw from [0, 1) by the process's random numbers."""
-    import random  # its import hooks the fork
+    """
+    Draw from [0, 1), by random numbers that are svcready's alone.
 
-    return random.random()
+    An application that seeds `random` draws the same with us as without, and a
+    forked child other ones than its parent.
+    """
+    global _draw, _drawn_by
+    pid = os.getpid()
+    if _drawn_by != pid:
+        from random import Random  # its import hooks the fork
+
+        _draw, _drawn_by = Random().random, pid
+
+    return _draw()
+
+
+def _never() -> float:
+    raise AssertionError
+
+
+_draw: Callable[[], float] = _never
+_drawn_by = -1
 
 
 def full_jitter_s(

@@ -40,8 +40,8 @@ FORCED_CLOSED = "forced_closed"
 DISABLED = "disabled"
 
 
-def _nothing(error: Exception) -> bool:  # noqa: ARG001 - what no `ignore` means
-    return False
+def _failure(error: Exception) -> str:  # noqa: ARG001 - whatever it is
+    return "failure"
 
 
 class Breaker:
@@ -56,7 +56,8 @@ class Breaker:
     Args:
         name: The breaker's name.
         config: Its numbers.
-        ignores: Which errors say nothing about the dependency.
+        judge: Says which outcome an error is: `success`, `failure`, `ignored` or
+            `inconclusive`.
         clock: Monotonic time.
         rng: Draws from [0, 1), for the jitter of the time that it stays open.
         unlocked: Successes may count without the lock; None: as the build allows.
@@ -66,7 +67,7 @@ class Breaker:
         self,
         name: str,
         config: BreakerConfig,
-        ignores: Callable[[Exception], bool] = _nothing,
+        judge: Callable[[Exception], str] = _failure,
         *,
         clock: Clock = SYSTEM_CLOCK,
         rng: Callable[[], float] = uniform,
@@ -74,7 +75,7 @@ class Breaker:
     ) -> None:
         self.name = name
         self.config = config
-        self.ignores = ignores
+        self.judge = judge
         self.reason: str | None = None
         """Why it is in its state: the last move's reason."""
         self.last_failure: str | None = None

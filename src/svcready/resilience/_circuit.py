@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
-from svcready.resilience._arguments import Matcher, breaker_config
+from svcready.resilience._arguments import breaker_config
 from svcready.resilience._breaker import DISABLED, FORCED_CLOSED, FORCED_OPEN, Breaker
 from svcready.resilience._breaker_gate import BreakerGate
 from svcready.resilience._config import BreakerConfig, override_breaker
 from svcready.resilience._declared import Declared
 from svcready.resilience._guard import Guard, Guarding
+from svcready.resilience._judge import Judge
 from svcready.resilience._layers import BREAKER
 from svcready.resilience._parts import add_part
 from svcready.resilience._primitive import Primitive
@@ -36,7 +37,7 @@ BREAKERS: Register[Declared[Breaker, BreakerConfig]] = Register("circuit breaker
 """Every circuit breaker that the process declared."""
 add_part("breaker", BREAKERS)
 
-_NOTHING = Matcher("ignore", ())
+_FAILURES = Judge((), None)
 
 
 class CircuitBreaker(Primitive[Breaker], Guarding):
@@ -49,8 +50,9 @@ class CircuitBreaker(Primitive[Breaker], Guarding):
     many successes in a row close it, a failure opens it again. An outcome counts only
     for the state that its call was admitted in.
 
-    Every `Exception` is a failure, save the ignored ones and svcready's own refusals;
-    cancellation says nothing. The call that opens it raises its own error.
+    Every `Exception` is a failure, save the ignored ones, what `outcome` says
+    otherwise of, and svcready's own refusals; cancellation says nothing. The call that
+    opens it raises its own error.
 
     `with breaker:` and `async with breaker:` keep what they need in the context, so
     one object serves all threads and tasks; a block that is left in another context
@@ -114,6 +116,7 @@ def circuit_breaker(
     probes: int = 3,
     probe_lease: Duration = 10.0,
     ignore: Errors = (),
+    outcome: Callable[[Exception], str] | None = None,
 ) -> CircuitBreaker:
     """
     Stop calling a dependency that fails, and try it again by single probes.
@@ -136,6 +139,9 @@ def circuit_breaker(
             it twice what a call may take.
         ignore: What says nothing about the dependency: an exception class, a tuple of
             them, or a function of the exception.
+        outcome: Says of every other error what it is: `success` (the dependency
+            answered, as with a 404), `failure`, `ignored`, or `inconclusive` (it never
+            left the process). None: they all are failures.
 
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
@@ -152,8 +158,8 @@ def circuit_breaker(
         probes=probes,
         probe_lease=probe_lease,
     )
-    ignores = Matcher("ignore", ignore)
-    return CircuitBreaker(_declarer(config, ignores, calling_place()), name)
+    judge = Judge(ignore, outcome)
+    return CircuitBreaker(_declarer(config, judge, calling_place()), name)
 
 
 def get_breaker(name: str) -> CircuitBreaker:
@@ -186,18 +192,18 @@ def shorthand(value: object) -> CircuitBreaker:
 
 
 def _declarer(
-    config: BreakerConfig, ignores: Matcher, place: Place
+    config: BreakerConfig, judge: Judge, place: Place
 ) -> Callable[[str], Breaker]:
     """Return what declares a breaker with these arguments under a name."""
-    plain = config == BreakerConfig() and ignores == _NOTHING
-    arguments = None if plain else (config, ignores)
+    plain = config == BreakerConfig() and judge == _FAILURES
+    arguments = None if plain else (config, judge)
 
     def declare(name: str) -> Breaker:
         declared = BREAKERS.declare(
             check_name("circuit breaker", name),
             arguments,
             lambda: Declared(
-                Breaker(name, config, ignores),
+                Breaker(name, config, judge),
                 config,
                 arguments,
                 place,
@@ -206,7 +212,7 @@ def _declarer(
             place=place,
         )
         if declared.adopt(config, arguments, place):
-            declared.core.ignores = ignores
+            declared.core.judge = judge
 
         return declared.core
 

@@ -68,6 +68,15 @@ class Declared(Generic[C, Config]):
         self._override = override
         self._values: Mapping[str, object] = {}
 
+    @property
+    def is_explicit(self) -> bool:
+        """Whether the code said anything of it but its name."""
+        return self._arguments is not None
+
+    def overridden(self, values: Mapping[str, object]) -> Config:
+        """Return its numbers with an operator's values in them."""
+        return self._override(self.config, values)[0]
+
     def adopt(self, config: Config, arguments: object, place: Place) -> bool:
         """
         Take the arguments of a later declaration, if there were none before.

@@ -7,11 +7,15 @@ from typing import NamedTuple
 __all__ = [
     "BreakerMoved",
     "BreakerStarved",
+    "FellBack",
+    "LimitMoved",
     "RetryExhausted",
+    "RetryNested",
     "RetryRecovered",
     "RetryScheduled",
     "StoreBack",
     "StoreLost",
+    "Waited",
 ]
 
 
@@ -48,6 +52,15 @@ class RetryExhausted(NamedTuple):
     """Why: `attempts`, `deadline`, `hint`, `budget`, `nested` or `not_retryable`."""
     error_type: str
     """The name of the last failure's class."""
+
+
+class RetryNested(NamedTuple):
+    """Retries are inside others, where attempts multiply; told once for two names."""
+
+    name: str
+    """The outer policy's name."""
+    inner: str
+    """The inner policy's name."""
 
 
 class BreakerMoved(NamedTuple):
@@ -95,3 +108,40 @@ class StoreBack(NamedTuple):
     """Whose: `breakers`, `rate_limits`."""
     lost_s: float
     """How long it did not, in seconds."""
+
+
+class LimitMoved(NamedTuple):
+    """A limit begins to refuse requests, or has refused none for ten seconds."""
+
+    name: str
+    """The limit's name."""
+    before: str
+    """`passing` or `refusing`."""
+    after: str
+    """The other one."""
+    reason: str
+    """`rejected`; `observed`, where it refuses nothing really; `quiet`."""
+
+
+class Waited(NamedTuple):
+    """A call that had to wait for its turn has waited, whatever came of it."""
+
+    kind: str
+    """What it waited for: `bulkhead` or `rate_limit`."""
+    name: str
+    """The policy's name."""
+    wait_s: float
+    """How long, in seconds."""
+
+
+class FellBack(NamedTuple):
+    """A fallback answered; told at most once in ten seconds."""
+
+    name: str
+    """The policy's name."""
+    source: str
+    """`stale`: a last good answer; `fallback`: what stands in."""
+    error_type: str
+    """The name of the class of what the call failed with."""
+    not_logged: int = 0
+    """How many answers before it were not told of."""

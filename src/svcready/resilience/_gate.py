@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from svcready._core.guard import report_fault
+
 if TYPE_CHECKING:
     from svcready._core.clock import Clock
 
@@ -75,16 +77,18 @@ class Passage:
     """
     One attempt's way through the gates of its policy.
 
+    Dropped on the way, it leaves them: nobody has awaited what an admitted call
+    returned, or a block was never left.
+
     Args:
         gates: From the outside in.
     """
 
-    __slots__ = ("_entered", "_gates", "_monotonic", "_started_s")
+    __slots__ = ("_entered", "_gates", "_started_s")
 
     def __init__(self, gates: tuple[Gate, ...]) -> None:
         self._gates = gates
         self._entered: list[tuple[Gate, object]] = []
-        self._monotonic = gates[0].clock.monotonic
         self._started_s = 0.0
 
     def enter(self) -> None:
@@ -94,37 +98,39 @@ class Passage:
         Raises:
             Rejected: One refused; those before it have been left.
         """
-        self._started_s = self._monotonic()
-        for gate in self._gates:
-            gate.peek()
+        gates, entered = self._gates, self._entered
+        if len(gates) > 1:
+            for gate in gates:
+                gate.peek()
 
         try:
-            for gate in self._gates:
-                self._entered.append((gate, gate.enter()))
+            for gate in gates:
+                entered.append((gate, gate.enter()))
         except BaseException as error:
-            self.leave(error)
+            self.leave(error, 0.0)
             raise
 
-        self._started_s = self._monotonic()
+        self._started_s = gates[0].clock.monotonic()
 
     async def enter_async(self) -> None:
         """Pass all gates, waiting as a task."""
-        self._started_s = self._monotonic()
-        for gate in self._gates:
-            gate.peek()
+        gates, entered = self._gates, self._entered
+        if len(gates) > 1:
+            for gate in gates:
+                gate.peek()
 
         try:
-            for gate in self._gates:
-                self._entered.append((gate, await gate.enter_async()))
+            for gate in gates:
+                entered.append((gate, await gate.enter_async()))
         except BaseException as error:
-            self.leave(error)
+            self.leave(error, 0.0)
             raise
 
-        self._started_s = self._monotonic()
+        self._started_s = gates[0].clock.monotonic()
 
     def elapsed_s(self) -> float:
         """Return how long ago the last gate was passed, in seconds."""
-        return self._monotonic() - self._started_s
+        return self._gates[0].clock.monotonic() - self._started_s
 
     def leave(
         self, error: BaseException | None = None, elapsed_s: float | None = None
@@ -138,13 +144,19 @@ class Passage:
         """
         entered, self._entered = self._entered, []
         if elapsed_s is None:
-            elapsed_s = self.elapsed_s()
+            elapsed_s = self._gates[0].clock.monotonic() - self._started_s
 
-        while entered:
-            gate, token = entered.pop()
-            gate.leave(token, error, elapsed_s)
+        for gate, token in reversed(entered):
+            try:
+                gate.leave(token, error, elapsed_s)
+            except Exception as fault:  # noqa: BLE001 - the others must be left too
+                report_fault("resilience.gate", fault)
 
     def renew(self) -> None:
         """Tell the gates that a stream is alive."""
         for gate, token in self._entered:
             gate.renew(token)
+
+    def __del__(self) -> None:
+        if self._entered:
+            self.leave(Unjudged())

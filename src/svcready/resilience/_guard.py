@@ -6,12 +6,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.resilience._gate import Passage
+from svcready.resilience._scope import Scope
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from svcready.resilience._gate import Gate
+    from svcready.resilience._timer import Timer
 
 __all__ = ["Guard", "Guarding"]
 
@@ -21,20 +23,43 @@ class Guard:
     One guarded block: `with breaker.guard():`, or `async with`.
 
     It may be left in another thread or context than it was entered in, and is used
-    once.
+    once. In a `with` its times are only in force, for what asks for them; a block of
+    `async with` is cancelled by them.
 
     Args:
         gates: What admits the block, from the outside in.
+        deadline: What bounds the wait for admission and the block together.
+        timeout: What bounds the block.
     """
 
-    __slots__ = ("_gates", "_passage")
+    __slots__ = ("_deadline", "_gates", "_stages", "_timeout", "_used")
 
-    def __init__(self, *gates: Gate) -> None:
+    def __init__(
+        self,
+        *gates: Gate,
+        deadline: Timer | None = None,
+        timeout: Timer | None = None,
+    ) -> None:
         self._gates = gates
-        self._passage: Passage | None = None
+        self._deadline = deadline
+        self._timeout = timeout
+        self._stages: list[Passage | Scope] = []
+        self._used = False
 
     def __enter__(self) -> Self:
-        self._begin().enter()
+        self._begin()
+        try:
+            self._enter(self._deadline)
+            if self._gates:
+                passage = Passage(self._gates)
+                passage.enter()
+                self._stages.append(passage)
+
+            self._enter(self._timeout)
+        except BaseException as error:
+            self._leave(error)
+            raise
+
         return self
 
     def __exit__(
@@ -43,11 +68,22 @@ class Guard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._passage is not None:
-            self._passage.leave(error)
+        self._leave(error)
 
     async def __aenter__(self) -> Self:
-        await self._begin().enter_async()
+        self._begin()
+        try:
+            self._enter(self._deadline, awaits=True)
+            if self._gates:
+                passage = Passage(self._gates)
+                await passage.enter_async()
+                self._stages.append(passage)
+
+            self._enter(self._timeout, awaits=True)
+        except BaseException as error:
+            self._leave(error)
+            raise
+
         return self
 
     async def __aexit__(
@@ -56,14 +92,35 @@ class Guard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.__exit__(kind, error, trace)
+        self._leave(error)
 
-    def _begin(self) -> Passage:
-        if self._passage is not None:
+    def _begin(self) -> None:
+        if self._used:
             raise RuntimeError("a guard is entered once; ask for another")
 
-        self._passage = passage = Passage(self._gates)
-        return passage
+        self._used = True
+
+    def _enter(self, timer: Timer | None, *, awaits: bool = False) -> None:
+        if timer is None:
+            return
+
+        scope = Scope(timer)
+        if awaits:
+            scope.enter_async()
+        else:
+            scope.enter()
+
+        self._stages.append(scope)
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Leave from the inside out, and raise what *error* became on the way."""
+        ended = error
+        while self._stages:
+            made = self._stages.pop().leave(ended)
+            ended = made or ended
+
+        if ended is not None and ended is not error:
+            raise ended from error
 
 
 class Guarding:

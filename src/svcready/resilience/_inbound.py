@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from svcready._core.guard import report_fault
+from svcready.errors import RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,10 @@ __all__ = [
     "Admitted",
     "Inbound",
     "Refusal",
+    "RequestRefused",
     "Verdict",
+    "ask_at_route",
+    "ask_at_route_async",
     "leave_all",
 ]
 
@@ -66,6 +70,21 @@ class Refusal(NamedTuple):
     """Its body."""
 
 
+class RequestRefused(RateLimited):
+    """
+    A limit on a function has no room for the request in which it was called.
+
+    Args:
+        name: The limit's name.
+        retry_after: Seconds after which a new try can succeed.
+        answer: What adapters answer the request with.
+    """
+
+    def __init__(self, name: str, retry_after: float, answer: Refusal) -> None:
+        super().__init__(name, "rate", retry_after)
+        self.answer = answer
+
+
 class Admitted(Protocol):
     """One admission's part in a request that it let through."""
 
@@ -90,6 +109,14 @@ class Admitted(Protocol):
             duration_s: Since the request began, in seconds.
             streamed: The body came in pieces.
         """
+        ...
+
+    def at_route(self) -> Refusal | None:
+        """Return the answer if it refuses the request after all, its route known."""
+        ...
+
+    async def at_route_async(self) -> Refusal | None:
+        """Do as `at_route`, on an event loop."""
         ...
 
     def dropped(self) -> None:
@@ -175,6 +202,36 @@ class Admissions:
             raise
 
         return None
+
+
+def ask_at_route(request: Inbound) -> Refusal | None:
+    """Return the answer if something refuses *request* now that its route is known."""
+    for one in request.admitted:
+        try:
+            answer = one.at_route()
+        except Exception as error:  # noqa: BLE001 - the application serves on
+            report_fault("http.admission", error)
+            continue
+
+        if answer is not None:
+            return answer
+
+    return None
+
+
+async def ask_at_route_async(request: Inbound) -> Refusal | None:
+    """Do as `ask_at_route`, on an event loop."""
+    for one in request.admitted:
+        try:
+            answer = await one.at_route_async()
+        except Exception as error:  # noqa: BLE001 - the application serves on
+            report_fault("http.admission", error)
+            continue
+
+        if answer is not None:
+            return answer
+
+    return None
 
 
 def leave_all(

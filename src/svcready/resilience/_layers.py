@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from svcready.errors import DeclarationError
 from svcready.resilience import _awaits, _calls, _streams
 from svcready.resilience._breaker_gate import BreakerGate
+from svcready.resilience._contradictions import check
 from svcready.resilience._kinds import Kind, kind_of
+from svcready.resilience._nested import found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.resilience._breaker import Breaker
+    from svcready.resilience._fallback_core import FallbackCore
     from svcready.resilience._gate import Gate
     from svcready.resilience._kinds import Around
     from svcready.resilience._retrier import Retrier
@@ -27,6 +30,7 @@ __all__ = [
     "DEADLINE",
     "FALLBACK",
     "HEDGE",
+    "LIMIT",
     "RATE",
     "RETRY",
     "THROTTLE",
@@ -39,6 +43,7 @@ __all__ = [
 ]
 
 # Ranks from the outside in.
+LIMIT = 5
 FALLBACK = 10
 DEADLINE = 20
 RETRY = 30
@@ -50,6 +55,8 @@ RATE = 60
 TIMEOUT = 70
 
 _PLAN = "__svcready_plan__"
+_MOST_WRAPPERS = 32
+_ADMITTING = {THROTTLE, BULKHEAD, RATE}
 
 
 class _Plan(NamedTuple):
@@ -83,7 +90,8 @@ def apply_layers(function: Call, name: str, layers: Mapping[int, Layer]) -> Call
         layers: By rank, their places in the order.
 
     Raises:
-        DeclarationError: It is nothing that can be wrapped.
+        DeclarationError: It is nothing that can be wrapped, or the layers' numbers
+            contradict each other.
     """
     if isinstance(function, staticmethod | classmethod):
         inner = apply_layers(function.__func__, name, layers)
@@ -100,9 +108,31 @@ def apply_layers(function: Call, name: str, layers: Mapping[int, Layer]) -> Call
         function = plan.function
         layers = {**plan.layers, **layers}
 
+    check(name, later=True)
+    _look_for_retries(function, name, layers)
+    if FALLBACK in layers:
+        cast("FallbackCore", layers[FALLBACK]).check(function)
+
     wrapper = dressed(compiled(function, layers), function)
     setattr(wrapper, _PLAN, _Plan(wrapper, name, function, layers))
     return wrapper
+
+
+def _look_for_retries(function: Call, name: str, layers: Mapping[int, Layer]) -> None:
+    """Tell of retries in *function* that another name has put there."""
+    outer = cast("Retrier | None", layers.get(RETRY))
+    if outer is None or outer.nested:
+        return
+
+    inside: Call | None = function
+    for _ in range(_MOST_WRAPPERS):
+        plan: _Plan | None = getattr(inside, "__dict__", {}).get(_PLAN)
+        if plan is not None and RETRY in plan.layers and plan.name != name:
+            found(name, plan.name)
+
+        inside = getattr(inside, "__wrapped__", None)
+        if inside is None:
+            return
 
 
 def dressed(wrapper: Call, function: Call) -> Call:
@@ -119,22 +149,23 @@ def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:
     kind = kind_of(function)
     retrier = cast("Retrier | None", layers.get(RETRY))
     breaker = cast("Breaker | None", layers.get(BREAKER))
-    if layers.keys() <= {RETRY, BREAKER}:
-        if kind is Kind.COROUTINE:
-            return _coroutine(cast("_awaits.AsyncCall", function), retrier, breaker)
-
-        if kind is Kind.PLAIN:
-            return _plain(function, retrier, breaker)
-
     call = _around(layers, kind, function, (TIMEOUT,))
-    gates = gates_of(layers)
-    if gates:
-        call = _GATED[kind](gates, call)
+    fuses = not layers.keys() & _ADMITTING
+    if fuses and kind is Kind.COROUTINE:
+        call = _coroutine(cast("_awaits.AsyncCall", call), retrier, breaker)
+    elif fuses and kind is Kind.PLAIN:
+        call = _plain(call, retrier, breaker)
+    else:
+        gates = gates_of(layers)
+        if gates:
+            call = _GATED[kind](gates, call)
 
-    if retrier is not None:
-        call = _RETRIED[kind](retrier, call)
+        if retrier is not None:
+            call = _RETRIED[kind](retrier, call)
 
-    return _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
+    call = _around(layers, kind, call, (HEDGE, DEADLINE, FALLBACK))
+    limit = cast("Gate | None", layers.get(LIMIT))
+    return call if limit is None else _GATED[kind]((limit,), call)
 
 
 def _around(

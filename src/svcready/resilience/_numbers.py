@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-__all__ = ["Duration", "count", "ratio", "seconds"]
+__all__ = ["Duration", "count", "factor", "ratio", "seconds"]
 
 Duration: TypeAlias = "float | str | timedelta"
 """Seconds as a number, a timedelta, or text with a unit (`"250ms"`)."""
@@ -69,6 +69,20 @@ def ratio(argument: str, value: float) -> float:
 
     if not 0.0 < value <= 1.0:
         raise DeclarationError(f"{argument}={value!r}: use a number above 0, up to 1")
+
+    return float(value)
+
+
+def factor(argument: str, value: float) -> float:
+    """
+    Return how many times something, as code gave it, from 1 to 1000.
+
+    Raises:
+        DeclarationError: It is no number, or out of bounds.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 1.0 <= value <= 1000.0:
+        raise DeclarationError(f"{argument}={value!r}: use a number from 1 to 1000")
 
     return float(value)
 

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
     AnyDeclared: TypeAlias = Declared[Any, Any]
 
-__all__ = ["Part", "add_part", "bind_parts", "cores", "parts"]
+__all__ = [
+    "LIMIT",
+    "Part",
+    "add_part",
+    "bind_parts",
+    "core_of",
+    "cores",
+    "declared_as",
+    "parts",
+]
 
 
 class Part(NamedTuple):
@@ -24,6 +33,8 @@ class Part(NamedTuple):
     """All of the kind that the process declared, by name."""
 
 
+LIMIT = "limit"
+"""What is no part of a policy, and has variables of its own: `SVCREADY_LIMIT__...`."""
 _PARTS: dict[str, Part] = {}
 _binder: Callable[[Part], None] | None = None
 
@@ -54,9 +65,22 @@ def parts() -> tuple[Part, ...]:
     return tuple(_PARTS.values())
 
 
+def core_of(kind: str, name: str) -> Any:
+    """Return the state of what is called *name*; None: no such thing is declared."""
+    part = _PARTS.get(kind)
+    declared = None if part is None else part.register.get(name)
+    return None if declared is None else declared.core
+
+
 def cores(kind: str) -> list[Any]:
     """Return the state of everything of a kind, in the order of declaration."""
     part = _PARTS.get(kind)
     return (
         [] if part is None else [declared.core for declared in part.register.things()]
     )
+
+
+def declared_as(name: str) -> dict[str, AnyDeclared]:
+    """Return the parts of policies that are declared under a name, by kind."""
+    found = ((kind, register.get(name)) for kind, register in parts() if kind != LIMIT)
+    return {kind: declared for kind, declared in found if declared is not None}

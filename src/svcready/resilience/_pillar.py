@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.declarations import variable
@@ -13,24 +13,32 @@ from svcready.resilience._breaker import (
     HALF_OPEN,
     OPEN,
 )
-from svcready.resilience._parts import bind_parts, cores, parts
+from svcready.resilience._contradictions import consistent
+from svcready.resilience._deadline import read_by
+from svcready.resilience._inbound import Admissions
+from svcready.resilience._inbound_means import NO_INBOUND
+from svcready.resilience._limits_late import LateLimits
+from svcready.resilience._nested import begin_telling
+from svcready.resilience._parts import (
+    LIMIT,
+    bind_parts,
+    cores,
+    declared_as,
+    parts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
-    from svcready.config._sections.http import HttpSettings
     from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
-    from svcready.resilience._inbound import Admissions
-    from svcready.resilience._parts import AnyDeclared
+    from svcready.resilience._inbound_means import InboundMeans
+    from svcready.resilience._parts import AnyDeclared, Part
     from svcready.resilience._retrier import Retrier
-    from svcready.resilience._sharing._contact import Contact
-    from svcready.resilience._sharing._gossip import Gossip
-    from svcready.resilience._sharing._rate_store import SharedRates
-    from svcready.resilience._store import Store
+    from svcready.resilience._sharing._shared import Shared
 
-__all__ = ["CallCount", "PolicyState", "ResiliencePillar", "apply"]
+__all__ = ["CallCount", "PolicyLevel", "PolicyState", "ResiliencePillar", "apply"]
 
 _LEVELS = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 _FORCED = 3
@@ -55,11 +63,26 @@ class PolicyState(NamedTuple):
     """The class name of the last failure that counted."""
 
 
+class PolicyLevel(NamedTuple):
+    """How full something is, for the gauges."""
+
+    kind: str
+    """`bulkhead`, ..."""
+    name: str
+    """The policy's name."""
+    in_use: int
+    """How many calls are in it."""
+    waiting: int
+    """How many wait for it."""
+    limit: int
+    """How many calls may be in it."""
+
+
 class CallCount(NamedTuple):
     """How often something has happened in this process, for an observed counter."""
 
     kind: str
-    """`breaker` or `retry`."""
+    """`breaker`, `retry`, `bulkhead`, ..."""
     name: str
     """The policy's name."""
     what: str
@@ -85,11 +108,10 @@ def apply(
     Returns:
         What is wrong with the values, a line each; such a value is not in force.
     """
-    problems: list[str] = []
-    for part in parts():
-        declared = part.register.get(name)
-        if declared is not None:
-            problems += declared.tune(values, clock or declared.core.clock)
+    values, clashes = consistent(name, values)
+    problems: list[str] = list(clashes)
+    for declared in declared_as(name).values():
+        problems += declared.tune(values, clock or declared.core.clock)
 
     return tuple(dict.fromkeys(problems))  # all of them complain of a wrong mode
 
@@ -119,9 +141,8 @@ class ResiliencePillar:
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
-        scope: The service and the environment whose processes share by Redis, asked
-            when this one begins to work; None: nobody can tell.
-        http: The section HTTP, for where rate limits are counted.
+        inbound: What the operator says of inbound requests.
+        shared: What is shared with other processes; None: nothing.
     """
 
     def __init__(
@@ -131,46 +152,33 @@ class ResiliencePillar:
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
-        scope: Callable[[], tuple[str, str] | None] = lambda: None,
-        http: HttpSettings | None = None,
+        inbound: InboundMeans = NO_INBOUND,
+        shared: Shared | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
-        self._scope = scope
-        self._http = http
-        self._rates: Store | None = None
-        self.gossip: Gossip | None = None
-        """What tells other processes of breakers that open; None: nothing does."""
-        self.shared_rates: SharedRates | None = None
-        """What counts rate limits for all processes; None: each counts its own."""
+        self.shared = shared
+        self.limits = LateLimits(inbound, clock)
+        """The limits on inbound requests."""
+        self._told: set[tuple[str, str]] = set()
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
-        bind_parts(lambda part: part.register.bind(self._tune))
+        self._told.clear()
+        read_by(self._clock)
+        bind_parts(self._bind)
+        self.limits.start()
 
     def wake(self) -> None:
-        """Begin in this process what has a thread of its own, if that is asked for."""
-        settings = self._settings
-        if self.shared_rates is not None:
-            self.shared_rates.wake()
+        """Begin in this process what has a thread of its own."""
+        if self.shared is not None:
+            self.shared.wake()
 
-        asked = settings.share_breakers and settings.redis_url
-        if self.gossip is None and asked and (scope := self._scope()) is not None:
-            from svcready.config._redis_address import redis_address
-            from svcready.resilience._sharing._gossip import Gossip
-
-            self.gossip = Gossip(
-                *scope,
-                redis_address(settings.redis_url),
-                breakers=_breakers,
-                quorum=settings.share_quorum,
-                clock=self._clock,
-            )
-
-        if self.gossip is not None:
-            self.gossip.wake()
+    def begin_telling(self) -> None:
+        """Tell whoever listens by now of retries inside retries that were declared."""
+        begin_telling()
 
     def reload(self) -> None:
         """Tune everything again, because the operator's values may have changed."""
@@ -178,13 +186,13 @@ class ResiliencePillar:
 
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
-        if self.gossip is not None:
-            self.gossip.close()
-
-        if self.shared_rates is not None:
-            self.shared_rates.close()
+        if self.shared is not None:
+            self.shared.close()
 
         bind_parts(None)
+        self.limits.close()
+        begin_telling(on=False)
+        read_by(SYSTEM_CLOCK)
         for part in parts():
             part.register.bind(None)
             for declared in part.register.things():
@@ -192,7 +200,12 @@ class ResiliencePillar:
 
     def inbound(self) -> Admissions | None:
         """Return what inbound requests are asked of; None: nothing is limited."""
-        return None
+        chain = self.limits.chain()
+        return Admissions(chain) if chain else None
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong, once everything is declared that will be."""
+        return self.limits.problems()
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""
@@ -213,7 +226,7 @@ class ResiliencePillar:
         kinds, found = set(), ""
         for kind, register in parts():
             for name in register.names():
-                if variable(name) == spelt:
+                if variable(name) == spelt and kind != LIMIT:
                     kinds.add(kind)
                     found = name
 
@@ -227,7 +240,7 @@ class ResiliencePillar:
         """Return the numbers in force by policy, as the operator's fields name them."""
         described: dict[str, dict[str, object]] = {}
         for kind, _ in parts():
-            for core in cores(kind):
+            for core in self._all(kind):
                 described.setdefault(core.name, {})[kind] = core.config._asdict()
 
         return described
@@ -278,8 +291,17 @@ class ResiliencePillar:
         return [
             CallCount(kind, core.name, outcome, total)
             for kind, _ in parts()
-            for core in cores(kind)
+            for core in self._all(kind)
             for outcome, total in core.counts().items()
+        ]
+
+    def levels(self) -> list[PolicyLevel]:
+        """Return how full everything is that only so many calls may be in."""
+        return [
+            PolicyLevel(kind, core.name, *core.level())
+            for kind, _ in parts()
+            for core in cores(kind)
+            if hasattr(core, "level")
         ]
 
     def retries(self) -> list[CallCount]:
@@ -290,55 +312,30 @@ class ResiliencePillar:
             for reason, total in retrier.retries().items()
         ]
 
-    def stores(self) -> list[Contact]:
-        """Return what is known of the stores that processes share."""
-        sharing = (self.gossip, self.shared_rates)
-        return [each.contact for each in sharing if each is not None]
+    def _bind(self, part: Part) -> None:
+        part.register.bind(self.limits.tune if part.kind == LIMIT else self._tune)
 
-    def rate_store(self) -> Store:
-        """Return where rate limits on inbound requests are counted, made once."""
-        if self._rates is None:
-            self._rates = self._make_rate_store()
-
-        return self._rates
-
-    def _make_rate_store(self) -> Store:
-        from svcready.resilience._store import MemoryStore
-
-        memory = MemoryStore(self._clock)
-        settings, http = self._settings, self._http
-        if http is None or http.rate_limit_store != "redis" or not settings.redis_url:
-            return memory
-
-        if (scope := self._scope()) is None:
-            return memory
-
-        from svcready.config._redis_address import redis_address
-        from svcready.resilience._sharing._buckets import key_prefix
-        from svcready.resilience._sharing._rate_store import SharedRates
-
-        self.shared_rates = SharedRates(
-            redis_address(settings.redis_url),
-            key_prefix(*scope),
-            memory,
-            self._clock,
-            on_failure=http.rate_limit_on_store_failure,
-            timeout_s=settings.redis_timeout_s,
-        )
-        return self.shared_rates
+    def _all(self, kind: str) -> list[Any]:
+        return cores(kind) + (self.limits.ruled() if kind == LIMIT else [])
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name
-        self._tell(name, declared.tune(*self._values(name)))
+        values, clashes = consistent(name, self._values(name))
+        self._tell(name, (*declared.tune(values, self._clock), *clashes))
+        if clashes:  # what was declared before it is tuned without these as well
+            for other in declared_as(name).values():
+                other.tune(values, self._clock)
 
-    def _values(self, name: str) -> tuple[Mapping[str, object], Clock]:
+    def _values(self, name: str) -> Mapping[str, object]:
         values = self._policy_values(name)
         if not self._settings.enabled:
             values = {**values, "mode": "off"}
 
-        return values, self._clock
+        return values
 
     def _tell(self, name: str, problems: tuple[str, ...]) -> None:
         if self._report is not None:
             for problem in problems:
-                self._report(name, problem)
+                if (name, problem) not in self._told:  # of each part, or of one
+                    self._told.add((name, problem))
+                    self._report(name, problem)

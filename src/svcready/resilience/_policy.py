@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Any, cast
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
+from svcready.resilience._contradictions import check
 from svcready.resilience._guard import Guard, Guarding
-from svcready.resilience._layers import apply_layers, compiled, gates_of
+from svcready.resilience._layers import (
+    DEADLINE,
+    TIMEOUT,
+    apply_layers,
+    compiled,
+    gates_of,
+)
 from svcready.resilience._policy_late import late
 from svcready.resilience._policy_parts import taken
+from svcready.resilience._presets import preset_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
     from svcready.resilience._layers import Layer
     from svcready.resilience._numbers import Duration
     from svcready.resilience._primitive import Primitive
+    from svcready.resilience._stale import Stale
+    from svcready.resilience._timer import Timer
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -91,8 +101,9 @@ class Policy(Guarding):
 
     From the outside in: fallback, deadline, retry or hedge, throttle, bulkhead,
     circuit breaker, rate limit, time-out of an attempt. A block is not run again, so
-    for `with payments:` those hold that admit a call: throttle, bulkhead, breaker and
-    rate limit.
+    for `with payments:` those hold that admit a call or bound it: deadline, throttle,
+    bulkhead, breaker, rate limit and time-out; the times interrupt only what
+    `async with payments:` guards.
 
     One object serves all threads, tasks and event loops.
     """
@@ -135,7 +146,12 @@ class Policy(Guarding):
 
     def guard(self) -> Guard:
         """Return a context manager for one block, sync or async."""
-        return Guard(*gates_of(self._plan.layers))
+        layers = self._plan.layers
+        return Guard(
+            *gates_of(layers),
+            deadline=cast("Timer | None", layers.get(DEADLINE)),
+            timeout=cast("Timer | None", layers.get(TIMEOUT)),
+        )
 
     def __repr__(self) -> str:
         return f"<policy {self.name!r}>"
@@ -144,15 +160,16 @@ class Policy(Guarding):
 def policy(
     name: str,
     *,
-    fallback: Primitive[Any] | Callable[..., object] | None = None,
-    deadline: Primitive[Any] | Duration | None = None,
-    retry: Primitive[Any] | Errors | None = None,
-    hedge: Primitive[Any] | Duration | None = None,
+    preset: str | None = None,
+    fallback: Primitive[Any] | Stale | Callable[..., object] | bool | None = None,
+    deadline: Primitive[Any] | Duration | bool | None = None,
+    retry: Primitive[Any] | Errors | bool | None = None,
+    hedge: Primitive[Any] | Duration | bool | None = None,
     throttle: Primitive[Any] | bool | None = None,
     bulkhead: Primitive[Any] | int | None = None,
     breaker: Primitive[Any] | bool | None = None,
-    rate_limit: Primitive[Any] | str | None = None,
-    timeout: Primitive[Any] | Duration | None = None,
+    rate_limit: Primitive[Any] | str | bool | None = None,
+    timeout: Primitive[Any] | Duration | bool | None = None,
 ) -> Policy:
     """
     Declare all that guards the calls to one dependency, or look it up by its name.
@@ -163,8 +180,10 @@ def policy(
 
     Args:
         name: The dependency's name: `[a-z0-9_.-]`, up to 64 characters.
+        preset: The parts that suit a kind of dependency: `http`. A part that is given
+            besides takes the place of the preset's; False leaves it out.
         fallback: What answers where all else failed: a function of the call's
-            arguments.
+            arguments, or the last good answer (`svcready.stale("5m")`).
         deadline: What the whole call may take, retries and waits included.
         retry: Which errors are retried.
         hedge: After how long a second call is made beside the first.
@@ -178,7 +197,7 @@ def policy(
         DeclarationError: An argument is wrong, two contradict each other, or the name
             is declared with others.
     """
-    arguments = {
+    arguments: Mapping[str, object] = {
         "fallback": fallback,
         "deadline": deadline,
         "retry": retry,
@@ -191,14 +210,19 @@ def policy(
     }
     place = calling_place()
     plan = _plan(name)
+    if preset is not None:
+        arguments = preset_parts(name, preset, arguments)
+
     if any(value is not None for value in arguments.values()):
-        if retry is not None and hedge is not None:
+        if arguments["retry"] and arguments["hedge"]:
             raise DeclarationError(
                 f"policy {name!r} has both retry and hedge: a hedge makes the further "
                 "attempts itself"
             )
 
-        plan.adopt(taken(name, arguments), place)
+        layers = taken(name, arguments)
+        check(name)
+        plan.adopt(layers, place)
 
     return Policy(plan)
 

@@ -27,8 +27,14 @@ class Argument(NamedTuple):
 
 
 ARGUMENTS: Mapping[str, Argument] = {
+    "deadline": Argument(_layers.DEADLINE, "_deadline_part"),
+    "fallback": Argument(_layers.FALLBACK, "_fallback"),
     "retry": Argument(_layers.RETRY, "_retry"),
+    "throttle": Argument(_layers.THROTTLE, "_throttle"),
+    "bulkhead": Argument(_layers.BULKHEAD, "_bulkhead"),
     "breaker": Argument(_layers.BREAKER, "_circuit"),
+    "timeout": Argument(_layers.TIMEOUT, "_timeout"),
+    "rate_limit": Argument(_layers.RATE, "_rate_limit"),
 }
 """By argument; a part's module is loaded when a policy first has the part."""
 

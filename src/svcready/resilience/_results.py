@@ -52,7 +52,7 @@ def settle_error(
     elif isinstance(error, DeadlineExceeded):
         outcome = "success" if elapsed_s >= breaker.slow_after_s else "ignored"
     elif isinstance(error, Exception):
-        outcome = "ignored" if breaker.ignores(error) else "failure"
+        outcome = breaker.judge(error)
     else:
         cut_off = tally.monotonic() >= _deadline.until_s()
         slow = cut_off and elapsed_s >= breaker.slow_after_s

@@ -16,6 +16,7 @@ from svcready.resilience import _deadline
 from svcready.resilience._backoff import MAX_HINT_S, full_jitter_s, hinted_s, uniform
 from svcready.resilience._budget import Budget
 from svcready.resilience._events import RetryExhausted, RetryRecovered, RetryScheduled
+from svcready.resilience._nested import MARK, met
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from svcready.resilience._config import RetryConfig
     from svcready.resilience._tally import Tally
 
-__all__ = ["Course", "Retrier"]
+__all__ = ["Course", "Retrier", "give_up", "is_exhausted"]
 
-_MARK = "__svcready_exhausted__"
 _PLAIN = {"attempts", "not_retryable"}  # what needs no word if nothing was retried
 
 
@@ -68,7 +68,8 @@ class Retrier:
         """What a first attempt's success counts on; None: the call has a deadline."""
         self._on = on
         self._retry_after = retry_after
-        self._nested = nested
+        self.nested = nested
+        """Whether what an inner retry gave up on is retried too."""
         self._rng = rng
         self._lock = threading.RLock()
         self._outcomes: Counter[str] = Counter()
@@ -92,6 +93,10 @@ class Retrier:
         bounded = config.deadline_s is not None and config.mode == "enforce"
         return config.deadline_s if bounded and config.deadline_s else math.inf
 
+    def names(self, error: Exception) -> bool:
+        """Return whether *error* is of those that are retried."""
+        return self._on(error)
+
     def succeeded(self) -> None:
         """Count a call whose first attempt succeeded."""
         meter = self.budget.meter
@@ -112,9 +117,9 @@ class Retrier:
         self._count(self._outcomes, "exhausted_deadline")
         publish(RetryExhausted(self.name, attempts, "deadline", kind.__name__))
         made = DeadlineExceeded(
-            f"{self.name}: {self.bound_s():g} s passed in attempt {attempts}"
+            f"{self.name}: the deadline passed in attempt {attempts}"
         )
-        made.__dict__[_MARK] = self.name
+        made.__dict__[MARK] = self.name
         return made
 
     def wait_s(self, error: Exception, attempt: int, until_s: float) -> float | None:
@@ -182,8 +187,10 @@ class Retrier:
         if not self._on(error):
             return "not_retryable"
 
-        if _MARK in error.__dict__ and not self._nested:
-            return "nested"
+        if not self.nested:
+            met(self.name, error)
+            if is_exhausted(error):
+                return "nested"
 
         return "attempts" if attempt >= self.config.attempts else None
 
@@ -208,11 +215,13 @@ class Retrier:
         if reason == "observed" or (plain and attempt == 1):
             return
 
-        if reason not in {"not_retryable", "nested"}:
-            error.__dict__[_MARK] = self.name
-
         times = "1 attempt" if attempt == 1 else f"{attempt} attempts"
-        _note(error, f"svcready: retry {self.name!r} gave up after {times}: {reason}")
+        note = f"svcready: retry {self.name!r} gave up after {times}: {reason}"
+        if reason in {"not_retryable", "nested"}:
+            _note(error, note)
+        else:
+            give_up(error, self.name, note)
+
         publish(RetryExhausted(self.name, attempt, reason, type(error).__name__))
 
     def _count(self, counter: Counter[str], key: str) -> None:
@@ -263,6 +272,17 @@ class Course:
             self.retrier.succeeded()
         else:
             self.retrier.recovered(self.attempt)
+
+
+def is_exhausted(error: Exception) -> bool:
+    """Return whether a policy has made all the attempts that it makes."""
+    return MARK in error.__dict__
+
+
+def give_up(error: Exception, name: str, note: str) -> None:
+    """Mark *error* as what the policy *name* gave up on, and say so on it."""
+    error.__dict__[MARK] = name
+    _note(error, note)
 
 
 def _note(error: Exception, note: str) -> None:

@@ -10,7 +10,7 @@ from svcready.resilience._gate import Passage, Unjudged
 from svcready.resilience._retrier import Course
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from svcready.resilience._gate import Gate
     from svcready.resilience._retrier import Retrier
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     AsyncStreamCall = Callable[..., AsyncStream]
 
 __all__ = [
+    "begun_async",
+    "going_on",
     "guarded",
     "guarded_async",
     "relayed_async",
@@ -98,12 +100,12 @@ def retried(retrier: Retrier, call: StreamCall) -> StreamCall:
 
             retrier.clock.sleep(wait_s)
 
-        return (yield from _from(stream, item))
+        return (yield from going_on(stream, item))
 
     return wrapper
 
 
-def _from(stream: Stream, item: object) -> Stream:
+def going_on(stream: Stream, item: object) -> Stream:
     """Go on with a generator whose first item was taken out already."""
     while True:
         try:
@@ -173,10 +175,29 @@ def retried_async(retrier: Retrier, call: AsyncStreamCall) -> AsyncStreamCall:
     The policy's deadline bounds the way to that item, by cancellation too.
     """
 
-    async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
-        begun = await bound(
+    async def begin(
+        *args: object, **kwargs: object
+    ) -> tuple[AsyncStream, object] | None:
+        return await bound(
             retrier, lambda course: _begin(course, lambda: call(*args, **kwargs))
         )
+
+    return begun_async(begin)
+
+
+def begun_async(
+    begin: Callable[..., Awaitable[tuple[AsyncStream, object] | None]],
+) -> AsyncStreamCall:
+    """
+    Return an async generator function that goes on with streams begun elsewhere.
+
+    Args:
+        begin: Returns a stream and the item that was taken out already; None: there
+            is no item.
+    """
+
+    async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
+        begun = await begin(*args, **kwargs)
         if begun is None:
             return
 
@@ -200,12 +221,21 @@ def retried_async(retrier: Retrier, call: AsyncStreamCall) -> AsyncStreamCall:
     return wrapper
 
 
-def relayed_async(call: AsyncStreamCall) -> AsyncStreamCall:
-    """Return an async generator function whose streams are those that *call* makes."""
+def relayed_async(
+    call: AsyncStreamCall,
+    first: Callable[[AsyncStream], Awaitable[object]] = anext,
+) -> AsyncStreamCall:
+    """
+    Return an async generator function whose streams are those that *call* makes.
+
+    Args:
+        call: Makes them.
+        first: Asks a stream for its first item.
+    """
 
     async def wrapper(*args: object, **kwargs: object) -> AsyncStream:
         stream = call(*args, **kwargs)
-        following = anext(stream)
+        following = first(stream)
         while True:
             try:
                 item = await following

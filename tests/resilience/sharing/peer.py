@@ -25,7 +25,8 @@ def main() -> None:
                 pass
 
         resilience = runtime.resilience
-        gossip = None if resilience is None else resilience.gossip
+        shared = None if resilience is None else resilience.shared
+        gossip = None if shared is None else shared.gossip
         told = {
             "state": payments.state,
             "reason": payments.breaker.reason,

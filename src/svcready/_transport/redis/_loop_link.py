@@ -11,7 +11,7 @@ from svcready._transport.redis._resp import RedisError, Replies, packed
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Transport
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from svcready._transport.redis._resp import Command, Reply
     from svcready.config._redis_address import RedisAddress
@@ -37,6 +37,7 @@ class LoopLink:
         self._replies = Replies()
         self._waiting: deque[Future[Reply]] = deque()
         self._transport: Transport | None = None
+        self._keeper: AsyncGenerator[None, None] | None = None
 
     async def ask(self, commands: Sequence[Command], ends_s: float) -> list[Reply]:
         """
@@ -67,6 +68,19 @@ class LoopLink:
             for place in places:
                 if not place.cancel() and not place.cancelled():
                     place.exception()  # nobody waits for it any more
+
+    async def end_with_loop(self) -> None:
+        """Have it closed when its loop ends, as `asyncio.run` ends one."""
+        # A loop closes its asynchronous generators then, and knows of nothing else
+        # that it could tell; a task would have to be cancelled by whoever ends it.
+        self._keeper = self._kept()
+        await anext(self._keeper)
+
+    async def _kept(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.end("connection", "the loop ends")
 
     def retire(self) -> None:
         """Ask nothing more over it, and close it once what was asked is answered."""
@@ -144,6 +158,7 @@ async def dial_on_loop(
         async with asyncio.timeout(ends_s - time.monotonic()):
             link = await _connected(loop, address, hosts)
             check_greeted(await link.ask(greeting(address), ends_s))
+            await link.end_with_loop()
             answers = True
             return link
     except TimeoutError as error:

@@ -21,11 +21,14 @@ from svcready.adapters._wsgi_flight import InFlight
 from svcready.adapters._wsgi_messages import response_headers
 from svcready.adapters.django._operators import (
     answer_operator,
+    ask_at_view,
+    ask_at_view_async,
     ask_operator,
     method_of,
     respond,
 )
 from svcready.adapters.django._routes import OwnPaths, template_of, template_taken
+from svcready.resilience._inbound import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -64,6 +67,7 @@ class Middleware:
         self._is_own_path = OwnPaths()
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
         self._async = iscoroutinefunction(get_response)
+        self.process_view = ask_at_view_async if self._async else ask_at_view
         if self._async:
             markcoroutinefunction(self)
             begin_in_loop(self._cell)
@@ -142,6 +146,13 @@ class Middleware:
 
         _finish(plan, flight, request, response)
         return response
+
+    def process_exception(
+        self, request: HttpRequest, error: Exception
+    ) -> HttpResponse | None:
+        """Answer what a limit on a function refuses."""
+        answer = error.answer if isinstance(error, RequestRefused) else None
+        return None if answer is None else respond(answer, method_of(request))
 
     def _next(self, request: HttpRequest) -> Awaitable[HttpResponseBase]:
         return self._get_response(request)  # type: ignore[return-value]

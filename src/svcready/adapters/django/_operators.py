@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 
 from svcready.admin import MOST_BODY_BYTES, MOST_TAKEN_BYTES, OpsRequest
+from svcready.resilience._inbound import (
+    INBOUND,
+    ask_at_route,
+    ask_at_route_async,
+)
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -15,7 +20,14 @@ if TYPE_CHECKING:
     from svcready.admin import OpsResponse
     from svcready.resilience._inbound import Refusal
 
-__all__ = ["answer_operator", "ask_operator", "method_of", "respond"]
+__all__ = [
+    "answer_operator",
+    "ask_at_view",
+    "ask_at_view_async",
+    "ask_operator",
+    "method_of",
+    "respond",
+]
 
 
 def answer_operator(plan: RequestPlan, request: HttpRequest) -> HttpResponse:
@@ -54,3 +66,23 @@ def respond(answer: OpsResponse | Refusal, method: str) -> HttpResponse:
     # What Django's own middleware would add, which runs inside ours.
     response["content-length"] = str(len(answer.body))
     return response
+
+
+def ask_at_view(
+    request: HttpRequest, view: object, args: object, kwargs: object
+) -> HttpResponse | None:
+    """Return the answer if limits refuse a request whose view is known by now."""
+    del view, args, kwargs
+    inbound = INBOUND.get()
+    refusal = None if inbound is None else ask_at_route(inbound)
+    return None if refusal is None else respond(refusal, method_of(request))
+
+
+async def ask_at_view_async(
+    request: HttpRequest, view: object, args: object, kwargs: object
+) -> HttpResponse | None:
+    """Do as `ask_at_view`, on an event loop."""
+    del view, args, kwargs
+    inbound = INBOUND.get()
+    refusal = None if inbound is None else await ask_at_route_async(inbound)
+    return None if refusal is None else respond(refusal, method_of(request))

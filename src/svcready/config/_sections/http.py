@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from svcready.config._kinds import FLAG, choice, duration, integer, matching
+from svcready.config._kinds import FLAG, choice, duration, integer, matching, words
+from svcready.config._rate_limits import RATE_RULES
 from svcready.config._setting import setting
+
+if TYPE_CHECKING:
+    from svcready.config._rate_limits import RateRule
 
 __all__ = ["HttpSettings"]
 
@@ -42,6 +46,23 @@ class HttpSettings:
         0,
         integer(0, 32),
         "How many proxies in front are ours, to find the caller's address",
+    )
+    trusted_header: str = setting(
+        "x-forwarded-for",
+        choice("x-forwarded-for", "forwarded"),
+        "Which header these proxies write; the other one is a caller's invention",
+    )
+    rate_limits: tuple[RateRule, ...] = setting(
+        (),
+        RATE_RULES,
+        "Limits what callers may ask, by rules separated by semicolons",
+        reloadable=True,
+    )
+    rate_limit_headers: tuple[str, ...] = setting(
+        ("ratelimit",),
+        words("ratelimit", "legacy", "partition-key"),
+        "What responses say of limits: the RateLimit fields, X-RateLimit-* besides, "
+        "and a hash of whose share it is",
     )
     security_headers: str = setting(
         "off",

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from svcready.config._kinds import FLAG, RATIO, Kind, choice, duration, integer
+from svcready._core.rates import ALLOWED, read_rate
+from svcready.config._kinds import (
+    FLAG,
+    RATIO,
+    Kind,
+    choice,
+    duration,
+    integer,
+    number,
+)
 from svcready.config._redis_address import REDIS_URL
 from svcready.config._setting import setting
 
@@ -72,8 +81,14 @@ def _parse_rate(raw: object) -> float:
     return rate
 
 
+def _parse_calls(raw: object) -> str:
+    read_rate(raw)
+    return str(raw).strip()
+
+
 _UP_TO_A_DAY = duration(0.0, 86_400.0)
 _RATE = Kind("ratio", _parse_rate, "50% or 0.5, above 0, up to 1", show=RATIO.show)
+_OFTEN = Kind("rate", _parse_calls, ALLOWED)
 _CALLS = integer(1, 1_000_000)
 _MODE = choice("enforce", "observe", "off")
 
@@ -82,6 +97,12 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
         _MODE,
         "observe: decide and tell, but leave every call as it is; off: take no part",
         "enforce",
+    ),
+    "fallback_mode": PolicyField(_MODE, "The same for its fallback alone", "enforce"),
+    "fallback_stale_max_age_s": PolicyField(
+        _UP_TO_A_DAY,
+        "How old a last good answer may be; 0: none is given; where code keeps them",
+        "0",
     ),
     "retry_mode": PolicyField(_MODE, "The same for its retry alone", "enforce"),
     "retry_attempts": PolicyField(
@@ -97,6 +118,11 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
     ),
     "deadline_s": PolicyField(
         _UP_TO_A_DAY, "What all attempts and waits together may take; 0: no bound", "0"
+    ),
+    "deadline_mode": PolicyField(_MODE, "The same for its deadline alone", "enforce"),
+    "timeout_mode": PolicyField(_MODE, "The same for its time-out alone", "enforce"),
+    "timeout_s": PolicyField(
+        _UP_TO_A_DAY, "What one attempt may take; 0: no bound", "0"
     ),
     "breaker_mode": PolicyField(_MODE, "The same for its breaker alone", "enforce"),
     "breaker_failure_rate": PolicyField(
@@ -136,6 +162,33 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
         duration(0.1, 86_400.0),
         "A probe without an outcome for this long has failed",
         "10",
+    ),
+    "throttle_mode": PolicyField(_MODE, "The same for its throttle alone", "enforce"),
+    "throttle_k": PolicyField(
+        number(1.0, 1000.0), "So many times what is accepted may be sent", "2"
+    ),
+    "throttle_window_s": PolicyField(
+        duration(1.0, 3600.0), "What the throttle's window covers", "120"
+    ),
+    "throttle_max_rejection": PolicyField(
+        _RATE, "Largest share of calls that the throttle holds back", "0.9"
+    ),
+    "bulkhead_mode": PolicyField(_MODE, "The same for its bulkhead alone", "enforce"),
+    "bulkhead_max_concurrent": PolicyField(
+        _CALLS, "Tasks and threads that may be in calls at once, in one process", ""
+    ),
+    "bulkhead_max_queue": PolicyField(
+        integer(0, 1_000_000), "How many more may wait; 0: none", "0"
+    ),
+    "bulkhead_max_wait_s": PolicyField(
+        _UP_TO_A_DAY, "The longest that one waits for the bulkhead", "0"
+    ),
+    "rate_limit_mode": PolicyField(
+        _MODE, "The same for its rate limit alone", "enforce"
+    ),
+    "rate_limit": PolicyField(_OFTEN, "How often it may be called, by one process", ""),
+    "rate_limit_max_wait_s": PolicyField(
+        _UP_TO_A_DAY, "The longest that a call waits for its turn", "0"
     ),
 }
 """The fields of policies, as the table after `SVCREADY_POLICY__<NAME>__`."""

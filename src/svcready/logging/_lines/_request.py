@@ -87,7 +87,7 @@ class RequestLines:
         if record is None:
             ids = ""
         else:
-            request_id, correlation_id, trace_id, span_id, _, fields = record
+            request_id, correlation_id, trace_id, span_id, _, fields, _ = record
             if trace_id is None:
                 trace_id, span_id = self._span_ids() or (None, None)
 

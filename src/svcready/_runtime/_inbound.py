@@ -1,0 +1,40 @@
+"""What the settings say of inbound requests, as the resilience pillar asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready._runtime._cells import renew_plans
+from svcready.resilience._inbound_means import FieldOptions, InboundMeans
+
+if TYPE_CHECKING:
+    from svcready._runtime._runtime import Runtime
+    from svcready.resilience._sharing._shared import Shared
+
+__all__ = ["inbound_means"]
+
+
+def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
+    """
+    Say what the operator says of inbound requests, as the settings have it now.
+
+    Args:
+        runtime: Whose settings.
+        shared: What is shared with other processes.
+    """
+
+    def options() -> FieldOptions:
+        told = runtime.settings.http.rate_limit_headers
+        return FieldOptions(
+            standard="ratelimit" in told,
+            legacy="legacy" in told,
+            partition="partition-key" in told,
+        )
+
+    return InboundMeans(
+        lambda: runtime.settings.http.rate_limits,
+        lambda name: runtime.settings.named.values("LIMIT", name),
+        options,
+        renew_plans,
+        shared.rate_store,
+    )

@@ -1,0 +1,139 @@
+"""Limits in FastAPI and Starlette: routes before routing, and answers at the route."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Mount, compile_path
+
+from svcready.adapters._asgi_messages import below
+from svcready.adapters._starlette_routes import children, have_changed, look
+from svcready.resilience._inbound import (
+    INBOUND,
+    RequestRefused,
+    ask_at_route_async,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection, Iterable, Iterator
+    from re import Pattern
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from svcready.adapters._asgi_messages import Scope as AnyScope
+    from svcready.adapters._starlette_routes import Seen
+    from svcready.resilience._inbound import Inbound, Refusal
+
+    Known = tuple[Pattern[str], Collection[str] | None, str]
+
+__all__ = ["TemplatesAhead", "answer_refusals", "at_route"]
+
+_MAX_DEPTH = 8
+
+
+class TemplatesAhead:
+    """
+    Tells which route a request will take, as the application's router would.
+
+    Args:
+        app: The application; its routes may still grow.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+        self._seen: tuple[Seen, ...] = ()
+        self._known: tuple[Known, ...] = ()
+
+    def __call__(self, scope: AnyScope) -> str | None:
+        """Return the template of the route that *scope* will take; None: of none."""
+        if have_changed(self._seen):
+            self._seen = tuple(look(self._app))
+            self._known = tuple(_flat(self._app.routes, "", ""))
+
+        path, method = below(scope), scope["method"]
+        partly = None
+        for pattern, methods, template in self._known:
+            if pattern.match(path) is None:
+                continue
+
+            if not methods or method in methods:
+                return template
+
+            partly = partly or template  # answers 405 unless another has the method
+
+        return partly
+
+
+def at_route(app: ASGIApp) -> ASGIApp:
+    """Return *app*, which routes, with limits before it that go by route or caller."""
+
+    def limited(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        request = INBOUND.get()
+        if request is None or scope["type"] != "http":
+            return app(scope, receive, send)
+
+        return _ask(app, request, (scope, receive, send))
+
+    return limited
+
+
+async def _ask(
+    app: ASGIApp, request: Inbound, call: tuple[Scope, Receive, Send]
+) -> None:
+    refusal = await ask_at_route_async(request)
+    await (app if refusal is None else _respond(refusal))(*call)
+
+
+def answer_refusals(app: Starlette) -> None:
+    """Have *app*, and what is mounted in it, answer what limits on functions refuse."""
+    for one in (app, *_mounted(app.routes)):
+        one.exception_handlers.setdefault(RequestRefused, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    del request
+    if not isinstance(error, RequestRefused):
+        raise error
+
+    return _respond(error.answer)
+
+
+def _respond(refusal: Refusal) -> Response:
+    return Response(refusal.body, refusal.status, dict(refusal.headers))
+
+
+def _mounted(routes: Iterable[object], depth: int = 0) -> Iterator[Starlette]:
+    for route in routes if depth < _MAX_DEPTH else ():
+        app = getattr(route, "app", None)
+        if isinstance(app, Starlette) and isinstance(route, Mount):
+            yield app
+
+        yield from _mounted(children(route), depth + 1)
+
+
+def _flat(
+    routes: Iterable[object], prefix: str, shown: str, depth: int = 0
+) -> Iterator[Known]:
+    """Yield what finds every route of a tree, in the order in which it is tried."""
+    for route in routes if depth < _MAX_DEPTH else ():
+        if callable(getattr(route, "effective_route_contexts", None)):
+            yield from _flat(children(route), prefix, shown, depth + 1)
+        elif isinstance(route, Mount):
+            inner = (prefix + route.path, shown + route.path)
+            yield from _flat(children(route), *inner, depth + 1)
+            yield _known(f"{inner[0]}/{{path:path}}", None, f"{inner[1]}/{{path}}")
+        else:
+            path = getattr(route, "path", None)
+            form = getattr(route, "path_format", None) or path
+            if isinstance(path, str) and isinstance(form, str):
+                methods = getattr(route, "methods", None)
+                yield _known(prefix + path, methods, shown + form)
+            else:  # a host
+                yield from _flat(children(route), prefix, shown, depth + 1)
+
+
+def _known(path: str, methods: Collection[str] | None, template: str) -> Known:
+    return compile_path(path)[0], methods, template

@@ -1,0 +1,1 @@
+"""AWS: what its errors mean, and policies around botocore's calls."""

@@ -1,0 +1,106 @@
+"""What an error of botocore's says: throttled, broken, refused, or never sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready._transport.aws import THROTTLED
+from svcready.resilience._lineage import lineage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Answer", "answer_of", "is_broken", "is_throttled", "may_pass"]
+
+# botocore/retries/standard.py, TransientRetryableChecker and ThrottledRetryableChecker.
+_TRANSIENT = frozenset(
+    ("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete")
+)
+_TRANSIENT_STATUS = frozenset((500, 502, 503, 504))
+_THROTTLED = THROTTLED | {"TransactionInProgressException"}
+_TOO_MANY = 429
+# Of TransactionCanceledException, which says for each item why.
+_ITEMS_PASS = frozenset(
+    (
+        "None",
+        "TransactionConflict",
+        "ProvisionedThroughputExceeded",
+        "ThrottlingError",
+        "RequestLimitExceeded",
+    )
+)
+_BROKEN = (
+    "botocore.ConnectionError",
+    "botocore.HTTPClientError",
+    "botocore.IncompleteReadError",
+    "builtins.ConnectionError",
+)
+
+
+class Answer(NamedTuple):
+    """What a service answered."""
+
+    code: str
+    """The error's code."""
+    status: int
+    """HTTP's status; 0 if unknown."""
+    headers: Mapping[str, str]
+    """The answer's headers, in lower case."""
+    retried: bool
+    """botocore has made all its own attempts."""
+    items: tuple[str, ...]
+    """Why a transaction was cancelled, by item."""
+
+
+def answer_of(error: Exception) -> Answer | None:
+    """Return what a service answered; None: the error is no answer."""
+    if "botocore.ClientError" not in lineage(type(error)):
+        return None
+
+    response = _mapping(getattr(error, "response", None))
+    told = _mapping(response.get("Error"))
+    metadata = _mapping(response.get("ResponseMetadata"))
+    status = metadata.get("HTTPStatusCode")
+    again = metadata.get("RetryAttempts")
+    retried = isinstance(again, int) and again > 0
+    reasons = response.get("CancellationReasons")
+    return Answer(
+        str(told.get("Code", "")),
+        status if isinstance(status, int) else 0,
+        {
+            str(name).lower(): str(value)
+            for name, value in _mapping(metadata.get("HTTPHeaders")).items()
+        },
+        retried and bool(metadata.get("MaxAttemptsReached")),
+        tuple(
+            str(_mapping(reason).get("Code", "None"))
+            for reason in (reasons if isinstance(reasons, list) else ())
+        ),
+    )
+
+
+def is_throttled(answer: Answer) -> bool:
+    """Tell whether the service says that it is asked too fast."""
+    return answer.code in _THROTTLED or answer.status == _TOO_MANY
+
+
+def may_pass(answer: Answer) -> bool:
+    """Tell whether the same request may be answered otherwise soon."""
+    if answer.items and answer.code == "TransactionCanceledException":
+        return _ITEMS_PASS.issuperset(answer.items)
+
+    return (
+        is_throttled(answer)
+        or answer.code in _TRANSIENT
+        or answer.code == "TransactionConflictException"
+        or answer.status in _TRANSIENT_STATUS
+    )
+
+
+def is_broken(error: Exception) -> bool:
+    """Tell whether the connection to the service failed."""
+    return not lineage(type(error)).isdisjoint(_BROKEN)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,108 @@
+"""Numbers of one policy that contradict each other: a time-out above its deadline."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready.errors import DeclarationError
+from svcready.resilience._parts import declared_as
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["check", "consistent"]
+
+
+class _Clash(NamedTuple):
+    """Two numbers that can't both be meant."""
+
+    text: str
+    """What is wrong."""
+    fields: frozenset[str]
+    """The operator's fields that are about them."""
+
+
+def check(name: str, *, later: bool = False) -> None:
+    """
+    Look at what the code has declared under a name.
+
+    Args:
+        name: The policy's name.
+        later: What was declared without arguments may get them yet.
+
+    Raises:
+        DeclarationError: Two numbers contradict each other.
+    """
+    for clash in _clashes(name, {}, later=later):
+        raise DeclarationError(f"policy {name!r}: {clash.text}")
+
+
+def consistent(
+    name: str, values: Mapping[str, object]
+) -> tuple[Mapping[str, object], tuple[str, ...]]:
+    """
+    Return an operator's values without those that contradict others, and a line each.
+
+    Args:
+        name: The policy's name.
+        values: By field, in lower case.
+    """
+    problems: list[str] = []
+    while True:
+        clashes = [
+            clash for clash in _clashes(name, values) if clash.fields & values.keys()
+        ]
+        if not clashes:
+            problems += [clash.text for clash in _clashes(name, values)]
+            return values, tuple(problems)
+
+        clash = clashes[0]
+        said = sorted(clash.fields & values.keys())
+        left = "is" if len(said) == 1 else "are"
+        problems.append(f"{clash.text}: {' and '.join(said)} {left} left as declared")
+        values = {key: values[key] for key in values if key not in clash.fields}
+
+
+def _clashes(
+    name: str, values: Mapping[str, object], *, later: bool = False
+) -> list[_Clash]:
+    """Return what is contradictory if *values* are put over the code's numbers."""
+    attempt_s, whole_s, window_s = math.inf, math.inf, math.inf
+    for kind, declared in declared_as(name).items():
+        config = declared.overridden(values)
+        if config.mode == "off" or (later and not declared.is_explicit):
+            continue
+
+        if kind == "timeout":
+            attempt_s = config.bound_s or math.inf
+        elif kind == "deadline":
+            whole_s = min(whole_s, config.bound_s or math.inf)
+        elif kind == "retry":
+            whole_s = min(whole_s, config.deadline_s or math.inf)
+        elif kind == "breaker":
+            window_s = config.window_s
+
+    clashes: list[_Clash] = []
+    if attempt_s == math.inf:
+        return clashes
+
+    if attempt_s > whole_s:
+        clashes.append(
+            _Clash(
+                f"an attempt may take {attempt_s:g} s, but the whole call, its "
+                f"deadline, {whole_s:g} s",
+                frozenset({"timeout_s", "deadline_s"}),
+            )
+        )
+
+    if window_s < 2 * attempt_s:
+        clashes.append(
+            _Clash(
+                f"the breaker's window of {window_s:g} s is less than twice what an "
+                f"attempt may take, {attempt_s:g} s",
+                frozenset({"timeout_s", "breaker_window_s"}),
+            )
+        )
+
+    return clashes

@@ -1,0 +1,1 @@
+"""Databases: what their errors mean, and statements that end with the deadline."""

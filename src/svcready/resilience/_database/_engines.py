@@ -1,0 +1,134 @@
+"""Statements of SQLAlchemy's engines that end with the deadline."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from svcready._core.guard import report_fault
+from svcready.resilience import _deadline
+from svcready.resilience._database._hints import hinted
+from svcready.resilience._database._limits import Limit
+from svcready.resilience._database._verdicts import is_of_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Engine
+
+__all__ = ["bind_engine", "keep_limit", "run_steps"]
+
+_LIMIT = "svcready.limit"
+
+
+class _Cursor(Protocol):
+    """A cursor of the DB-API."""
+
+    def execute(self, statement: str, parameters: Any, /) -> object:
+        """Run a statement."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return a row."""
+        ...
+
+    def close(self) -> object:
+        """Let go."""
+        ...
+
+
+def bind_engine(engine: Engine) -> Callable[[], None]:
+    """Have an engine's statements end with the deadline, and return what undoes it."""
+    from sqlalchemy import event
+
+    listeners: dict[str, Callable[..., object]] = {}
+    if engine.dialect.name == "postgresql":
+        listeners = {
+            "begin": _begin,
+            "begin_twophase": _begin,
+            "rollback_savepoint": _roll_back_part,
+            "before_cursor_execute": _before,
+        }
+    elif engine.dialect.name in {"mysql", "mariadb"}:
+        listeners = {"before_cursor_execute": _hint}
+
+    for name, listener in listeners.items():
+        event.listen(engine, name, listener, retval=listener is _hint)
+
+    def undo() -> None:
+        for name, listener in listeners.items():
+            if event.contains(engine, name, listener):
+                event.remove(engine, name, listener)
+
+    return undo
+
+
+def keep_limit(connection: Connection) -> None:
+    """Set PostgreSQL's limit for the transaction, or take it back, as needs be."""
+    limit: Limit | None = connection.info.get(_LIMIT)
+    if limit is None:
+        if _deadline.until_s() == math.inf:
+            return
+
+        limit = connection.info[_LIMIT] = Limit()
+
+    raw = connection.connection
+    if getattr(raw.dbapi_connection, "autocommit", False):
+        return  # it would hold beyond the statement
+
+    placeholder = "$1" if connection.dialect.paramstyle == "numeric_dollar" else "%s"
+    run_steps(limit, cast("Callable[[], _Cursor]", raw.cursor), placeholder)
+
+
+def run_steps(
+    limit: Limit, cursor_of: Callable[[], _Cursor], placeholder: str = "%s"
+) -> None:
+    """Run what a limit asks for; what fails, the application's statement will meet."""
+    try:
+        steps = limit.steps(_deadline.remaining())
+        step = next(steps, None)
+        if step is None:
+            return
+
+        cursor = cursor_of()
+        try:
+            statement, milliseconds = step
+            cursor.execute(statement.format(placeholder), (milliseconds,))
+            steps.send(int(cursor.fetchone()[0]))
+        except StopIteration:
+            return
+        finally:
+            cursor.close()
+    except Exception as fault:  # noqa: BLE001 - a limit must not end a transaction
+        if not is_of_database(fault):
+            report_fault("resilience.statement_timeout", fault)
+
+
+def _begin(connection: Connection, *_: object) -> None:
+    limit = connection.info.get(_LIMIT)
+    if limit is not None:
+        limit.begin()
+
+
+def _roll_back_part(connection: Connection, *_: object) -> None:
+    limit = connection.info.get(_LIMIT)
+    if limit is not None:
+        limit.roll_back_part()
+
+
+def _before(connection: Connection, *_: object) -> None:
+    try:
+        keep_limit(connection)
+    except Exception as fault:  # noqa: BLE001 - the statement is what matters
+        report_fault("resilience.statement_timeout", fault)
+
+
+def _hint(
+    connection: Connection, _: object, statement: str, parameters: object, *__: object
+) -> tuple[str, object]:
+    left_s = _deadline.remaining()
+    if left_s < math.inf:
+        mariadb = bool(getattr(connection.dialect, "is_mariadb", False))
+        statement = hinted(statement, left_s, mariadb=mariadb)
+
+    return statement, parameters

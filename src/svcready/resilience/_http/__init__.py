@@ -1,0 +1,1 @@
+"""What HTTP's answers and errors mean to policies, whichever client they are of."""

@@ -1,0 +1,207 @@
+"""Last good answers: one per arguments, for a limited time and in limited number."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready._core import fork
+from svcready._core.guard import report_fault
+from svcready.errors import DeclarationError
+from svcready.resilience._arguments import source_of
+from svcready.resilience._numbers import count, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from svcready._core.clock import Clock
+    from svcready.resilience._numbers import Duration
+
+__all__ = ["Answers", "Kept", "Stale", "stale"]
+
+
+class Stale:
+    """
+    How `fallback` keeps last good answers; made by `stale`.
+
+    Args:
+        max_age_s: How old an answer may be, in seconds.
+        key: Tells answers apart by the call's arguments; None: the arguments do.
+        max_entries: How many are kept.
+    """
+
+    __slots__ = ("_identity", "key", "max_age_s", "max_entries")
+
+    def __init__(
+        self,
+        max_age_s: float,
+        key: Callable[..., Hashable] | None,
+        max_entries: int,
+    ) -> None:
+        self.max_age_s = max_age_s
+        self.key = key
+        self.max_entries = max_entries
+        self._identity = (max_age_s, source_of(key), max_entries)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stale) and self._identity == other._identity
+
+    __hash__ = None  # type: ignore[assignment]  # closures may hold anything
+
+    def __repr__(self) -> str:
+        return f"<last good answers of up to {self.max_age_s:g} s>"
+
+
+def stale(
+    max_age: Duration,
+    *,
+    key: Callable[..., Hashable] | None = None,
+    max_entries: int = 1000,
+) -> Stale:
+    """
+    Keep the last good answers of a dependency, for `fallback(stale=...)`.
+
+    An answer is kept as the object that it is, for all callers: don't change it. Keys
+    and answers stay in memory until others take their place, whatever their age. What
+    an answer depends on besides the arguments (a tenant that is in the context) must
+    be in the key, or one caller is given what another was told.
+
+    Args:
+        max_age: How old an answer may be that stands in.
+        key: Called with the call's arguments, returns what tells its answers apart;
+            it must be hashable. None: the arguments themselves, a method's object
+            included; a call whose arguments can't be hashed is not kept. Never logged.
+        max_entries: At most so many answers are kept, and at least the half of them
+            that was used last.
+
+    Raises:
+        DeclarationError: An argument is wrong.
+    """
+    given: object = key
+    if given is not None and not callable(given):
+        raise DeclarationError(f"key={key!r}: use a function of the call's arguments")
+
+    return Stale(
+        seconds("max_age", max_age), key, count("max_entries", max_entries, low=2)
+    )
+
+
+class Kept(NamedTuple):
+    """An answer, and since when it is there."""
+
+    value: object
+    at_s: float
+
+
+class _Call(NamedTuple):
+    """The key of a call: what it was called with, kinds included as in `lru_cache`."""
+
+    args: tuple[object, ...]
+    kwargs: tuple[tuple[str, object], ...]
+    kinds: tuple[type, ...]
+
+
+class Answers:
+    """
+    The last good answers of one dependency.
+
+    They are in two generations: what is used goes into the younger one, and when that
+    has half of all it becomes the older one, whose entries go. So nothing is ever
+    searched for or taken out one by one, and the lock is not held while keys are
+    compared, which is the application's code.
+
+    Args:
+        stale: What is kept.
+        clock: Monotonic time.
+    """
+
+    __slots__ = ("__weakref__", "_clock", "_generations", "_half", "_key", "_lock")
+
+    def __init__(self, stale: Stale, clock: Clock) -> None:
+        self._key = stale.key
+        self._half = stale.max_entries // 2
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._generations: tuple[dict[Hashable, Kept], dict[Hashable, Kept]] = ({}, {})
+        fork.reset_in_child(self._reset)
+
+    def use(self, clock: Clock) -> None:
+        """Read *clock* from now on; what is kept is as old as it was."""
+        shift_s = clock.monotonic() - self._clock.monotonic()
+        young, old = (
+            {key: kept._replace(at_s=kept.at_s + shift_s) for key, kept in part.items()}
+            for part in map(dict, self._generations)
+        )
+        with self._lock:
+            self._clock, self._generations = clock, (young, old)
+
+    def key_of(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Hashable | None:
+        """Return what tells a call's answers apart; None: they can't be kept."""
+        try:
+            if self._key is not None:
+                key = self._key(*args, **kwargs)
+                hash(key)
+                return (key,)
+
+            # 1, 1.0 and True are equal, and different arguments.
+            named = tuple(sorted(kwargs.items()))
+            kinds = (*map(type, args), *(type(value) for _, value in named))
+            key = _Call(args, named, kinds)
+            hash(key)
+        except Exception as error:  # noqa: BLE001 - the call goes on without
+            if self._key is not None:
+                report_fault("resilience.stale_key", error)
+
+            return None
+
+        return key
+
+    def put(self, key: Hashable, value: object) -> None:
+        """Keep an answer that was given now; what gives items only once is none."""
+        kind = type(value)
+        if not hasattr(kind, "__next__") and not hasattr(kind, "__anext__"):
+            self._put(key, Kept(value, self._clock.monotonic()), renewed=True)
+
+    def get(self, key: Hashable, max_age_s: float) -> Kept | None:
+        """Return the last answer, unless it is older than *max_age_s* seconds."""
+        young, old = self._generations
+        kept = young.get(key) or old.get(key)
+        if kept is None or self._clock.monotonic() - kept.at_s > max_age_s:
+            return None
+
+        if key not in young:
+            self._put(key, kept, renewed=False)
+
+        return kept
+
+    def clear(self) -> None:
+        """Forget all answers."""
+        with self._lock:
+            self._generations = ({}, {})
+
+    def __len__(self) -> int:
+        young, old = map(dict, self._generations)
+        return len({*young, *old})
+
+    def _put(self, key: Hashable, kept: Kept, *, renewed: bool) -> None:
+        while True:
+            generations = young, _ = self._generations
+            if key not in young and len(young) >= self._half:
+                with self._lock:
+                    if self._generations is generations:
+                        self._generations = ({}, young)
+
+                continue
+
+            if renewed:
+                young[key] = kept
+            else:
+                young.setdefault(key, kept)  # another thread may have a newer one
+
+            if self._generations[0] is young:  # or else it went among the older ones
+                return
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()

@@ -1,0 +1,204 @@
+"""Numbers that contradict each other, and retries inside retries."""
+
+from __future__ import annotations
+
+import pytest
+
+from svcready.config._sections.resilience import ResilienceSettings
+from svcready.errors import DeclarationError
+from svcready.resilience import (
+    RetryNested,
+    _nested,
+    circuit_breaker,
+    deadline,
+    get_breaker,
+    get_deadline,
+    get_timeout,
+    policy,
+    retry,
+    timeout,
+)
+from svcready.resilience._pillar import ResiliencePillar, apply
+from svcready.testing import FakeClock
+from tests.resilience.peers import Dependency
+
+
+def pillar(
+    clock: FakeClock, values: dict[str, object], problems: list[str]
+) -> ResiliencePillar:
+    """Return a pillar whose operator says *values* of every policy."""
+    return ResiliencePillar(
+        ResilienceSettings(),
+        clock=clock,
+        policy_values=lambda _: values,
+        report=lambda name, problem: problems.append(f"{name}: {problem}"),
+    )
+
+
+def test_an_attempt_must_fit_into_the_call() -> None:
+    """A time-out above the deadline would never be reached: the code is wrong."""
+    with pytest.raises(DeclarationError, match=r"attempt may take 6 s.*call.*5 s"):
+        policy("payments", timeout=6, deadline=5)
+
+    with pytest.raises(DeclarationError, match=r"6 s.*5 s"):
+        policy("orders", timeout=6, retry=retry(on=OSError, deadline=5))
+
+    policy("stock", timeout=5, deadline=5)
+
+
+def test_a_window_must_hold_two_attempts() -> None:
+    """A breaker that forgets while an attempt runs never sees a failure rate."""
+    with pytest.raises(DeclarationError, match=r"window of 30 s .* 16 s"):
+        policy("payments", timeout=16, breaker=True)
+
+    policy("orders", timeout=15, breaker=True)
+
+
+def test_stacked_decorators_are_looked_at_too() -> None:
+    """Layers that fuse under one name are one policy."""
+    with pytest.raises(DeclarationError, match=r"6 s.*5 s"):
+
+        @timeout("payments", 6)
+        @deadline("payments", 5)
+        def pay() -> None: ...
+
+
+def test_a_breaker_named_only_is_judged_when_it_is_declared() -> None:
+    """Its window may yet come from another module."""
+
+    @timeout("payments", 20)
+    @circuit_breaker("payments")
+    def pay() -> None: ...
+
+    circuit_breaker("payments", window=60)
+    policy("payments", timeout=timeout(after=20), breaker=circuit_breaker("payments"))
+
+
+def test_an_operators_contradiction_is_reported(clock: FakeClock) -> None:
+    """Once, naming the fields; the code's numbers stay in force, the rest is taken."""
+    problems: list[str] = []
+    policy("payments", timeout=2, deadline=5, retry=OSError, breaker=True)
+    values: dict[str, object] = {"timeout_s": 6, "breaker_probes": 7}
+    made = pillar(clock, values, problems)
+    made.start()
+    (problem,) = problems
+    assert problem == (
+        "payments: an attempt may take 6 s, but the whole call, its deadline, 5 s: "
+        "timeout_s is left as declared"
+    )
+    assert get_timeout("payments").core.config.bound_s == 2
+    assert get_breaker("payments").breaker.config.probes == 7
+    made.reload()
+    assert problems == [problem, problem]
+    values["timeout_s"] = 4
+    made.reload()
+    assert get_timeout("payments").core.config.bound_s == 4
+    assert len(problems) == 2
+    made.close()
+
+
+def test_what_is_declared_later_is_looked_at_as_well(clock: FakeClock) -> None:
+    """A part that joins makes values contradictory that were none: all go back."""
+    problems: list[str] = []
+    made = pillar(clock, {"timeout_s": 6, "deadline_s": 5}, problems)
+    timeout("payments", 2)
+    made.start()
+    assert get_timeout("payments").core.config.bound_s == 6
+    deadline("payments", 10)
+    (problem,) = problems
+    assert problem.endswith("5 s: deadline_s and timeout_s are left as declared")
+    assert get_timeout("payments").core.config.bound_s == 2
+    assert get_deadline("payments").core.config.bound_s == 10
+    made.close()
+
+
+def test_what_is_switched_off_contradicts_nothing() -> None:
+    """A deadline that takes no part bounds no attempt."""
+    policy("payments", timeout=2, deadline=5)
+    assert apply("payments", {"timeout_s": 6, "deadline_mode": "off"}) == ()
+    assert len(apply("payments", {"timeout_s": 6})) == 1
+    assert apply("payments", {"timeout_s": 0}) == ()
+
+
+def test_parts_that_never_met_are_reported(clock: FakeClock) -> None:
+    """The code's own contradiction that no declaration saw is told at the start."""
+    problems: list[str] = []
+    timeout("payments", 20)
+    circuit_breaker("payments")
+    pillar(clock, {}, problems).start()
+    assert len(problems) == 1
+    assert "20 s" in problems[0]
+
+
+def test_declared_nesting_is_told_once(clock: FakeClock, told: list[object]) -> None:
+    """Retries around retries of another name are found when they are declared."""
+
+    @timeout("between", 5)
+    @retry("stock", on=OSError)
+    def reserve() -> None: ...
+
+    for _ in range(2):
+        retry("orders", on=OSError)(reserve)
+
+    retry("stock", on=OSError)(reserve)
+    retry("meant", on=OSError, nested=True)(reserve)
+    assert told == []
+    made = pillar(clock, {}, [])
+    made.start()
+    made.begin_telling()
+    made.begin_telling()
+    assert told == [RetryNested("orders", "stock")]
+    retry("page", on=OSError)(reserve)
+    assert told[1:] == [RetryNested("page", "stock")]
+    made.close()
+
+
+def test_nesting_is_found_at_run_time(clock: FakeClock, told: list[object]) -> None:
+    """An inner retry that gave up is seen by the outer, in what it caused as well."""
+    pillar(clock, {}, []).start()
+    inner = retry("stock", on=OSError)
+    outer = retry("orders", on=(OSError, LookupError))
+    _nested.begin_telling()
+
+    def wrapped() -> None:
+        try:
+            inner.call(Dependency(*[OSError() for _ in range(9)]))
+        except OSError as error:
+            raise LookupError from error
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            outer.call(wrapped)
+
+    assert [event for event in told if isinstance(event, RetryNested)] == [
+        RetryNested("orders", "stock")
+    ]
+    _nested.begin_telling(on=False)
+
+
+def test_errors_of_neighbours_are_no_nesting(told: list[object]) -> None:
+    """A retry that runs while another's error is handled is not around it."""
+    _nested.begin_telling()
+    first, second = retry("first", on=OSError), retry("second", on=OSError)
+
+    def call() -> None:
+        try:
+            first.call(Dependency(*[OSError() for _ in range(9)]))
+        except OSError:
+            second.call(Dependency(*[ConnectionError() for _ in range(9)]))
+
+    with pytest.raises(ConnectionError):
+        call()
+
+    assert not [event for event in told if isinstance(event, RetryNested)]
+    _nested.begin_telling(on=False)
+
+
+def test_pairs_are_bounded(told: list[object]) -> None:
+    """Names made at run time fill no memory."""
+    _nested.begin_telling()
+    for number in range(1000):
+        _nested.found("outer", f"inner-{number}")
+
+    assert len(told) == 256
+    _nested.begin_telling(on=False)

@@ -1,0 +1,354 @@
+"""Deadlines: for the whole call, what is inside, blocks, and not for shielded work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+import threading
+
+import pytest
+
+import svcready
+from svcready.errors import (
+    AttemptTimeout,
+    DeadlineExceeded,
+    DeadlineSpent,
+    DeclarationError,
+)
+from svcready.resilience import _deadline as in_force
+from svcready.resilience import (
+    circuit_breaker,
+    deadline,
+    get_breaker,
+    get_deadline,
+    get_timeout,
+    policy,
+    remaining,
+    retry,
+    shielded,
+    timeout,
+)
+from svcready.resilience._pillar import apply
+from svcready.testing import FakeClock
+from tests.resilience.peers import Dependency, retrier_of, run_on
+from tests.resilience.timed_loop import run
+
+
+def counts_of(name: str) -> dict[str, int]:
+    """Return what the deadline called *name* has counted, zeros left out."""
+    counts = get_deadline(name).core.counts()
+    return {what: total for what, total in counts.items() if total}
+
+
+async def nap(seconds: float) -> str:
+    """Take *seconds* of the loop's time."""
+    await asyncio.sleep(seconds)
+    return "answer"
+
+
+def test_attempts_and_waits_have_one_time(clock: FakeClock) -> None:
+    """It is outside the retry: the last attempt gets what is left, and no more."""
+    began: list[float] = []
+
+    @svcready.timeout("payments", 2)
+    @svcready.retry("payments", on=TimeoutError, attempts=9, wait_base=0.5)
+    @svcready.deadline("payments", "5s")
+    async def pay() -> None:
+        began.append(remaining())
+        await asyncio.sleep(60)
+
+    run_on(clock)
+    start_s = clock.monotonic()
+    with pytest.raises(DeadlineExceeded, match="payments: no end within 5 s"):
+        run(clock, pay())
+
+    assert clock.monotonic() - start_s == pytest.approx(5)
+    assert began == [pytest.approx(2), pytest.approx(2), pytest.approx(0.25)]
+    assert counts_of("payments") == {"timed_out": 1}
+
+
+def test_the_earlier_of_two_is_in_force(clock: FakeClock) -> None:
+    """An inner deadline can only shorten what an outer one leaves."""
+    inner = deadline("inner", 10)
+
+    @deadline("outer", 2)
+    async def outer() -> None:
+        assert remaining() == pytest.approx(2)
+        await inner(nap)(60)
+
+    @deadline("patient", 20)
+    async def patient() -> None:
+        with pytest.raises(DeadlineExceeded, match="inner"):
+            await inner(nap)(60)
+
+        assert remaining() == pytest.approx(10)
+
+    run_on(clock)
+    with pytest.raises(DeadlineExceeded):
+        run(clock, outer())
+
+    run(clock, patient())
+    assert counts_of("patient") == {"success": 1}
+
+
+def test_a_deadline_that_came_in_is_kept(clock: FakeClock) -> None:
+    """One that a caller sent is enforced although no timer of its own runs."""
+    call = retry("payments", on=OSError, deadline=10)(timeout("payments", 5)(nap))
+
+    async def handler() -> None:
+        in_force.put(clock.monotonic() + 1)
+        await call(60)
+
+    run_on(clock)
+    began = clock.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        run(clock, handler())
+
+    assert clock.monotonic() - began == pytest.approx(1)
+
+
+def test_the_retrys_own_deadline_keeps_one_that_came_in(clock: FakeClock) -> None:
+    """Also with nothing but a retry the earlier of both ends the attempt."""
+    call = retry("payments", on=OSError, deadline=10)(nap)
+
+    async def handler() -> None:
+        in_force.put(clock.monotonic() + 1)
+        await call(60)
+
+    run_on(clock)
+    began = clock.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        run(clock, handler())
+
+    assert clock.monotonic() - began == pytest.approx(1)
+    assert retrier_of("payments").counts()["exhausted_deadline"] == 1
+
+
+def test_remaining_is_never_below_zero(clock: FakeClock) -> None:
+    """Client libraries take no negative time-outs."""
+
+    @deadline("payments", 1)
+    def late() -> list[float]:
+        clock.advance(0.25)
+        seen = [remaining()]
+        clock.advance(5)
+        return [*seen, remaining()]
+
+    run_on(clock)
+    assert late() == [0.75, 0.0]
+    assert counts_of("payments") == {"overrun": 1}
+
+
+def test_it_goes_with_the_context(clock: FakeClock) -> None:
+    """Tasks and copied contexts have it; a thread without them has none."""
+    seen: list[float] = []
+
+    @deadline("payments", 2)
+    async def work() -> None:
+        await asyncio.create_task(look())
+        context = contextvars.copy_context()
+        for target in (lambda: context.run(note), note):
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join()
+
+    def note() -> None:
+        seen.append(remaining())
+
+    async def look() -> None:
+        note()
+
+    run_on(clock)
+    run(clock, work())
+    assert seen == [pytest.approx(2), pytest.approx(2), math.inf]
+
+
+def test_a_policy_bounds_blocks(clock: FakeClock) -> None:
+    """`async with` is cancelled by time-out and deadline; the breaker hears of one."""
+    payments = policy(
+        "payments",
+        deadline=3,
+        timeout=2,
+        breaker=circuit_breaker(consecutive_failures=1, open_for=1),
+    )
+
+    async def main() -> None:
+        async with payments:
+            assert remaining() == pytest.approx(2)
+
+        with pytest.raises(AttemptTimeout):
+            async with payments:
+                await asyncio.sleep(60)
+
+        assert get_breaker("payments").state == "open"
+        get_breaker("payments").reset()
+        with pytest.raises(DeadlineExceeded):
+            async with deadline_of_page, payments:
+                await asyncio.sleep(60)
+
+        assert get_breaker("payments").state == "closed"
+        with pytest.raises(OSError, match="own"):
+            async with payments.guard():
+                raise OSError("own")
+
+        assert remaining() == math.inf
+
+    deadline_of_page = deadline("page", 1)
+    run_on(clock)
+    run(clock, main())
+
+
+def test_a_plain_block_asks_for_its_time(clock: FakeClock) -> None:
+    """In `with` the times are in force, interrupt nothing, and admit nothing late."""
+    payments = policy("payments", deadline=3, timeout=2)
+    page = deadline("page", 1)
+    run_on(clock)
+    with payments:
+        assert remaining() == 2
+        clock.advance(2.5)
+
+    assert get_timeout("payments").core.counts()["overrun"] == 1
+    assert counts_of("payments") == {"success": 1}
+    with page:
+        clock.advance(1)
+        with pytest.raises(DeadlineSpent), payments:
+            pytest.fail("no time is left for the block")
+
+    assert counts_of("payments")["rejected"] == 1
+    with pytest.raises(RuntimeError, match="once"), page.guard() as guard, guard:
+        pytest.fail("a guard is entered once")
+
+
+def test_a_guard_may_be_left_elsewhere(clock: FakeClock) -> None:
+    """A framework that leaves a block in another context breaks nothing."""
+    guard = deadline("page", 1).guard()
+    run_on(clock)
+    contextvars.copy_context().run(guard.__enter__)
+    guard.__exit__(None, None, None)
+    assert remaining() == math.inf
+    assert counts_of("page") == {"success": 1}
+
+
+def test_observing_refuses_nothing(clock: FakeClock) -> None:
+    """A call whose time is spent already is counted once, and made."""
+    orders = deadline("orders", 5)
+
+    @deadline("page", 1)
+    def page() -> object:
+        clock.advance(2)
+        return orders.call(Dependency())
+
+    run_on(clock)
+    apply("orders", {"deadline_mode": "observe"})
+    assert page() == "answer"
+    assert counts_of("orders") == {"observed": 1}
+
+
+def test_what_is_shielded_is_finished(clock: FakeClock) -> None:
+    """A deadline that passes meanwhile waits for the end, then cancels at once."""
+    steps: list[str] = []
+
+    @deadline("page", 1)
+    async def page() -> None:
+        with shielded():
+            assert remaining() == math.inf
+            await asyncio.sleep(5)
+            steps.append("committed")
+
+        assert remaining() == 0.0
+        steps.append("goes on until it waits")
+        await asyncio.sleep(0)
+        await asyncio.sleep(60)
+        pytest.fail("the deadline has passed")
+
+    run_on(clock)
+    began = clock.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        run(clock, page())
+
+    assert clock.monotonic() - began == pytest.approx(5)
+    assert steps == ["committed", "goes on until it waits"]
+    assert counts_of("page") == {"timed_out": 1}
+
+
+def test_what_ends_with_its_shield_has_answered(clock: FakeClock) -> None:
+    """Nothing is left that would cancel the task after the call."""
+
+    @deadline("page", 1)
+    async def page() -> str:
+        async with shielded():
+            await asyncio.sleep(5)
+
+        return "late"
+
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        assert await page() == "late"
+        await asyncio.sleep(60)
+        assert task.cancelling() == 0
+
+    run_on(clock)
+    run(clock, main())
+    assert counts_of("page") == {"overrun": 1}
+
+
+def test_a_shield_is_for_what_began_before_it(clock: FakeClock) -> None:
+    """A time-out within holds, foreign cancellations pass, and shields nest."""
+    inner = timeout("inner", 1)
+
+    @deadline("page", 2)
+    async def page() -> None:
+        with shielded():
+            with shielded(), pytest.raises(AttemptTimeout, match="inner"):
+                await inner(nap)(60)
+
+            await asyncio.sleep(5)
+
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        with pytest.raises(DeadlineExceeded):
+            await page()
+
+        task = asyncio.create_task(page())
+        await asyncio.sleep(3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_on(clock)
+    run(clock, main())
+    assert counts_of("page") == {"timed_out": 1, "cancelled": 1}
+
+
+def test_a_plain_section_is_shielded(clock: FakeClock) -> None:
+    """Without an event loop too, what is inside knows of no bound."""
+
+    @deadline("page", 1)
+    def page() -> list[float]:
+        clock.advance(2)
+        with shielded() as shield:
+            seen = [remaining(), timeout("rollback", 5).call(remaining)]
+
+        with pytest.raises(RuntimeError, match="once"), shield:
+            pytest.fail("a shield is entered once")
+
+        return [*seen, remaining()]
+
+    run_on(clock)
+    assert page()[0] == math.inf
+    assert counts_of("page") == {"overrun": 1}
+
+
+def test_what_cannot_be_meant_is_refused() -> None:
+    """A deadline without a time is an error where it is declared."""
+    with pytest.raises(DeclarationError, match="no time"):
+        deadline("payments")  # type: ignore[call-overload]
+
+    with pytest.raises(DeclarationError, match="within="):
+        deadline("payments", -1)
+
+    with pytest.raises(KeyError):
+        get_deadline("payments")
