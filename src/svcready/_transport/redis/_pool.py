@@ -97,7 +97,8 @@ class Pool:
             ends_s: Until when there is time, by `time.monotonic`.
 
         Raises:
-            RedisError: There is none.
+            RedisError: There is none; its reason is `busy` if others are in use, which
+                says nothing of the server.
         """
         while True:
             found = self._wait(ends_s)
@@ -184,7 +185,9 @@ class Pool:
 
             left_s = ends_s - time.monotonic()
             if self._closed or left_s <= 0.0 or not self._came.wait(left_s):
-                raise RedisError("timeout", "no connection in time")
+                # While others use theirs it is us who are slow, and not the server.
+                reason = "busy" if self._used else "timeout"
+                raise RedisError(reason, "no connection in time")
 
             if failures != self._failures and not self._idle:
                 raise RedisError("connection", "no connection can be made")

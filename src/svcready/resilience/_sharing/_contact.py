@@ -85,6 +85,11 @@ class Contact:
         if was_up:
             publish(StoreLost(self.name, reason))
 
+    def missed(self, reason: str) -> None:
+        """Count that it was not asked for a reason of ours, which is no loss."""
+        with self._lock:
+            self._failures[reason] += 1
+
     def answered(self) -> None:
         """Take note that it answered."""
         if self.is_up:

@@ -192,6 +192,10 @@ class SharedRates:
             return error
 
     def _failed(self, error: RedisError, address: RedisAddress) -> None:
+        if error.reason == "busy":
+            self.contact.missed(error.reason)
+            return
+
         self._pool.empty()
         if not self._where.learn(error, address):
             self.contact.failed(error.reason)
