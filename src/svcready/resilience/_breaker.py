@@ -305,11 +305,8 @@ class Breaker:
             self._open(reason, now_s)
 
     def _open(self, reason: str, now_s: float) -> None:
-        was_closed = self._state == CLOSED
         heard_s = self._ledger.heard_s(now_s) if reason == "peers" else 0.0
-        open_s = self._opening.begin(
-            self.config, now_s, self._rng(), was_closed=was_closed, wanted_s=heard_s
-        )
+        open_s = self._opening.begin(self.config, now_s, self._rng(), heard_s)
         self._move(OPEN, reason, now_s, open_s)
 
     def _move(self, state: str, reason: str, now_s: float, open_s: float = 0.0) -> None:

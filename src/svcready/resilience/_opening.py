@@ -27,18 +27,12 @@ class Opening:
         self.until_s = -math.inf
         """Until when it stays open, if it is."""
         self.closed_since_s = -math.inf
-        """Since when it was closed the last time."""
+        """Since when it is closed; inf: it is not, or was not yet since it opened."""
         self.times = 0
         """How often it has opened, a quiet window forgetting it."""
 
     def begin(
-        self,
-        config: BreakerConfig,
-        now_s: float,
-        drawn: float,
-        *,
-        was_closed: bool,
-        wanted_s: float,
+        self, config: BreakerConfig, now_s: float, drawn: float, wanted_s: float
     ) -> float:
         """
         Open, and return for how many seconds.
@@ -47,13 +41,12 @@ class Opening:
             config: The breaker's numbers.
             now_s: The time now.
             drawn: From [0, 1), for the jitter.
-            was_closed: It was closed until now.
             wanted_s: How long, before jitter; 0: twice as long as the last time.
         """
-        quiet_s = now_s - self.closed_since_s
-        if was_closed and quiet_s >= config.window_s:
+        if now_s - self.closed_since_s >= config.window_s:
             self.times = 0
 
+        self.closed_since_s = math.inf
         self.times += 1
         doubled_s = config.open_s * 2.0 ** min(self.times - 1, _MAX_DOUBLINGS)
         open_s = min(config.open_max_s, wanted_s or doubled_s)
