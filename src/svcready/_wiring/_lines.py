@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     _Retry = RetryExhausted | RetryRecovered | RetryScheduled
 
-__all__ = ["log_health", "log_metrics", "log_resilience"]
+__all__ = ["log_health", "log_limits", "log_metrics", "log_resilience"]
 
 _SPARINGLY_S = 10.0
 _VERBS = {"pass": "passes", "warn": "warns", "fail": "fails"}
@@ -90,21 +90,6 @@ def log_resilience(
             **e._asdict(),
         )
 
-    def limited(e: LimitMoved) -> None:
-        worse = e.after == "refusing"
-        verb = "would refuse" if e.reason == "observed" else "refuses"
-        event = f"limit.{e.after}"
-        held = sparingly.ask(event, e.name)
-        if held is not None:
-            more = {"not_logged": held} if held else {}
-            logs.event(
-                f"limit {e.name} {verb if worse else 'no longer refuses'} requests",
-                "WARNING" if worse and e.reason == "rejected" else "INFO",
-                event=event,
-                **e._asdict(),
-                **more,
-            )
-
     def retried(word: str, level: str, e: _Retry) -> None:
         event = f"retry.{type(e).__name__.removeprefix('Retry').lower()}"
         held = sparingly.ask(event, e.name)
@@ -134,13 +119,33 @@ def log_resilience(
     return [
         subscribe(BreakerMoved, moved),
         subscribe(BreakerStarved, starved),
-        subscribe(LimitMoved, limited),
         subscribe(FellBack, fell_back),
         subscribe(RetryExhausted, lambda e: retried("gave up", "WARNING", e)),
         subscribe(RetryNested, nested),
         subscribe(RetryRecovered, lambda e: retried("recovered", "INFO", e)),
         subscribe(RetryScheduled, lambda e: retried("follows", "INFO", e)),
     ]
+
+
+def log_limits(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], None]]:
+    sparingly = _Sparingly(now)
+
+    def limited(e: LimitMoved) -> None:
+        worse = e.after == "refusing"
+        verb = "would refuse" if e.reason == "observed" else "refuses"
+        event = f"limit.{e.after}"
+        held = sparingly.ask(event, e.name)
+        if held is not None:
+            more = {"not_logged": held} if held else {}
+            logs.event(
+                f"limit {e.name} {verb if worse else 'no longer refuses'} requests",
+                "WARNING" if worse and e.reason == "rejected" else "INFO",
+                event=event,
+                **e._asdict(),
+                **more,
+            )
+
+    return [subscribe(LimitMoved, limited)]
 
 
 def _said(fields: dict[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Mount, compile_path
 
+from svcready._core.guard import report_fault
 from svcready.adapters._asgi_messages import below
 from svcready.adapters._starlette_routes import children, have_changed, look
 from svcready.resilience._inbound import (
@@ -84,7 +85,11 @@ async def _ask(
     app: ASGIApp, request: Inbound, call: tuple[Scope, Receive, Send]
 ) -> None:
     refusal = await ask_at_route_async(request)
-    await (app if refusal is None else _respond(refusal))(*call)
+    if refusal is None:
+        await app(*call)
+    else:
+        request.refused = True
+        await _respond(refusal)(*call)
 
 
 def answer_refusals(app: Starlette) -> None:
@@ -124,16 +129,21 @@ def _flat(
         elif isinstance(route, Mount):
             inner = (prefix + route.path, shown + route.path)
             yield from _flat(children(route), *inner, depth + 1)
-            yield _known(f"{inner[0]}/{{path:path}}", None, f"{inner[1]}/{{path}}")
+            yield from _known(f"{inner[0]}/{{path:path}}", None, f"{inner[1]}/{{path}}")
         else:
             path = getattr(route, "path", None)
             form = getattr(route, "path_format", None) or path
             if isinstance(path, str) and isinstance(form, str):
                 methods = getattr(route, "methods", None)
-                yield _known(prefix + path, methods, shown + form)
+                yield from _known(prefix + path, methods, shown + form)
             else:  # a host
                 yield from _flat(children(route), prefix, shown, depth + 1)
 
 
-def _known(path: str, methods: Collection[str] | None, template: str) -> Known:
-    return compile_path(path)[0], methods, template
+def _known(
+    path: str, methods: Collection[str] | None, template: str
+) -> Iterator[Known]:
+    try:
+        yield compile_path(path)[0], methods, template
+    except Exception as error:  # noqa: BLE001 - a route class with paths of its own
+        report_fault("adapters.routes", error)

@@ -37,6 +37,8 @@ class Inbound(Protocol):
     """What admitted it so far, from the outside in."""
     streamed: bool
     """Whether the response's body came in pieces, as far as it did."""
+    refused: bool
+    """Whether it was refused before the framework took its route."""
 
     def header(self, name: str) -> str | None:
         """Return a header's value by its name in any case; None without it."""

@@ -219,7 +219,7 @@ class _Nobody:
 
     method = "_OTHER"
     client: str | None = None
-    streamed = False
+    streamed = refused = False
 
     def __init__(self) -> None:
         self.admitted: list[Admitted] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready._core.guard import report_fault
 from svcready.resilience._resolvers import RESOLVERS
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from svcready.resilience._limit_keys import KeyPart
     from svcready.resilience._limiter import Limiter
 
-__all__ = ["Rule", "Rules", "waits_for_route"]
+__all__ = ["Rule", "Rules", "template_of", "waits_for_route"]
 
 _MOST_KEPT = 4096
 
@@ -54,7 +55,7 @@ class Rules:
         if not self._rules:
             return ()
 
-        path = request.template() if self._by_path else None
+        path = template_of(request) if self._by_path else None
         if path is None and self._by_path:
             bare = request.bare_path()
             if bare is not None:  # of which there are as many as callers make up
@@ -79,6 +80,15 @@ class Rules:
                 or (path is not None and self._patterns[rule.path].fullmatch(path))
             )
         )
+
+
+def template_of(request: Inbound) -> str | None:
+    """Return the template of the route that *request* will take; None: of none."""
+    try:
+        return request.template()
+    except Exception as error:  # noqa: BLE001 - what is for all routes still holds
+        report_fault("limits.route", error)
+        return None
 
 
 def waits_for_route(parts: Iterable[KeyPart]) -> bool:

@@ -11,6 +11,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready.resilience._events import LimitMoved
 from svcready.resilience._gcra import Rate
 from svcready.resilience._limit_keys import NOBODY, address_key, digest
+from svcready.resilience._limit_rules import template_of
 from svcready.resilience._outbox import Outbox
 from svcready.resilience._store import Want
 
@@ -175,7 +176,7 @@ def _value(request: Inbound, part: KeyPart, told: Mapping[str, str]) -> str | No
         return None
 
     if part.kind == "route":
-        return f"r{request.template() or ''}"
+        return f"r{template_of(request) or ''}"
 
     value = request.header(part.of) if part.kind == "header" else told.get(part.of)
     # Of another kind than what was told, so that nobody can pass for somebody.

@@ -96,7 +96,7 @@ class MemoryStore:
         tats_s = self._tats_s
         with self._lock:
             taken = [
-                gcra(want.rate, tats_s.get(want.key, now_s), now_s, want.cost)
+                gcra(want.rate, self._tat_s(want, now_s), now_s, want.cost)
                 for want in wants
             ]
             allowed = all(one.allowed for one in taken)
@@ -112,7 +112,7 @@ class MemoryStore:
                     tats_s.popitem(last=False)
             else:  # how those stand of which nothing was taken
                 taken = [
-                    gcra(want.rate, tats_s.get(want.key, now_s), now_s, 0)._replace(
+                    gcra(want.rate, self._tat_s(want, now_s), now_s, 0)._replace(
                         allowed=True, retry_after_s=0.0
                     )
                     if one.allowed
@@ -136,6 +136,17 @@ class MemoryStore:
         """Let all buckets be whole."""
         with self._lock:
             self._tats_s.clear()
+
+    def _tat_s(self, want: Want, now_s: float) -> float:
+        """Return what is kept of a bucket, empty at worst; the lock is held."""
+        kept_s = self._tats_s.get(want.key, now_s)
+        empty_s = now_s + want.rate.burst / want.rate.per_s
+        if kept_s <= empty_s:
+            return kept_s
+
+        # Kept at a lower rate than the one in force by now.
+        self._tats_s[want.key] = empty_s
+        return empty_s
 
     def _reset(self) -> None:
         # What the parent's clients took, they took: the counts stay.

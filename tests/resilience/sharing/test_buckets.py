@@ -98,6 +98,7 @@ def test_the_script_is_gcra(
         for which, cost in chosen:
             last_us, tat_s = kept.get(which, (now_us, 0.0))
             ahead_s = max(0.0, tat_s - (now_us - last_us) / 1e6)
+            ahead_s = min(ahead_s, rates[which].burst / rates[which].per_s)
             taken.append(gcra(rates[which], ahead_s, 0.0, cost))
 
         decision = take(link, now_us, *wants)
@@ -120,7 +121,7 @@ def test_the_script_is_gcra(
     rates=st.lists(
         st.builds(Rate, st.sampled_from([0.5, 1.0, 4.0, 64.0]), st.integers(1, 64)),
         min_size=3,
-        max_size=3,
+        max_size=5,
     ),
     steps=STEPS,
 )
@@ -130,17 +131,21 @@ def test_redis_and_memory_are_one_limit(
     """
     The store in memory and the one in Redis decide alike on any sequence.
 
-    Times and intervals are binary fractions, so no rounding can part the two.
+    Rates change meanwhile. Times and intervals are binary fractions, so no rounding can
+    part the two.
     """
     ask(link, "FLUSHALL")
     clock = FakeClock(start_s=0.0)
     memory = MemoryStore(clock)
     now_us = 1_800_000_000_000_000
-    for passed, chosen in steps:
+    for step, (passed, chosen) in enumerate(steps):
         passed_us = passed // 15_625 * 15_625  # sixty-fourths of a second
         clock.advance(passed_us / 1e6)
         now_us += passed_us
-        wants = [Want(f"k{which}", rates[which], cost) for which, cost in chosen]
+        wants = [
+            Want(f"k{which}", rates[(which + step // 3) % len(rates)], cost)
+            for which, cost in chosen
+        ]
         assert take(link, now_us, *wants) == memory.take(wants)
 
 

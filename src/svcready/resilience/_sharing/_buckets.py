@@ -34,6 +34,9 @@ for i, key in ipairs(KEYS) do
     if last and was and was > 0 and was < 1e12 then
       back = now < last
       ahead = math.max(0, was - math.max(0, now - last) / 1000000)
+      if ahead > burst / per_s then
+        ahead, back = burst / per_s, true
+      end
     end
   end
   local interval = 1 / per_s
@@ -64,7 +67,8 @@ return reply
 Takes what is wanted of every bucket, or of none, at the time `now` in microseconds.
 
 The arithmetic of `gcra`, operation by operation. A bucket whose time lies ahead, as
-after a failover to a server whose clock is behind, gets the time of now.
+after a failover to a server whose clock is behind, gets the time of now; one that was
+kept at a lower rate than the one in force is empty at worst.
 """
 
 TAKE = Script(

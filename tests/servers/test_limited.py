@@ -1,0 +1,110 @@
+"""Limits under real servers: callers, routes and tenants, each with its share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import http_sf
+import pytest
+
+from tests.servers.apps.limited import ENVIRON
+from tests.servers.harness import Answer, Service
+
+GTHREAD = ["gunicorn", "--bind", "127.0.0.1:{port}", "-k", "gthread", "--threads", "4"]
+GTHREAD += ["--no-control-socket"]
+UVICORN = ["uvicorn", "--port", "{port}", "--log-level", "warning"]
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.servers.apps.limited_settings"}
+
+
+class Served(NamedTuple):
+    """An application under a server."""
+
+    name: str
+    command: list[str]
+    route: str
+    environ: dict[str, str]
+
+
+STACKS = [
+    Served(
+        "fastapi-uvicorn",
+        [*UVICORN, "tests.servers.apps.limited_fastapi:app"],
+        "/shared/{number}",
+        {},
+    ),
+    Served(
+        "flask-gunicorn",
+        [*GTHREAD, "tests.servers.apps.limited_flask:app"],
+        "/shared/<int:number>",
+        {},
+    ),
+    Served(
+        "django-gunicorn",
+        [*GTHREAD, "tests.servers.apps.limited_django:application"],
+        "/shared/<int:number>",
+        SETTINGS,
+    ),
+    Served(
+        "django-uvicorn",
+        [*UVICORN, "tests.servers.apps.limited_django:application"],
+        "/shared/<int:number>",
+        {**SETTINGS, "DJANGO_ON_ASGI": "1"},
+    ),
+]
+
+
+def shown(answer: Answer) -> dict[str, Any]:
+    """Return the RateLimit field, as a parser of structured fields reads it."""
+    items: Any = http_sf.parse(answer.headers["ratelimit"].encode(), tltype="list")
+    return dict(items)
+
+
+@pytest.mark.parametrize("served", STACKS, ids=lambda served: served.name)
+def test_callers_are_limited(served: Served, tmp_path: Path) -> None:
+    """
+    Tenants, addresses behind one proxy and a decorated view have their shares; what
+    is refused is a problem, an access line and a count; probes always pass.
+    """
+    environ = {**ENVIRON, **served.environ}
+    with Service(served.command, tmp_path, environ=environ) as service:
+
+        def ask(path: str, tenant: str, caller: str = "203.0.113.1") -> Answer:
+            forged = f"{tenant}.example, {caller}"  # the client wrote the first one
+            headers = {"X-Tenant": tenant, "X-Forwarded-For": forged}
+            return service.get(path, headers)
+
+        answers = [ask(f"/shared/{number}", "a") for number in range(4)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 429]
+        assert {name: told["r"] for name, told in shown(answers[0]).items()} == {
+            "tenants": 2,
+            "shared": 19,
+        }
+        refused = answers[3]
+        assert shown(refused)["tenants"]["r"] == 0
+        assert shown(refused)["shared"]["r"] == 17  # it cost nothing
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert int(refused.headers["retry-after"]) >= 1190
+        assert b'"violated-policies":["tenants"]' in refused.body
+        line = service.access_line(refused.headers["x-request-id"])
+        http = line["http"]
+        assert isinstance(http, dict)
+        assert (http["status"], http["route"]) == (429, served.route)
+
+        # Seventeen are left to this address, whatever tenants it makes up.
+        statuses = [ask("/shared/1", f"t{n}").status for n in range(19)]
+        assert statuses == [200] * 17 + [429] * 2
+        assert ask("/shared/1", "t99", "203.0.113.2").status == 200
+
+        statuses = [ask("/decorated", f"d{n}", "203.0.113.3").status for n in range(3)]
+        assert statuses == [200, 200, 429]
+        assert service.get("/health/liveness").status == 200
+        page = service.client.get("/metrics").text
+        for name, rejected in (("tenants", 1), ("shared", 2), ("decorated", 1)):
+            assert (
+                f'svcready_resilience_calls_total{{component="limit",name="{name}",'
+                f'outcome="rejected"}} {rejected}.0'
+            ) in page
+
+        assert "203.0.113" not in page
+        assert service.logged("limit shared refuses requests")
