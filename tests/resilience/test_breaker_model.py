@@ -42,6 +42,7 @@ class Model:
     probe: int | None = None
     probes_made: int = 0
     lease_until: float = 0.0
+    heard_until: float = -1e9
     passed: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -52,16 +53,18 @@ class Model:
         self.state = state
         self.generation += 1
         self.seen, self.in_a_row, self.passed, self.probe = [], 0, 0, None
+        self.heard_until = -1e9
         if state == "closed":
             self.closed_since = now
 
-    def _open(self, now: float) -> None:
+    def _open(self, now: float, wanted: float = 0.0) -> None:
         if self.state == "closed" and now - self.closed_since >= self.config.window_s:
             self.opened = 0
 
         self.opened += 1
         self.open_until = now + min(
-            self.config.open_max_s, self.config.open_s * 2 ** (self.opened - 1)
+            self.config.open_max_s,
+            wanted or self.config.open_s * 2 ** (self.opened - 1),
         )
         self._move("open", now)
 
@@ -124,22 +127,43 @@ class Model:
         failed = outcome == "failure"
         self._count("slow" if slow and not failed else outcome)
         self.in_a_row = self.in_a_row + 1 if failed else 0
-        tick = int(now // (self.config.window_s / 10))
-        self.seen.append((tick, failed, slow))
-        recent = [call for call in self.seen if call[0] > tick - 10]
+        self.seen.append((self._tick(now), failed, slow))
         if self.state == "forced_closed":
             return
 
-        failures = sum(call[1] for call in recent) / len(recent)
-        slowness = sum(call[2] for call in recent) / len(recent)
         limit = self.config.consecutive_failures
-        enough = len(recent) >= self.config.min_calls
-        if (
-            (limit is not None and self.in_a_row >= limit)
-            or (enough and failures >= self.config.failure_rate)
-            or (enough and slowness > 0 and slowness >= self.config.slow_rate)
+        recent = self._recent(now)
+        few = len(recent) < self.config.min_calls
+        if (limit is not None and self.in_a_row >= limit) or (
+            self._fails(recent) and not few
         ):
             self._open(now)
+        elif self._fails(recent) and now < self.heard_until:
+            self._open(now, self.heard_until - now)
+
+    def hear(self, seconds: float, *, enough: bool, now: float) -> None:
+        """Take note that others have opened theirs."""
+        if self.state != "closed":
+            return
+
+        self.heard_until = max(self.heard_until, now + seconds)
+        recent = self._recent(now)
+        if len(recent) < self.config.min_calls and (enough or self._fails(recent)):
+            self._open(now, self.heard_until - now)
+
+    def _tick(self, now: float) -> int:
+        return int(now // (self.config.window_s / 10))
+
+    def _recent(self, now: float) -> list[tuple[int, bool, bool]]:
+        return [call for call in self.seen if call[0] > self._tick(now) - 10]
+
+    def _fails(self, recent: list[tuple[int, bool, bool]]) -> bool:
+        failures, slow = (sum(call[at] for call in recent) for at in (1, 2))
+        calls = len(recent)
+        return calls > 0 and (
+            failures / calls >= self.config.failure_rate
+            or (slow > 0 and slow / calls >= self.config.slow_rate)
+        )
 
 
 @dataclass
@@ -252,6 +276,13 @@ class Machine(RuleBasedStateMachine):
         elapsed = now - call.started
         self.model.settle(call.token, outcome, elapsed, now)
         self.breaker.settle(call.tally, outcome, elapsed)
+
+    @rule(quarters=st.sampled_from([2, 30, 9999]), enough=st.booleans())
+    def hear(self, quarters: int, enough: bool) -> None:
+        """Hear that other processes have opened theirs."""
+        now = self.clock.monotonic()
+        self.model.hear(quarters / 4, enough=enough, now=now)
+        self.breaker.hear(quarters / 4, enough=enough)
 
     @rule(state=st.sampled_from(["forced_open", "forced_closed", "disabled"]))
     def force(self, state: str) -> None:

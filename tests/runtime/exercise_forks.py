@@ -52,6 +52,9 @@ os.environ["SVCREADY_CLOUDWATCH_EMF_DESTINATION"] = f"{sys.argv[1]}.emf"
 os.environ["SVCREADY_OTLP_METRICS"] = "true"
 os.environ["SVCREADY_HTTP_DEADLINE_DEFAULT_S"] = "60"
 os.environ["SVCREADY_HTTP_SHEDDING"] = "enforce"
+os.environ["SVCREADY_RESILIENCE_REDIS_URL"] = "redis://127.0.0.1:9"
+os.environ["SVCREADY_RESILIENCE_SHARE_BREAKERS"] = "true"
+os.environ["SVCREADY_HTTP_RATE_LIMIT_STORE"] = "redis"
 
 import opentelemetry.metrics  # noqa: E402
 import psycopg_pool  # noqa: E402
@@ -60,6 +63,8 @@ from opentelemetry import metrics as otel  # noqa: E402
 
 import svcready  # noqa: E402 - the locks must be made by the recorders
 from svcready._runtime import current  # noqa: E402
+from svcready.resilience._gcra import Rate  # noqa: E402
+from svcready.resilience._store import Want  # noqa: E402
 
 events = svcready.counter("fork_events", "Events", labels=("kind",))
 level = svcready.gauge("fork_level", "A level")
@@ -188,6 +193,13 @@ def exercise(name: str) -> None:
     runtime = current()
     assert runtime is not None
     runtime.wake()
+    assert runtime.resilience is not None
+    together = runtime.resilience.shared
+    assert together is not None
+    assert together.gossip is not None
+    assert together.rates is not None
+    together.gossip.beat()
+    together.rates.take([Want(name, Rate(1.0, 10))])
     svcready.drain()
     svcready.resume()
     runtime.drain.holds()
@@ -243,6 +255,10 @@ def main() -> None:
     asyncio.run(hedged())
     events.labels("parent").inc()
     svcready.audit.record("forks.begin", "parent", "test", "success")
+    runtime = current()
+    assert runtime is not None
+    assert runtime.resilience is not None
+    runtime.resilience.wake()
     with svcready.span("parent"):
         pass
 

@@ -21,6 +21,7 @@ _JITTER = 0.1
 _LOOK_AROUND_S = 1.0
 _AUDIT_SWEEP_S = 10.0
 _meeting = guard("group")
+_sharing = guard("resilience.sharing")
 
 
 def meet(runtime: Runtime) -> None:
@@ -33,6 +34,10 @@ def meet(runtime: Runtime) -> None:
                 "each stands alone: set SVCREADY_CORE_RUN_DIR to one that only this "
                 "user can write to"
             )
+
+    with _sharing:
+        if runtime.resilience is not None:
+            runtime.resilience.wake()
 
 
 def schedule(runtime: Runtime, worker: Worker) -> None:

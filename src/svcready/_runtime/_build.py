@@ -12,6 +12,7 @@ from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._runtime._cells import renew_plans
 from svcready._runtime._extras import lacks_jwt
+from svcready._runtime._sharing import lacks_redis, share
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir
 
@@ -89,7 +90,7 @@ _REDACTION_OFF = (
 def warnings(settings: Settings) -> list[str]:
     """Return what is told with the problems, although somebody asked for it."""
     told = [] if settings.log.redact_enabled else [_REDACTION_OFF]
-    return told + lacks_jwt(settings)
+    return told + lacks_jwt(settings) + lacks_redis(settings)
 
 
 def harmless(settings: Settings) -> set[str]:
@@ -300,6 +301,8 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
     if not settings.resilience.enabled:
         return None
 
+    shared = share(runtime)
+
     def policy_values(name: str) -> Mapping[str, object]:
         # Read through the runtime, whose settings a changed file replaces.
         named = runtime.settings.named
@@ -310,7 +313,8 @@ def resilience(runtime: Runtime) -> ResiliencePillar | None:
         clock=runtime.clock,
         policy_values=policy_values,
         report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
-        inbound=inbound_means(runtime),
+        inbound=inbound_means(runtime, shared),
+        shared=shared,
     )
 
 

@@ -9,12 +9,19 @@ from svcready.resilience._inbound_means import FieldOptions, InboundMeans
 
 if TYPE_CHECKING:
     from svcready._runtime._runtime import Runtime
+    from svcready.resilience._sharing._shared import Shared
 
 __all__ = ["inbound_means"]
 
 
-def inbound_means(runtime: Runtime) -> InboundMeans:
-    """Say what the operator says of inbound requests, as the settings have it now."""
+def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
+    """
+    Say what the operator says of inbound requests, as the settings have it now.
+
+    Args:
+        runtime: Whose settings.
+        shared: What is shared with other processes.
+    """
 
     def options() -> FieldOptions:
         told = runtime.settings.http.rate_limit_headers
@@ -30,4 +37,5 @@ def inbound_means(runtime: Runtime) -> InboundMeans:
         options,
         renew_plans,
         lambda: runtime.settings.http,
+        shared.rate_store,
     )

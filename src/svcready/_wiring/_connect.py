@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from svcready._wiring._clients import measure_traced
 from svcready._wiring._counts import count, keep_exemplars
 from svcready._wiring._lines import log_health, log_limits, log_metrics, log_resilience
+from svcready._wiring._shared import log_stores
 from svcready._wiring._spans import mark_spans
 from svcready.health.checks._found import Finder
 from svcready.logging._outages import log_destinations
@@ -37,6 +38,7 @@ def connect(pillars: Pillars) -> Callable[[], None]:
     if pillars.logging is not None:
         undo += log_resilience(pillars.logging, pillars.clock.monotonic)
         undo += log_limits(pillars.logging, pillars.clock.monotonic)
+        undo += log_stores(pillars.logging)
         undo += log_health(pillars.logging)
         undo += log_metrics(pillars.logging)
         undo += log_destinations(pillars.logging.event)

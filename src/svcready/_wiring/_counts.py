@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import ItemsDropped, subscribe
 from svcready._wiring._exports import export_families
+from svcready._wiring._shared import store_families
 from svcready.health._events import CheckChanged, CheckRan
 from svcready.health._life._lifecycle import STATES
 from svcready.metrics._model import Family, Number
@@ -127,6 +128,7 @@ def _level_families(pillars: Pillars) -> Iterator[Family]:
 
     if pillars.resilience is not None:
         yield from _policy_families(pillars.resilience)
+        yield from store_families(pillars.resilience.shared)
 
 
 def _policy_families(resilience: ResiliencePillar) -> Iterator[Family]:

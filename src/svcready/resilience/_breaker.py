@@ -13,6 +13,7 @@ from svcready.resilience._backoff import uniform
 from svcready.resilience._events import BreakerMoved, BreakerStarved
 from svcready.resilience._judge import EVERY_ERROR
 from svcready.resilience._ledger import Ledger
+from svcready.resilience._opening import Opening
 from svcready.resilience._outbox import Outbox
 from svcready.resilience._tally import Tally, can_count_unlocked
 
@@ -38,9 +39,6 @@ OPEN = "open"
 FORCED_OPEN = "forced_open"
 FORCED_CLOSED = "forced_closed"
 DISABLED = "disabled"
-
-_JITTER = 0.2
-_MAX_DOUBLINGS = 30
 
 
 class Breaker:
@@ -94,9 +92,7 @@ class Breaker:
         self._probe: Tally | None = None
         self._lease_until_s = math.inf
         self._passed = 0
-        self._opened = 0
-        self._open_until_s = -math.inf
-        self._closed_since_s = -math.inf
+        self._opening = Opening()
         self._pass = Tally(clock.monotonic, math.inf)  # what nobody settles
         self.admission: Tally | None = None
         """What a call may settle with without asking; None: call `admit`."""
@@ -111,7 +107,7 @@ class Breaker:
     def state(self) -> str:
         """The state now; an open breaker whose time is over counts as half-open."""
         state = self._state
-        if state == OPEN and self._clock.monotonic() >= self._open_until_s:
+        if state == OPEN and self._clock.monotonic() >= self._opening.until_s:
             return HALF_OPEN
 
         return state
@@ -138,7 +134,7 @@ class Breaker:
             tally = self._admit(now_s)
             observed = self.config.mode == "observe"
             state = self._state
-            wait_s = self._open_until_s - now_s if state == OPEN else None
+            wait_s = self._opening.until_s - now_s if state == OPEN else None
             if tally is None:
                 self._ledger.count("observed" if observed else "rejected")
 
@@ -203,14 +199,32 @@ class Breaker:
         """Close with an empty window, and forget how often it opened."""
         with self._lock:
             now_s = self._clock.monotonic()
-            self._opened = 0
             if self._state != CLOSED:
                 self._move(CLOSED, "manual", now_s)
             else:
                 self._restart(now_s)
 
-            self._closed_since_s = -math.inf
+            self._opening.forget()
             self._set_gates()
+
+        self._outbox.tell()
+
+    def hear(self, open_s: float, *, enough: bool) -> None:
+        """
+        Take note that other processes have opened theirs, for *open_s* more seconds.
+
+        While this one has seen too few calls to judge its rates by, it judges them by
+        those few; *enough* others open it though it has seen none.
+        """
+        with self._lock:
+            now_s = self._clock.monotonic()
+            self._ledger.advance(now_s)
+            if self._state == CLOSED and self.config.mode != "off" and open_s > 0.0:
+                self._ledger.hear(now_s + open_s)
+                if self._ledger.persuaded(now_s, enough=enough):
+                    self._open("peers", now_s)
+
+                self._set_gates()
 
         self._outbox.tell()
 
@@ -221,8 +235,7 @@ class Breaker:
             self._ledger.advance(self._clock.monotonic())
             self._ledger.use(config, clock)
             self._lease_until_s += shift_s
-            self._open_until_s += shift_s
-            self._closed_since_s += shift_s
+            self._opening.shift(shift_s)
             self._clock = clock
             self.config = config
             self._pass.monotonic = clock.monotonic
@@ -244,7 +257,7 @@ class Breaker:
         if self._state in {CLOSED, FORCED_CLOSED}:
             return self._ledger.live
 
-        if self._state == OPEN and now_s >= self._open_until_s:
+        if self._state == OPEN and now_s >= self._opening.until_s:
             self._move(HALF_OPEN, "elapsed", now_s)
 
         if self._state != HALF_OPEN or self._probe is not None:
@@ -283,20 +296,13 @@ class Breaker:
                 BreakerStarved(self.name, config.min_calls, config.window_s)
             )
 
-        reason = None if self._state == FORCED_CLOSED else self._ledger.tripped()
+        reason = None if self._state == FORCED_CLOSED else self._ledger.tripped(now_s)
         if reason is not None:
             self._open(reason, now_s)
 
     def _open(self, reason: str, now_s: float) -> None:
-        quiet_s = now_s - self._closed_since_s
-        if self._state == CLOSED and quiet_s >= self.config.window_s:
-            self._opened = 0
-
-        self._opened += 1
-        doubled_s = self.config.open_s * 2.0 ** min(self._opened - 1, _MAX_DOUBLINGS)
-        capped_s = min(self.config.open_max_s, doubled_s)
-        open_s = capped_s * (1.0 - _JITTER + 2.0 * _JITTER * self._rng())
-        self._open_until_s = now_s + open_s
+        heard_s = self._ledger.heard_s(now_s) if reason == "peers" else 0.0
+        open_s = self._opening.begin(self.config, now_s, self._rng(), heard_s)
         self._move(OPEN, reason, now_s, open_s)
 
     def _move(self, state: str, reason: str, now_s: float, open_s: float = 0.0) -> None:
@@ -305,7 +311,7 @@ class Breaker:
         self._state = state
         self.reason = reason
         if state == CLOSED:
-            self._closed_since_s = now_s
+            self._opening.closed_since_s = now_s
 
         self._set_gates()
 

@@ -15,6 +15,8 @@ __all__ = [
     "RetryScheduled",
     "SheddingBegan",
     "SheddingEnded",
+    "StoreBack",
+    "StoreLost",
     "Waited",
 ]
 
@@ -75,7 +77,7 @@ class BreakerMoved(NamedTuple):
     reason: str
     """
     Why: `failure_rate`, `slow_rate`, `consecutive`, `probe_failed`, `probe_lost`,
-    `elapsed`, `probes_passed` or `manual`.
+    `peers`, `elapsed`, `probes_passed` or `manual`.
     """
     open_s: float = 0.0
     """How long it stays open, in seconds, where it opened."""
@@ -90,6 +92,24 @@ class BreakerStarved(NamedTuple):
     """How many calls its window needs."""
     window_s: float
     """Its window, in seconds."""
+
+
+class StoreLost(NamedTuple):
+    """A store that processes share does not answer; told once until it does."""
+
+    name: str
+    """Whose: `breakers`, `rate_limits`."""
+    reason: str
+    """Why: `timeout`, `connection`, `resolve`, `refused` or `garbage`."""
+
+
+class StoreBack(NamedTuple):
+    """A shared store answers again."""
+
+    name: str
+    """Whose: `breakers`, `rate_limits`."""
+    lost_s: float
+    """How long it did not, in seconds."""
 
 
 class LimitMoved(NamedTuple):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from svcready.config._rate_limits import RateRule
     from svcready.config._sections.http import HttpSettings
+    from svcready.resilience._store import Store
 
 __all__ = ["NO_INBOUND", "FieldOptions", "InboundMeans"]
 
@@ -37,6 +38,8 @@ class InboundMeans(NamedTuple):
     """Has adapters ask anew what requests are asked of."""
     http: Callable[[], HttpSettings] | None = None
     """The section HTTP, for deadlines and load shedding."""
+    store: Callable[[], Store] | None = None
+    """Makes what the limits are counted in; None: this process's memory."""
 
 
 NO_INBOUND = InboundMeans(lambda: (), lambda _: {}, FieldOptions, lambda: None)

@@ -34,6 +34,7 @@ class Ledger:
         "_clock",
         "_config",
         "_folded",
+        "_heard_until_s",
         "_in_a_row",
         "_starving_since_s",
         "_totals",
@@ -50,6 +51,7 @@ class Ledger:
         self._window = Window(config.window_s, clock.monotonic())
         self._in_a_row = 0
         self._folded = 0
+        self._heard_until_s = -math.inf
         self._starving_since_s = math.inf
         self.live = Tally(clock.monotonic)
         """What the calls of this generation are admitted with."""
@@ -62,11 +64,14 @@ class Ledger:
         self._folded = 0
         self._window = Window(self._config.window_s, now_s)
         self._in_a_row = 0
+        self._heard_until_s = -math.inf
         self._starving_since_s = math.inf
 
     def use(self, config: BreakerConfig, clock: Clock) -> None:
         """Put other numbers or another clock in force; what was counted stays."""
         if config.window_s != self._config.window_s or clock is not self._clock:
+            ahead_s = clock.monotonic() - self._clock.monotonic()
+            self._heard_until_s += ahead_s
             self._window = self._window.moved(config.window_s, clock.monotonic())
             self._starving_since_s = math.inf
 
@@ -100,7 +105,23 @@ class Ledger:
         """Add to the totals alone."""
         self._totals[outcome] += 1
 
-    def tripped(self) -> str | None:
+    def hear(self, until_s: float) -> None:
+        """Take note that other processes have opened theirs, until then."""
+        self._heard_until_s = max(self._heard_until_s, until_s)
+
+    def heard_s(self, now_s: float) -> float:
+        """Return for how many more seconds others have theirs open."""
+        return max(0.0, self._heard_until_s - now_s)
+
+    def persuaded(self, now_s: float, *, enough: bool) -> bool:
+        """Return whether the breaker must open by what others say of theirs."""
+        calls = self._window.calls
+        if calls >= self._config.min_calls or not self.heard_s(now_s):
+            return False
+
+        return enough or (calls > 0 and self._rate_reached(calls) is not None)
+
+    def tripped(self, now_s: float) -> str | None:
         """Return why the breaker must open, or None."""
         config, window = self._config, self._window
         limit = config.consecutive_failures
@@ -108,7 +129,7 @@ class Ledger:
             return "consecutive"
 
         if window.calls < config.min_calls:
-            return None
+            return "peers" if self.persuaded(now_s, enough=False) else None
 
         return self._rate_reached(window.calls)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from svcready.resilience._inbound_means import InboundMeans
     from svcready.resilience._parts import AnyDeclared, Part
     from svcready.resilience._retrier import Retrier
+    from svcready.resilience._sharing._shared import Shared
     from svcready.resilience._shedder import SheddingState
 
 __all__ = ["CallCount", "PolicyLevel", "PolicyState", "ResiliencePillar", "apply"]
@@ -142,6 +143,7 @@ class ResiliencePillar:
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
         inbound: What the operator says of inbound requests.
+        shared: What is shared with other processes; None: nothing.
     """
 
     def __init__(
@@ -152,11 +154,13 @@ class ResiliencePillar:
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
         inbound: InboundMeans = NO_INBOUND,
+        shared: Shared | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
+        self.shared = shared
         self._inbound = InboundPillar(inbound, clock)
         self.limits = self._inbound.limits
         """The limits on inbound requests."""
@@ -169,6 +173,11 @@ class ResiliencePillar:
         bind_parts(self._bind)
         self._inbound.start()
 
+    def wake(self) -> None:
+        """Begin in this process what has a thread of its own."""
+        if self.shared is not None:
+            self.shared.wake()
+
     def begin_telling(self) -> None:
         """Tell whoever listens by now of retries inside retries that were declared."""
         begin_telling()
@@ -179,6 +188,9 @@ class ResiliencePillar:
 
     def close(self) -> None:
         """Let go: code's numbers and the system's clock are in force again."""
+        if self.shared is not None:
+            self.shared.close()
+
         bind_parts(None)
         self._inbound.close()
         begin_telling(on=False)

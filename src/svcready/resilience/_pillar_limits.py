@@ -37,7 +37,7 @@ class InboundLimits:
         self._clock = clock
         self._ruled: dict[str, Limiter] = {}
         self._rules: tuple[Rule, ...] = ()
-        self.store: Store = MemoryStore(clock)
+        self.store: Store = means.store() if means.store else MemoryStore(clock)
         """Where the buckets are."""
 
     def start(self) -> None:

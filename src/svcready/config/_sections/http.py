@@ -156,3 +156,15 @@ class HttpSettings:
         "`POST /orders critical; GET /search sheddable`",
         reloadable=True,
     )
+    rate_limit_store: str = setting(
+        "memory",
+        choice("memory", "redis"),
+        "Where rate limits count: each process for itself, or all of the service "
+        "together in SVCREADY_RESILIENCE_REDIS_URL",
+    )
+    rate_limit_on_store_failure: str = setting(
+        "local",
+        choice("local", "open", "closed"),
+        "What holds while that Redis does not answer: local: each process counts for "
+        "itself; open: everything is let through; closed: nothing is",
+    )

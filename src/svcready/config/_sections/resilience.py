@@ -15,6 +15,7 @@ from svcready.config._kinds import (
     integer,
     number,
 )
+from svcready.config._redis_address import REDIS_URL
 from svcready.config._setting import setting
 
 if TYPE_CHECKING:
@@ -33,6 +34,31 @@ class ResilienceSettings:
         True,
         FLAG,
         "Switches this part off when false: every policy lets every call through once",
+    )
+    redis_url: str = setting(
+        "",
+        REDIS_URL,
+        "The Redis by which the service's processes share what is switched on beside: "
+        "redis://user:password@host:6379/0, rediss:// with encryption, unix:///path",
+        secret=True,
+    )
+    redis_timeout_s: float = setting(
+        0.05,
+        duration(0.001, 10.0),
+        "How long a request may wait for that Redis, connecting included, where rate "
+        "limits are counted there",
+    )
+    share_breakers: bool = setting(
+        False,
+        FLAG,
+        "Lets a circuit breaker that opened be heard of in the service's other "
+        "processes, by SVCREADY_RESILIENCE_REDIS_URL",
+    )
+    share_quorum: int = setting(
+        3,
+        integer(1, 1000),
+        "So many processes with an open breaker open it where it has seen too few "
+        "calls to judge by, or none",
     )
 
 

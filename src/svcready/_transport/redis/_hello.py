@@ -1,0 +1,66 @@
+"""How a connection to Redis begins: the encryption, and the first commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from svcready._transport.redis._resp import RedisError, RedisRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from ssl import SSLContext
+
+    from svcready._transport.redis._resp import Command, Reply
+    from svcready.config._redis_address import RedisAddress
+
+__all__ = ["check_greeted", "greeting", "tls_context"]
+
+
+def greeting(address: RedisAddress) -> list[Command]:
+    """Return the commands that a connection begins with; the last one is a PING."""
+    commands: list[Command] = []
+    if address.user:
+        commands.append(("AUTH", address.user, address.password))
+    elif address.password:
+        commands.append(("AUTH", address.password))
+
+    if address.database:
+        commands.append(("SELECT", address.database))
+
+    commands.append(("PING",))
+    return commands
+
+
+def check_greeted(replies: Sequence[Reply]) -> None:
+    """
+    Check the replies to the greeting.
+
+    Raises:
+        RedisError: One of them is not as it has to be.
+    """
+    for reply in replies:
+        if isinstance(reply, RedisRefused):
+            # What the server says of a password may hold it.
+            raise RedisError("refused", f"the server answers {reply.code}")
+
+    if replies[-1] != b"PONG":
+        raise RedisError("garbage", "the server does not answer a PING")
+
+
+def tls_context(address: RedisAddress) -> SSLContext | None:
+    """
+    Return how the connection is encrypted, or None.
+
+    Raises:
+        OSError: A certificate's file can't be read.
+    """
+    if not address.tls:
+        return None
+
+    import ssl
+
+    context = ssl.create_default_context(cafile=address.ca_file or None)
+    if address.certificate_file:
+        context.load_cert_chain(address.certificate_file, address.key_file or None)
+
+    return context

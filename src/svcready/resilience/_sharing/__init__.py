@@ -1,0 +1,1 @@
+"""What the processes of one service share by Redis, none of them waiting for it."""
