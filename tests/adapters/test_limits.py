@@ -508,7 +508,7 @@ def test_bare_callables_are_limited_in_the_adapter(run: Running) -> None:
             assert ask("/other").status == 200
             assert ask("/late").status == 200
             assert ask("/late").status == 429
-            harness.runtime.resilience.limits.made().store.forget()  # type: ignore[union-attr]
+            harness.runtime.resilience.limits.made().store.forget()  # type: ignore[attr-defined]
 
         ask = fastapi_asker(svcready.wrap(limited_asgi))
         assert [ask("/x").status for _ in range(2)] == [200, 429]

@@ -32,7 +32,8 @@ from svcready.resilience._compartment import Compartment
 from svcready.resilience._config_gates import BulkheadConfig
 from svcready.resilience._guard import Guard
 from svcready.resilience._permits import Level
-from svcready.resilience._pillar import PolicyLevel, ResiliencePillar, apply
+from svcready.resilience._pillar import ResiliencePillar, apply
+from svcready.resilience._pillar_model import PolicyLevel
 from svcready.testing import FakeClock
 from tests.resilience.loops import FakeLoop
 
@@ -861,11 +862,7 @@ def test_a_queue_that_an_operator_takes_away_takes_the_wait_along() -> None:
 
 def test_the_pillar_shows_how_full_it_is(clock: FakeClock) -> None:
     """What is in it and waits is there for gauges, by kind and name."""
-    from svcready.config._sections.resilience import ResilienceSettings
-
     made = bulkhead("payments", max_concurrent=4)
-    pillar = ResiliencePillar(
-        ResilienceSettings(), clock=clock, policy_values=lambda _: {}
-    )
+    pillar = ResiliencePillar(enabled=True, clock=clock, policy_values=lambda _: {})
     with made:
         assert pillar.levels() == [PolicyLevel("bulkhead", "payments", 1, 0, 4)]

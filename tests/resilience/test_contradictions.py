@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from svcready.config._sections.resilience import ResilienceSettings
 from svcready.errors import DeclarationError
 from svcready.resilience import (
     RetryNested,
@@ -28,7 +27,7 @@ def pillar(
 ) -> ResiliencePillar:
     """Return a pillar whose operator says *values* of every policy."""
     return ResiliencePillar(
-        ResilienceSettings(),
+        enabled=True,
         clock=clock,
         policy_values=lambda _: values,
         report=lambda name, problem: problems.append(f"{name}: {problem}"),

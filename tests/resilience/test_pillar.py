@@ -13,7 +13,7 @@ import pytest
 
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready.config._sections.resilience import POLICY_FIELDS, ResilienceSettings
+from svcready.config._sections.resilience import POLICY_FIELDS
 from svcready.errors import CircuitOpen
 from svcready.resilience import (
     bulkhead,
@@ -26,12 +26,8 @@ from svcready.resilience import (
 from svcready.resilience._config import BreakerConfig, RetryConfig
 from svcready.resilience._gcra import Rate
 from svcready.resilience._parts import cores
-from svcready.resilience._pillar import (
-    CallCount,
-    PolicyState,
-    ResiliencePillar,
-    apply,
-)
+from svcready.resilience._pillar import ResiliencePillar, apply
+from svcready.resilience._pillar_model import CallCount, PolicyState
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency, breaker_of, retrier_of, run_on
 
@@ -46,7 +42,7 @@ def pillar(
     """Return a pillar whose operator says *values*."""
     noted = [] if problems is None else problems
     return ResiliencePillar(
-        ResilienceSettings(enabled=enabled),
+        enabled=enabled,
         clock=clock,
         policy_values=lambda name: values.get(name, {}),
         report=lambda name, problem: noted.append((name, problem)),

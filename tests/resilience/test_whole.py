@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from svcready._core.events import subscribe
 from svcready.errors import AttemptTimeout, BulkheadFull, DeadlineExceeded
 from svcready.resilience import _events, bulkhead, circuit_breaker, policy, retry
-from svcready.resilience._kinds import kind_of
-from svcready.resilience._layers import _long
+from svcready.resilience._layers import once
 from svcready.resilience._parts import parts
 from svcready.resilience._policy import POLICIES, Policy
 from svcready.testing import FakeClock
@@ -102,7 +101,7 @@ def run(
 
     function: Callable[..., object] = attempt_async if tasks else attempt
     layers = payments._plan.layers
-    call = payments(function) if short else _long(function, kind_of(function), layers)
+    call = payments(function) if short else once(function, layers)
     events: list[object] = []
     undo = [subscribe(kind, events.append) for kind in KINDS]
     ends = []

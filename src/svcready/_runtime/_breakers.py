@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready._transport.group import Group, Reach
-    from svcready.resilience._pillar import PolicyState, ResiliencePillar
+    from svcready.resilience._pillar import ResiliencePillar
+    from svcready.resilience._pillar_model import PolicyState
 
 __all__ = ["STATES", "BreakerUnknownError", "Forced", "ForcedBreakers"]
 

@@ -12,7 +12,7 @@ from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._runtime._cells import renew_plans
 from svcready._runtime._extras import lacks_jwt
-from svcready._runtime._sharing import lacks_redis, share
+from svcready._runtime._sharing import lacks_redis
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from svcready._core.identity import Identity
-    from svcready._runtime._breakers import ForcedBreakers
     from svcready._runtime._levels import SharedLevels
-    from svcready._runtime._refusals import Refusals
     from svcready._runtime._runtime import Runtime
     from svcready.config import Settings
     from svcready.health._pillar import HealthPillar
@@ -30,12 +28,10 @@ if TYPE_CHECKING:
     from svcready.logging._audit._off import AuditOff
     from svcready.logging._pillar import LogPillar
     from svcready.metrics._pillar import MetricsPillar
-    from svcready.resilience._pillar import ResiliencePillar
     from svcready.tracing._pillar import TracePillar
 
 __all__ = [
     "audit",
-    "breakers",
     "child_identity",
     "harmless",
     "health",
@@ -44,8 +40,6 @@ __all__ = [
     "logging",
     "metrics",
     "redactor",
-    "refusals",
-    "resilience",
     "tracing",
     "warnings",
 ]
@@ -269,53 +263,6 @@ def levels(runtime: Runtime) -> SharedLevels | None:
         return None
 
     return SharedLevels(runtime.logging, runtime.group, runtime.clock)
-
-
-def breakers(runtime: Runtime) -> ForcedBreakers | None:
-    """Make what holds circuit breakers; None if resilience is switched off."""
-    from svcready._runtime._breakers import ForcedBreakers
-
-    if runtime.resilience is None:
-        return None
-
-    return ForcedBreakers(runtime.resilience, runtime.group, runtime.clock)
-
-
-def refusals(runtime: Runtime) -> Refusals | None:
-    """Make what sums up refused calls; None if nobody would count or read them."""
-    from svcready._runtime._refusals import Refusals
-
-    if runtime.resilience is None or runtime.logging is None:
-        return None
-
-    return Refusals(runtime.resilience, runtime.logging, runtime.clock)
-
-
-def resilience(runtime: Runtime) -> ResiliencePillar | None:
-    """Make the resilience pillar; None if it is switched off."""
-    from svcready._runtime._inbound import inbound_means
-    from svcready.resilience._parts import DERIVED
-    from svcready.resilience._pillar import ResiliencePillar
-
-    settings = runtime.settings
-    if not settings.resilience.enabled:
-        return None
-
-    shared = share(runtime)
-
-    def policy_values(name: str) -> Mapping[str, object]:
-        # Read through the runtime, whose settings a changed file replaces.
-        named = runtime.settings.named
-        return named.values("POLICY", name, base=DERIVED.get(name, ""))
-
-    return ResiliencePillar(
-        settings.resilience,
-        clock=runtime.clock,
-        policy_values=policy_values,
-        report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
-        inbound=inbound_means(runtime, shared),
-        shared=shared,
-    )
 
 
 def health(runtime: Runtime) -> HealthPillar | None:

@@ -12,7 +12,13 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready._core.worker import Worker
-from svcready._runtime import _background, _build, _problems, _summary
+from svcready._runtime import (
+    _background,
+    _build,
+    _problems,
+    _resilience,
+    _summary,
+)
 from svcready._runtime._adapters import find_adapter
 from svcready._runtime._cells import has_wrappers, renew_plans
 from svcready._runtime._ending import _exit
@@ -69,9 +75,9 @@ class Runtime:
         self.logging = _build.logging(self)
         self.levels = _build.levels(self)
         self.audit = _build.audit(self)
-        self.resilience = _build.resilience(self)
-        self.breakers = _build.breakers(self)
-        self.refusals = _build.refusals(self)
+        self.resilience = _resilience.resilience(self)
+        self.breakers = _resilience.breakers(self)
+        self.refusals = _resilience.refusals(self)
         self.health = _build.health(self)
         self.open_requests = OpenRequests(clock.monotonic)
         """What is in flight in this process."""
@@ -101,6 +107,7 @@ class Runtime:
         """Start the pillars, in the order in which they need each other."""
         if not self.settings.core.enabled:
             self.audit.start()
+            self.resilience.start()  # says so to every policy
             return
 
         fork.install()

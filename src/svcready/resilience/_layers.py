@@ -42,6 +42,7 @@ __all__ = [
     "compiled",
     "dressed",
     "gates_of",
+    "once",
 ]
 
 # Ranks from the outside in.
@@ -155,6 +156,11 @@ def dressed(wrapper: Call, function: Call) -> Call:
 
 _FUSED = {RETRY, BREAKER}
 _APART = {LIMIT, HEDGE, THROTTLE, RATE}
+
+
+def once(function: Call, layers: Mapping[int, Layer]) -> Call:
+    """Return what does what *layers* say for one call, soon made and soon gone."""
+    return _long(function, kind_of(function), layers)
 
 
 def compiled(function: Call, layers: Mapping[int, Layer]) -> Call:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.declarations import variable
@@ -25,12 +25,12 @@ from svcready.resilience._parts import (
     parts,
 )
 from svcready.resilience._pillar_inbound import InboundPillar
+from svcready.resilience._pillar_model import CallCount, PolicyLevel, PolicyState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
-    from svcready.config._sections.resilience import ResilienceSettings
     from svcready.resilience._breaker import Breaker
     from svcready.resilience._inbound import Admissions
     from svcready.resilience._inbound_means import InboundMeans
@@ -39,57 +39,10 @@ if TYPE_CHECKING:
     from svcready.resilience._sharing._shared import Shared
     from svcready.resilience._shedder import SheddingState
 
-__all__ = ["CallCount", "PolicyLevel", "PolicyState", "ResiliencePillar", "apply"]
+__all__ = ["ResiliencePillar", "apply"]
 
 _LEVELS = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 _FORCED = 3
-
-
-class PolicyState(NamedTuple):
-    """How one breaker stands, for the health report and the state gauge."""
-
-    kind: str
-    """`breaker`."""
-    name: str
-    """Its name."""
-    state: str
-    """`closed`, `half_open`, `open`, `forced_open`, `forced_closed`, `disabled`."""
-    level: int
-    """The gauge: 0 closed, 1 half-open, 2 open, 3 forced."""
-    mode: str
-    """`enforce`, `observe` or `off`."""
-    reason: str | None
-    """Why it moved last; None: it never did."""
-    last_failure: str | None
-    """The class name of the last failure that counted."""
-
-
-class PolicyLevel(NamedTuple):
-    """How full something is, for the gauges."""
-
-    kind: str
-    """`bulkhead`, ..."""
-    name: str
-    """The policy's name."""
-    in_use: int
-    """How many calls are in it."""
-    waiting: int
-    """How many wait for it."""
-    limit: int
-    """How many calls may be in it."""
-
-
-class CallCount(NamedTuple):
-    """How often something has happened in this process, for an observed counter."""
-
-    kind: str
-    """`breaker`, `retry`, `bulkhead`, ..."""
-    name: str
-    """The policy's name."""
-    what: str
-    """The calls' outcome, or what set the wait of retries."""
-    total: int
-    """How often."""
 
 
 def apply(
@@ -138,7 +91,7 @@ class ResiliencePillar:
     The policies of one runtime.
 
     Args:
-        settings: The section RESILIENCE.
+        enabled: Whether policies take part; if not, every call is let through once.
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
         report: Told what is wrong with them: the policy's name, and a line.
@@ -148,15 +101,15 @@ class ResiliencePillar:
 
     def __init__(
         self,
-        settings: ResilienceSettings,
         *,
+        enabled: bool,
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
         report: Callable[[str, str], None] | None = None,
         inbound: InboundMeans = NO_INBOUND,
         shared: Shared | None = None,
     ) -> None:
-        self._settings = settings
+        self._enabled = enabled
         self._clock = clock
         self._policy_values = policy_values
         self._report = report
@@ -342,7 +295,7 @@ class ResiliencePillar:
 
     def _values(self, name: str) -> Mapping[str, object]:
         values = self._policy_values(name)
-        if not self._settings.enabled:
+        if not self._enabled:
             values = {**values, "mode": "off"}
 
         return values

@@ -13,8 +13,8 @@ from svcready.resilience._layers import (
     DEADLINE,
     TIMEOUT,
     apply_layers,
-    compiled,
     gates_of,
+    once,
 )
 from svcready.resilience._policy_late import late
 from svcready.resilience._policy_parts import taken
@@ -160,7 +160,7 @@ class Policy(Guarding):
             DeclarationError: The policy is nowhere declared.
             Rejected: The policy refused; nothing was called.
         """
-        call = cast("Callable[P, R]", compiled(function, self._plan.layers))
+        call = cast("Callable[P, R]", once(function, self._plan.layers))
         return call(*args, **kwargs)
 
     def guard(self) -> Guard:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 from svcready._core.declarations import name_of
 from svcready.errors import DeclarationError
-from svcready.resilience._layers import apply_layer, compiled
+from svcready.resilience._layers import apply_layer, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ class Primitive(Generic[C]):
             Rejected: It refused; nothing was called.
         """
         layers = {self.RANK: cast("Layer", self.core)}
-        return cast("Callable[P, R]", compiled(function, layers))(*args, **kwargs)
+        return cast("Callable[P, R]", once(function, layers))(*args, **kwargs)
 
     def __repr__(self) -> str:
         name = None if self._core is None else self.name

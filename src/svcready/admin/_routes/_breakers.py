@@ -13,7 +13,7 @@ from svcready.config._problems import suggestion
 if TYPE_CHECKING:
     from svcready._runtime._breakers import Forced, ForcedBreakers
     from svcready.admin._exchange import Audit, OpsRequest, OpsResponse
-    from svcready.resilience._pillar import PolicyState
+    from svcready.resilience._pillar_model import PolicyState
 
 __all__ = ["breakers_route"]
 

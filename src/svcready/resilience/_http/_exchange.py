@@ -11,7 +11,7 @@ from svcready.resilience._http._deadline_fields import name_of_field, text_of
 from svcready.resilience._http._errors import is_timeout, is_unsent
 from svcready.resilience._http._hosts import plan_for_host, plan_of
 from svcready.resilience._http._request import is_idempotent
-from svcready.resilience._layers import BULKHEAD, TIMEOUT, compiled
+from svcready.resilience._layers import BULKHEAD, TIMEOUT, once
 from svcready.resilience._retrier import not_again
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Exchange(Generic[A]):
             held = _Held(cast("Gate", bulkhead), self)
             layers = {**layers, BULKHEAD: held}
 
-        return compiled(attempt, layers)
+        return once(attempt, layers)
 
     def begin(self) -> list[A]:
         """
