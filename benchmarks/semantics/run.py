@@ -93,7 +93,7 @@ def _tables(python: Path) -> list[str]:
             name if name == "svcready" else f"{name} {told[name]['version']}"
             for name in told
         ]
-        lines += [f"### {TITLES[of]}", ""]
+        lines += [f"## {TITLES[of]}", ""]
         lines += [f"| What happens | What is right | {' | '.join(heads)} |"]
         lines += ["|---|---|" + "---|" * len(heads)]
         for scenario in SCENARIOS[of]:

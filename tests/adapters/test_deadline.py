@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 import svcready
 from svcready.config._sections.admin import NOBODY
 from svcready.config._sections.http import HttpSettings
-from svcready.resilience import _deadline, http
+from svcready.resilience import http
 from svcready.resilience._http._deadline_fields import left_s, text_of
 from svcready.resilience._http._inbound_deadline import (
     deadline_counts,
     inbound_deadline,
 )
-from svcready.resilience._inbound import Refusal
+from svcready.resilience._limiting._inbound import Refusal
+from svcready.resilience._timing import _deadline
 from svcready.resilience.clients.httpx import AsyncPolicyTransport
 from svcready.testing import FakeClock, running
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope

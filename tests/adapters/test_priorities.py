@@ -20,10 +20,10 @@ import svcready
 from svcready.config import load
 from svcready.errors import DeclarationError
 from svcready.resilience import Pressure
-from svcready.resilience._inbound import Inbound
-from svcready.resilience._pressure import GAUGE
-from svcready.resilience._priorities import Priorities
-from svcready.resilience._shedding import http_shedder
+from svcready.resilience._limiting._inbound import Inbound
+from svcready.resilience._limiting._pressure import GAUGE
+from svcready.resilience._shed._priorities import Priorities
+from svcready.resilience._shed._shedding import http_shedder
 from svcready.testing import FakeClock, Harness, running
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import svcready
-from svcready.resilience._shedder import SheddingState
+from svcready.resilience._shed._shedder import SheddingState
 from svcready.testing import FakeClock, Harness, running
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
 

@@ -8,10 +8,11 @@ import pytest
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import subscribe
-from svcready.resilience import _events, _nested
-from svcready.resilience._deadline import read_by
+from svcready.resilience import _events
+from svcready.resilience._composing._policy import POLICIES
 from svcready.resilience._parts import DERIVED, parts
-from svcready.resilience._policy import POLICIES
+from svcready.resilience._retrying import _nested
+from svcready.resilience._timing._deadline import read_by
 from svcready.testing import FakeClock
 from tests.servers.postgres import postgres
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import django
 from django.conf import settings
 
-from svcready.resilience import _deadline, database, policy
+from svcready.resilience import database, policy
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

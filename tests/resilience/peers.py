@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from svcready.resilience._circuit import BREAKERS
-from svcready.resilience._deadline import read_by
-from svcready.resilience._judge import Judge
+from svcready.resilience._breaking._circuit import BREAKERS
+from svcready.resilience._breaking._judge import Judge
 from svcready.resilience._parts import parts
-from svcready.resilience._retry import RETRIERS
+from svcready.resilience._retrying._retry import RETRIERS
+from svcready.resilience._timing._deadline import read_by
 
 if TYPE_CHECKING:
     from svcready._core.clock import Clock
-    from svcready.resilience._breaker import Breaker
-    from svcready.resilience._retrier import Retrier
+    from svcready.resilience._breaking._breaker import Breaker
+    from svcready.resilience._retrying._retrier import Retrier
 
 
 class Dependency:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from svcready.resilience._shedder import Shedder
+from svcready.resilience._shed._shedder import Shedder
 from svcready.testing import FakeClock
 
 __all__ = ["Answer", "Service", "exponential", "percentile"]

@@ -16,8 +16,9 @@ from botocore.config import Config
 
 import svcready
 from svcready.errors import CircuitOpen
-from svcready.resilience import _deadline, aws, circuit_breaker, get_breaker, policy
+from svcready.resilience import aws, circuit_breaker, get_breaker, policy
 from svcready.resilience import retry as retried
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.architecture.house import run_clean_json
 from tests.moto_account import find_account, serve_account

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from svcready.resilience._backoff import uniform
+from svcready.resilience._retrying._backoff import uniform
 
 
 def test_an_application_that_seeds_draws_undisturbed() -> None:

@@ -17,9 +17,9 @@ from hypothesis.stateful import (
 )
 
 from svcready.errors import CircuitOpen
-from svcready.resilience._breaker import Breaker
-from svcready.resilience._calls import guarded
+from svcready.resilience._breaking._breaker import Breaker
 from svcready.resilience._config import BreakerConfig
+from svcready.resilience._layering._calls import guarded
 from svcready.resilience._tally import Tally
 from svcready.testing import FakeClock
 from tests.examples import examples

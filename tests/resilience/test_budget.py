@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcready.resilience import retry
-from svcready.resilience._budget import Budget
+from svcready.resilience._retrying._budget import Budget
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency, retrier_of, run_on
 

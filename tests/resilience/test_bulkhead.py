@@ -22,27 +22,27 @@ from svcready.errors import (
 )
 from svcready.resilience import (
     Waited,
-    _deadline,
     bulkhead,
     get_breaker,
     get_bulkhead,
     policy,
 )
-from svcready.resilience._compartment import Compartment
-from svcready.resilience._config_gates import BulkheadConfig
-from svcready.resilience._guard import Guard
-from svcready.resilience._permits import Level
+from svcready.resilience._admitting._compartment import Compartment
+from svcready.resilience._admitting._config_gates import BulkheadConfig
+from svcready.resilience._admitting._permits import Level
+from svcready.resilience._layering._guard import Guard
 from svcready.resilience._pillar import ResiliencePillar, apply
 from svcready.resilience._pillar_model import PolicyLevel
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.resilience.loops import FakeLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 
-    from svcready.resilience._bulkhead import Bulkhead
-    from svcready.resilience._gate import Gate
-    from svcready.resilience._waiters import ThreadWaiter
+    from svcready.resilience._admitting._bulkhead import Bulkhead
+    from svcready.resilience._admitting._waiters import ThreadWaiter
+    from svcready.resilience._layering._gate import Gate
 
 FOREVER_S = 60.0
 
@@ -51,7 +51,8 @@ FOREVER_S = 60.0
 def _build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test holds with and without permits that go without the lock."""
     monkeypatch.setattr(
-        "svcready.resilience._compartment.can_count_unlocked", lambda: request.param
+        "svcready.resilience._admitting._compartment.can_count_unlocked",
+        lambda: request.param,
     )
 
 

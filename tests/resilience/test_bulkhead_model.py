@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from svcready.errors import BulkheadFull, DeadlineSpent
-from svcready.resilience import _deadline
-from svcready.resilience._compartment import Compartment
-from svcready.resilience._config_gates import BulkheadConfig
-from svcready.resilience._permits import Permit, Permits
-from svcready.resilience._waiters import ThreadWaiter
+from svcready.resilience._admitting._compartment import Compartment
+from svcready.resilience._admitting._config_gates import BulkheadConfig
+from svcready.resilience._admitting._permits import Permit, Permits
+from svcready.resilience._admitting._waiters import ThreadWaiter
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.examples import examples
 from tests.resilience.loops import FakeLoop

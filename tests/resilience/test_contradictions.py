@@ -7,7 +7,6 @@ import pytest
 from svcready.errors import DeclarationError
 from svcready.resilience import (
     RetryNested,
-    _nested,
     circuit_breaker,
     deadline,
     get_breaker,
@@ -18,6 +17,7 @@ from svcready.resilience import (
     timeout,
 )
 from svcready.resilience._pillar import ResiliencePillar, apply
+from svcready.resilience._retrying import _nested
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency
 

@@ -19,9 +19,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from svcready.resilience import _deadline, database, get_breaker, policy, retry
+from svcready.resilience import database, get_breaker, policy, retry
 from svcready.resilience._database._hints import hinted
 from svcready.resilience._database._limits import Limit
+from svcready.resilience._timing import _deadline
 from tests.resilience.peers import breaker_of
 
 if TYPE_CHECKING:

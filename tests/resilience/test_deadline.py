@@ -17,7 +17,6 @@ from svcready.errors import (
     DeadlineSpent,
     DeclarationError,
 )
-from svcready.resilience import _deadline as in_force
 from svcready.resilience import (
     circuit_breaker,
     deadline,
@@ -32,6 +31,7 @@ from svcready.resilience import (
     timeout,
 )
 from svcready.resilience._pillar import apply
+from svcready.resilience._timing import _deadline as in_force
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency, retrier_of, run_on
 from tests.resilience.timed_loop import run

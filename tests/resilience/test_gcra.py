@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.resilience._gcra import Rate, gcra
+from svcready.resilience._admitting._gcra import Rate, gcra
 
 STEPS = st.lists(
     st.tuples(st.integers(0, 40), st.integers(1, 4)), min_size=1, max_size=60

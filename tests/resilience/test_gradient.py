@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.resilience._gradient import GradientConfig, GradientLimit, Window
-from svcready.resilience._trial import Trial
+from svcready.resilience._shed._gradient import GradientConfig, GradientLimit, Window
+from svcready.resilience._shed._trial import Trial
 
 windows = st.builds(
     Window,

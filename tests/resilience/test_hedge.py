@@ -15,7 +15,6 @@ import pytest
 from svcready._core import fork
 from svcready.errors import BulkheadFull, CircuitOpen, DeclarationError
 from svcready.resilience import (
-    _deadline,
     bulkhead,
     circuit_breaker,
     fallback,
@@ -26,6 +25,7 @@ from svcready.resilience import (
     retry,
 )
 from svcready.resilience._pillar import apply
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.conftest import Faults
 from tests.resilience.fake_loop import run_on_fake_time

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from svcready.errors import DeadlineExceeded
-from svcready.resilience import _deadline, get_hedge, hedge
+from svcready.resilience import get_hedge, hedge
 from svcready.resilience._pillar import apply
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency
 

@@ -25,7 +25,6 @@ from svcready.errors import (
     DeclarationError,
 )
 from svcready.resilience import (
-    _deadline,
     get_breaker,
     get_bulkhead,
     get_retry,
@@ -34,6 +33,7 @@ from svcready.resilience import (
 )
 from svcready.resilience._http._hosts import MOST_HOSTS
 from svcready.resilience._parts import DERIVED
+from svcready.resilience._timing import _deadline
 from svcready.resilience.clients.aiohttp import PolicyMiddleware
 from svcready.resilience.clients.httpx import AsyncPolicyTransport, PolicyTransport
 from svcready.resilience.clients.requests import PolicyAdapter

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from svcready.errors import DeclarationError
-from svcready.resilience import _deadline, circuit_breaker
+from svcready.resilience import circuit_breaker
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency, breaker_of, run_on
 

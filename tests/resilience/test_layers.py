@@ -15,8 +15,8 @@ import pytest
 from svcready._core.declarations import name_of
 from svcready.errors import CircuitOpen, DeclarationError
 from svcready.resilience import circuit_breaker, retry
-from svcready.resilience._circuit import BREAKERS
-from svcready.resilience._retry import RETRIERS
+from svcready.resilience._breaking._circuit import BREAKERS
+from svcready.resilience._retrying._retry import RETRIERS
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency, breaker_of, retrier_of, run_on
 

@@ -9,20 +9,20 @@ import http_sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.resilience._fields_draft11 import (
+from svcready.resilience._admitting._gcra import Rate, gcra
+from svcready.resilience._limiting._fields_draft11 import (
     Share,
     fields,
     legacy_fields,
     most_constrained_first,
 )
-from svcready.resilience._gcra import Rate, gcra
-from svcready.resilience._problem import (
+from svcready.resilience._limiting._problem import (
     QUOTA_EXCEEDED,
     REDUCED_CAPACITY,
     refusal,
     retry_after,
 )
-from svcready.resilience._store import Left
+from svcready.resilience._limiting._store import Left
 
 RATES = st.builds(
     Rate,

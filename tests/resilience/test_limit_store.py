@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcready.resilience._gcra import Rate
-from svcready.resilience._store import MemoryStore, Want
+from svcready.resilience._admitting._gcra import Rate
+from svcready.resilience._limiting._store import MemoryStore, Want
 from svcready.testing import FakeClock
 
 if TYPE_CHECKING:

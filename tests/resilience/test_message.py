@@ -18,7 +18,8 @@ import pika
 import pika.exceptions
 import pytest
 
-from svcready.resilience import _deadline, message, policy
+from svcready.resilience import message, policy
+from svcready.resilience._timing import _deadline
 from tests.resilience.peers import breaker_of, judged, retrier_of
 from tests.resilience.test_aws import failed
 from tests.servers.harness import free_port

@@ -23,8 +23,8 @@ from svcready.resilience import (
     retry,
     stale,
 )
+from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._config import BreakerConfig, RetryConfig
-from svcready.resilience._gcra import Rate
 from svcready.resilience._parts import cores
 from svcready.resilience._pillar import ResiliencePillar, apply
 from svcready.resilience._pillar_model import CallCount, PolicyState

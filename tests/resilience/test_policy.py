@@ -18,7 +18,7 @@ from svcready.resilience import (
     policy,
     retry,
 )
-from svcready.resilience._policy_parts import ARGUMENTS
+from svcready.resilience._composing._policy_parts import ARGUMENTS
 from tests.resilience.peers import Dependency
 
 if TYPE_CHECKING:

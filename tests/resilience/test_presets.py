@@ -13,8 +13,8 @@ from svcready.resilience import (
     policy,
     retry,
 )
-from svcready.resilience._layers import BREAKER, BULKHEAD
-from svcready.resilience._presets import PRESETS
+from svcready.resilience._composing._presets import PRESETS
+from svcready.resilience._layering._layers import BREAKER, BULKHEAD
 
 
 @pytest.mark.parametrize("preset", PRESETS)

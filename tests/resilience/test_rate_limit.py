@@ -16,16 +16,16 @@ from svcready._core import fork
 from svcready.errors import DeclarationError, RateLimited
 from svcready.resilience import (
     Waited,
-    _deadline,
     get_rate_limit,
     policy,
     rate_limit,
     retry,
 )
-from svcready.resilience._config_gates import RateConfig
-from svcready.resilience._gcra import Rate, gcra
-from svcready.resilience._pacer import Pacer
+from svcready.resilience._admitting._config_gates import RateConfig
+from svcready.resilience._admitting._gcra import Rate, gcra
+from svcready.resilience._admitting._pacer import Pacer
 from svcready.resilience._pillar import apply
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.resilience.loops import FakeLoop
 from tests.resilience.peers import Dependency, run_on
@@ -33,14 +33,15 @@ from tests.resilience.peers import Dependency, run_on
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from svcready.resilience._rate_limit import RateLimit
+    from svcready.resilience._admitting._rate_limit import RateLimit
 
 
 @pytest.fixture(params=[True, False], ids=["gil", "no gil"], autouse=True)
 def _build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test holds with and without turns that are taken without the lock."""
     monkeypatch.setattr(
-        "svcready.resilience._pacer.can_count_unlocked", lambda: request.param
+        "svcready.resilience._admitting._pacer.can_count_unlocked",
+        lambda: request.param,
     )
 
 

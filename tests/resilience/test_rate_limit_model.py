@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from svcready.errors import RateLimited
-from svcready.resilience import _deadline
-from svcready.resilience._config_gates import RateConfig
-from svcready.resilience._gcra import Rate
-from svcready.resilience._pacer import Pacer, _Turn
+from svcready.resilience._admitting._config_gates import RateConfig
+from svcready.resilience._admitting._gcra import Rate
+from svcready.resilience._admitting._pacer import Pacer, _Turn
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.examples import examples
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from svcready._core.rates import read_rate
 from svcready.errors import DeclarationError
-from svcready.resilience._rates import parse_rate
+from svcready.resilience._admitting._rates import parse_rate
 
 
 @pytest.mark.parametrize(

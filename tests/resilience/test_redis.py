@@ -14,7 +14,8 @@ import redis.exceptions as errors
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from svcready.resilience import _deadline, get_breaker, policy, redis
+from svcready.resilience import get_breaker, policy, redis
+from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.architecture.house import run_clean_json
 from tests.resilience.peers import breaker_of, judged, retrier_of, run_on

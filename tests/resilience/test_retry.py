@@ -27,7 +27,7 @@ from svcready.resilience import (
     get_retry,
     retry,
 )
-from svcready.resilience._backoff import full_jitter_s
+from svcready.resilience._retrying._backoff import full_jitter_s
 from svcready.testing import FakeClock
 from tests.conftest import Faults
 from tests.resilience.peers import Dependency, retrier_of, run_on

@@ -14,8 +14,8 @@ from svcready._core import fork
 from svcready._core.events import subscribe
 from svcready.config._priorities_text import CLASSES
 from svcready.resilience._events import SheddingBegan, SheddingEnded
-from svcready.resilience._gradient import GradientConfig
-from svcready.resilience._shedder import Shedder, SheddingConfig
+from svcready.resilience._shed._gradient import GradientConfig
+from svcready.resilience._shed._shedder import Shedder, SheddingConfig
 from svcready.testing import FakeClock
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from svcready.resilience._gradient import GradientConfig
-from svcready.resilience._shedder import Shedder, SheddingConfig
+from svcready.resilience._shed._gradient import GradientConfig
+from svcready.resilience._shed._shedder import Shedder, SheddingConfig
 from svcready.testing import FakeClock
 from tests.resilience.queueing import Answer, Service, exponential, percentile
 

@@ -20,7 +20,7 @@ from svcready._core.context import ContextRecord, activate
 from svcready.errors import CircuitOpen, DeclarationError
 from svcready.resilience import FellBack, fallback, get_fallback, policy, stale
 from svcready.resilience._pillar import apply
-from svcready.resilience._stale import Answers
+from svcready.resilience._standing_in._stale import Answers
 from svcready.testing import FakeClock
 from tests.conftest import Faults
 from tests.resilience.peers import Dependency, run_on

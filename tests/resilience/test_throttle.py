@@ -23,17 +23,17 @@ from svcready.errors import (
     Throttled,
 )
 from svcready.resilience import bulkhead, get_throttle, policy, throttle
-from svcready.resilience._config_gates import ThrottleConfig
-from svcready.resilience._overload import is_overload
+from svcready.resilience._admitting._config_gates import ThrottleConfig
+from svcready.resilience._admitting._overload import is_overload
+from svcready.resilience._admitting._throttler import Throttler
 from svcready.resilience._pillar import apply
-from svcready.resilience._throttler import Throttler
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-    from svcready.resilience._throttle import Throttle
+    from svcready.resilience._admitting._throttle import Throttle
 
 
 class OverloadError(Exception):
@@ -44,7 +44,8 @@ class OverloadError(Exception):
 def _build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test holds with and without successes that count without the lock."""
     monkeypatch.setattr(
-        "svcready.resilience._throttler.can_count_unlocked", lambda: request.param
+        "svcready.resilience._admitting._throttler.can_count_unlocked",
+        lambda: request.param,
     )
 
 

@@ -28,9 +28,9 @@ from svcready.resilience import (
     retry,
     timeout,
 )
-from svcready.resilience._alarms import Queue, alarms_of
 from svcready.resilience._pillar import apply
-from svcready.resilience._timer import Timer
+from svcready.resilience._timing._alarms import Queue, alarms_of
+from svcready.resilience._timing._timer import Timer
 from svcready.testing import FakeClock
 from tests.resilience.peers import run_on
 from tests.resilience.timed_loop import run

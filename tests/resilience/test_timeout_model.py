@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from svcready.errors import DeadlineSpent
 from svcready.resilience import remaining, timeout
-from svcready.resilience._alarms import alarms_of
 from svcready.resilience._parts import parts
-from svcready.resilience._scope import GRACE_S
+from svcready.resilience._timing._alarms import alarms_of
+from svcready.resilience._timing._scope import GRACE_S
 from svcready.testing import FakeClock
 from tests.resilience.peers import run_on
 from tests.resilience.timed_loop import run

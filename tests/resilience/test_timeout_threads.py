@@ -15,7 +15,6 @@ import pytest
 import svcready
 from svcready._core import fork
 from svcready.errors import AttemptTimeout, BulkheadFull, DeadlineExceeded
-from svcready.resilience import _threads as threads
 from svcready.resilience import (
     deadline,
     get_timeout,
@@ -25,6 +24,7 @@ from svcready.resilience import (
     timeout,
 )
 from svcready.resilience._pillar import apply
+from svcready.resilience._timing import _threads as threads
 from svcready.testing import FakeClock
 from tests.resilience.peers import run_on
 

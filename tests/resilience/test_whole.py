@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from svcready._core.events import subscribe
 from svcready.errors import AttemptTimeout, BulkheadFull, DeadlineExceeded
 from svcready.resilience import _events, bulkhead, circuit_breaker, policy, retry
-from svcready.resilience._layers import once
+from svcready.resilience._composing._policy import POLICIES, Policy
+from svcready.resilience._layering._layers import once
 from svcready.resilience._parts import parts
-from svcready.resilience._policy import POLICIES, Policy
 from svcready.testing import FakeClock
 from tests.resilience.peers import run_on
 

@@ -63,8 +63,8 @@ from opentelemetry import metrics as otel  # noqa: E402
 
 import svcready  # noqa: E402 - the locks must be made by the recorders
 from svcready._runtime import current  # noqa: E402
-from svcready.resilience._gcra import Rate  # noqa: E402
-from svcready.resilience._store import Want  # noqa: E402
+from svcready.resilience._admitting._gcra import Rate  # noqa: E402
+from svcready.resilience._limiting._store import Want  # noqa: E402
 
 events = svcready.counter("fork_events", "Events", labels=("kind",))
 level = svcready.gauge("fork_level", "A level")

@@ -43,7 +43,7 @@ ELSEWHERE = {
     "svcready.demo._witness",
     # Made for one call and given to nobody else.
     "svcready.tracing.export._queue:SpanQueue.begin_flush",
-    "svcready.resilience._waiters:ThreadWaiter.__init__",
+    "svcready.resilience._admitting._waiters:ThreadWaiter.__init__",
     "svcready.admin._routes._tasks:_loop",
     "svcready.health._running._demand:Demand.__init__",
     "svcready.health.checks._sql._cutting:Cutter.__init__",

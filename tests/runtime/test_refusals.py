@@ -8,8 +8,8 @@ import pytest
 
 from svcready.errors import CircuitOpen
 from svcready.resilience import circuit_breaker, policy
+from svcready.resilience._composing._policy import POLICIES
 from svcready.resilience._parts import parts
-from svcready.resilience._policy import POLICIES
 from svcready.testing import FakeClock, running
 
 if TYPE_CHECKING:

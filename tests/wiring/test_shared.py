@@ -9,10 +9,10 @@ import pytest
 
 import svcready
 from svcready._core.events import publish
+from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._events import StoreBack, StoreLost
-from svcready.resilience._gcra import Rate
+from svcready.resilience._limiting._store import MemoryStore, Want
 from svcready.resilience._sharing._shared import Shared
-from svcready.resilience._store import MemoryStore, Want
 from svcready.testing import Harness, running
 from tests.servers.harness import free_port
 from tests.servers.redis_server import redis_server

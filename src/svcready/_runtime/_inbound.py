@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._runtime._cells import renew_plans
-from svcready.resilience._inbound_means import FieldOptions, InboundMeans
+from svcready.resilience._limiting._inbound_means import FieldOptions, InboundMeans
 
 if TYPE_CHECKING:
     from svcready._runtime._runtime import Runtime

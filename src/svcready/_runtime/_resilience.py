@@ -8,7 +8,7 @@ from svcready._runtime._breakers import ForcedBreakers
 from svcready._runtime._inbound import inbound_means
 from svcready._runtime._refusals import Refusals
 from svcready._runtime._sharing import share
-from svcready.resilience._inbound_means import NO_INBOUND
+from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._parts import DERIVED
 from svcready.resilience._pillar import ResiliencePillar
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from svcready.resilience._inbound import INBOUND
+from svcready.resilience._limiting._inbound import INBOUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from svcready.adapters._lifecycle import Request
-    from svcready.resilience._inbound import Refusal
+    from svcready.resilience._limiting._inbound import Refusal
 
 __all__ = ["BARE", "Ahead", "admitted_headers", "begin_asking", "spelt"]
 

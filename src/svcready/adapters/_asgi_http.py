@@ -14,7 +14,7 @@ from svcready.adapters._asgi_messages import (
     tells_events,
 )
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
-from svcready.resilience._inbound import RequestRefused
+from svcready.resilience._limiting._inbound import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Send,
     )
     from svcready.adapters._plan import RequestPlan
-    from svcready.resilience._inbound import Admissions, Refusal
+    from svcready.resilience._limiting._inbound import Admissions, Refusal
 
 __all__ = ["HttpExchange"]
 

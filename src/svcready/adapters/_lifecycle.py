@@ -17,7 +17,7 @@ from svcready._core.context import (
 from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready._core.type_names import type_name
-from svcready.resilience._inbound import INBOUND, leave_all, stream_all
+from svcready.resilience._limiting._inbound import INBOUND, leave_all, stream_all
 from svcready.tracing._otel import attach, detach
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from svcready.adapters._inbound import Headers
     from svcready.adapters._plan import Key, RequestPlan
     from svcready.metrics._http import Level
-    from svcready.resilience._inbound import Admitted
+    from svcready.resilience._limiting._inbound import Admitted
     from svcready.tracing._server import ServerTrace
 
 __all__ = [

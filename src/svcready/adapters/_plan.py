@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from svcready.logging import AccessLog
     from svcready.logging._recorder import Flights
     from svcready.metrics._http import HttpMetrics, Level, Recorder
-    from svcready.resilience._inbound import Admissions
+    from svcready.resilience._limiting._inbound import Admissions
     from svcready.tracing._server import ServerTracer
 
     Key = tuple[str, str, int, str, str | None]

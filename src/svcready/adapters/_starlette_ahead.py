@@ -11,7 +11,7 @@ from starlette.routing import Mount, compile_path
 from svcready._core.guard import report_fault
 from svcready.adapters._asgi_messages import below
 from svcready.adapters._starlette_routes import children, have_changed, look
-from svcready.resilience._inbound import (
+from svcready.resilience._limiting._inbound import (
     INBOUND,
     RequestRefused,
     ask_at_route_async,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from svcready.adapters._asgi_messages import Scope as AnyScope
     from svcready.adapters._starlette_routes import Seen
-    from svcready.resilience._inbound import Inbound, Refusal
+    from svcready.resilience._limiting._inbound import Inbound, Refusal
 
     Known = tuple[Pattern[str], Collection[str] | None, str, object]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from svcready.adapters._admission import Ahead
     from svcready.adapters._plan import RequestPlan
-    from svcready.resilience._inbound import Admissions, Refusal
+    from svcready.resilience._limiting._inbound import Admissions, Refusal
 
 __all__ = ["REQUEST", "Body", "Exchange", "InFlight"]
 

@@ -12,14 +12,14 @@ from svcready._core.guard import guard
 from svcready.adapters._admission import Ahead
 from svcready.adapters._wsgi_flight import REQUEST, InFlight
 from svcready.adapters.wsgi import WSGIWrapper
-from svcready.resilience._inbound import INBOUND, RequestRefused, ask_at_route
+from svcready.resilience._limiting._inbound import INBOUND, RequestRefused, ask_at_route
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
     from flask.typing import ResponseReturnValue
 
-    from svcready.resilience._inbound import Refusal
+    from svcready.resilience._limiting._inbound import Refusal
 
 __all__ = ["attach"]
 

@@ -17,7 +17,7 @@ from svcready.admin import (
     READING,
     OpsRequest,
 )
-from svcready.resilience._inbound import RequestRefused
+from svcready.resilience._limiting._inbound import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from svcready.adapters._admission import Ahead
     from svcready.adapters._plan import RequestPlan
     from svcready.admin import OpsResponse
-    from svcready.resilience._inbound import Refusal
+    from svcready.resilience._limiting._inbound import Refusal
 
 __all__ = ["WSGIWrapper", "wrap"]
 

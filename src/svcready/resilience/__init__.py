@@ -15,14 +15,27 @@ if TYPE_CHECKING:
         message,
         redis,
     )
-    from svcready.resilience._bulkhead import Bulkhead, bulkhead, get_bulkhead
-    from svcready.resilience._circuit import (
+    from svcready.resilience._admitting._bulkhead import (
+        Bulkhead,
+        bulkhead,
+        get_bulkhead,
+    )
+    from svcready.resilience._admitting._rate_limit import (
+        RateLimit,
+        get_rate_limit,
+        rate_limit,
+    )
+    from svcready.resilience._admitting._throttle import (
+        Throttle,
+        get_throttle,
+        throttle,
+    )
+    from svcready.resilience._breaking._circuit import (
         CircuitBreaker,
         circuit_breaker,
         get_breaker,
     )
-    from svcready.resilience._deadline import remaining
-    from svcready.resilience._deadline_part import Deadline, deadline, get_deadline
+    from svcready.resilience._composing._policy import Policy, get_policy, policy
     from svcready.resilience._events import (
         BreakerMoved,
         BreakerStarved,
@@ -36,20 +49,27 @@ if TYPE_CHECKING:
         SheddingEnded,
         Waited,
     )
-    from svcready.resilience._fallback import Fallback, fallback, get_fallback
-    from svcready.resilience._guard import Guard
-    from svcready.resilience._hedge import Hedge, get_hedge, hedge
-    from svcready.resilience._limit import Limit, get_limit, limit
-    from svcready.resilience._policy import Policy, get_policy, policy
-    from svcready.resilience._pressure import Pressure, on_pressure, pressure
-    from svcready.resilience._priorities import priority
-    from svcready.resilience._rate_limit import RateLimit, get_rate_limit, rate_limit
-    from svcready.resilience._resolvers import resolver
-    from svcready.resilience._retry import Retry, get_retry, retry
-    from svcready.resilience._shield import Shield, shielded
-    from svcready.resilience._stale import Stale, stale
-    from svcready.resilience._throttle import Throttle, get_throttle, throttle
-    from svcready.resilience._timeout import Timeout, get_timeout, timeout
+    from svcready.resilience._hedging._hedge import Hedge, get_hedge, hedge
+    from svcready.resilience._layering._guard import Guard
+    from svcready.resilience._limiting._limit import Limit, get_limit, limit
+    from svcready.resilience._limiting._pressure import Pressure, on_pressure, pressure
+    from svcready.resilience._limiting._resolvers import resolver
+    from svcready.resilience._retrying._retry import Retry, get_retry, retry
+    from svcready.resilience._shed._priorities import priority
+    from svcready.resilience._standing_in._fallback import (
+        Fallback,
+        fallback,
+        get_fallback,
+    )
+    from svcready.resilience._standing_in._stale import Stale, stale
+    from svcready.resilience._timing._deadline import remaining
+    from svcready.resilience._timing._deadline_part import (
+        Deadline,
+        deadline,
+        get_deadline,
+    )
+    from svcready.resilience._timing._shield import Shield, shielded
+    from svcready.resilience._timing._timeout import Timeout, get_timeout, timeout
 
 __all__ = [
     "BreakerMoved",
@@ -112,59 +132,59 @@ __all__ = [
 _MODULES = {
     "BreakerMoved": "_events",
     "BreakerStarved": "_events",
-    "Bulkhead": "_bulkhead",
-    "CircuitBreaker": "_circuit",
-    "Deadline": "_deadline_part",
-    "Fallback": "_fallback",
+    "Bulkhead": "_admitting._bulkhead",
+    "CircuitBreaker": "_breaking._circuit",
+    "Deadline": "_timing._deadline_part",
+    "Fallback": "_standing_in._fallback",
     "FellBack": "_events",
-    "Guard": "_guard",
-    "Hedge": "_hedge",
-    "Limit": "_limit",
+    "Guard": "_layering._guard",
+    "Hedge": "_hedging._hedge",
+    "Limit": "_limiting._limit",
     "LimitMoved": "_events",
-    "Policy": "_policy",
-    "Pressure": "_pressure",
-    "RateLimit": "_rate_limit",
-    "Retry": "_retry",
+    "Policy": "_composing._policy",
+    "Pressure": "_limiting._pressure",
+    "RateLimit": "_admitting._rate_limit",
+    "Retry": "_retrying._retry",
     "RetryExhausted": "_events",
     "RetryNested": "_events",
     "RetryRecovered": "_events",
     "RetryScheduled": "_events",
     "SheddingBegan": "_events",
     "SheddingEnded": "_events",
-    "Shield": "_shield",
-    "Stale": "_stale",
-    "Throttle": "_throttle",
-    "Timeout": "_timeout",
+    "Shield": "_timing._shield",
+    "Stale": "_standing_in._stale",
+    "Throttle": "_admitting._throttle",
+    "Timeout": "_timing._timeout",
     "Waited": "_events",
-    "bulkhead": "_bulkhead",
-    "circuit_breaker": "_circuit",
-    "deadline": "_deadline_part",
-    "fallback": "_fallback",
-    "get_breaker": "_circuit",
-    "get_bulkhead": "_bulkhead",
-    "get_deadline": "_deadline_part",
-    "get_fallback": "_fallback",
-    "get_hedge": "_hedge",
-    "get_limit": "_limit",
-    "get_policy": "_policy",
-    "get_rate_limit": "_rate_limit",
-    "get_retry": "_retry",
-    "get_throttle": "_throttle",
-    "get_timeout": "_timeout",
-    "hedge": "_hedge",
-    "limit": "_limit",
-    "on_pressure": "_pressure",
-    "policy": "_policy",
-    "pressure": "_pressure",
-    "priority": "_priorities",
-    "rate_limit": "_rate_limit",
-    "remaining": "_deadline",
-    "resolver": "_resolvers",
-    "retry": "_retry",
-    "shielded": "_shield",
-    "stale": "_stale",
-    "throttle": "_throttle",
-    "timeout": "_timeout",
+    "bulkhead": "_admitting._bulkhead",
+    "circuit_breaker": "_breaking._circuit",
+    "deadline": "_timing._deadline_part",
+    "fallback": "_standing_in._fallback",
+    "get_breaker": "_breaking._circuit",
+    "get_bulkhead": "_admitting._bulkhead",
+    "get_deadline": "_timing._deadline_part",
+    "get_fallback": "_standing_in._fallback",
+    "get_hedge": "_hedging._hedge",
+    "get_limit": "_limiting._limit",
+    "get_policy": "_composing._policy",
+    "get_rate_limit": "_admitting._rate_limit",
+    "get_retry": "_retrying._retry",
+    "get_throttle": "_admitting._throttle",
+    "get_timeout": "_timing._timeout",
+    "hedge": "_hedging._hedge",
+    "limit": "_limiting._limit",
+    "on_pressure": "_limiting._pressure",
+    "policy": "_composing._policy",
+    "pressure": "_limiting._pressure",
+    "priority": "_shed._priorities",
+    "rate_limit": "_admitting._rate_limit",
+    "remaining": "_timing._deadline",
+    "resolver": "_limiting._resolvers",
+    "retry": "_retrying._retry",
+    "shielded": "_timing._shield",
+    "stale": "_standing_in._stale",
+    "throttle": "_admitting._throttle",
+    "timeout": "_timing._timeout",
 }
 """Each name's module, which is loaded when the name is first used."""
 _PLACES = frozenset(("aws", "clients", "database", "http", "message", "redis"))

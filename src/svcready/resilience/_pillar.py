@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.declarations import variable
-from svcready.resilience._breaker import (
+from svcready.resilience._breaking._breaker import (
     CLOSED,
     FORCED_CLOSED,
     FORCED_OPEN,
     HALF_OPEN,
     OPEN,
 )
-from svcready.resilience._contradictions import consistent
-from svcready.resilience._deadline import read_by
-from svcready.resilience._inbound_means import NO_INBOUND
-from svcready.resilience._nested import begin_telling
+from svcready.resilience._composing._contradictions import consistent
+from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._parts import (
     LIMIT,
     bind_parts,
@@ -26,18 +24,20 @@ from svcready.resilience._parts import (
 )
 from svcready.resilience._pillar_inbound import InboundPillar
 from svcready.resilience._pillar_model import CallCount, PolicyLevel, PolicyState
+from svcready.resilience._retrying._nested import begin_telling
+from svcready.resilience._timing._deadline import read_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready._core.clock import Clock
-    from svcready.resilience._breaker import Breaker
-    from svcready.resilience._inbound import Admissions
-    from svcready.resilience._inbound_means import InboundMeans
+    from svcready.resilience._breaking._breaker import Breaker
+    from svcready.resilience._limiting._inbound import Admissions
+    from svcready.resilience._limiting._inbound_means import InboundMeans
     from svcready.resilience._parts import AnyDeclared, Part
-    from svcready.resilience._retrier import Retrier
+    from svcready.resilience._retrying._retrier import Retrier
     from svcready.resilience._sharing._shared import Shared
-    from svcready.resilience._shedder import SheddingState
+    from svcready.resilience._shed._shedder import SheddingState
 
 __all__ = ["ResiliencePillar", "apply"]
 

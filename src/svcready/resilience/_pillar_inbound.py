@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
-from svcready.resilience._inbound import Admissions
-from svcready.resilience._limits_late import LateLimits
-from svcready.resilience._pillar_shedding import InboundShedding
+from svcready.resilience._limiting._inbound import Admissions
+from svcready.resilience._limiting._limits_late import LateLimits
+from svcready.resilience._shed._pillar_shedding import InboundShedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from svcready._core.clock import Clock
     from svcready.resilience._http._inbound_deadline import DeadlineCounts
-    from svcready.resilience._inbound import Admission
-    from svcready.resilience._inbound_means import InboundMeans
+    from svcready.resilience._limiting._inbound import Admission
+    from svcready.resilience._limiting._inbound_means import InboundMeans
 
 __all__ = ["InboundPillar"]
 

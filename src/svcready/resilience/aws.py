@@ -28,7 +28,7 @@ from svcready.resilience._lineage import lineage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from svcready.resilience._policy import Policy
+    from svcready.resilience._composing._policy import Policy
 
     T = TypeVar("T")
 

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready.resilience import _deadline, aws
+from svcready.resilience import aws
 from svcready.resilience._aws import _errors as _aws_errors
 from svcready.resilience._lineage import lineage
 from svcready.resilience._message._errors import Kind, kind_of_error
 from svcready.resilience._redis import _errors as _redis_errors
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from svcready.resilience._parts import declared_as, parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from svcready.resilience._circuit import CircuitBreaker
+    from svcready.resilience._breaking._circuit import CircuitBreaker
 
 __all__ = ["Policies", "reset_policies"]
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from svcready._transport.redis._link import Link, dial
 from svcready._transport.redis._resp import RedisError
 from svcready._transport.redis._script import Script
-from svcready.resilience._gcra import Rate, gcra
+from svcready.resilience._admitting._gcra import Rate, gcra
+from svcready.resilience._limiting._store import Decision, MemoryStore, Want
 from svcready.resilience._sharing._buckets import (
     SCRIPT_AT,
     TAKE,
@@ -20,7 +21,6 @@ from svcready.resilience._sharing._buckets import (
     key_prefix,
     words,
 )
-from svcready.resilience._store import Decision, MemoryStore, Want
 from svcready.testing import FakeClock
 from tests.examples import examples
 from tests.resilience.sharing.servers import address_of

@@ -13,14 +13,14 @@ import pytest
 from svcready._transport.redis._link import dial
 from svcready._transport.redis._resp import RedisError
 from svcready.config._redis_address import RedisAddress, redis_address
-from svcready.resilience._breaker import Breaker
+from svcready.resilience._admitting._gcra import Rate
+from svcready.resilience._breaking._breaker import Breaker
 from svcready.resilience._config import BreakerConfig
-from svcready.resilience._gcra import Rate
+from svcready.resilience._limiting._store import MemoryStore, Want
 from svcready.resilience._sharing._buckets import key_prefix
 from svcready.resilience._sharing._gossip import Gossip
 from svcready.resilience._sharing._openings import EXCHANGE, Opening, arguments
 from svcready.resilience._sharing._rate_store import SharedRates
-from svcready.resilience._store import MemoryStore, Want
 from svcready.testing import FakeClock
 from tests.architecture.house import ROOT
 from tests.health.checks.certificates import save

@@ -12,7 +12,7 @@ import pytest
 from svcready._transport.redis._link import dial
 from svcready._transport.redis._resp import Reply
 from svcready.resilience import BreakerMoved
-from svcready.resilience._breaker import Breaker
+from svcready.resilience._breaking._breaker import Breaker
 from svcready.resilience._config import BreakerConfig
 from svcready.resilience._events import StoreBack, StoreLost
 from svcready.resilience._sharing._gossip import Gossip

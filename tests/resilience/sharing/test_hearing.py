@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from svcready.resilience import BreakerMoved
-from svcready.resilience._breaker import DISABLED, FORCED_CLOSED, Breaker
+from svcready.resilience._breaking._breaker import DISABLED, FORCED_CLOSED, Breaker
 from svcready.resilience._config import BreakerConfig
 from svcready.testing import FakeClock
 

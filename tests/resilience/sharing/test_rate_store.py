@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._events import StoreBack, StoreLost
-from svcready.resilience._gcra import Rate
+from svcready.resilience._limiting._store import Decision, MemoryStore, Want
 from svcready.resilience._sharing._buckets import key_prefix
 from svcready.resilience._sharing._rate_store import SharedRates
-from svcready.resilience._store import Decision, MemoryStore, Want
 from tests.conftest import Faults
 from tests.resilience.sharing.servers import (
     address_of,

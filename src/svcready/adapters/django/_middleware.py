@@ -33,7 +33,7 @@ from svcready.adapters.django._routes import (
     template_taken,
     view_of,
 )
-from svcready.resilience._inbound import RequestRefused
+from svcready.resilience._limiting._inbound import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from svcready._core.context import ContextRecord
     from svcready.adapters._plan import RequestPlan
-    from svcready.resilience._inbound import Refusal
+    from svcready.resilience._limiting._inbound import Refusal
 
     GetResponse = Callable[
         [HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]

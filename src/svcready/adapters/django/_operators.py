@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponse
 
 from svcready.admin import MOST_BODY_BYTES, MOST_TAKEN_BYTES, OpsRequest
-from svcready.resilience._inbound import (
+from svcready.resilience._limiting._inbound import (
     INBOUND,
     ask_at_route,
     ask_at_route_async,
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from svcready.adapters._plan import RequestPlan
     from svcready.admin import OpsResponse
-    from svcready.resilience._inbound import Refusal
+    from svcready.resilience._limiting._inbound import Refusal
 
 __all__ = [
     "answer_operator",

@@ -6,10 +6,10 @@ import math
 import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from svcready.resilience import _deadline
-from svcready.resilience._kinds import Kind, kind_of
-from svcready.resilience._layers import HEDGE, RETRY, TIMEOUT, compiled
-from svcready.resilience._policy import POLICIES, Policy, policy
+from svcready.resilience._composing._policy import POLICIES, Policy, policy
+from svcready.resilience._layering._kinds import Kind, kind_of
+from svcready.resilience._layering._layers import HEDGE, RETRY, TIMEOUT, compiled
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

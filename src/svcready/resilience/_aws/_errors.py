@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._transport.aws import THROTTLED
-from svcready.resilience import _deadline
 from svcready.resilience._lineage import lineage
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

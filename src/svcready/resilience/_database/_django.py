@@ -6,10 +6,10 @@ import math
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from svcready.resilience import _deadline
 from svcready.resilience._database._engines import run_steps
 from svcready.resilience._database._hints import hinted
 from svcready.resilience._database._limits import Limit, is_control, is_data
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

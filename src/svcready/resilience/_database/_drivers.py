@@ -7,12 +7,12 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from svcready._core.guard import report_fault
-from svcready.resilience import _deadline
 from svcready.resilience._database._django import keep_django_limit
 from svcready.resilience._database._engines import keep_limit, run_steps
 from svcready.resilience._database._limits import Limit
 from svcready.resilience._database._verdicts import is_of_database
 from svcready.resilience._lineage import lineage
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from svcready._core.guard import report_fault
-from svcready.resilience import _deadline
 from svcready.resilience._database._hints import hinted
 from svcready.resilience._database._limits import Limit, is_control, is_data
 from svcready.resilience._database._verdicts import is_of_database
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

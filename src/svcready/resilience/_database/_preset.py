@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience import database
-from svcready.resilience._circuit import circuit_breaker
-from svcready.resilience._retry import retry
+from svcready.resilience._breaking._circuit import circuit_breaker
+from svcready.resilience._retrying._retry import retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready.resilience import _deadline
 from svcready.resilience._database import _codes
 from svcready.resilience._database._facts import facts_of
 from svcready.resilience._database._pools import is_saturated
 from svcready.resilience._database._transactions import is_left_open
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from svcready.resilience._database._facts import Facts

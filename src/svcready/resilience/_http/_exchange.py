@@ -6,22 +6,22 @@ import math
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from svcready.errors import DeadlineExceeded, DeadlineSpent, Rejected
-from svcready.resilience import _deadline
 from svcready.resilience._http._deadline_fields import name_of_field, text_of
 from svcready.resilience._http._errors import is_timeout, is_unsent
 from svcready.resilience._http._hosts import plan_for_host, plan_of
 from svcready.resilience._http._request import is_idempotent
-from svcready.resilience._layers import BULKHEAD, TIMEOUT, once
-from svcready.resilience._retrier import not_again
+from svcready.resilience._layering._layers import BULKHEAD, TIMEOUT, once
+from svcready.resilience._retrying._retrier import not_again
+from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from svcready._core.clock import Clock
-    from svcready.resilience._gate import Gate
-    from svcready.resilience._policy import Plan, Policy
-    from svcready.resilience._timer import Timer
+    from svcready.resilience._composing._policy import Plan, Policy
+    from svcready.resilience._layering._gate import Gate
+    from svcready.resilience._timing._timer import Timer
 
 __all__ = ["Exchange", "Guarded", "Time", "within"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from svcready.errors import DeclarationError
+from svcready.resilience._composing._policy import POLICIES, Plan, Policy, policy
 from svcready.resilience._parts import DERIVED
-from svcready.resilience._policy import POLICIES, Plan, Policy, policy
 
 __all__ = ["MOST_HOSTS", "plan_for_host", "plan_of"]
 

@@ -10,9 +10,9 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
-from svcready.resilience._deadline import UNTIL_S
 from svcready.resilience._http._deadline_fields import left_s
-from svcready.resilience._inbound import Refusal
+from svcready.resilience._limiting._inbound import Refusal
+from svcready.resilience._timing._deadline import UNTIL_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
     from svcready.config._sections.http import HttpSettings
-    from svcready.resilience._inbound import Inbound, Verdict
+    from svcready.resilience._limiting._inbound import Inbound, Verdict
 
 __all__ = [
     "DeadlineCounts",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience import http
-from svcready.resilience._bulkhead import bulkhead
-from svcready.resilience._circuit import circuit_breaker
-from svcready.resilience._deadline_part import deadline
-from svcready.resilience._retry import retry
-from svcready.resilience._timeout import timeout
+from svcready.resilience._admitting._bulkhead import bulkhead
+from svcready.resilience._breaking._circuit import circuit_breaker
+from svcready.resilience._retrying._retry import retry
+from svcready.resilience._timing._deadline_part import deadline
+from svcready.resilience._timing._timeout import timeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

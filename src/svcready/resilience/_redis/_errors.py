@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from svcready.resilience import _deadline
 from svcready.resilience._lineage import lineage
+from svcready.resilience._timing import _deadline
 
 __all__ = ["may_pass", "outcome_of"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from svcready._transport.redis._resp import RedisError
 from svcready._transport.redis._script import Script
-from svcready.resilience._gcra import gcra
+from svcready.resilience._admitting._gcra import gcra
+from svcready.resilience._limiting._store import Decision, Left
 from svcready.resilience._sharing._openings import hash_tag
-from svcready.resilience._store import Decision, Left
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from svcready._transport.redis._resp import Command, Reply
-    from svcready.resilience._store import Want
+    from svcready.resilience._limiting._store import Want
 
 __all__ = ["SCRIPT_AT", "TAKE", "decided", "key_prefix", "words"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready._core.events import publish
-from svcready.resilience._backoff import uniform
 from svcready.resilience._events import StoreBack, StoreLost
+from svcready.resilience._retrying._backoff import uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

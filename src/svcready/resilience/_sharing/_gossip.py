@@ -14,7 +14,7 @@ from svcready._core.worker import Worker
 from svcready._transport.redis._link import dial
 from svcready._transport.redis._resp import RedisError
 from svcready._transport.redis._whereabouts import Whereabouts
-from svcready.resilience._breaker import OPEN
+from svcready.resilience._breaking._breaker import OPEN
 from svcready.resilience._events import BreakerMoved
 from svcready.resilience._sharing._contact import Contact
 from svcready.resilience._sharing._openings import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from svcready._core.worker import Job
     from svcready._transport.redis._link import Link
     from svcready.config._redis_address import RedisAddress
-    from svcready.resilience._breaker import Breaker
+    from svcready.resilience._breaking._breaker import Breaker
 
 __all__ = ["Gossip"]
 

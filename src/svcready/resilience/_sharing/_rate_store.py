@@ -13,9 +13,9 @@ from svcready._transport.redis._pool import Pool
 from svcready._transport.redis._resp import RedisError, RedisRefused
 from svcready._transport.redis._script import is_unknown
 from svcready._transport.redis._whereabouts import Whereabouts
+from svcready.resilience._limiting._store import Decision, Left
 from svcready.resilience._sharing._buckets import TAKE, decided, words
 from svcready.resilience._sharing._contact import Contact
-from svcready.resilience._store import Decision, Left
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready.config._redis_address import RedisAddress
-    from svcready.resilience._store import Store, Want
+    from svcready.resilience._limiting._store import Store, Want
 
 __all__ = ["SharedRates"]
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.config._sections.http import HttpSettings
     from svcready.config._sections.resilience import ResilienceSettings
+    from svcready.resilience._limiting._store import Store
     from svcready.resilience._sharing._contact import Contact
     from svcready.resilience._sharing._gossip import Gossip
     from svcready.resilience._sharing._rate_store import SharedRates
-    from svcready.resilience._store import Store
 
 __all__ = ["Shared"]
 
@@ -82,7 +82,7 @@ class Shared:
 
     def rate_store(self) -> Store:
         """Make what rate limits on inbound requests are counted in."""
-        from svcready.resilience._store import MemoryStore
+        from svcready.resilience._limiting._store import MemoryStore
 
         settings, memory = self._settings, MemoryStore(self._clock)
         asked = self._http.rate_limit_store == "redis" and settings.redis_url

@@ -10,15 +10,15 @@ from aiohttp.payload import BytesPayload
 
 from svcready.resilience._http._errors import is_failure
 from svcready.resilience._http._exchange import Exchange, Guarded, within
-from svcready.resilience._layers import HEDGE, RETRY
+from svcready.resilience._layering._layers import HEDGE, RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
+    from svcready.resilience._composing._policy import Policy
     from svcready.resilience._http._exchange import Time
-    from svcready.resilience._policy import Policy
 
 __all__ = ["PolicyMiddleware"]
 

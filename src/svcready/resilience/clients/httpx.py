@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from svcready.resilience._composing._policy import Policy
     from svcready.resilience._http._exchange import Time
-    from svcready.resilience._policy import Policy
 
 __all__ = ["AsyncPolicyTransport", "PolicyTransport"]
 

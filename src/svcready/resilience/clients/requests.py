@@ -16,8 +16,8 @@ from svcready.resilience._http._exchange import Exchange, Guarded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from svcready.resilience._composing._policy import Policy
     from svcready.resilience._http._exchange import Time
-    from svcready.resilience._policy import Policy
 
     Timeouts = float | tuple[float | None, float | None] | Timeout | None
 

@@ -1,0 +1,1 @@
+"""What admits only so many calls, or so often."""

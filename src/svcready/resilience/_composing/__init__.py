@@ -1,0 +1,1 @@
+"""Policies: parts under one name."""

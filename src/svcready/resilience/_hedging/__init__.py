@@ -1,0 +1,1 @@
+"""A second attempt beside a slow first one."""

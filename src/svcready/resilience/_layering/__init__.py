@@ -1,0 +1,1 @@
+"""How the parts of a policy enclose a function."""

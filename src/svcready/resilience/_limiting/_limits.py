@@ -1,0 +1,347 @@
+"""The limits on inbound requests: an admission, and what it tells callers."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from svcready._core.clock import SYSTEM_CLOCK
+from svcready._core.guard import report_fault
+from svcready.resilience._limiting._fields_draft11 import (
+    Share,
+    fields,
+    legacy_fields,
+    most_constrained_first,
+)
+from svcready.resilience._limiting._inbound_means import FieldOptions
+from svcready.resilience._limiting._limit_rules import Rules, waits_for_route
+from svcready.resilience._limiting._limiter import key_of
+from svcready.resilience._limiting._pressure import GAUGE
+from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
+from svcready.resilience._limiting._resolvers import resolve
+from svcready.resilience._limiting._store import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from svcready._core.clock import Clock
+    from svcready.resilience._limiting._inbound import Inbound, Refusal
+    from svcready.resilience._limiting._limit_rules import Rule
+    from svcready.resilience._limiting._store import Decision, Store, Want
+
+__all__ = ["IN_FORCE", "Limits", "LimitsInForce", "Quota"]
+
+
+class Limits:
+    """
+    Admits requests that every limit has room for.
+
+    What one stage asks is decided at once: before the route what goes by address and
+    header, at the route what needs a resolver or the route itself. A refusal gives
+    back what an earlier stage took.
+
+    Args:
+        rules: The operator's.
+        store: Where the buckets are.
+        clock: Monotonic time.
+        options: What responses say.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        store: Store,
+        clock: Clock,
+        options: FieldOptions = FieldOptions(),  # noqa: B008 - frozen
+    ) -> None:
+        rules = tuple(rules)
+        late = [rule for rule in rules if waits_for_route(rule.limiter.by)]
+        self._all = Rules(rules)
+        self._early = Rules(rule for rule in rules if rule not in late)
+        self._late = Rules(late)
+        self._store = store
+        self._spare = MemoryStore(clock)
+        self.clock = clock
+        self.options = options
+
+    waits = True
+
+    def enter(self, request: Inbound) -> Quota | Refusal:
+        """Decide by what is known before the route."""
+        quota = Quota(self, request)
+        return quota.check(self._before_route(request)) or quota
+
+    async def enter_async(self, request: Inbound) -> Quota | Refusal:
+        """Do as `enter`, on an event loop."""
+        quota = Quota(self, request)
+        rules = self._before_route(request)
+        return (await quota.check_async(rules) if rules else None) or quota
+
+    def at_route(self, request: Inbound) -> tuple[Rule, ...]:
+        """Return the rules that are for *request* once its route is known."""
+        return self._late.of(request)
+
+    def take(self, wants: Sequence[Want]) -> Decision:
+        """Take of the store, or of one of this process's own if that has a fault."""
+        try:
+            return self._store.take(wants)
+        except Exception as error:  # noqa: BLE001 - what is limited stays limited
+            report_fault("limits.store", error)
+            return self._spare.take(wants)
+
+    async def take_async(self, wants: Sequence[Want]) -> Decision:
+        """Do as `take`, on an event loop."""
+        try:
+            return await self._store.take_async(wants)
+        except Exception as error:  # noqa: BLE001 - what is limited stays limited
+            report_fault("limits.store", error)
+            return self._spare.take(wants)
+
+    def _before_route(self, request: Inbound) -> tuple[Rule, ...]:
+        # Where nothing declares routes no stage comes later.
+        rules = self._early if request.bare_path() is None else self._all
+        return rules.of(request)
+
+
+class Quota:
+    """
+    What one request was told by its limits; belongs to the request.
+
+    Args:
+        limits: Who tells.
+        request: The request.
+    """
+
+    __slots__ = (
+        "_limits",
+        "_request",
+        "_routed",
+        "_shares",
+        "_taken",
+        "level",
+        "wait_s",
+    )
+
+    late = True
+
+    def __init__(self, limits: Limits, request: Inbound) -> None:
+        self._limits = limits
+        self._request = request
+        self._routed = False
+        self._shares: list[Share] = []
+        self._taken: list[Want] = []
+        self.level = 0.0
+        """How much is used of the limit that is used most, from 0 to 1."""
+        self.wait_s = 0.0
+        """How long until what was refused can succeed, in seconds."""
+
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """Return the fields that tell of the limits."""
+        if not self._shares:
+            return ()
+
+        shares = most_constrained_first(self._shares)
+        options = self._limits.options
+        told = fields(shares) if options.standard else ()
+        return told + legacy_fields(shares[0]) if options.legacy else told
+
+    def left(
+        self,
+        status: int,
+        error: BaseException | None,
+        duration_s: float,
+        *,
+        streamed: bool,
+    ) -> None:
+        """Do nothing: what was taken was taken."""
+
+    def streams(self) -> None:
+        """Do nothing: what was taken was taken."""
+
+    def dropped(self) -> None:
+        """Give back what was taken."""
+        if self._taken:
+            self._limits.take(self._returned())
+
+    def at_route(self) -> Refusal | None:
+        """Decide by what the route and the resolvers tell; once."""
+        rules = self._rules_at_route()
+        return self.check(rules) if rules else None
+
+    async def at_route_async(self) -> Refusal | None:
+        """Do as `at_route`, on an event loop."""
+        rules = self._rules_at_route()
+        return await self.check_async(rules) if rules else None
+
+    def check(self, rules: Sequence[Rule]) -> Refusal | None:
+        """Return the answer if one of *rules* refuses the request."""
+        told: dict[str, str] = {}
+        for name in _asked(rules):
+            _keep(told, name, self._resolve(name))
+
+        enforced, observed = self._wants(rules, told)
+        if enforced:
+            decision = self._limits.take([want for _, want in enforced])
+            answer = self._settle(enforced, decision)
+            if answer is not None:
+                self.dropped()
+                return answer
+
+        for rule, want in observed:
+            rule.limiter.settle(allowed=self._limits.take([want]).allowed)
+
+        return None
+
+    async def check_async(self, rules: Sequence[Rule]) -> Refusal | None:
+        """Do as `check`, on an event loop."""
+        told: dict[str, str] = {}
+        for name in _asked(rules):
+            _keep(told, name, await self._resolve_async(name))
+
+        limits = self._limits
+        enforced, observed = self._wants(rules, told)
+        if enforced:
+            decision = await limits.take_async([want for _, want in enforced])
+            answer = self._settle(enforced, decision)
+            if answer is not None:
+                if self._taken:
+                    await limits.take_async(self._returned())
+
+                return answer
+
+        for rule, want in observed:
+            decision = await limits.take_async([want])
+            rule.limiter.settle(allowed=decision.allowed)
+
+        return None
+
+    def _rules_at_route(self) -> tuple[Rule, ...]:
+        if self._routed:  # an application inside another comes here again
+            return ()
+
+        self._routed = True
+        return self._limits.at_route(self._request)
+
+    def _wants(
+        self, rules: Sequence[Rule], told: dict[str, str]
+    ) -> tuple[list[tuple[Rule, Want]], list[tuple[Rule, Want]]]:
+        enforced: list[tuple[Rule, Want]] = []
+        observed: list[tuple[Rule, Want]] = []
+        for rule in rules:
+            limiter = rule.limiter
+            mode = limiter.config.mode
+            if mode == "off":
+                continue
+
+            key = key_of(self._request, limiter.by, told)
+            into = enforced if mode == "enforce" else observed
+            into.append((rule, limiter.want(key, rule.cost)))
+
+        return enforced, observed
+
+    def _settle(
+        self, asked: Sequence[tuple[Rule, Want]], decision: Decision
+    ) -> Refusal | None:
+        """Count, tell of pressure, and return the answer if there was not enough."""
+        shares = []
+        clock = self._limits.clock
+        for (rule, want), left in zip(asked, decision.left, strict=True):
+            limiter = rule.limiter
+            pk = self._partition(want.key)
+            shares.append(Share(limiter.name, want.rate, left, pk, want.key))
+            if decision.allowed or not left.allowed:
+                limiter.settle(allowed=left.allowed)
+
+            level = 1.0 - left.remaining / want.rate.burst if left.allowed else 1.0
+            self.level = max(self.level, level)
+            GAUGE.note("limit", limiter.name, level, clock)
+
+        if decision.allowed:
+            self._taken += [want for _, want in asked]
+            self._shares += shares
+            return None
+
+        self._shares = [_returned(share, self._taken) for share in self._shares]
+        self._shares += shares
+        violated = [share for share in shares if not share.left.allowed]
+        self.wait_s = max(share.left.retry_after_s for share in violated)
+        return refusal(
+            429,
+            QUOTA_EXCEEDED,
+            retry_after_s=retry_after(self.wait_s),
+            headers=self.headers(),
+            more={"violated-policies": [share.name for share in violated]},
+        )
+
+    def _returned(self) -> list[Want]:
+        """Return what to want of a store to give back all that was taken, once."""
+        taken, self._taken = self._taken, []
+        return [want._replace(cost=-want.cost) for want in taken]
+
+    def _resolve(self, name: str) -> object:
+        found = resolve(name, self._request.native())
+        if inspect.isawaitable(found):
+            close = getattr(found, "close", None)
+            if close is not None:
+                close()
+
+            report_fault("limits.resolver", TypeError(f"{name!r} has to be awaited"))
+            return None
+
+        return found
+
+    async def _resolve_async(self, name: str) -> object:
+        try:
+            found = resolve(name, self._request.native())
+            return await found if inspect.isawaitable(found) else found
+        except Exception as error:  # noqa: BLE001 - it goes by address
+            report_fault("limits.resolver", error)
+            return None
+
+    def _partition(self, key: str) -> str:
+        if not self._limits.options.partition:
+            return ""
+
+        from base64 import b64encode
+
+        from svcready.resilience._limiting._limit_keys import digest
+
+        return b64encode(bytes.fromhex(digest((key,)))).decode()
+
+
+class LimitsInForce:
+    """What code outside requests is limited by: a runtime's, or the process's own."""
+
+    def __init__(self) -> None:
+        self._own = Limits((), MemoryStore(SYSTEM_CLOCK), SYSTEM_CLOCK)
+        self.limits = self._own
+
+    def put(self, limits: Limits | None) -> None:
+        """Put a runtime's in force; None: there is none any more."""
+        self.limits = self._own if limits is None else limits
+
+
+IN_FORCE = LimitsInForce()
+"""The one of the process."""
+
+
+def _returned(share: Share, taken: Sequence[Want]) -> Share:
+    """Return how a caller stands once what was *taken* has been given back."""
+    rate, left = share.rate, share.left
+    cost = sum(want.cost for want in taken if want.key == share.key)
+    left = left._replace(
+        remaining=min(rate.burst, left.remaining + cost),
+        full_after_s=max(0.0, left.full_after_s - cost / rate.per_s),
+    )
+    return share._replace(left=left)
+
+
+def _asked(rules: Iterable[Rule]) -> list[str]:
+    """Return the resolvers that *rules* ask, each once."""
+    parts = (part for rule in rules for part in rule.limiter.by)
+    return list(dict.fromkeys(p.of for p in parts if p.kind in {"resolver", "client"}))
+
+
+def _keep(told: dict[str, str], name: str, value: object) -> None:
+    if value is not None and value != "":
+        told[name] = str(value)

@@ -1,0 +1,153 @@
+"""Where limiters keep what was taken: the protocol, and the store in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from svcready._core import fork
+from svcready.resilience._admitting._gcra import gcra
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from svcready._core.clock import Clock
+    from svcready.resilience._admitting._gcra import Rate
+
+__all__ = ["Decision", "Left", "MemoryStore", "Store", "Want"]
+
+_MOST_KEYS = 10_000
+"""How many keys the store in memory keeps."""
+
+
+class Want(NamedTuple):
+    """What a request wants of one limit."""
+
+    key: str
+    """Which bucket; no secret, and up to 160 characters long."""
+    rate: Rate
+    """The rate in force."""
+    cost: int = 1
+    """How much of it; 0 only asks, below 0 gives back."""
+
+
+class Left(NamedTuple):
+    """How one bucket stands after a decision."""
+
+    allowed: bool
+    """Whether this bucket had enough."""
+    remaining: int
+    """How much more could be taken now."""
+    retry_after_s: float
+    """Until it has enough, in seconds; 0 if it had, inf if it never will."""
+    full_after_s: float
+    """Until it is whole again, in seconds."""
+
+
+class Decision(NamedTuple):
+    """What came of asking for all that a request wants."""
+
+    allowed: bool
+    """Whether all buckets had enough; if not, nothing was taken of any."""
+    left: tuple[Left, ...]
+    """How each stands, in the order of the wants."""
+
+
+class Store(Protocol):
+    """
+    What keeps the buckets.
+
+    All that a request wants is decided at once, and taken of every bucket or of none.
+    """
+
+    def take(self, wants: Sequence[Want]) -> Decision:
+        """Decide, in a thread."""
+        ...
+
+    async def take_async(self, wants: Sequence[Want]) -> Decision:
+        """Decide, on an event loop."""
+        ...
+
+
+class MemoryStore:
+    """
+    Keeps the buckets of this process: one number each, the oldest forgotten first.
+
+    Args:
+        clock: Monotonic time.
+        most_keys: How many buckets it keeps; beyond, the one that was used longest ago
+            goes, which is whole again by then unless keys are being made up.
+    """
+
+    def __init__(self, clock: Clock, most_keys: int = _MOST_KEYS) -> None:
+        self.clock = clock
+        self._most_keys = most_keys
+        self._tats_s: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+        fork.reset_in_child(self._reset)
+
+    def __len__(self) -> int:
+        return len(self._tats_s)
+
+    def take(self, wants: Sequence[Want]) -> Decision:
+        """Decide; takes its lock for as long as the arithmetic lasts."""
+        now_s = self.clock.monotonic()
+        tats_s = self._tats_s
+        with self._lock:
+            taken = [
+                gcra(want.rate, self._tat_s(want, now_s), now_s, want.cost)
+                for want in wants
+            ]
+            allowed = all(one.allowed for one in taken)
+            if allowed:
+                for want, one in zip(wants, taken, strict=True):
+                    if one.tat_s > now_s:
+                        tats_s[want.key] = one.tat_s
+                        tats_s.move_to_end(want.key)
+                    else:
+                        tats_s.pop(want.key, None)
+
+                while len(tats_s) > self._most_keys:
+                    tats_s.popitem(last=False)
+            else:  # how those stand of which nothing was taken
+                taken = [
+                    gcra(want.rate, self._tat_s(want, now_s), now_s, 0)._replace(
+                        allowed=True, retry_after_s=0.0
+                    )
+                    if one.allowed
+                    else one
+                    for want, one in zip(wants, taken, strict=True)
+                ]
+
+        return Decision(
+            allowed,
+            tuple(
+                Left(one.allowed, one.remaining, one.retry_after_s, one.full_after_s)
+                for one in taken
+            ),
+        )
+
+    async def take_async(self, wants: Sequence[Want]) -> Decision:
+        """Decide as `take` does, which waits for nobody."""
+        return self.take(wants)
+
+    def forget(self) -> None:
+        """Let all buckets be whole."""
+        with self._lock:
+            self._tats_s.clear()
+
+    def _tat_s(self, want: Want, now_s: float) -> float:
+        """Return what is kept of a bucket, empty at worst; the lock is held."""
+        kept_s = self._tats_s.get(want.key, now_s)
+        empty_s = now_s + want.rate.burst / want.rate.per_s
+        if kept_s <= empty_s:
+            return kept_s
+
+        # Kept at a lower rate than the one in force by now.
+        self._tats_s[want.key] = empty_s
+        return empty_s
+
+    def _reset(self) -> None:
+        # What the parent's clients took, they took: the counts stay.
+        self._lock = threading.Lock()

@@ -1,0 +1,1 @@
+"""What answers where a call failed."""

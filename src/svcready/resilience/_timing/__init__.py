@@ -1,0 +1,1 @@
+"""What bounds calls in time."""

@@ -1,0 +1,226 @@
+"""What bounds calls in time: its numbers, its counts, and the errors it raises."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready._core import fork
+from svcready._core.clock import SYSTEM_CLOCK
+from svcready.errors import AttemptTimeout, DeadlineExceeded, DeadlineSpent
+from svcready.resilience._layering._kinds import Kind
+from svcready.resilience._overrides import parsed
+from svcready.resilience._tally import can_count_unlocked
+from svcready.resilience._timing import _timed, _timed_streams
+from svcready.resilience._timing._alarms import alarms_of
+from svcready.resilience._timing._threads import Pool
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Mapping
+    from weakref import ref
+
+    from svcready._core.clock import Clock
+    from svcready.resilience._timing._alarms import Queue
+
+    Call = Callable[..., object]
+
+__all__ = ["DeadlineTimer", "Lapse", "TimeConfig", "Timer", "overriding"]
+
+
+class TimeConfig(NamedTuple):
+    """The numbers of a time-out or a deadline."""
+
+    bound_s: float | None = None
+    """What an attempt, or the whole call, may take; None: no bound."""
+    mode: str = "enforce"
+    """`enforce`, `observe` (counts what comes too late, and that is all) or `off`."""
+
+
+def overriding(
+    part: str,
+) -> Callable[[TimeConfig, Mapping[str, object]], tuple[TimeConfig, tuple[str, ...]]]:
+    """
+    Return what puts an operator's values into the numbers of a part.
+
+    Args:
+        part: `timeout` or `deadline`, which its fields begin with.
+    """
+    fields = {"mode": "mode", f"{part}_mode": "mode", f"{part}_s": "bound_s"}
+
+    def override(
+        config: TimeConfig, values: Mapping[str, object]
+    ) -> tuple[TimeConfig, tuple[str, ...]]:
+        changed, problems = parsed(fields, values, none=("bound_s",))
+        return config._replace(**changed), problems  # type: ignore[arg-type]
+
+    return override
+
+
+class Lapse:
+    """
+    What a call reads when it begins: one object, so that its numbers belong together.
+
+    Args:
+        config: The numbers in force.
+        monotonic: The clock.
+        threads: Plain functions run in threads.
+    """
+
+    __slots__ = (
+        "after_s",
+        "bound_s",
+        "latest",
+        "mode",
+        "monotonic",
+        "plain_s",
+        "short_s",
+    )
+
+    def __init__(
+        self, config: TimeConfig, monotonic: Callable[[], float], *, threads: bool
+    ) -> None:
+        self.bound_s = math.inf if config.bound_s is None else config.bound_s
+        self.mode = "off" if config.bound_s is None else config.mode
+        self.monotonic = monotonic
+        self.after_s = self.bound_s if self.mode == "enforce" else math.inf
+        """What the short way of a coroutine takes; inf: there is none."""
+        self.plain_s = math.inf if threads else self.after_s
+        """The same of a plain function."""
+        self.short_s = -math.inf if self.mode == "observe" else self.after_s
+        """What a whole policy's short way takes; inf: nothing, -inf: there is none."""
+        self.latest: Callable[[], Queue | None] | ref[Queue] = _no_queue
+        """Where the last call queued."""
+
+    def queue(self, loop: AbstractEventLoop) -> Queue:
+        """Return where a call queues on *loop*, and keep it for the next one."""
+        from weakref import ref
+
+        queue = alarms_of(loop).queue(self.bound_s, self.monotonic)
+        self.latest = ref(queue)
+        return queue
+
+
+class Timer:
+    """
+    A time-out: bounds every attempt that is made under its name.
+
+    Args:
+        name: The policy's name.
+        config: Its numbers.
+        threads: How many plain functions may run in threads of its own at once; 0:
+            they run where they are called, and can't be interrupted.
+        clock: Monotonic time.
+        unlocked: Successes may count without a lock; None: as the build allows.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: TimeConfig,
+        *,
+        threads: int = 0,
+        clock: Clock = SYSTEM_CLOCK,
+        unlocked: bool | None = None,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.clock = clock
+        self.calm = can_count_unlocked() if unlocked is None else unlocked
+        """Whether a call in time may count on `ok` by itself."""
+        self.ok = 0
+        self.pool = Pool(name, threads) if threads else None
+        self._lock = threading.RLock()
+        self._outcomes: Counter[str] = Counter()
+        self._before_fork = 0
+        self.lapse = Lapse(config, clock.monotonic, threads=bool(threads))
+        fork.reset_in_child(self._reset_in_child)
+
+    @property
+    def abandoned(self) -> int:
+        """How many threads still run what nobody waits for any more."""
+        return 0 if self.pool is None else self.pool.abandoned
+
+    def use(self, config: TimeConfig, clock: Clock) -> None:
+        """Put other numbers or another clock in force, for calls that begin."""
+        self.config = config
+        self.clock = clock
+        self.lapse = Lapse(config, clock.monotonic, threads=self.pool is not None)
+
+    def around(self, kind: Kind, call: Call) -> Call:
+        """Return *call* with this around it, of the same kind."""
+        return _WRAPPERS[kind](self, call)
+
+    def count(self, outcome: str) -> None:
+        """Count how a call ended."""
+        with self._lock:
+            self._outcomes[outcome] += 1
+
+    def ended(
+        self, error: BaseException | None, *, late: bool, enforced: bool = True
+    ) -> None:
+        """
+        Count a call that this did not end.
+
+        Args:
+            error: What it raised; None: it succeeded.
+            late: It took too long.
+            enforced: It would have been ended, if anybody could have.
+        """
+        if error is not None and not isinstance(error, Exception):
+            self.count("cancelled")
+        elif late and enforced and isinstance(error, DeadlineExceeded | DeadlineSpent):
+            self.count("timed_out")  # something further in has noticed it first
+        elif late:
+            self.count("overrun" if enforced else "observed")
+        else:
+            self.count("success" if error is None else "failure")
+
+    def counts(self) -> dict[str, int]:
+        """Return how many calls have had each outcome since the process started."""
+        with self._lock:
+            ok = self.ok - self._before_fork
+            return {**self._outcomes, "success": ok + self._outcomes["success"]}
+
+    def spent(self) -> DeadlineSpent:
+        """Return the error of a call for which no time was left."""
+        return DeadlineSpent(self.name, "spent")
+
+    def expired(self, bound_s: float) -> Exception:
+        """Return the error of a call that took longer than *bound_s* seconds."""
+        return AttemptTimeout(f"{self.name}: no end within {bound_s:g} s")
+
+    def cut_off(self) -> DeadlineExceeded:
+        """Return the error of a call that a deadline further out has ended."""
+        return DeadlineExceeded(f"{self.name}: the deadline has passed")
+
+    def _reset_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._outcomes.clear()  # the parent tells of them
+        self._before_fork = self.ok
+
+
+class DeadlineTimer(Timer):
+    """A deadline: bounds the whole call, retries and waits included."""
+
+    def around_attempts(self, timeout: Timer, call: Call) -> Call:
+        """Return a coroutine function whose every attempt is under *timeout*."""
+        return _timed.around_attempts(self, timeout, call)
+
+    def expired(self, bound_s: float) -> Exception:
+        """Return the error of a call that took longer than *bound_s* seconds."""
+        return DeadlineExceeded(f"{self.name}: no end within {bound_s:g} s")
+
+
+def _no_queue() -> None:
+    return None
+
+
+_WRAPPERS: dict[Kind, Callable[[Timer, Call], Call]] = {
+    Kind.PLAIN: _timed.plain,
+    Kind.COROUTINE: _timed.coroutine,
+    Kind.STREAM: _timed_streams.stream,
+    Kind.ASYNC_STREAM: _timed_streams.stream_async,
+}
