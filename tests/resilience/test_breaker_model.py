@@ -322,12 +322,22 @@ class LockedMachine(Machine):
 
 @pytest.mark.parametrize("machine", [Machine, LockedMachine])
 def test_breaker_is_its_model(machine: type[Machine]) -> None:
-    """Whatever happens in whatever order, the breaker does as the model does."""
+    """In 20 000 steps in whatever order the breaker does as the model does."""
+    run(machine, examples(200), 50)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_breaker_is_its_model_for_long() -> None:
+    """The same in a million steps."""
+    run(Machine, 10_000, 100)
+
+
+def run(machine: type[Machine], cases: int, steps: int) -> None:
+    """Try *machine* so often."""
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=examples(200), stateful_step_count=50, deadline=None
-        ),
+        settings=settings(max_examples=cases, stateful_step_count=steps, deadline=None),
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from svcready.resilience import retry
 from svcready.resilience._retrying._budget import Budget
 from svcready.testing import FakeClock
+from tests.examples import examples
 from tests.resilience.peers import Dependency, retrier_of, run_on
 
 
@@ -92,7 +93,7 @@ def test_without_a_budget_all_is_paid_for(clock: FakeClock) -> None:
         assert dependency.calls == 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(700), deadline=None)
 @given(
     steps=st.lists(
         st.one_of(
@@ -106,7 +107,24 @@ def test_without_a_budget_all_is_paid_for(clock: FakeClock) -> None:
     unlocked=st.booleans(),
 )
 def test_budget_is_its_model(steps: list[tuple[str, int]], unlocked: bool) -> None:
-    """Against a list of every deposit and withdrawal with its second."""
+    """In 20 000 steps: against a list of every deposit and withdrawal."""
+    follow(steps, unlocked=unlocked)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_budget_is_its_model_for_long() -> None:
+    """The same in a million steps, drawn from a known seed."""
+    draw = random.Random(7)
+    most = {"wait": 60, "succeed": 20, "fail": 5, "withdraw": 8}
+    for number in range(10_000):
+        kinds = draw.choices(list(most), k=100)
+        steps = [(kind, draw.randint(1, most[kind])) for kind in kinds]
+        follow(steps, unlocked=bool(number % 2))
+
+
+def follow(steps: list[tuple[str, int]], *, unlocked: bool) -> None:
+    """Do *steps* to a budget and to its model: each entry with its second."""
     clock = FakeClock(start_s=0.0)
     budget = Budget(clock, unlocked=unlocked)
     log: list[tuple[int, int]] = []  # second, fifths of a retry
