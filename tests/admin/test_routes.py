@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 TOKEN = "0123456789abcdef0123456789abcdef"
 PATHS = (
     *("/admin", "/admin/breakers", "/admin/config", "/admin/health", "/admin/info"),
-    *("/admin/loggers", "/admin/metrics/cost", "/admin/tasks", "/admin/threads"),
+    *("/admin/loggers", "/admin/metrics/cost", "/admin/policies", "/admin/tasks"),
+    "/admin/threads",
 )
 
 
@@ -464,6 +465,26 @@ def test_what_is_no_change_is_refused(
         assert "did you mean admin-orders?" in str(said["detail"])
 
     assert orders.state == "closed"
+
+
+def test_policies_are_shown_with_the_numbers_in_force() -> None:
+    """What code said and what an operator said over it, in JSON, whatever it is."""
+    environ = {"SVCREADY_POLICY__ADMIN_BANK__RETRY_ATTEMPTS": "7"}
+    with running(environ={**environ, "SVCREADY_ADMIN_TOKENS": TOKEN}) as harness:
+        bank = svcready.policy(
+            "admin-bank", retry=OSError, rate_limit="5/s burst 9", timeout=2
+        )
+        assert bank.call(int, "7") == 7
+        status, said = ask(harness, "/admin/policies")
+
+    assert status == 200
+    listed = said["policies"]
+    assert isinstance(listed, list)
+    (parts,) = (each["parts"] for each in listed if each["name"] == "admin-bank")
+    assert parts["retry"]["attempts"] == 7
+    assert parts["retry"]["calls"] == {"success": 1}
+    assert parts["rate_limit"]["rate"] == {"per_s": 5.0, "burst": 9}
+    assert parts["timeout"]["bound_s"] == 2.0
 
 
 def test_without_resilience_there_are_no_breakers() -> None:

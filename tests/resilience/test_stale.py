@@ -468,7 +468,7 @@ def test_what_goes_is_let_go() -> None:
         prices(order)
 
     gc.collect()
-    assert sum(isinstance(thing, Answer) for thing in gc.get_objects()) <= 2
+    assert sum(type(thing) is Answer for thing in gc.get_objects()) <= 2
 
 
 def test_a_forked_child_keeps_the_answers() -> None:

@@ -24,7 +24,7 @@ __all__ = ["announce", "collect", "configuration", "inform"]
 
 _PROBLEMS_BYTES = 2000
 _MOST_PROBLEMS = 50
-_PILLARS = ("logging", "audit", "metrics", "tracing", "health", "resilience")
+_PILLARS = ("logging", "audit", "metrics", "tracing", "health")
 
 
 def collect(runtime: Runtime) -> dict[str, object]:
@@ -50,8 +50,9 @@ def collect(runtime: Runtime) -> dict[str, object]:
     if runtime.health is not None:
         facts["health"] = {**runtime.health.describe(), "found": found_names()}
 
-    if runtime.resilience is not None:
-        facts["resilience"] = {"policies": list(runtime.resilience.names())}
+    on = runtime.breakers is not None
+    policies = {"policies": list(runtime.resilience.names())}
+    facts["resilience"] = policies if on else {"enabled": False}
 
     if runtime.frameworks and settings.http.enabled:
         facts["public"] = sorted(runtime.public)

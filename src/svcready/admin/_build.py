@@ -16,6 +16,7 @@ from svcready.admin._routes._info import info_route
 from svcready.admin._routes._loggers import LoggersRoute
 from svcready.admin._routes._metrics import cost_route, scrape_route
 from svcready.admin._routes._overview import with_overview
+from svcready.admin._routes._policies import policies_route
 from svcready.admin._routes._probes import probe_routes, report_route
 from svcready.admin._routes._tasks import tasks_route
 from svcready.admin._routes._threads import threads_route
@@ -92,6 +93,7 @@ def _operators_routes(runtime: Runtime, audit: Audit | None) -> Iterator[Route]:
     yield tasks_route(runtime)
     if runtime.breakers is not None:
         yield breakers_route(runtime.breakers, audit or _log_of(runtime))
+        yield policies_route(runtime.resilience)
 
     loggers = _loggers(runtime, audit)
     if loggers is not None:

@@ -194,9 +194,9 @@ class ResiliencePillar:
         missing = " or ".join(sorted(_kinds_of(field)))
         return f"policy {found!r} has no {missing.replace('_', ' ')}"
 
-    def describe(self) -> dict[str, dict[str, object]]:
-        """Return the numbers in force by policy, as the operator's fields name them."""
-        described: dict[str, dict[str, object]] = {}
+    def describe(self) -> dict[str, dict[str, dict[str, object]]]:
+        """Return the numbers in force, by policy and kind of part."""
+        described: dict[str, dict[str, dict[str, object]]] = {}
         for kind, _ in parts():
             for core in self._all(kind):
                 described.setdefault(core.name, {})[kind] = core.config._asdict()

@@ -38,7 +38,8 @@ class Policies:
         self._moves: list[BreakerMoved] = []
         self._end = subscribe(BreakerMoved, self._moves.append)
         names = {name for part in parts() for name in part.register.names()}
-        self._before = {name: _attempts(name) for name in names}
+        # Limits on inbound requests have names of their own, and no attempts.
+        self._before = {name: _attempts(name) for name in names if declared_as(name)}
 
     def close(self) -> None:
         """Hear of no more."""

@@ -68,6 +68,10 @@ PATHS: Mapping[str, Mapping[str, Operation]] = {
             {200: Response("Their stacks", {**_JSON, "text/plain": _TEXT})},
         )
     },
+    "/admin/policies": _read(
+        "How calls to dependencies are guarded",
+        "The numbers in force of each policy's parts, and what became of calls",
+    ),
     "/admin/breakers": {
         **_read("How circuit breakers stand", "The state of each"),
         "POST": _and(

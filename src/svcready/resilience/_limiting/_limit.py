@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.declarations import Register, check_name, name_of
+from svcready._core.http import OTHER_VALUE
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.resilience._admitting._rates import parse_rate
@@ -217,7 +218,7 @@ class _Gate:
 class _Nobody:
     """Stands for the request where there is none: everybody is one caller."""
 
-    method = "_OTHER"
+    method = OTHER_VALUE
     client: str | None = None
     streamed = refused = False
 

@@ -187,7 +187,7 @@ class Answers:
 
     def _put(self, key: Hashable, kept: Kept, *, renewed: bool) -> None:
         while True:
-            generations = young, _ = self._generations
+            generations = young, old = self._generations
             if key not in young and len(young) >= self._half:
                 with self._lock:
                     if self._generations is generations:
@@ -197,8 +197,10 @@ class Answers:
 
             if renewed:
                 young[key] = kept
-            else:
-                young.setdefault(key, kept)  # another thread may have a newer one
+            else:  # other threads may have newer ones
+                newer = old.get(key)
+                last = kept if newer is None or newer.at_s < kept.at_s else newer
+                young.setdefault(key, last)
 
             if self._generations[0] is young:  # or else it went among the older ones
                 return
