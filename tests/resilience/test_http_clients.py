@@ -619,3 +619,36 @@ def test_no_secret_reaches_telemetry(ask: Ask, server: Peer) -> None:
 
     assert "payments" in said
     assert "hunter2" not in said
+
+
+def test_a_response_that_is_read_already_holds_no_permit() -> None:
+    """A transport that answers from memory leaves nothing that would be closed."""
+    policy = svcready.policy("memory", bulkhead=1)
+    transport = PolicyTransport(
+        policy, httpx.MockTransport(lambda _: httpx.Response(200, text="here"))
+    )
+    with httpx.Client(transport=transport) as client:
+        assert [client.get("http://bank/").text for _ in range(3)] == ["here"] * 3
+
+
+def test_a_hedge_closes_no_answer_that_may_win() -> None:
+    """The answer that comes just before the hedge is the application's, readable."""
+
+    async def main() -> list[str]:
+        policy = svcready.policy(
+            "hedged", hedge=svcready.hedge(after=0.005, budget=False)
+        )
+
+        async def answer(_: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(0.005)
+            return httpx.Response(200, content=_pieces())
+
+        transport = AsyncPolicyTransport(policy, httpx.MockTransport(answer))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return [(await client.get("http://bank/")).text for _ in range(30)]
+
+    assert asyncio.run(main()) == ["here"] * 30
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    yield b"here"

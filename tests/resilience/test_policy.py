@@ -19,7 +19,8 @@ from svcready.resilience import (
     retry,
 )
 from svcready.resilience._composing._policy_parts import ARGUMENTS
-from tests.resilience.peers import Dependency
+from svcready.testing import FakeClock
+from tests.resilience.peers import Dependency, run_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -188,3 +189,55 @@ def test_retry_and_hedge_exclude_each_other() -> None:
     """A hedge makes further attempts itself; both together would multiply them."""
     with pytest.raises(DeclarationError, match="hedge"):
         svcready.policy("payments", retry=OSError, hedge=0.1)
+
+
+def test_blocks_left_out_of_order_keep_their_guards() -> None:
+    """Two generators take turns; the first that ends takes nothing away."""
+    first = svcready.bulkhead("first", max_concurrent=1)
+    second = svcready.bulkhead("second", max_concurrent=1)
+
+    def rows(room: svcready.resilience.Bulkhead) -> Generator[int, None, None]:
+        with room:
+            yield 1
+
+    one, other = rows(first), rows(second)
+    assert [next(one), next(other)] == [1, 1]
+    one.close()
+    assert (first.level.in_use, second.level.in_use) == (0, 1)
+    other.close()
+    assert second.level.in_use == 0
+
+
+def test_asking_before_the_queue_takes_no_probe() -> None:
+    """A breaker that has just become half-open keeps its probe for who is admitted."""
+    clock = FakeClock()
+    breaker = circuit_breaker("payments", consecutive_failures=1)
+    run_on(clock)
+    with pytest.raises(OSError, match="down"):
+        breaker.call(_fail, "down")
+
+    with pytest.raises(CircuitOpen):
+        breaker.breaker.peek()
+
+    clock.advance(10.0)
+    for _ in range(3):
+        breaker.breaker.peek()
+
+    assert breaker.state == "half_open"
+    assert breaker.call(int, "7") == 7
+
+
+def test_refused_calls_pay_for_no_retries(clock: FakeClock) -> None:
+    """A dependency that saw nothing of them owes them nothing."""
+    payments = policy("payments", retry=OSError, breaker=True)
+    run_on(clock)
+    get_breaker("payments").force_open()
+    for _ in range(1000):
+        with pytest.raises(CircuitOpen):
+            payments.call(int, "7")
+
+    assert get_retry("payments").retrier.budget.balance() == 10.0
+
+
+def _fail(text: str) -> None:
+    raise OSError(text)

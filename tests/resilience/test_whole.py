@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from svcready._core.events import subscribe
 from svcready.errors import AttemptTimeout, BulkheadFull, DeadlineExceeded
-from svcready.resilience import _events, bulkhead, circuit_breaker, policy, retry
+from svcready.resilience import (
+    _events,
+    bulkhead,
+    circuit_breaker,
+    deadline,
+    policy,
+    retry,
+)
 from svcready.resilience._composing._policy import POLICIES, Policy
 from svcready.resilience._layering._layers import once
 from svcready.resilience._parts import parts
@@ -285,6 +292,25 @@ def test_a_plain_function_may_return_an_awaitable() -> None:
     assert asyncio.run(main()) == ("paid", "paid")
     assert begun == 4
     assert counts("breaker") == {"failure": 2, "success": 2}
+
+
+def test_an_error_past_the_callers_deadline_is_the_applications() -> None:
+    """What failed was called, so nobody says that nothing was."""
+    clock = FakeClock()
+    payments = policy(
+        "payments", retry=ConnectionError, breaker=True, timeout=1, deadline=5
+    )
+    caller = deadline("caller", 2)
+    run_on(clock)
+
+    def pay() -> None:
+        clock.advance(3.0)
+        raise ValueError
+
+    with pytest.raises(ValueError, match=r"^$"):
+        caller.call(payments(pay))
+
+    assert counts("breaker") == {"failure": 1}
 
 
 def test_a_failed_call_is_no_cycle() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready.errors import CircuitOpen
-from svcready.resilience import circuit_breaker, policy
+from svcready.resilience import circuit_breaker, limit, policy
 from svcready.resilience._composing._policy import POLICIES
 from svcready.resilience._parts import parts
 from svcready.testing import FakeClock, running
@@ -93,3 +93,15 @@ def test_a_value_for_a_part_that_a_policy_lacks_is_reported() -> None:
         "SVCREADY_POLICY__PAYMENTS__DEADLINE_S has no effect: policy 'payments' has no "
         "deadline or retry"
     )
+
+
+def test_switched_off_nothing_of_it_takes_part() -> None:
+    """`SVCREADY_RESILIENCE_ENABLED=false`: everything is let through, once."""
+    environ = {"SVCREADY_RESILIENCE_ENABLED": "false"}
+    with running(environ=environ) as harness:
+        breaker = circuit_breaker("payments")
+        breaker.force_open()
+        assert breaker.call(int, "7") == 7
+        everybody = limit("1/hour", by="all", name="everybody")
+        assert [everybody.call(int, "7") for _ in range(3)] == [7, 7, 7]
+        assert harness.runtime.resilience.inbound() is None

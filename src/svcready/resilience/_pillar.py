@@ -280,7 +280,8 @@ class ResiliencePillar:
         ]
 
     def _bind(self, part: Part) -> None:
-        part.register.bind(self.limits.tune if part.kind == LIMIT else self._tune)
+        limits = part.kind == LIMIT and self._enabled
+        part.register.bind(self.limits.tune if limits else self._tune)
 
     def _all(self, kind: str) -> list[Any]:
         return cores(kind) + (self.limits.ruled() if kind == LIMIT else [])

@@ -117,10 +117,27 @@ class Breaker:
         """The clock in use."""
         return self._clock
 
-    def is_shut(self) -> bool:
-        """Return whether a call now would be refused; asking changes nothing."""
-        state, probed = self.state, self._probe is not None
-        return state in {OPEN, FORCED_OPEN} or (state == HALF_OPEN and probed)
+    def peek(self) -> None:
+        """
+        Refuse what would be refused now, and admit nothing.
+
+        Raises:
+            CircuitOpen: The call must not be made.
+        """
+        if self.timed is not None or self.config.mode != "enforce":
+            return
+
+        with self._lock:
+            now_s = self._clock.monotonic()
+            state, open_s = self._state, self._opening.until_s - now_s
+            probed = self._probe is not None and now_s < self._lease_until_s
+            waits = state == OPEN and open_s > 0.0
+            if not (waits or state == FORCED_OPEN or (state == HALF_OPEN and probed)):
+                return
+
+            self._ledger.count("rejected")
+
+        raise CircuitOpen(self.name, state, open_s if waits else None)
 
     def admit(self) -> Tally:
         """

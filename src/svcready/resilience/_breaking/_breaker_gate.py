@@ -36,8 +36,7 @@ class BreakerGate:
 
     def peek(self) -> None:
         """Refuse if the breaker would."""
-        if self._breaker.timed is None and self._breaker.is_shut():
-            self._breaker.admit()
+        self._breaker.peek()
 
     def enter(self) -> Tally:
         """Return the tally that the attempt is settled with."""

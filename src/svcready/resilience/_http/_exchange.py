@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
-from svcready.errors import DeadlineExceeded, DeadlineSpent, Rejected
+from svcready.errors import (
+    DeadlineExceeded,
+    DeadlineSpent,
+    DeclarationError,
+    Rejected,
+)
 from svcready.resilience._http._deadline_fields import name_of_field, text_of
 from svcready.resilience._http._errors import is_timeout, is_unsent
 from svcready.resilience._http._hosts import plan_for_host, plan_of
 from svcready.resilience._http._request import is_idempotent
-from svcready.resilience._layering._layers import BULKHEAD, TIMEOUT, once
+from svcready.resilience._layering._layers import (
+    BULKHEAD,
+    FALLBACK,
+    HEDGE,
+    TIMEOUT,
+    once,
+)
 from svcready.resilience._retrying._retrier import not_again
 from svcready.resilience._timing import _deadline
 
@@ -56,13 +67,15 @@ class Guarded:
         send_deadline: Whether the deadline travels in a header.
 
     Raises:
-        DeclarationError: It is no policy.
+        DeclarationError: It is no policy, or keeps answers, each of which is the
+            response to one request.
     """
 
     def __init__(
         self, policy: Policy | str, *, per_host: bool, send_deadline: bool
     ) -> None:
         self._plan = plan_of(policy)
+        _refuse_stale(self._plan)
         self._per_host = per_host
         self._send_deadline = send_deadline
         self._plans: dict[tuple[str, str, int | None], Plan] = {}
@@ -199,7 +212,7 @@ class Exchange(Generic[A]):
             raise Rejected(self._plan.name, "not_idempotent")
 
         self._running += 1
-        if self._running > 1:  # a hedge's: which answer counts is open
+        if HEDGE in self._plan.layers:  # which answer counts is open till the end
             return []
 
         passed, self._answers = self._answers, []
@@ -268,6 +281,16 @@ def within(time: Time) -> AbstractAsyncContextManager[object]:
     import asyncio  # a coroutine runs here, so it is loaded already
 
     return asyncio.timeout(time.left_s if time.is_callers else None)
+
+
+def _refuse_stale(plan: Plan) -> None:
+    fallback = plan.layers.get(FALLBACK) if plan.is_declared else None
+    if getattr(fallback, "answers", None) is not None:
+        raise DeclarationError(
+            f"policy {plan.name!r} keeps last good answers, and a client's are "
+            "responses to single requests: put svcready.fallback(stale=...) around "
+            "the function that makes the request"
+        )
 
 
 class _Held:

@@ -180,12 +180,17 @@ _ENTERED: ContextVar[_Entered | None] = ContextVar("svcready.guards", default=No
 
 def _leave(owner: object) -> Guard | None:
     """Return the guard that *owner* entered last in this context."""
-    entered = _ENTERED.get()
+    entered, inside = _ENTERED.get(), []
     while entered is not None and entered.owner is not owner:
-        entered = entered.outer  # generators that took turns leave out of order
+        inside.append(entered)  # generators that took turns leave out of order
+        entered = entered.outer
 
     if entered is None:
         return None
 
-    _ENTERED.set(entered.outer)
+    left = entered.outer
+    while inside:
+        left = inside.pop()._replace(outer=left)
+
+    _ENTERED.set(left)
     return entered.guard

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from svcready._core.clock import SYSTEM_CLOCK
+from svcready.errors import DeadlineSpent
 from svcready.resilience._layering import _awaits, _calls
 from svcready.resilience._layering._results import PLAIN, is_awaitable, settle_error
 from svcready.resilience._retrying._retrier import Course
@@ -163,7 +164,11 @@ class Whole:
             return _calls.again(course, failed, self.inner, args, kwargs)
 
         scope = Scope(timer, left_s)
-        scope.enter()
+        try:
+            scope.enter()
+        except DeadlineSpent:  # it has just passed
+            raise failed from None
+
         try:
             course = Course(retrier)
             result = _calls.again(course, failed, self.inner, args, kwargs)
@@ -210,7 +215,8 @@ class Whole:
         if not math.isfinite(bound_s):
             return math.inf
 
-        return began_s + bound_s - self.retrier.clock.monotonic()
+        until_s = min(began_s + bound_s, UNTIL_S.get())
+        return until_s - self.retrier.clock.monotonic()
 
     def _unbound(self, failed: Exception, left_s: float) -> Course:
         """Return the course of a call without a deadline, or whose deadline is over."""

@@ -156,8 +156,8 @@ class Retrier:
             return None
 
         now_s = self.clock.monotonic()
-        if attempt == 1:
-            self.budget.deposit(now_s)
+        if attempt == 1 and not isinstance(error, Rejected):
+            self.budget.deposit(now_s)  # what was refused put no load on anything
 
         reason: str | None = self._refusal(error, attempt)
         wait_s, by = 0.0, "error"

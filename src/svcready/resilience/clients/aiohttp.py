@@ -10,6 +10,7 @@ from aiohttp.payload import BytesPayload
 
 from svcready.resilience._http._errors import is_failure
 from svcready.resilience._http._exchange import Exchange, Guarded, within
+from svcready.resilience._http._named import named_by
 from svcready.resilience._layering._layers import HEDGE, RETRY
 
 if TYPE_CHECKING:
@@ -198,4 +199,4 @@ def _judged(response: ClientResponse) -> ClientResponse:
     if not is_failure(response.status):
         return response
 
-    raise _Failed(response)
+    raise named_by(response.status, _Failed)(response)

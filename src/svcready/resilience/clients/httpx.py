@@ -9,6 +9,7 @@ import httpx
 from svcready._core.guard import guard
 from svcready.resilience._http._errors import is_failure
 from svcready.resilience._http._exchange import Exchange, Guarded, within
+from svcready.resilience._http._named import named_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -128,7 +129,9 @@ class PolicyTransport(httpx.BaseTransport):
             if kept is None:
                 exchange.release()
 
-        if exchange.holds:
+        if exchange.holds and kept.is_closed:
+            exchange.release()  # a transport's that has read it all: nobody closes it
+        elif exchange.holds:
             inner = cast("httpx.SyncByteStream", kept.stream)
             kept.stream = _HeldStream(inner, exchange)
 
@@ -226,7 +229,9 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
             if kept is None:
                 exchange.release()
 
-        if exchange.holds:
+        if exchange.holds and kept.is_closed:
+            exchange.release()
+        elif exchange.holds:
             inner = cast("httpx.AsyncByteStream", kept.stream)
             kept.stream = _HeldAsyncStream(inner, exchange)
 
@@ -323,7 +328,7 @@ def _judged(response: httpx.Response, request: httpx.Request) -> httpx.Response:
         return response
 
     response.request = request
-    raise _Failed(
+    raise named_by(response.status_code, _Failed)(
         f"answered with {response.status_code}", request=request, response=response
     )
 

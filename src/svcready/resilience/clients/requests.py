@@ -12,6 +12,7 @@ from urllib3.util import Timeout, parse_url
 from svcready._core.guard import guard
 from svcready.resilience._http._errors import is_failure
 from svcready.resilience._http._exchange import Exchange, Guarded
+from svcready.resilience._http._named import named_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,7 +218,9 @@ def _judged(
         return response
 
     text = f"answered with {response.status_code}"
-    raise _Failed(text, request=request, response=response)
+    raise named_by(response.status_code, _Failed)(
+        text, request=request, response=response
+    )
 
 
 def _close(response: requests.Response) -> None:
