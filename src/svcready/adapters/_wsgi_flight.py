@@ -131,7 +131,7 @@ class Exchange(InFlight):
             self,
             plan,
             environ,
-            environ["REQUEST_METHOD"],
+            environ["REQUEST_METHOD"].upper(),  # as frameworks read it
             environ.get("SCRIPT_NAME", "") + path,
             environ.get("wsgi.url_scheme", "http"),
         )

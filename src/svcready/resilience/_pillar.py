@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.declarations import variable
-from svcready.resilience._breaking._breaker import (
+from svcready.resilience._breaking._states import (
     CLOSED,
     FORCED_CLOSED,
     FORCED_OPEN,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from svcready.resilience import BreakerMoved
-from svcready.resilience._breaking._breaker import DISABLED, FORCED_CLOSED, Breaker
+from svcready.resilience._breaking._breaker import Breaker
+from svcready.resilience._breaking._states import DISABLED, FORCED_CLOSED
 from svcready.resilience._config import BreakerConfig
 from svcready.testing import FakeClock
 

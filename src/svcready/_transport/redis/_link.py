@@ -146,7 +146,7 @@ def dial(address: RedisAddress, ends_s: float) -> Link:
             try:
                 sock = _connected(address, host, ends_s)
                 break
-            except ConnectionError:
+            except OSError:
                 if not last:
                     raise
 

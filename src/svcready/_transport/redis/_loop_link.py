@@ -188,7 +188,7 @@ async def _connected(
             _, link = await loop.create_connection(  # type: ignore[type-var]
                 made, host, address.port, ssl=context, server_hostname=name
             )
-        except ConnectionError:
+        except OSError:
             if not last:
                 raise
         else:

@@ -12,6 +12,14 @@ from svcready.errors import CircuitOpen
 from svcready.resilience._breaking._judge import EVERY_ERROR
 from svcready.resilience._breaking._ledger import Ledger
 from svcready.resilience._breaking._opening import Opening
+from svcready.resilience._breaking._states import (
+    CLOSED,
+    DISABLED,
+    FORCED_CLOSED,
+    FORCED_OPEN,
+    HALF_OPEN,
+    OPEN,
+)
 from svcready.resilience._events import BreakerMoved, BreakerStarved
 from svcready.resilience._outbox import Outbox
 from svcready.resilience._retrying._backoff import uniform
@@ -23,22 +31,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.resilience._config import BreakerConfig
 
-__all__ = [
-    "CLOSED",
-    "DISABLED",
-    "FORCED_CLOSED",
-    "FORCED_OPEN",
-    "HALF_OPEN",
-    "OPEN",
-    "Breaker",
-]
-
-CLOSED = "closed"
-HALF_OPEN = "half_open"
-OPEN = "open"
-FORCED_OPEN = "forced_open"
-FORCED_CLOSED = "forced_closed"
-DISABLED = "disabled"
+__all__ = ["Breaker"]
 
 
 class Breaker:
@@ -118,26 +111,19 @@ class Breaker:
         return self._clock
 
     def peek(self) -> None:
-        """
-        Refuse what would be refused now, and admit nothing.
-
-        Raises:
-            CircuitOpen: The call must not be made.
-        """
+        """Refuse what an open breaker would refuse now, and admit nothing."""
         if self.timed is not None or self.config.mode != "enforce":
             return
 
         with self._lock:
-            now_s = self._clock.monotonic()
-            state, open_s = self._state, self._opening.until_s - now_s
-            probed = self._probe is not None and now_s < self._lease_until_s
-            waits = state == OPEN and open_s > 0.0
-            if not (waits or state == FORCED_OPEN or (state == HALF_OPEN and probed)):
-                return
+            left_s = self._opening.until_s - self._clock.monotonic()
+            state, waits = self._state, self._state == OPEN and left_s > 0.0
+            if not waits and state != FORCED_OPEN:
+                return  # to be seen when it is admitted
 
             self._ledger.count("rejected")
 
-        raise CircuitOpen(self.name, state, open_s if waits else None)
+        raise CircuitOpen(self.name, state, left_s if waits else None)
 
     def admit(self) -> Tally:
         """

@@ -8,14 +8,10 @@ from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.resilience._arguments import breaker_config
-from svcready.resilience._breaking._breaker import (
-    DISABLED,
-    FORCED_CLOSED,
-    FORCED_OPEN,
-    Breaker,
-)
+from svcready.resilience._breaking._breaker import Breaker
 from svcready.resilience._breaking._breaker_gate import BreakerGate
 from svcready.resilience._breaking._judge import EVERY_ERROR, Judge
+from svcready.resilience._breaking._states import DISABLED, FORCED_CLOSED, FORCED_OPEN
 from svcready.resilience._config import BreakerConfig, override_breaker
 from svcready.resilience._declared import Declared
 from svcready.resilience._layering._guard import Guard, Guarding

@@ -178,6 +178,7 @@ class _Gate:
         if quota is None:
             return None
 
+        quota.spend()
         answer = quota.check(self._rules)
         if answer is not None:
             raise RequestRefused(self.name, quota.wait_s, answer)
@@ -189,6 +190,7 @@ class _Gate:
         if quota is None:
             return None
 
+        quota.spend()
         answer = await quota.check_async(self._rules)
         if answer is not None:
             raise RequestRefused(self.name, quota.wait_s, answer)

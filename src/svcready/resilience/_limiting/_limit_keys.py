@@ -6,12 +6,13 @@ import re
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready._core.guard import report_fault
 from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CLIENT", "NOBODY", "KeyPart", "address_key", "digest", "parse_key"]
+__all__ = ["CLIENT", "NOBODY", "KeyPart", "address_key", "digest", "keep", "parse_key"]
 
 NOBODY = "-"
 """The key of those whose address is not known, or is none: they share one."""
@@ -98,5 +99,17 @@ def digest(parts: Iterable[str]) -> str:
     """Return what stands for values in a store: no secret, and of one length."""
     from hashlib import blake2b  # loads OpenSSL; where something is limited only
 
-    text = "\x1f".join(parts).encode("utf-8", "surrogateescape")
+    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=16).hexdigest()
+
+
+def keep(told: dict[str, str], name: str, value: object) -> None:
+    """Keep what a resolver tells, as text; what is nothing, or no text, is not kept."""
+    try:
+        text = "" if value is None else str(value)
+    except Exception as error:  # noqa: BLE001 - an object of the application's own
+        report_fault("limits.resolver", error)
+        return
+
+    if text:
+        told[name] = text

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.guard import report_fault
+from svcready.resilience._limiting._glob import Glob
 from svcready.resilience._limiting._resolvers import RESOLVERS
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Rules:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = tuple(rules)
-        self._patterns = {rule.path: _pattern(rule.path) for rule in self._rules}
+        self._patterns = {rule.path: Glob(rule.path) for rule in self._rules}
         self._kept: dict[tuple[str, str | None], tuple[Rule, ...]] = {}
         self._by_path = any(rule.path != "*" for rule in self._rules)
 
@@ -77,7 +77,7 @@ class Rules:
             if rule.method in methods
             and (
                 rule.path == "*"
-                or (path is not None and self._patterns[rule.path].fullmatch(path))
+                or (path is not None and self._patterns[rule.path].matches(path))
             )
         )
 
@@ -98,9 +98,3 @@ def waits_for_route(parts: Iterable[KeyPart]) -> bool:
         or (part.kind == "client" and RESOLVERS.get(part.of) is not None)
         for part in parts
     )
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    # A slash at the end makes no other route of it.
-    parts = [re.escape(part) for part in path.rstrip("/").split("*")]
-    return re.compile("[^\n]*".join(parts) + "/?")

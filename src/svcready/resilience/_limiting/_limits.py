@@ -14,6 +14,7 @@ from svcready.resilience._limiting._fields_draft11 import (
     most_constrained_first,
 )
 from svcready.resilience._limiting._inbound_means import FieldOptions
+from svcready.resilience._limiting._limit_keys import keep
 from svcready.resilience._limiting._limit_rules import Rules, waits_for_route
 from svcready.resilience._limiting._limiter import key_of
 from svcready.resilience._limiting._pressure import GAUGE
@@ -173,11 +174,15 @@ class Quota:
         rules = self._rules_at_route()
         return await self.check_async(rules) if rules else None
 
+    def spend(self) -> None:
+        """Give back nothing of what was taken so far: the application has begun."""
+        self._taken = []
+
     def check(self, rules: Sequence[Rule]) -> Refusal | None:
         """Return the answer if one of *rules* refuses the request."""
         told: dict[str, str] = {}
         for name in _asked(rules):
-            _keep(told, name, self._resolve(name))
+            keep(told, name, self._resolve(name))
 
         enforced, observed = self._wants(rules, told)
         if enforced:
@@ -196,7 +201,7 @@ class Quota:
         """Do as `check`, on an event loop."""
         told: dict[str, str] = {}
         for name in _asked(rules):
-            _keep(told, name, await self._resolve_async(name))
+            keep(told, name, await self._resolve_async(name))
 
         limits = self._limits
         enforced, observed = self._wants(rules, told)
@@ -340,8 +345,3 @@ def _asked(rules: Iterable[Rule]) -> list[str]:
     """Return the resolvers that *rules* ask, each once."""
     parts = (part for rule in rules for part in rule.limiter.by)
     return list(dict.fromkeys(p.of for p in parts if p.kind in {"resolver", "client"}))
-
-
-def _keep(told: dict[str, str], name: str, value: object) -> None:
-    if value is not None and value != "":
-        told[name] = str(value)

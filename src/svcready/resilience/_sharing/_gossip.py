@@ -14,7 +14,7 @@ from svcready._core.worker import Worker
 from svcready._transport.redis._link import dial
 from svcready._transport.redis._resp import RedisError
 from svcready._transport.redis._whereabouts import Whereabouts
-from svcready.resilience._breaking._breaker import OPEN
+from svcready.resilience._breaking._states import OPEN
 from svcready.resilience._events import BreakerMoved
 from svcready.resilience._sharing._contact import Contact
 from svcready.resilience._sharing._openings import (
