@@ -354,3 +354,70 @@ def test_the_health_report(run: Running) -> None:
 
     with run() as harness:
         asyncio.run(main())
+
+
+async def stall() -> dict[str, object]:
+    """Never say anything."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
+
+
+async def read_whole(scope: Any, receive: Any, send: Any) -> None:
+    """Read the request, then answer it."""
+    while (await receive()).get("more_body"):
+        pass
+
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.parametrize("slow", ["sender", "reader"])
+def test_who_is_slow_takes_nobodys_place(slow: str, run: Running) -> None:
+    """Clients that send or read a byte a minute are no load, however many there are."""
+
+    async def main() -> None:
+        app = svcready.wrap(read_whole)
+        whole = {"type": "http.request", "body": b"x", "more_body": False}
+
+        async def receive() -> dict[str, object]:
+            return await stall() if slow == "sender" else whole
+
+        async def send(message: dict[str, object]) -> None:
+            if slow == "reader" and message["type"] == "http.response.body":
+                await stall()
+
+        slow_ones = [
+            asyncio.create_task(app(http_scope(), receive, send)) for _ in range(30)
+        ]
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+        assert (await ask_asgi(app, http_scope())).status == 200
+        for task in slow_ones:
+            task.cancel()
+
+        await asyncio.gather(*slow_ones, return_exceptions=True)
+
+    with run() as harness:
+        asyncio.run(main())
+        assert state(harness).in_flight == 0
+
+
+def test_waiting_for_a_client_is_no_latency(run: Running, clock: FakeClock) -> None:
+    """What a slow client adds is not blamed on the service."""
+
+    async def main() -> None:
+        app = svcready.wrap(read_whole)
+
+        async def receive() -> dict[str, object]:
+            clock.advance(60.0)
+            return {"type": "http.request", "body": b"x", "more_body": False}
+
+        async def send(_: dict[str, object]) -> None: ...
+
+        for _ in range(30):
+            await app(http_scope(), receive, send)
+
+    with run() as harness:
+        asyncio.run(main())
+        assert (state(harness).baseline_s or 0.0) < 1.0

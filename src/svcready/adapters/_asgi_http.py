@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from svcready.adapters._admission import begin_asking, spelt
 from svcready.adapters._asgi_messages import (
@@ -14,10 +14,14 @@ from svcready.adapters._asgi_messages import (
     tells_events,
 )
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
-from svcready.resilience._limiting._inbound import RequestRefused
+from svcready.resilience._limiting._inbound import (
+    RequestRefused,
+    pause_all,
+    resume_all,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from svcready.adapters._admission import Ahead
     from svcready.adapters._asgi_messages import (
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from svcready.resilience._limiting._inbound import Admissions, Refusal
 
 __all__ = ["HttpExchange"]
+
+T = TypeVar("T")
 
 _FAILED = 500
 _UNKNOWN = -1
@@ -60,6 +66,7 @@ class HttpExchange(Request):
         "_ahead",
         "_base",
         "_left",
+        "_read",
         "_receive",
         "_route_of",
         "_scope",
@@ -84,7 +91,7 @@ class HttpExchange(Request):
         self._send = send
         self._route_of = route_of
         self._trailers = False
-        self._left = False
+        self._left = self._read = False
         method: str = scope["method"]  # type: ignore[assignment]
         path: str = scope["path"]  # type: ignore[assignment]
         scheme: str = scope.get("scheme", "http")  # type: ignore[assignment]
@@ -151,9 +158,15 @@ class HttpExchange(Request):
 
     async def receive(self) -> Message:
         """Receive for the application."""
-        message = await self._receive()
+        if self.plan.admission is None or self._read:
+            message = await self._receive()
+        else:
+            message = await self._waited(self._receive())
+
         if message["type"] == "http.disconnect":
             self._left = True
+        elif not message.get("more_body", False):
+            self._read = True
 
         return message
 
@@ -186,9 +199,21 @@ class HttpExchange(Request):
             self.sent = _UNKNOWN  # the server reads the file
             final = True
 
-        await self._send(message)
+        if self.plan.admission is None:
+            await self._send(message)
+        else:
+            await self._waited(self._send(message))
+
         if final and self.status < _FAILED:
             self.finish(None)
+
+    async def _waited(self, client: Awaitable[T]) -> T:
+        """Wait for the client, who takes nobody's place meanwhile."""
+        pause_all(self)
+        try:
+            return await client
+        finally:
+            resume_all(self)
 
     def fail(self, error: BaseException) -> None:
         """Complete the request that *error* ended."""

@@ -218,6 +218,11 @@ class _Bound:
     def streams(self) -> None:
         """Hold on: a stream's pieces are made under the deadline too."""
 
+    def pause(self) -> None:
+        """Go on: the time runs."""
+
+    resume = pause
+
     def dropped(self) -> None:
         token, self._token = self._token, None
         if token is not None:

@@ -24,6 +24,8 @@ __all__ = [
     "ask_at_route_async",
     "asks_at_route",
     "leave_all",
+    "pause_all",
+    "resume_all",
     "stream_all",
 ]
 
@@ -130,6 +132,14 @@ class Admitted(Protocol):
 
     async def at_route_async(self) -> Refusal | None:
         """Do as `at_route`, on an event loop."""
+        ...
+
+    def pause(self) -> None:
+        """Hear that the client is waited for: the rest of its body, or its reading."""
+        ...
+
+    def resume(self) -> None:
+        """Hear that the application goes on."""
         ...
 
     def streams(self) -> None:
@@ -291,6 +301,18 @@ def stream_all(request: Inbound) -> None:
             one.streams()
         except Exception as fault:  # noqa: BLE001 - the others still hear of it
             report_fault("http.admission", fault)
+
+
+def pause_all(request: Inbound) -> None:
+    """Tell everything that admitted *request* that its client is waited for."""
+    for one in request.admitted:
+        one.pause()
+
+
+def resume_all(request: Inbound) -> None:
+    """Tell everything that admitted *request* that the application goes on."""
+    for one in request.admitted:
+        one.resume()
 
 
 def _drop(request: Inbound) -> None:

@@ -159,6 +159,8 @@ class Quota:
     def streams(self) -> None:
         """Do nothing: what was taken was taken."""
 
+    pause = resume = streams
+
     def dropped(self) -> None:
         """Give back what was taken."""
         if self._taken:

@@ -198,6 +198,19 @@ class Shedder:
 
         self._outbox.tell()
 
+    def pause(self, admission: int) -> None:
+        """Count what was admitted out for a while: it waits for its client."""
+        with self._lock:
+            if admission == self._generation:
+                self._in_flight -= 1
+
+    def resume(self, admission: int) -> None:
+        """Count it in again, whatever the limit."""
+        with self._lock:
+            if admission == self._generation:
+                self._in_flight += 1
+                self._most = max(self._most, self._in_flight)
+
     def retry_after_s(self) -> int:
         """Draw when a refused caller is to come again: in 1, 2 or 3 s."""
         return 1 + min(_RETRY_SPREAD_S, int(self._rng() * (_RETRY_SPREAD_S + 1)))

@@ -70,15 +70,17 @@ def shedding_config(settings: HttpSettings) -> SheddingConfig:
 
 
 class _Place:
-    """One request's place among those in flight."""
+    """One request's place among those in flight, but while its client is waited for."""
 
-    __slots__ = ("_admission", "_shedder")
+    __slots__ = ("_admission", "_paused_s", "_shedder", "_waited_s")
 
     late = False
 
     def __init__(self, shedder: Shedder, admission: int) -> None:
         self._shedder = shedder
         self._admission = admission
+        self._paused_s: float | None = None
+        self._waited_s = 0.0
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return nothing: a limit on concurrency is no client's own."""
@@ -111,10 +113,25 @@ class _Place:
         """Make room."""
         self._leave(None)
 
+    def pause(self) -> None:
+        """Make room while the client is waited for, who may be slow or mean."""
+        if self._admission and self._paused_s is None:
+            self._paused_s = self._shedder.clock.monotonic()
+            self._shedder.pause(self._admission)
+
+    def resume(self) -> None:
+        """Be in flight again, whether there is room or not."""
+        paused_s, self._paused_s = self._paused_s, None
+        if paused_s is not None:
+            self._waited_s += self._shedder.clock.monotonic() - paused_s
+            self._shedder.resume(self._admission)
+
     def _leave(self, elapsed_s: float | None) -> None:
+        self.resume()
         admission, self._admission = self._admission, 0
         if admission:
-            self._shedder.leave(admission, elapsed_s)
+            served_s = None if elapsed_s is None else elapsed_s - self._waited_s
+            self._shedder.leave(admission, served_s)
 
 
 def http_shedding(shedder: Shedder, settings: HttpSettings) -> Shedding:
