@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import threading
 from collections.abc import Mapping
@@ -398,3 +399,11 @@ def test_a_forked_child_begins_its_totals_anew(clock: FakeClock) -> None:
     assert call() == "answer"  # the probe's place is free
     assert breaker.breaker.counts() == {"success": 1}
     assert retrier_of("payments").counts() == {"success": 1}
+
+
+def test_a_deadlines_mode_is_its_own_wherever_it_is_kept() -> None:
+    """`DEADLINE_MODE=observe` lets calls go on, though a retry keeps the deadline."""
+    policy = retry("payments", on=OSError, deadline=5)
+    values = {"deadline_s": 0.1, "deadline_mode": "observe"}
+    assert apply("payments", values) == ()
+    assert policy.retrier.bound_s() == math.inf

@@ -239,5 +239,47 @@ def test_refused_calls_pay_for_no_retries(clock: FakeClock) -> None:
     assert get_retry("payments").retrier.budget.balance() == 10.0
 
 
+def test_a_refused_declaration_leaves_nothing_behind() -> None:
+    """What contradicts itself can be put right under the same name."""
+    with pytest.raises(DeclarationError, match="deadline"):
+        policy("payments", timeout=10, deadline=5)
+
+    payments = policy("payments", timeout=2, deadline=5)
+    assert payments.call(int, "7") == 7
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("timeout", "abc"), ("retry", 3), ("deadline", True)]
+)
+def test_a_wrong_short_spelling_is_named_as_it_was_given(
+    argument: str, value: object
+) -> None:
+    """The message has the policy, its argument and the value."""
+    with pytest.raises(DeclarationError, match=rf"'payments'.*{argument}={value!r}"):
+        policy("payments", **{argument: value})  # type: ignore[arg-type]
+
+
+def test_a_probe_has_twice_the_time_of_an_attempt(clock: FakeClock) -> None:
+    """A probe that may answer late isn't given up before it can."""
+    payments = policy(
+        "payments",
+        breaker=circuit_breaker(consecutive_failures=1, probes=1, window=60),
+        timeout=14,
+    )
+    run_on(clock)
+    with pytest.raises(OSError, match="down"):
+        payments.call(_fail, "down")
+
+    clock.advance(10.0)
+
+    @payments
+    def slow() -> int:
+        clock.advance(12.0)
+        return 7
+
+    assert slow() == 7
+    assert get_breaker("payments").state == "closed"
+
+
 def _fail(text: str) -> None:
     raise OSError(text)

@@ -108,6 +108,8 @@ def override_retry(
 ) -> tuple[RetryConfig, tuple[str, ...]]:
     """Return *config* with the operator's values in it, as `override_breaker` does."""
     changed, problems = parsed(_RETRY_FIELDS, values, none=_ZERO_IS_NONE)
+    if values.get("deadline_mode") in {"observe", "off"}:
+        changed["deadline_s"] = None  # it is the deadline's, whichever part keeps it
     made = config._replace(**changed)  # type: ignore[arg-type]
     if made.base_s > made.max_s:
         problem = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from svcready._core.declarations import Register
     from svcready.resilience._declared import Declared
@@ -21,6 +21,7 @@ __all__ = [
     "core_of",
     "cores",
     "declared_as",
+    "forget_but",
     "parts",
 ]
 
@@ -88,3 +89,10 @@ def declared_as(name: str) -> dict[str, AnyDeclared]:
     """Return the parts of policies that are declared under a name, by kind."""
     found = ((kind, register.get(name)) for kind, register in parts() if kind != LIMIT)
     return {kind: declared for kind, declared in found if declared is not None}
+
+
+def forget_but(name: str, known: Collection[str]) -> None:
+    """Forget the parts that are declared under a name, but for kinds in *known*."""
+    for kind, register in parts():
+        if kind != LIMIT and kind not in known:
+            register.remove(name)

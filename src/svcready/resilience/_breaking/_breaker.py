@@ -84,6 +84,7 @@ class Breaker:
         self._state = CLOSED
         self._probe: Tally | None = None
         self._lease_until_s = math.inf
+        self.least_lease_s: Callable[[], float] = float  # 0.0: no time-out is known
         self._passed = 0
         self._opening = Opening()
         self._pass = Tally(clock.monotonic, math.inf)  # what nobody settles
@@ -267,7 +268,8 @@ class Breaker:
             return None
 
         self._probe = Tally(self._clock.monotonic)
-        self._lease_until_s = now_s + self.config.probe_lease_s
+        lease_s = max(self.config.probe_lease_s, self.least_lease_s())
+        self._lease_until_s = now_s + lease_s
         return self._probe
 
     def _expire(self, now_s: float) -> None:

@@ -19,6 +19,7 @@ from svcready.resilience._layering._layers import (
     gates_of,
     once,
 )
+from svcready.resilience._parts import declared_as, forget_but
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,8 +88,14 @@ class Plan:
         Raises:
             DeclarationError: There are others.
         """
-        layers = taken(self.name, arguments)
-        check(self.name)
+        known = declared_as(self.name)
+        try:
+            layers = taken(self.name, arguments)
+            check(self.name)
+        except DeclarationError:
+            forget_but(self.name, known)  # so that it can be put right and tried again
+            raise
+
         if self._layers is not None and self._layers != layers:
             raise DeclarationError(
                 f"policy {self.name!r} is declared at {place} with other parts than at "

@@ -64,7 +64,11 @@ def taken(
         part = value
         if not isinstance(part, Primitive):
             loaded = import_module(f"svcready.resilience.{module}")
-            part = loaded.shorthand(value)
+            try:
+                part = loaded.shorthand(value)
+            except DeclarationError as error:
+                text = f"policy {policy!r} takes no {name}={value!r}: {error}"
+                raise DeclarationError(text) from None
 
         if not isinstance(part, Primitive) or rank != part.RANK:
             raise DeclarationError(f"policy {policy!r} takes no {name}={value!r}")

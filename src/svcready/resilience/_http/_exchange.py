@@ -110,7 +110,7 @@ class Guarded:
             return _UNBOUNDED
 
         text = text_of(left_s)
-        if text is None:
+        if left_s <= 0.0 or (text is None and self._send_deadline):
             raise DeadlineSpent(plan.name, "spent")
 
         timer = cast("Timer | None", plan.layers.get(TIMEOUT))
@@ -120,7 +120,7 @@ class Guarded:
         said = not self._send_deadline or sent(field)
         return Time(
             left_s,
-            None if said else (field, text),
+            None if said or text is None else (field, text),
             own_s is None or left_s < own_s - _TICK_S,
         )
 

@@ -123,6 +123,10 @@ def apply_layers(function: Call, name: str, layers: Mapping[int, Layer]) -> Call
 
     check(name, later=True)
     _look_for_retries(function, name, layers)
+    if BREAKER in layers and TIMEOUT in layers:
+        timer = cast("Timer", layers[TIMEOUT])
+        cast("Breaker", layers[BREAKER]).least_lease_s = timer.twice_s
+
     wrapper = dressed(compiled(function, layers), function)
     setattr(wrapper, _PLAN, _Plan(wrapper, name, function, layers))
     return wrapper

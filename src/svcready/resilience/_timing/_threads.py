@@ -170,7 +170,7 @@ class Pool:
         return jobs.get()  # somebody counted on this thread meanwhile
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may call the same function
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._abandoned = set()
         self._size = self._waiting = 0

@@ -143,6 +143,11 @@ class Timer:
         """How many threads still run what nobody waits for any more."""
         return 0 if self.pool is None else self.pool.abandoned
 
+    def twice_s(self) -> float:
+        """Return twice what an attempt may take, in seconds; 0.0: it is not bounded."""
+        after_s = self.lapse.after_s
+        return 0.0 if after_s == math.inf else 2.0 * after_s
+
     def use(self, config: TimeConfig, clock: Clock) -> None:
         """Put other numbers or another clock in force, for calls that begin."""
         self.config = config
