@@ -421,3 +421,20 @@ def test_waiting_for_a_client_is_no_latency(run: Running, clock: FakeClock) -> N
     with run() as harness:
         asyncio.run(main())
         assert (state(harness).baseline_s or 0.0) < 1.0
+
+
+@pytest.mark.parametrize("body", [None, [None]])
+def test_what_is_no_body_gives_its_place_back(body: object, run: Running) -> None:
+    """An application that returns nonsense over WSGI is an error, and no leak."""
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return body
+
+    with run() as harness:
+        wrapped = svcready.wrap(app)
+        for _ in range(8):
+            with pytest.raises(TypeError):
+                ask_wsgi(wrapped)
+
+        assert state(harness).in_flight == 0

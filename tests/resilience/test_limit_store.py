@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcready.resilience._admitting._gcra import Rate
-from svcready.resilience._limiting._store import MemoryStore, Want
+from svcready.resilience._limiting._store import MemoryStore, Want, folded, spread
 from svcready.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -241,3 +241,18 @@ def test_no_window_sees_more_than_the_burst_and_what_came_back(
             assert oracle()
 
     assert allowed > 1000
+
+
+def test_several_wants_of_one_bucket_count_together() -> None:
+    """What is asked thrice in a request is taken thrice, and given back thrice."""
+    clock = FakeClock()
+    store = MemoryStore(clock)
+    want = Want("caller", Rate(1.0, 5), 1)
+    wants = [want, want, want]
+    decision = spread(wants, store.take(folded(wants)))
+    assert decision.allowed
+    assert [left.remaining for left in decision.left] == [2, 2, 2]
+    back = [one._replace(cost=-1) for one in wants]
+    spread(back, store.take(folded(back)))
+    (left,) = store.take([want._replace(cost=0)]).left
+    assert left.remaining == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from svcready._core.guard import report_fault
 from svcready.adapters._admission import begin_asking, spelt
 from svcready.adapters._asgi_messages import (
     add_headers,
@@ -207,6 +208,17 @@ class HttpExchange(Request):
         if final and self.status < _FAILED:
             self.finish(None)
 
+    def _route(self) -> str | None:
+        try:
+            route = self._route_of(self._scope, self._base)
+            if route is None and self.plan.admission is not None and self.refused:
+                route = self.template()
+        except Exception as error:  # noqa: BLE001 - the response is on its way
+            report_fault("http.route", error)
+            return None
+
+        return route
+
     async def _waited(self, client: Awaitable[T]) -> T:
         """Wait for the client, who takes nobody's place meanwhile."""
         pause_all(self)
@@ -232,9 +244,6 @@ class HttpExchange(Request):
         """Complete the request, if that has not been done."""
         if not self.completed:
             status = self.status or (CLIENT_CLOSED if self._left else _FAILED)
-            route = self._route_of(self._scope, self._base)
-            if route is None and self.plan.admission is not None and self.refused:
-                route = self.template()
-
+            route = self._route()
             sent = None if self.sent < 0 else self.sent
             self.complete(route, status, error, sent)

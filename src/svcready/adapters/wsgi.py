@@ -118,17 +118,11 @@ class WSGIWrapper:
             flight.end(error)
             raise
 
-        if isinstance(body, _COMPLETE):  # there is nothing to close
-            flight.sent = sum(map(len, body))
-            flight.end(None)
-            return body
-
-        wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(body, wrapper):
-            flight.end(None)  # left as it is, or the server could not use sendfile
-            return body
-
-        return Body(body, flight)
+        try:
+            return _followed(body, flight, environ.get("wsgi.file_wrapper"))
+        except BaseException as error:  # what it returned is no body
+            flight.end(error)
+            raise
 
 
 def wrap(
@@ -148,6 +142,22 @@ def wrap(
         The application to give to the server.
     """
     return WSGIWrapper(app, route_of=route_of)
+
+
+def _followed(
+    body: Iterable[bytes], flight: Exchange, wrapper: object
+) -> Iterable[bytes]:
+    """Return a response's body, and end the request with it."""
+    if isinstance(body, _COMPLETE):  # there is nothing to close
+        flight.sent = sum(map(len, body))
+        flight.end(None)
+        return body
+
+    if isinstance(wrapper, type) and isinstance(body, wrapper):
+        flight.end(None)  # left as it is, or the server could not use sendfile
+        return body
+
+    return Body(body, flight)
 
 
 def _refuse(flight: Exchange, refusal: Refusal) -> Iterable[bytes]:

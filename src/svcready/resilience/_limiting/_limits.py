@@ -20,7 +20,7 @@ from svcready.resilience._limiting._limiter import key_of
 from svcready.resilience._limiting._pressure import GAUGE
 from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
 from svcready.resilience._limiting._resolvers import resolve
-from svcready.resilience._limiting._store import MemoryStore
+from svcready.resilience._limiting._store import MemoryStore, folded, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,18 +85,18 @@ class Limits:
     def take(self, wants: Sequence[Want]) -> Decision:
         """Take of the store, or of one of this process's own if that has a fault."""
         try:
-            return self._store.take(wants)
+            return spread(wants, self._store.take(folded(wants)))
         except Exception as error:  # noqa: BLE001 - what is limited stays limited
             report_fault("limits.store", error)
-            return self._spare.take(wants)
+            return spread(wants, self._spare.take(folded(wants)))
 
     async def take_async(self, wants: Sequence[Want]) -> Decision:
         """Do as `take`, on an event loop."""
         try:
-            return await self._store.take_async(wants)
+            return spread(wants, await self._store.take_async(folded(wants)))
         except Exception as error:  # noqa: BLE001 - what is limited stays limited
             report_fault("limits.store", error)
-            return self._spare.take(wants)
+            return spread(wants, self._spare.take(folded(wants)))
 
     def _before_route(self, request: Inbound) -> tuple[Rule, ...]:
         # Where nothing declares routes no stage comes later.

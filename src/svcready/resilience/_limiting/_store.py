@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.resilience._admitting._gcra import Rate
 
-__all__ = ["Decision", "Left", "MemoryStore", "Store", "Want"]
+__all__ = ["Decision", "Left", "MemoryStore", "Store", "Want", "folded", "spread"]
 
 _MOST_KEYS = 10_000
 """How many keys the store in memory keeps."""
@@ -151,3 +151,27 @@ class MemoryStore:
     def _reset(self) -> None:
         # What the parent's clients took, they took: the counts stay.
         self._lock = threading.Lock()
+
+
+def folded(wants: Sequence[Want]) -> Sequence[Want]:
+    """Return *wants* with each bucket once, for a store computes each from what is."""
+    if len(wants) == 1:
+        return wants
+
+    by_key: dict[str, Want] = {}
+    for want in wants:
+        known = by_key.get(want.key)
+        cost = want.cost if known is None else known.cost + want.cost
+        by_key[want.key] = want._replace(cost=cost)
+
+    return wants if len(by_key) == len(wants) else tuple(by_key.values())
+
+
+def spread(wants: Sequence[Want], decision: Decision) -> Decision:
+    """Return what was decided of the folded *wants* for each of them."""
+    if len(wants) == len(decision.left):
+        return decision
+
+    keys = dict.fromkeys(want.key for want in wants)
+    by_key = dict(zip(keys, decision.left, strict=True))
+    return Decision(decision.allowed, tuple(by_key[want.key] for want in wants))

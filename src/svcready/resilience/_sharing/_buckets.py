@@ -113,6 +113,9 @@ def decided(wants: Sequence[Want], reply: Reply) -> Decision:
         _left(want, _ahead_s(text), allowed=allowed)
         for want, text in zip(wants, texts, strict=True)
     )
+    if not allowed and all(one.allowed for one in left):
+        raise RedisError("garbage", "it refuses what there is room for")
+
     return Decision(allowed, left)
 
 
