@@ -378,7 +378,7 @@ def test_every_loop_and_thread_has_its_own(told: list[object]) -> None:
                 allowed.append(sum(d.allowed for d in await asyncio.gather(*taken)))
                 task = store._links.get(asyncio.get_running_loop())
                 if task is not None and task.done() and task.exception() is None:
-                    task.result().end("connection", "over")
+                    task.result().end("connection", "over")  # type: ignore[union-attr]
 
                 await asyncio.sleep(0)
 
