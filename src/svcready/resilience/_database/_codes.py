@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ANSWERED",
     "ANSWERED_MYSQL",
+    "HALF_MYSQL",
     "LOST",
     "LOST_MYSQL",
     "ROLLED_BACK",
@@ -78,6 +79,8 @@ ROLLED_BACK_MYSQL = frozenset(
         3572,  # ER_LOCK_NOWAIT
     )
 )
+HALF_MYSQL = frozenset((1205, 3572))
+"""After which InnoDB undoes the statement alone, unless it is told otherwise."""
 LOST_MYSQL = frozenset(
     (
         1053,  # ER_SERVER_SHUTDOWN

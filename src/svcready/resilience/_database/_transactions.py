@@ -24,12 +24,13 @@ def is_in_transaction(holder: object) -> bool | None:
     return None if name is None else _ASKED[name](holder)
 
 
-def is_left_open(error: Exception) -> bool:
+def is_left_open(error: Exception) -> bool | None:
     """
     Tell whether the transaction in which *error* came up goes on outside of the call.
 
     SQLAlchemy's sessions and connections are asked, or the driver's, which the error
-    came through; for Django the connections of this thread or task.
+    came through; for Django the connections of this thread or task. None: there is
+    nobody who could be asked.
     """
     if "django.Error" in lineage(type(error)):
         return _is_in_atomic_block()
@@ -42,7 +43,7 @@ def is_left_open(error: Exception) -> bool:
 
     if not answers:
         cursor = getattr(error, "cursor", None)  # psycopg2 is no Python
-        return bool(is_in_transaction(getattr(cursor, "connection", None)))
+        return is_in_transaction(getattr(cursor, "connection", None))
 
     # What is lent for one use knows better: a driver's own connection may serve
     # somebody else by now.

@@ -58,12 +58,16 @@ _CLOSED = (
 def is_transient(error: Exception) -> bool:
     """Return whether the transaction may succeed if it is run again, and can be."""
     facts = facts_of(error)
-    return (_is_over(facts) or _is_lost(facts)) and not is_left_open(error)
+    if not _is_over(facts) and not _is_lost(facts):
+        return False
+
+    return _is_closed(error, facts)
 
 
 def is_rolled_back(error: Exception) -> bool:
     """Return the same, of errors after which nothing was done for sure."""
-    return _is_over(facts_of(error)) and not is_left_open(error)
+    facts = facts_of(error)
+    return _is_over(facts) and _is_closed(error, facts)
 
 
 def outcome_of(error: Exception) -> str:
@@ -92,6 +96,14 @@ def is_of_database(error: Exception) -> bool:
 
 def _is_known(facts: Facts) -> bool:
     return facts.is_one_of(*_CLIENTS, "builtins.OSError", "builtins.TimeoutError")
+
+
+def _is_closed(error: Exception, facts: Facts) -> bool:
+    """Tell whether no transaction goes on that a retry would do twice."""
+    left_open = is_left_open(error)
+    half = facts.mysql in _codes.HALF_MYSQL or facts.sqlite in _codes.ROLLED_BACK_SQLITE
+    # After these the statement alone is undone: somebody must know of the rest.
+    return left_open is False if half else not left_open
 
 
 def _is_over(facts: Facts) -> bool:
