@@ -482,3 +482,15 @@ def test_a_retried_error_is_freed_at_once(clock: FakeClock, asynchronous: bool) 
         assert [reference() for reference in gone] == [None] * 3
     finally:
         gc.enable()
+
+
+def test_an_error_that_is_raised_again_and_again_is_retried_each_time() -> None:
+    """A client that keeps its error, or a mock, is no inner retry that gave up."""
+    kept = ConnectionError("down")
+    policy = retry("payments", on=ConnectionError, wait_base=0.001, budget=False)
+    for _ in range(3):
+        dependency = Dependency(kept, kept, kept)
+        with pytest.raises(ConnectionError, match="down"):
+            policy.call(dependency)
+
+        assert dependency.calls == 3

@@ -41,6 +41,9 @@ def is_saturated(error: Exception, kinds: frozenset[str]) -> bool:
     if not kinds.isdisjoint(_FULL):
         return True
 
+    if "builtins.TimeoutError" in kinds:
+        return any("asyncpg.Pool" in lineage(type(each)) for each in holders(error))
+
     if "psycopg_pool.PoolTimeout" not in kinds:
         return False
 

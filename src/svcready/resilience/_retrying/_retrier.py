@@ -206,7 +206,8 @@ class Retrier:
 
         if not self.nested:
             met(self.name, error)
-            if is_exhausted(error):
+            # An own mark is of an earlier call that raised the same object.
+            if error.__dict__.get(MARK, self.name) != self.name:
                 return "nested"
 
         return "attempts" if attempt >= self.config.attempts else None
