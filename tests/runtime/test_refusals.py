@@ -10,6 +10,7 @@ from svcready.errors import CircuitOpen
 from svcready.resilience import circuit_breaker, limit, policy
 from svcready.resilience._composing._policy import POLICIES
 from svcready.resilience._parts import parts
+from svcready.resilience.clients.httpx import PolicyTransport
 from svcready.testing import FakeClock, running
 
 if TYPE_CHECKING:
@@ -105,3 +106,17 @@ def test_switched_off_nothing_of_it_takes_part() -> None:
         everybody = limit("1/hour", by="all", name="everybody")
         assert [everybody.call(int, "7") for _ in range(3)] == [7, 7, 7]
         assert harness.runtime.resilience.inbound() is None
+
+
+def test_a_host_that_was_not_called_yet_is_no_misspelling() -> None:
+    """What is said of one host's policy waits for the first request to it."""
+    environ = {
+        "SVCREADY_POLICY__PAYMENTS_API_EXAMPLE_COM__RETRY_ATTEMPTS": "2",
+        "SVCREADY_POLICY__PAYMENT__RETRY_ATTEMPTS": "2",
+    }
+    with running(environ=environ) as harness:
+        PolicyTransport(policy("payments", retry=OSError), per_host=True)
+        harness.runtime.ready()
+        (problem,) = harness.runtime.problems()
+
+    assert "SVCREADY_POLICY__PAYMENT__RETRY_ATTEMPTS" in problem

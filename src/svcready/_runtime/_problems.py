@@ -31,11 +31,10 @@ def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[st
     if not ready:
         return tuple(found)
 
-    found += map(str, settings.named.unmatched())
-    if runtime.resilience is not None:
-        found += map(str, settings.named.idle("POLICY", runtime.resilience.lacks))
-        found += runtime.resilience.problems()
-
+    resilience = runtime.resilience
+    found += map(str, settings.named.unmatched(comes=resilience.comes))
+    found += map(str, settings.named.idle("POLICY", resilience.lacks))
+    found += resilience.problems()
     if runtime.health is not None:
         found += runtime.health.problems()
 

@@ -218,13 +218,18 @@ class Named:
         return merged
 
     def unmatched(
-        self, declared: Mapping[str, Iterable[str]] | None = None
+        self,
+        declared: Mapping[str, Iterable[str]] | None = None,
+        *,
+        comes: Callable[[str, str], bool] = lambda kind, spelt: False,  # noqa: ARG005
     ) -> tuple[Problem, ...]:
         """
         Return a problem for everything said of names that nobody declared.
 
         Args:
             declared: Names by kind that were declared without asking for values.
+            comes: Tells of a kind and a name as variables spell it whether it may
+                still be declared, at its first use.
         """
         known = set(self._declared)
         for kind, names in (declared or {}).items():
@@ -233,7 +238,7 @@ class Named:
         problems = []
         for layer in self._layers:
             for (kind, spelt), fields in layer.items():
-                if spelt == DEFAULT or (kind, spelt) in known:
+                if spelt == DEFAULT or (kind, spelt) in known or comes(kind, spelt):
                     continue
 
                 near = nearest(spelt, [name for of, name in known if of == kind])

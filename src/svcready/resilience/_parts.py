@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DERIVED",
     "LIMIT",
+    "PER_HOST",
     "Part",
     "add_part",
     "bind_parts",
@@ -37,6 +38,9 @@ class Part(NamedTuple):
 
 DERIVED: dict[str, str] = {}
 """The policy that one of the same parts was made from, by the latter's name."""
+
+PER_HOST: set[str] = set()
+"""The policies that clients make others from, one for each host."""
 
 LIMIT = "limit"
 """What is no part of a policy, and has variables of its own: `SVCREADY_LIMIT__...`."""

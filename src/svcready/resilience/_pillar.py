@@ -17,6 +17,7 @@ from svcready.resilience._composing._contradictions import consistent
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._parts import (
     LIMIT,
+    PER_HOST,
     bind_parts,
     cores,
     declared_as,
@@ -169,6 +170,17 @@ class ResiliencePillar:
         """Return the names of all policies."""
         names = (name for part in parts() for name in part.register.names())
         return tuple(dict.fromkeys(names))
+
+    def comes(self, kind: str, spelt: str) -> bool:
+        """
+        Return whether a client may make a policy of that name at its first request.
+
+        Args:
+            kind: The kind of name, as variables have it.
+            spelt: The name as variables spell it.
+        """
+        bases = (f"{variable(base)}_" for base in PER_HOST)
+        return kind == "POLICY" and any(map(spelt.startswith, bases))
 
     def lacks(self, spelt: str, field: str) -> str:
         """

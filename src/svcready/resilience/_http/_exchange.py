@@ -22,6 +22,7 @@ from svcready.resilience._layering._layers import (
     TIMEOUT,
     once,
 )
+from svcready.resilience._parts import PER_HOST
 from svcready.resilience._retrying._retrier import not_again
 from svcready.resilience._timing import _deadline
 
@@ -77,6 +78,9 @@ class Guarded:
         self._plan = plan_of(policy)
         _refuse_stale(self._plan)
         self._per_host = per_host
+        if per_host:
+            PER_HOST.add(self._plan.name)
+
         self._send_deadline = send_deadline
         self._plans: dict[tuple[str, str, int | None], Plan] = {}
 
