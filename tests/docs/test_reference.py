@@ -9,6 +9,7 @@ import pytest
 
 import svcready
 from svcready import errors, testing
+from svcready.config._sections.resilience import POLICY_FIELDS
 from tests.architecture.house import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
@@ -31,3 +32,12 @@ def test_every_public_name_is_on_the_page(module: ModuleType) -> None:
         if not isinstance(getattr(module, name), ModuleType)
     }
     assert names == named(module.__name__)
+
+
+def test_every_field_of_policies_has_its_argument() -> None:
+    """Who reads code finds the variable, and who sets the variable the argument."""
+    page = (ROOT / "docs" / "resilience-parts.md").read_text()
+    table = page.partition("## Arguments and variables")[2]
+    assert {word.lower() for word in re.findall(r"`([A-Z_]+)`", table)} == {
+        *POLICY_FIELDS
+    }
