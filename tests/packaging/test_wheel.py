@@ -30,6 +30,8 @@ print(json.dumps(missing))
 """
 
 NEEDS_AN_EXTRA = (
+    "svcready.adapters._starlette_ahead",
+    "svcready.resilience.clients.",
     "svcready._transport.aws",
     "svcready.adapters._starlette_routes",
     "svcready.adapters.django",
