@@ -14,7 +14,6 @@ __all__ = [
     "Said",
     "causes",
     "is_failure",
-    "is_timeout",
     "is_unsent",
     "library_of",
     "said_by",
@@ -123,7 +122,6 @@ _CARRIERS = frozenset(
 _PROXIES = frozenset(
     {"aiohttp.ClientHttpProxyError", "httpx.ProxyError", "urllib3.ProxyError"}
 )
-_TIMEOUTS = frozenset({"httpx.TimeoutException", "requests.Timeout"})
 _TOO_MANY = "TooManyRedirects"
 _MOST_CAUSES = 16
 _TUNNEL = re.compile(r"(?:Tunnel connection failed: |^)([1-5]\d\d)\b")
@@ -171,13 +169,6 @@ def is_failure(status: int) -> bool:
 def is_unsent(error: BaseException) -> bool:
     """Tell whether no byte of the request left, so that its body is still there."""
     return said_by(error).kind in {Kind.UNSENT, Kind.FULL}
-
-
-def is_timeout(error: BaseException) -> bool:
-    """Tell whether a time-out of the client's ended the request."""
-    return isinstance(error, TimeoutError) or any(
-        name in _TIMEOUTS for name in _names(error)
-    )
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -12,7 +12,7 @@ from svcready.errors import (
     Rejected,
 )
 from svcready.resilience._http._deadline_fields import name_of_field, text_of
-from svcready.resilience._http._errors import is_timeout, is_unsent
+from svcready.resilience._http._errors import is_unsent
 from svcready.resilience._http._hosts import plan_for_host, plan_of
 from svcready.resilience._http._request import is_idempotent
 from svcready.resilience._layering._layers import (
@@ -25,6 +25,7 @@ from svcready.resilience._layering._layers import (
 from svcready.resilience._parts import PER_HOST
 from svcready.resilience._retrying._retrier import not_again
 from svcready.resilience._timing import _deadline
+from svcready.resilience._timing._cut_short import TICK_S, is_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,12 +126,11 @@ class Guarded:
         return Time(
             left_s,
             None if said or text is None else (field, text),
-            own_s is None or left_s < own_s - _TICK_S,
+            own_s is None or left_s < own_s - TICK_S,
         )
 
 
 _UNBOUNDED = Time(math.inf, None, is_callers=False)
-_TICK_S = 0.002
 
 
 class Exchange(Generic[A]):
@@ -244,7 +244,7 @@ class Exchange(Generic[A]):
             time: What it had; None: it never began.
         """
         late = time is not None and time.is_callers and is_timeout(error)
-        if late and _deadline.remaining() <= _TICK_S:
+        if late and _deadline.remaining() <= TICK_S:
             name = self._plan.name
             return DeadlineExceeded(f"{name}: the caller's deadline has passed")
 

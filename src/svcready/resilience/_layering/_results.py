@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready.errors import DeadlineExceeded, Rejected
 from svcready.resilience._timing import _deadline
+from svcready.resilience._timing._cut_short import is_cut_short
 
 if TYPE_CHECKING:
     from svcready.resilience._breaking._breaker import Breaker
@@ -53,8 +54,11 @@ def settle_error(
         outcome = "success" if elapsed_s >= breaker.slow_after_s else "ignored"
     else:
         outcome = breaker.judge(error) if isinstance(error, Exception) else "cancelled"
-        silent = outcome in {"ignored", "cancelled"}
-        cut_off = silent and tally.monotonic() >= _deadline.until_s()
+        now_s, until_s = tally.monotonic(), _deadline.until_s()
+        cut_off = outcome in {"ignored", "cancelled"} and now_s >= until_s
+        if outcome == "failure" and is_cut_short(error, now_s, until_s):
+            outcome, cut_off = "ignored", True
+
         if cut_off and elapsed_s >= breaker.slow_after_s:
             outcome = "success"
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready.errors import DeadlineSpent
 from svcready.resilience._layering import _awaits, _calls
 from svcready.resilience._layering._results import PLAIN, is_awaitable, settle_error
 from svcready.resilience._retrying._retrier import Course
-from svcready.resilience._timing._deadline import UNTIL_S
-from svcready.resilience._timing._scope import Scope
+from svcready.resilience._timing._deadline import UNTIL_S, lift, put
 from svcready.resilience._timing._timed import settled
 from svcready.resilience._timing._timer import Lapse, TimeConfig
 
@@ -28,17 +26,28 @@ if TYPE_CHECKING:
     Call = Callable[..., object]
     AsyncCall = Callable[..., Awaitable[object]]
 
-__all__ = ["Whole"]
+__all__ = ["Begun", "Whole"]
+
+
+class Begun(NamedTuple):
+    """A call on its way: when it began, and what it has."""
+
+    at_s: float
+    """The monotonic time."""
+    attempt: Lapse
+    """What the time-out gives each attempt; it bounds them, or is off."""
+    whole: Lapse
+    """What the deadline gives the call; the same."""
+
+    def until_s(self) -> float:
+        """Return when the call must be done, by its own deadline or the caller's."""
+        return min(self.at_s + self.whole.short_s, UNTIL_S.get())
 
 
 class _Boundless:
     """Stands for the timer that a policy does not have."""
 
-    lapse = Lapse(TimeConfig(), SYSTEM_CLOCK.monotonic, threads=False)
-    ok = 0
-
-    def ended(self, error: BaseException | None, *, late: bool) -> None:
-        """Count nothing."""
+    lapse = Lapse(TimeConfig(), SYSTEM_CLOCK.monotonic)
 
 
 class Whole:
@@ -95,19 +104,18 @@ class Whole:
         self.general = general(call)
         self.inner = inner(call)
 
-    def succeeded(self, tally: Tally, began_s: float, ended_s: float) -> None:
+    def succeeded(self, tally: Tally, begun: Begun, ended_s: float) -> None:
         """Count an answer that is late, or that a window must be moved on for."""
         self.breaker.settle(tally, "success")
         self.retrier.succeeded()
-        took_s = ended_s - began_s
-        for timer in (self.timeout, self.deadline):
-            timer.ended(None, late=took_s >= timer.lapse.short_s)
+        self._attempt_ended(begun, None, ended_s)
+        self._ended(begun, None, ended_s)
 
     def failed(
         self,
         tally: Tally,
         permit: Permit | None,
-        began_s: float,
+        begun: Begun,
         error: BaseException,
         expired: Timer | None = None,
     ) -> Exception:
@@ -117,7 +125,7 @@ class Whole:
         Args:
             tally: What the breaker admitted it with.
             permit: What the bulkhead did.
-            began_s: When it began.
+            begun: The call.
             error: What it raised.
             expired: Which timer has ended it; None: none.
 
@@ -129,13 +137,14 @@ class Whole:
         made = error
         if expired is timeout:
             timeout.count("timed_out")
-            made = timeout.expired(timeout.lapse.bound_s)
+            made = timeout.expired(begun.attempt.bound_s)
             made.__cause__ = error
         else:
-            took_s = tally.monotonic() - began_s
-            timeout.ended(error, late=took_s >= timeout.lapse.short_s)
+            self._attempt_ended(begun, error, tally.monotonic())
 
+        token = put(begun.until_s())  # whose judge asks for it
         settle_error(self.breaker, tally, made)
+        lift(token)
         if self.compartment is not None:
             self.compartment.leave(permit, made, 0.0)
 
@@ -144,87 +153,87 @@ class Whole:
 
         if expired is not None:
             deadline.count("timed_out")
-            raise deadline.expired(deadline.lapse.bound_s) from error
+            raise deadline.expired(begun.whole.bound_s) from error
 
-        deadline.ended(error, late=False)
+        self._ended(begun, error, tally.monotonic())
         raise error
 
     def rest(
         self,
-        began_s: float,
+        begun: Begun,
         failed: Exception,
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
     ) -> object:
         """Make the attempts that follow the first, in the time that is left."""
-        retrier, timer = self.retrier, self.deadline
-        left_s = self._left_s(began_s)
-        if left_s <= 0.0 or left_s == math.inf:
-            course = self._unbound(failed, left_s)
-            return _calls.again(course, failed, self.inner, args, kwargs)
-
-        scope = Scope(timer, left_s)
+        retrier, until_s = self.retrier, begun.until_s()
+        monotonic = begun.whole.monotonic
+        token = put(until_s)
         try:
-            scope.enter()
-        except DeadlineSpent:  # it has just passed
-            raise failed from None
-
-        try:
-            course = Course(retrier)
+            course = Course(retrier, until_s)
             result = _calls.again(course, failed, self.inner, args, kwargs)
         except BaseException as error:
-            made = scope.leave(error)
-            if made is None:
-                raise
-
-            raise made from error
+            lift(token)
+            self._ended(begun, error, monotonic())
+            raise
         finally:
             del failed  # its traceback holds this frame
 
-        if type(result) not in PLAIN and is_awaitable(result):
-            return settled(timer, cast("Awaitable[object]", result), scope.pause())
+        lift(token)
+        if type(result) in PLAIN or not is_awaitable(result):
+            self._ended(begun, None, monotonic())
+            return result
 
-        scope.leave()
-        return result
+        following = cast("Awaitable[object]", result)
+        return settled(self.deadline, following, *self._own(begun))
 
     async def rest_async(
         self,
-        began_s: float,
+        begun: Begun,
         failed: Exception,
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
     ) -> object:
         """Do the same for a coroutine function."""
-        retrier, inner = self.retrier, self.inner
-        left_s = self._left_s(began_s)
+        until_s, caller_s = begun.until_s(), UNTIL_S.get()
+        course = Course(self.retrier, until_s)
+        following = _awaits.again(course, failed, self.inner, args, kwargs)
+        del failed  # its traceback holds this frame
+        monotonic = begun.whole.monotonic
+        bounded = begun.attempt.short_s < math.inf and until_s < caller_s
+        if not bounded and monotonic() < until_s:
+            return await settled(self.deadline, following, *self._own(begun))
+
+        # Every attempt has a timer of its own, or none follows.
+        token = put(until_s)
         try:
-            if left_s <= 0.0 or left_s == math.inf:
-                course = self._unbound(failed, left_s)
-                return await _awaits.again(course, failed, inner, args, kwargs)
+            result = await following
+        except BaseException as error:
+            lift(token)
+            self._ended(begun, error, monotonic())
+            raise
 
-            until_s = began_s + self.deadline.lapse.short_s
-            course = Course(retrier, min(UNTIL_S.get(), until_s))
-            following = _awaits.again(course, failed, inner, args, kwargs)
-            return await settled(self.deadline, following, left_s)
-        finally:
-            del failed  # its traceback holds this frame
+        lift(token)
+        self._ended(begun, None, monotonic())
+        return result
 
-    def _left_s(self, began_s: float) -> float:
-        """Return how long the whole call may go on; inf: as long as it takes."""
-        bound_s = self.deadline.lapse.short_s
-        if not math.isfinite(bound_s):
-            return math.inf
+    def _own(self, begun: Begun) -> tuple[float, Lapse]:
+        """Return when the call's own deadline is, and its numbers."""
+        return begun.at_s + begun.whole.short_s, begun.whole
 
-        until_s = min(began_s + bound_s, UNTIL_S.get())
-        return until_s - self.retrier.clock.monotonic()
+    def _attempt_ended(
+        self, begun: Begun, error: BaseException | None, now_s: float
+    ) -> None:
+        """Count an attempt that its time-out did not end."""
+        if begun.attempt.mode != "off":
+            own_s, until_s = begun.at_s + begun.attempt.short_s, begun.until_s()
+            late, own = now_s >= min(own_s, until_s), own_s <= until_s
+            self.timeout.ended(error, late=late, own=own)
 
-    def _unbound(self, failed: Exception, left_s: float) -> Course:
-        """Return the course of a call without a deadline, or whose deadline is over."""
-        if left_s == math.inf:
-            return Course(self.retrier)
-
-        self.deadline.ended(failed, late=True)
-        return Course(self.retrier, until_s=-math.inf)
+    def _ended(self, begun: Begun, error: BaseException | None, now_s: float) -> None:
+        """Count a call that its deadline did not end."""
+        if begun.whole.mode != "off":
+            self.deadline.ended(error, late=now_s >= begun.until_s())
 
     def begun(
         self,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, cast
 
 from svcready.resilience._layering._results import PLAIN, is_awaitable
+from svcready.resilience._layering._whole import Begun
 from svcready.resilience._timing._alarms import next_key
 from svcready.resilience._timing._deadline import UNTIL_S, lift
 from svcready.resilience._timing._scope import is_ours
@@ -36,8 +38,8 @@ def plain(whole: Whole) -> Call:
             return general(*args, **kwargs)
 
         monotonic = tally.monotonic
-        began_s = monotonic()
-        until_s = began_s + min(timeout.lapse.short_s, deadline.lapse.short_s)
+        began_s, attempt, total = monotonic(), timeout.lapse, deadline.lapse
+        until_s = began_s + min(attempt.short_s, total.short_s)
         if not began_s < until_s < _until_s():
             return general(*args, **kwargs)
 
@@ -52,7 +54,8 @@ def plain(whole: Whole) -> Call:
             result = call(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - `failed` raises it
             lift(token)
-            failed = whole.failed(tally, permit, began_s, error)
+            begun = Begun(began_s, attempt, total)
+            failed = whole.failed(tally, permit, begun, error)
         else:
             _lift(token)
             if compartment is not None:
@@ -66,15 +69,15 @@ def plain(whole: Whole) -> Call:
             if ended_s < until_s and ended_s < tally.edge and ended_s < meter.edge:
                 tally.ok += 1
                 meter.ok += 1
-                timeout.ok += 1
-                deadline.ok += 1
+                attempt.counter.ok += 1
+                total.counter.ok += 1
             else:
-                whole.succeeded(tally, began_s, ended_s)
+                whole.succeeded(tally, Begun(began_s, attempt, total), ended_s)
 
             return result
 
         try:
-            return whole.rest(began_s, failed, args, kwargs)
+            return whole.rest(begun, failed, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -92,11 +95,13 @@ def coroutine(whole: Whole) -> AsyncCall:
         if tally is None or meter is None:
             return await general(*args, **kwargs)
 
-        earlier = timeout.lapse.short_s <= deadline.lapse.short_s
-        timer = timeout if earlier else deadline
-        lapse, began_s = timer.lapse, tally.monotonic()
+        attempt, total = timeout.lapse, deadline.lapse
+        own = attempt.short_s < total.short_s
+        timer, lapse = (timeout, attempt) if own else (deadline, total)
+        began_s = tally.monotonic()
         until_s = began_s + lapse.short_s
-        if not began_s < until_s < _until_s():
+        both = not own and attempt.short_s < inf  # the time-out ends it for both
+        if both or not began_s < until_s < _until_s():
             return await general(*args, **kwargs)
 
         permit, (queue, task) = None, place(lapse)
@@ -113,9 +118,8 @@ def coroutine(whole: Whole) -> AsyncCall:
         except BaseException as error:  # noqa: BLE001 - `failed` raises it
             lift(token)
             ours = not queue.drop(key) and is_ours(task, requests, error)
-            failed = whole.failed(
-                tally, permit, began_s, error, timer if ours else None
-            )
+            begun, expired = Begun(began_s, attempt, total), timer if ours else None
+            failed = whole.failed(tally, permit, begun, error, expired)
         else:
             _lift(token)
             if queue.entries.pop(key, None) is None and not queue.drop(key):
@@ -128,15 +132,15 @@ def coroutine(whole: Whole) -> AsyncCall:
             if ended_s < until_s and ended_s < tally.edge and ended_s < meter.edge:
                 tally.ok += 1
                 meter.ok += 1
-                timeout.ok += 1
-                deadline.ok += 1
+                attempt.counter.ok += 1
+                total.counter.ok += 1
             else:
-                whole.succeeded(tally, began_s, ended_s)
+                whole.succeeded(tally, Begun(began_s, attempt, total), ended_s)
 
             return result
 
         try:
-            return await whole.rest_async(began_s, failed, args, kwargs)
+            return await whole.rest_async(begun, failed, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 

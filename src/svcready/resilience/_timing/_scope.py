@@ -133,15 +133,18 @@ class Scope:
 
     Args:
         timer: The time-out or deadline.
-        left_s: What is left for it, in seconds; None: all.
+        until_s: The monotonic time by which it must end; None: all its time is left.
+        lapse: The timer's numbers when it began; None: it begins now.
     """
 
-    __slots__ = ("_bound", "_by_caller", "_lapse", "_late_at_s", "_left_s", "_timer")
+    __slots__ = ("_bound", "_by_caller", "_lapse", "_late_at_s", "_timer", "_until_s")
 
-    def __init__(self, timer: Timer, left_s: float | None = None) -> None:
+    def __init__(
+        self, timer: Timer, until_s: float | None = None, lapse: Lapse | None = None
+    ) -> None:
         self._timer = timer
-        self._lapse: Lapse | None = timer.lapse
-        self._left_s = left_s
+        self._lapse: Lapse | None = lapse or timer.lapse
+        self._until_s = until_s
         self._bound: Bound | None = None
         self._by_caller = False
         self._late_at_s = math.inf
@@ -180,10 +183,10 @@ class Scope:
         if self._by_caller:
             bound.enter_async(grace_s=GRACE_S)
         else:
-            bound.enter_async(lapse.bound_s if self._left_s is None else None)
+            bound.enter_async(lapse.bound_s if self._until_s is None else None)
 
     def pause(self) -> float | None:
-        """End the stretch and count nothing; return what is left for the next one."""
+        """End the stretch and count nothing; return when the next one must end."""
         bound, self._bound = self._bound, None
         if bound is not None:
             bound.leave()
@@ -191,7 +194,7 @@ class Scope:
         if self._lapse is None or self._late_at_s == math.inf:
             return None
 
-        return max(0.0, self._late_at_s - self._lapse.monotonic())
+        return self._late_at_s
 
     def leave(self, error: BaseException | None = None) -> Exception | None:
         """
@@ -219,7 +222,8 @@ class Scope:
             return timer.expired(lapse.bound_s)
 
         late = lapse.monotonic() >= self._late_at_s
-        timer.ended(error, late=late, enforced=lapse.mode == "enforce")
+        enforced, own = lapse.mode == "enforce", not self._by_caller
+        timer.ended(error, late=late, enforced=enforced, own=own)
         return None
 
     def give_up(self) -> Exception:
@@ -249,7 +253,10 @@ class Scope:
             return None
 
         now_s, outer_s = lapse.monotonic(), _deadline.until_s()
-        own_s = now_s + (lapse.bound_s if self._left_s is None else self._left_s)
+        own_s = self._until_s
+        if own_s is None:
+            own_s = now_s + lapse.bound_s
+
         if lapse.mode == "observe":
             self._late_at_s = own_s
             if outer_s <= now_s:

@@ -62,8 +62,7 @@ def plain(timer: Timer, call: Call) -> Call:
 
         _lift(token)
         if type(result) not in PLAIN and is_awaitable(result):
-            left_s = max(0.0, until_s - monotonic())
-            return settled(timer, cast("Awaitable[object]", result), left_s)
+            return settled(timer, cast("Awaitable[object]", result), until_s)
 
         if monotonic() < until_s and timer.calm:
             timer.ok += 1
@@ -206,10 +205,21 @@ async def _otherwise(
 
 
 async def settled(
-    timer: Timer, result: Awaitable[object], left_s: float | None
+    timer: Timer,
+    result: Awaitable[object],
+    until_s: float | None,
+    lapse: Lapse | None = None,
 ) -> object:
-    """Await what a plain function returned, in what is *left_s* to it."""
-    scope = Scope(timer, left_s)
+    """
+    Await what a plain function returned, in what is left of its time.
+
+    Args:
+        timer: What bounds it.
+        result: The awaitable.
+        until_s: The monotonic time by which it must end; None: all its time is left.
+        lapse: The timer's numbers when it began; None: those in force.
+    """
+    scope = Scope(timer, until_s, lapse)
     try:
         scope.enter_async()
     except BaseException:

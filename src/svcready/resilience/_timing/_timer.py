@@ -15,6 +15,7 @@ from svcready.resilience._overrides import parsed
 from svcready.resilience._tally import can_count_unlocked
 from svcready.resilience._timing import _timed, _timed_streams
 from svcready.resilience._timing._alarms import alarms_of
+from svcready.resilience._timing._cut_short import overran
 from svcready.resilience._timing._threads import Pool
 
 if TYPE_CHECKING:
@@ -59,6 +60,15 @@ def overriding(
     return override
 
 
+class _Nobody:
+    """Counts for a timer that is off."""
+
+    ok = 0
+
+
+_NOBODY = _Nobody()
+
+
 class Lapse:
     """
     What a call reads when it begins: one object, so that its numbers belong together.
@@ -66,12 +76,13 @@ class Lapse:
     Args:
         config: The numbers in force.
         monotonic: The clock.
-        threads: Plain functions run in threads.
+        timer: Whose they are; None: nobody's.
     """
 
     __slots__ = (
         "after_s",
         "bound_s",
+        "counter",
         "latest",
         "mode",
         "monotonic",
@@ -80,17 +91,23 @@ class Lapse:
     )
 
     def __init__(
-        self, config: TimeConfig, monotonic: Callable[[], float], *, threads: bool
+        self,
+        config: TimeConfig,
+        monotonic: Callable[[], float],
+        timer: Timer | None = None,
     ) -> None:
         self.bound_s = math.inf if config.bound_s is None else config.bound_s
         self.mode = "off" if config.bound_s is None else config.mode
         self.monotonic = monotonic
         self.after_s = self.bound_s if self.mode == "enforce" else math.inf
         """What the short way of a coroutine takes; inf: there is none."""
+        threads = timer is not None and timer.pool is not None
         self.plain_s = math.inf if threads else self.after_s
         """The same of a plain function."""
         self.short_s = -math.inf if self.mode == "observe" else self.after_s
         """What a whole policy's short way takes; inf: nothing, -inf: there is none."""
+        self.counter = _NOBODY if timer is None or self.mode == "off" else timer
+        """Whose `ok` counts what the short way did in time."""
         self.latest: Callable[[], Queue | None] | ref[Queue] = _no_queue
         """Where the last call queued."""
 
@@ -135,7 +152,7 @@ class Timer:
         self._lock = threading.RLock()
         self._outcomes: Counter[str] = Counter()
         self._before_fork = 0
-        self.lapse = Lapse(config, clock.monotonic, threads=bool(threads))
+        self.lapse = Lapse(config, clock.monotonic, self)
         fork.reset_in_child(self._reset_in_child)
 
     @property
@@ -152,7 +169,7 @@ class Timer:
         """Put other numbers or another clock in force, for calls that begin."""
         self.config = config
         self.clock = clock
-        self.lapse = Lapse(config, clock.monotonic, threads=self.pool is not None)
+        self.lapse = Lapse(config, clock.monotonic, self)
 
     def around(self, kind: Kind, call: Call) -> Call:
         """Return *call* with this around it, of the same kind."""
@@ -164,7 +181,12 @@ class Timer:
             self._outcomes[outcome] += 1
 
     def ended(
-        self, error: BaseException | None, *, late: bool, enforced: bool = True
+        self,
+        error: BaseException | None,
+        *,
+        late: bool,
+        enforced: bool = True,
+        own: bool = True,
     ) -> None:
         """
         Count a call that this did not end.
@@ -173,7 +195,11 @@ class Timer:
             error: What it raised; None: it succeeded.
             late: It took too long.
             enforced: It would have been ended, if anybody could have.
+            own: The time that it had was this one's, and not what a deadline left.
         """
+        if late and enforced and own and error is not None:
+            self.overrun_by(error)
+
         if error is not None and not isinstance(error, Exception):
             self.count("cancelled")
         elif late and enforced and isinstance(error, DeadlineExceeded | DeadlineSpent):
@@ -182,6 +208,10 @@ class Timer:
             self.count("overrun" if enforced else "observed")
         else:
             self.count("success" if error is None else "failure")
+
+    def overrun_by(self, error: BaseException) -> None:
+        """Note on the error of an attempt that its own time was over."""
+        overran(error)
 
     def counts(self) -> dict[str, int]:
         """Return how many calls have had each outcome since the process started."""
@@ -213,6 +243,9 @@ class DeadlineTimer(Timer):
     def around_attempts(self, timeout: Timer, call: Call) -> Call:
         """Return a coroutine function whose every attempt is under *timeout*."""
         return _timed.around_attempts(self, timeout, call)
+
+    def overrun_by(self, error: BaseException) -> None:
+        """Note nothing: it is the attempts' own time that matters."""
 
     def expired(self, bound_s: float) -> Exception:
         """Return the error of a call that took longer than *bound_s* seconds."""
