@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from svcready.errors import DeclarationError
@@ -16,10 +19,11 @@ from svcready.resilience import (
     retry,
     timeout,
 )
+from svcready.resilience._composing._presets import PRESETS
 from svcready.resilience._pillar import ResiliencePillar, apply
 from svcready.resilience._retrying import _nested
 from svcready.testing import FakeClock
-from tests.resilience.peers import Dependency
+from tests.resilience.peers import Dependency, breaker_of, run_on
 
 
 def pillar(
@@ -201,3 +205,68 @@ def test_pairs_are_bounded(told: list[object]) -> None:
 
     assert len(told) == 256
     _nested.begin_telling(on=False)
+
+
+BLIND = [
+    ({"deadline": 5, "breaker": True}, True),
+    ({"retry": retry(on=OSError, deadline=5), "breaker": True}, True),
+    ({"deadline": 5, "breaker": circuit_breaker(slow_after=6)}, True),
+    ({"deadline": 5, "timeout": 2, "breaker": True}, False),
+    ({"deadline": 5, "breaker": circuit_breaker(slow_after=4)}, False),
+    ({"deadline": 5}, False),
+    ({"timeout": 5, "breaker": True}, False),
+]
+
+
+@pytest.mark.parametrize(("given", "is_blind"), BLIND, ids=str)
+def test_a_breaker_that_sees_no_call_that_hangs_is_told(
+    given: dict[str, Any], *, is_blind: bool, clock: FakeClock
+) -> None:
+    """Where the deadline ends every call that hangs, one line says so, and when."""
+    payments = policy("payments", **given)
+    on = pillar(clock, {}, [])
+    on.start()
+    told = on.notices()
+    on.close()
+    assert len(told) == is_blind
+    assert all("deadline of 5 s cuts off a call that hangs" in line for line in told)
+
+    if not given.get("breaker"):
+        return
+
+    run_on(clock)
+
+    async def hang() -> None:
+        await asyncio.sleep(99)
+
+    with pytest.raises(TimeoutError):
+        clock.run(payments.call(hang))
+
+    counts = breaker_of("payments").counts()
+    assert (not counts.get("failure", 0) + counts.get("slow", 0)) is is_blind
+
+
+def test_modes_have_a_part_in_it(clock: FakeClock) -> None:
+    """A time-out that is off bounds nothing; a breaker that is off counts nothing."""
+    policy("payments", deadline=5, timeout=2, breaker=True)
+    cases: list[tuple[dict[str, object], int]] = [
+        ({}, 0),
+        ({"timeout_s": 5}, 1),
+        ({"timeout_mode": "off"}, 1),
+        ({"timeout_mode": "observe"}, 1),
+        ({"timeout_mode": "off", "deadline_mode": "observe"}, 0),
+        ({"timeout_mode": "off", "breaker_mode": "off"}, 0),
+    ]
+    for values, lines in cases:
+        on = pillar(clock, values, [])
+        on.start()
+        assert len(on.notices()) == lines, values
+        on.close()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_preset_is_blind(preset: str, clock: FakeClock) -> None:
+    """What we choose for a dependency sees it hang."""
+    policy("payments", preset=preset)
+    on = pillar(clock, {}, [])
+    assert on.notices() == ()

@@ -7,6 +7,7 @@ import contextvars
 import math
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import pytest
 
@@ -457,3 +458,32 @@ def test_waits_for_admission_end_with_it(clock: FakeClock) -> None:
 
     run_on(clock)
     run(clock, main())
+
+
+@pytest.mark.parametrize("where", ["started", "running", None])
+def test_a_loop_that_outlives_the_request(where: str | None, clock: FakeClock) -> None:
+    """Started in a request it has the request's deadline for ever, unless shielded."""
+    refresh = policy("prices", deadline=5, timeout=2, retry=OSError, breaker=True)(nap)
+    ends: list[object] = []
+
+    async def run() -> None:
+        for _ in range(3):
+            await asyncio.sleep(10)
+            try:
+                with shielded() if where == "running" else nullcontext():
+                    await refresh(1)
+                    ends.append(remaining())
+            except DeadlineSpent as error:
+                ends.append(type(error))
+
+    @deadline("page", 3)
+    async def page() -> asyncio.Task[None]:
+        with shielded() if where == "started" else nullcontext():
+            return asyncio.create_task(run())
+
+    async def serve() -> None:
+        await (await page())
+
+    run_on(clock)
+    clock.run(serve())
+    assert ends == [DeadlineSpent if where is None else math.inf] * 3

@@ -255,3 +255,14 @@ def test_an_application_that_comes_later_stops_no_server(
     svcready.init(service="late", app=FastAPI())
 
     assert told(worker) == (200, 200)
+
+
+def test_a_breaker_that_sees_no_call_that_hangs_is_told(app: Flask) -> None:
+    """The start line says of a deadline without a time-out what it means."""
+    with running() as harness:
+        svcready.policy("hung", deadline=5, breaker=True)
+        harness.runtime.attach(app)
+        client(app).get("/metrics", buffered=True)
+        (line,) = [x for x in harness.lines if x.get("event") == "svcready.started"]
+
+    assert "policy hung: its deadline of 5 s cuts off a call" in str(line["context"])

@@ -106,7 +106,7 @@ def announce(runtime: Runtime) -> None:
     for word in () if runtime.levels is None else runtime.levels.misspelt():
         runtime.notice(word)
 
-    for word in found_notices():
+    for word in (*found_notices(), *runtime.resilience.notices()):
         runtime.notice(word)
 
     facts = collect(runtime)

@@ -13,7 +13,7 @@ from svcready.resilience._breaking._states import (
     HALF_OPEN,
     OPEN,
 )
-from svcready.resilience._composing._contradictions import consistent
+from svcready.resilience._composing._contradictions import blind, consistent
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._parts import (
     LIMIT,
@@ -165,6 +165,10 @@ class ResiliencePillar:
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
         return self._inbound.problems()
+
+    def notices(self) -> tuple[str, ...]:
+        """Return what is worth knowing of what is declared, and no problem."""
+        return tuple(filter(None, map(blind, self.names()))) if self._enabled else ()
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""

@@ -15,11 +15,19 @@ __all__ = ["preset"]
 
 
 def preset() -> Mapping[str, object]:
-    """Return the parts: a deadline, a retry that hears hints, a circuit breaker."""
+    """
+    Return the parts: a deadline, a retry that hears hints, a circuit breaker.
+
+    No time-out, because some operations take long. What hangs is slow before the
+    deadline cuts it off, or the breaker would never see it.
+    """
     return {
         "deadline": "60s",
         "retry": retry(on=aws.transient, retry_after=aws.retry_after),
         "breaker": circuit_breaker(
-            success=aws.answered, inconclusive=aws.local, ignore=aws.unrelated
+            success=aws.answered,
+            inconclusive=aws.local,
+            ignore=aws.unrelated,
+            slow_after="50s",
         ),
     }

@@ -11,7 +11,7 @@ from svcready.resilience._parts import declared_as
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check", "consistent"]
+__all__ = ["blind", "check", "consistent"]
 
 
 class _Clash(NamedTuple):
@@ -62,6 +62,45 @@ def consistent(
         left = "is" if len(said) == 1 else "are"
         problems.append(f"{clash.text}: {' and '.join(said)} {left} left as declared")
         values = {key: values[key] for key in values if key not in clash.fields}
+
+
+def blind(name: str) -> str:
+    """
+    Return what is to be said of a breaker that never sees a call that hangs.
+
+    A deadline cuts off what hangs, and that is not the dependency's doing, unless an
+    attempt has a time of its own, or is slow before the deadline comes.
+
+    Args:
+        name: The policy's name.
+
+    Returns:
+        An empty string if it sees them, or if there is no breaker.
+    """
+    configs = {
+        kind: declared.core.config for kind, declared in declared_as(name).items()
+    }
+    breaker = configs.get("breaker")
+    if breaker is None or breaker.mode == "off":
+        return ""
+
+    attempt_s, whole_s = math.inf, math.inf
+    for kind, field in (("deadline", "bound_s"), ("retry", "deadline_s")):
+        if kind in configs and configs[kind].mode == "enforce":
+            whole_s = min(whole_s, getattr(configs[kind], field) or math.inf)
+
+    if "timeout" in configs and configs["timeout"].mode == "enforce":
+        attempt_s = configs["timeout"].bound_s or math.inf
+
+    slow_s = math.inf if breaker.slow_after_s is None else breaker.slow_after_s
+    if whole_s == math.inf or min(attempt_s, slow_s) < whole_s:
+        return ""
+
+    return (
+        f"policy {name}: its deadline of {whole_s:g} s cuts off a call that hangs, "
+        "which its breaker does not count; give it a timeout below that, or the "
+        "breaker slow_after"
+    )
 
 
 def _clashes(
