@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -236,3 +237,42 @@ def test_the_calling_place_is_outside_svcready() -> None:
 
     assert place.file == __file__
     assert str(place) == f"{__file__}:{place.line}"
+
+
+def test_no_lock_is_held_while_arguments_are_compared() -> None:
+    """What `==` means is the application's: it may declare, or wait for who does."""
+    register: Register[Thing] = Register("thing")
+
+    class Asking:
+        def __eq__(self, other: object) -> bool:
+            thread = threading.Thread(
+                target=register.declare, args=("other", None, Thing), daemon=True
+            )
+            thread.start()
+            thread.join(5.0)
+            return not thread.is_alive()
+
+        __hash__ = None  # type: ignore[assignment]
+
+    first = register.declare("a", Asking(), Thing)
+    assert register.declare("a", Asking(), Thing) is first
+    assert register.names() == ("a", "other")
+
+
+def test_who_is_slower_to_declare_gets_what_is_there() -> None:
+    """Declared by another thread while its own was made, the name is compared again."""
+    register: Register[Thing] = Register("thing")
+    there: list[Thing] = []
+
+    def build() -> Thing:
+        if not there:
+            there.append(Thing())
+            register.declare("a", 1, there.copy().pop)
+
+        return Thing()
+
+    assert register.declare("a", 1, build) is there[0]
+    register.clear()
+    there.clear()
+    with pytest.raises(DeclarationError, match="with other arguments"):
+        register.declare("a", 2, build)

@@ -826,7 +826,7 @@ def test_an_open_breaker_refuses_before_anybody_queues() -> None:
 def test_wrong_numbers_are_refused(arguments: dict[str, object]) -> None:
     """What can't be meant raises where it is written."""
     with pytest.raises(DeclarationError, match="max_"):
-        bulkhead("payments", **arguments)  # type: ignore[arg-type]
+        bulkhead("payments", **arguments)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "10", True, None])

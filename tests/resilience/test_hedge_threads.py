@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
@@ -217,3 +221,64 @@ def test_modes(clock: FakeClock) -> None:
     apply("quotes", {"mode": "observe"}, clock)
     with pytest.raises(ConnectionError):
         call.call(Dependency(ConnectionError()))
+
+
+class Lost(ConnectionError):
+    """An error that a weak reference can watch."""
+
+
+@pytest.mark.parametrize("loser", ["fails", "is left", "is late"])
+def test_nothing_keeps_an_error_alive(
+    blocking: Callable[..., Blocking], loser: str
+) -> None:
+    """A race's errors and answers go with it, without the garbage collector."""
+    alive: list[weakref.ref[Lost]] = []
+    dependency = blocking(1, 2)
+    dependency.gates[0].set()
+    if loser == "fails":
+        dependency.gates[1].set()
+
+    def quote() -> object:
+        number = cast("int", dependency())
+        error = Lost()
+        alive.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            if loser == "is late" and number == 1:
+                dependency.gates[1].set()
+
+            del error
+
+    made = hedge("quotes", 30, threads=True, on=ConnectionError)
+    call, pool = made(quote), made.core.pool
+    assert pool is not None
+
+    def caller() -> None:
+        spare_s = 0.05 if loser == "is left" else 30
+        _deadline.put(made.core.clock.monotonic() + spare_s)
+        with contextlib.suppress(ConnectionError, DeadlineExceeded):
+            call()
+
+    gc.collect()
+    gc.disable()
+    try:
+        contextvars.copy_context().run(caller)
+        assert pool.abandoned == (loser == "is left")
+        dependency.gates[1].set()
+        until(lambda: len(alive) == 2 and not pool.abandoned)
+        until(lambda: [reference() for reference in alive] == [None, None])
+    finally:
+        gc.enable()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Give other threads their turn until *condition* holds."""
+    pause = threading.Event()
+    for _ in range(2_000):
+        if condition():
+            return
+
+        pause.wait(0.0005)
+
+    raise AssertionError

@@ -413,7 +413,7 @@ def test_durations_have_three_forms(clock: FakeClock) -> None:
 def test_wrong_arguments_raise_at_once(arguments: dict[str, object]) -> None:
     """What cannot be meant is refused where it is declared, value in the message."""
     with pytest.raises(DeclarationError) as caught:
-        retry("payments", **{"on": OSError, **arguments})  # type: ignore[arg-type]
+        retry("payments", **{"on": OSError, **arguments})  # type: ignore[call-overload]
 
     assert any(key in str(caught.value) for key in arguments)
 

@@ -90,7 +90,7 @@ assert_type(get_breaker("payments").call(charge, 1), str)
 get_breaker("payments").call(charge, "1")  # type: ignore[arg-type]
 retry("payments", on=OSError)(functools.partial(charge, 1))()
 
-retry("payments")  # type: ignore[call-arg]
+retry("payments")  # type: ignore[call-overload]
 retry("payments", on=BaseException)  # type: ignore[arg-type]
 
 

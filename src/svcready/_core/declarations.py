@@ -116,7 +116,8 @@ class Register(Generic[D]):
             name: A name that `check_name` accepts.
             arguments: What it was declared with, compared by `==`; None means "the
                 one that is there, whatever it was declared with".
-            build: Makes it; quick, plain data, takes no lock.
+            build: Makes it; quick, plain data. What it made is dropped where another
+                thread was faster.
             place: Where it was declared, if not where the caller called.
             replace: Told the one that is there and a new one; True puts the new one
                 in its place (a check that an application factory registers again).
@@ -126,12 +127,12 @@ class Register(Generic[D]):
                 is spelt the same in variables; the message shows both places.
         """
         place = place or calling_place()
-        with self._lock:
+        while True:
             known = self._entries.get(name)
             if known is not None and (
                 arguments is None
                 or known.arguments is None
-                or known.arguments == arguments
+                or known.arguments == arguments  # the application's code: no lock
             ):
                 return known.thing
 
@@ -143,11 +144,11 @@ class Register(Generic[D]):
                 )
                 raise DeclarationError(msg)
 
-            self._check_spelling(name, place)
-            self._entries[name] = _Entry(thing, arguments, place)
-            self._spellings[variable(name)] = name
-            self._things = tuple([entry.thing for entry in self._entries.values()])
-            binder = self._binder
+            with self._lock:
+                if self._entries.get(name) is known:
+                    self._put(name, _Entry(thing, arguments, place))
+                    binder = self._binder
+                    break  # or else another thread has declared it meanwhile
 
         if binder is not None:
             binder(thing)
@@ -158,6 +159,20 @@ class Register(Generic[D]):
         """Return the thing called *name*, or None."""
         entry = self._entries.get(name)
         return None if entry is None else entry.thing
+
+    def named(self, name: str) -> D:
+        """
+        Return the thing called *name*.
+
+        Raises:
+            KeyError: There is none; the message has those that there are.
+        """
+        thing = self.get(name)
+        if thing is None:
+            there = ", ".join(self.names()) or "none"
+            raise KeyError(f"no {self._kind} is called {name!r}; declared are: {there}")
+
+        return thing
 
     def place(self, name: str) -> Place | None:
         """Return where the thing called *name* was declared, or None."""
@@ -200,6 +215,12 @@ class Register(Generic[D]):
             self._entries.clear()
             self._spellings.clear()
             self._things = ()
+
+    def _put(self, name: str, entry: _Entry[D]) -> None:
+        self._check_spelling(name, entry.place)
+        self._entries[name] = entry
+        self._spellings[variable(name)] = name
+        self._things = tuple([entry.thing for entry in self._entries.values()])
 
     def _check_spelling(self, name: str, place: Place) -> None:
         other = self._spellings.get(variable(name), name)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DERIVED",
-    "LIMIT",
+    "LIMIT_KIND",
     "PER_HOST",
     "Part",
     "add_part",
@@ -23,6 +23,7 @@ __all__ = [
     "cores",
     "declared_as",
     "forget_but",
+    "look_up",
     "parts",
 ]
 
@@ -42,7 +43,7 @@ DERIVED: dict[str, str] = {}
 PER_HOST: set[str] = set()
 """The policies that clients make others from, one for each host."""
 
-LIMIT = "limit"
+LIMIT_KIND = "limit"
 """What is no part of a policy, and has variables of its own: `SVCREADY_LIMIT__...`."""
 _PARTS: dict[str, Part] = {}
 _binder: Callable[[Part], None] | None = None
@@ -89,14 +90,26 @@ def cores(kind: str) -> list[Any]:
     )
 
 
+def look_up(kind: str, name: object) -> str:
+    """Say how what is called *name* is looked up, to who declares it with nothing."""
+    part = _PARTS.get(kind)
+    place = part.register.place(name) if part and isinstance(name, str) else None
+    if place is None:
+        return ""
+
+    return f"; svcready.resilience.get_{kind}({name!r}) returns what {place} declared"
+
+
 def declared_as(name: str) -> dict[str, AnyDeclared]:
     """Return the parts of policies that are declared under a name, by kind."""
-    found = ((kind, register.get(name)) for kind, register in parts() if kind != LIMIT)
+    found = (
+        (kind, register.get(name)) for kind, register in parts() if kind != LIMIT_KIND
+    )
     return {kind: declared for kind, declared in found if declared is not None}
 
 
 def forget_but(name: str, known: Collection[str]) -> None:
     """Forget the parts that are declared under a name, but for kinds in *known*."""
     for kind, register in parts():
-        if kind != LIMIT and kind not in known:
+        if kind != LIMIT_KIND and kind not in known:
             register.remove(name)

@@ -16,7 +16,7 @@ from svcready.resilience._breaking._states import (
 from svcready.resilience._composing._contradictions import blind, consistent
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._parts import (
-    LIMIT,
+    LIMIT_KIND,
     PER_HOST,
     bind_parts,
     cores,
@@ -200,7 +200,7 @@ class ResiliencePillar:
         kinds, found = set(), ""
         for kind, register in parts():
             for name in register.names():
-                if variable(name) == spelt and kind != LIMIT:
+                if variable(name) == spelt and kind != LIMIT_KIND:
                     kinds.add(kind)
                     found = name
 
@@ -296,11 +296,11 @@ class ResiliencePillar:
         ]
 
     def _bind(self, part: Part) -> None:
-        limits = part.kind == LIMIT and self._enabled
+        limits = part.kind == LIMIT_KIND and self._enabled
         part.register.bind(self.limits.tune if limits else self._tune)
 
     def _all(self, kind: str) -> list[Any]:
-        return cores(kind) + (self.limits.ruled() if kind == LIMIT else [])
+        return cores(kind) + (self.limits.ruled() if kind == LIMIT_KIND else [])
 
     def _tune(self, declared: AnyDeclared) -> None:
         name = declared.core.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
@@ -17,7 +17,7 @@ from svcready.resilience._layering._guard import Guard, Guarding
 from svcready.resilience._layering._layers import BULKHEAD
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._numbers import count, seconds
-from svcready.resilience._parts import add_part
+from svcready.resilience._parts import add_part, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,10 +66,22 @@ class Bulkhead(Primitive[Compartment], Guarding):
         return Guard(self.core)
 
 
+@overload
+def bulkhead(
+    name: str | None,
+    *,
+    max_concurrent: int,
+    max_queue: int = 0,
+    max_wait: Duration = 0,
+) -> Bulkhead: ...
+@overload
+def bulkhead(
+    *, max_concurrent: int, max_queue: int = 0, max_wait: Duration = 0
+) -> Bulkhead: ...
 def bulkhead(
     name: str | None = None,
     *,
-    max_concurrent: int,
+    max_concurrent: int | None = None,
     max_queue: int = 0,
     max_wait: Duration = 0,
 ) -> Bulkhead:
@@ -83,13 +95,20 @@ def bulkhead(
         name: The dependency; permits are per name. None: derived from the function
             decorated.
         max_concurrent: How many tasks and threads may be in calls at once, in one
-            process.
+            process. Required.
         max_queue: How many more may wait.
         max_wait: The longest that one waits; with *max_queue* only.
 
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
     """
+    if max_concurrent is None:
+        raise DeclarationError(
+            f"bulkhead {name!r} has no limit: "
+            "svcready.bulkhead('payments', max_concurrent=10)"
+            + look_up("bulkhead", name)
+        )
+
     config = BulkheadConfig(
         max_concurrent=count("max_concurrent", max_concurrent),
         max_queue=count("max_queue", max_queue, low=0),
@@ -111,10 +130,7 @@ def get_bulkhead(name: str) -> Bulkhead:
     Raises:
         KeyError: There is none.
     """
-    declared = BULKHEADS.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = BULKHEADS.named(name)
     return Bulkhead(lambda _: declared.core, name)
 
 

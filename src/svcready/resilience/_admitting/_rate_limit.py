@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
@@ -15,7 +15,7 @@ from svcready.resilience._layering._guard import Guard, Guarding
 from svcready.resilience._layering._layers import RATE
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._numbers import seconds
-from svcready.resilience._parts import add_part
+from svcready.resilience._parts import add_part, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +73,15 @@ def rate_limit(
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
     """
+    if rate is None:
+        raise DeclarationError(
+            f"rate limit {name!r} needs rate=...: "
+            "svcready.rate_limit('payments', '100/s burst 20')"
+            + look_up("rate_limit", name)
+        )
+
     config = RateConfig(
-        rate=parse_rate(cast("str", rate)),
+        rate=parse_rate(rate),
         max_wait_s=seconds("max_wait", max_wait, low_s=0.0),
     )
     return RateLimit(_declarer(config, calling_place()), name)
@@ -87,10 +94,7 @@ def get_rate_limit(name: str) -> RateLimit:
     Raises:
         KeyError: There is none.
     """
-    declared = RATE_LIMITS.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = RATE_LIMITS.named(name)
     return RateLimit(lambda _: declared.core, name)
 
 

@@ -105,10 +105,7 @@ def get_throttle(name: str) -> Throttle:
     Raises:
         KeyError: There is none.
     """
-    declared = THROTTLES.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = THROTTLES.named(name)
     return Throttle(lambda _: declared.core, name)
 
 

@@ -171,10 +171,7 @@ def get_breaker(name: str) -> CircuitBreaker:
     Raises:
         KeyError: There is none.
     """
-    declared = BREAKERS.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = BREAKERS.named(name)
     return CircuitBreaker(lambda _: declared.core, name)
 
 

@@ -260,7 +260,9 @@ def get_policy(name: str) -> Policy:
     """
     plan = POLICIES.get(name)
     if plan is None or not plan.is_declared:
-        raise KeyError(name)
+        declared = (plan.name for plan in POLICIES.things() if plan.is_declared)
+        there = ", ".join(declared) or "none"
+        raise KeyError(f"no policy is called {name!r}; declared are: {there}")
 
     return Policy(plan)
 

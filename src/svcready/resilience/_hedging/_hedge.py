@@ -18,7 +18,7 @@ from svcready.resilience._hedging._hedge_core import (
 from svcready.resilience._layering._layers import HEDGE
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._numbers import count, seconds
-from svcready.resilience._parts import add_part
+from svcready.resilience._parts import add_part, look_up
 
 if TYPE_CHECKING:
     from svcready.resilience._arguments import Errors
@@ -116,6 +116,7 @@ def hedge(
     if after is None:
         raise DeclarationError(
             f"hedge {name!r} has no time: svcready.hedge('quotes', 0.1), or after=0.1"
+            + look_up("hedge", name)
         )
 
     if count("max_hedges", max_hedges) > _MOST:
@@ -151,10 +152,7 @@ def get_hedge(name: str) -> Hedge:
     Raises:
         KeyError: There is none.
     """
-    declared = HEDGES.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = HEDGES.named(name)
     return Hedge(lambda _: declared.core, name)
 
 

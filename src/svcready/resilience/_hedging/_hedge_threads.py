@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from svcready.resilience._hedging._hedge_core import HedgeCore
+    from svcready.resilience._timing._threads import Pool
 
 __all__ = ["race_in_threads"]
 
@@ -34,10 +36,11 @@ class _Attempt(Job):
         super().__init__(call, args, kwargs)
         self._ended_ones = ended_ones
 
-    def end(self) -> None:
+    def end(self, *, abandoned: bool = False) -> None:
         """Let whoever waits go on."""
-        super().end()
-        self._ended_ones.put(self)
+        super().end(abandoned=abandoned)
+        if not abandoned:
+            self._ended_ones.put(self)
 
 
 def race_in_threads(
@@ -67,6 +70,7 @@ def race_in_threads(
     after_s, left, waiting = core.after_s(), core.config.max_hedges, 1
     due_s = SYSTEM_CLOCK.monotonic() + after_s
     refused: str | None = None
+    first = attempts[0]
     try:
         while waiting:
             attempt = _next(core, ended, due_s if left else math.inf)
@@ -94,16 +98,25 @@ def race_in_threads(
                     attempts.append(another)
                     waiting += 1
                     due_s = SYSTEM_CLOCK.monotonic() + after_s
+
+        if isinstance(first.error, Exception):
+            core.failed(first.error, len(attempts), refused)
+
+        return first.outcome()
     finally:
-        for attempt in attempts:
-            pool.abandon(attempt)
+        _part(pool, attempts, ended)
 
-    error = attempts[0].error
-    if isinstance(error, Exception):
-        core.failed(error, len(attempts), refused)
 
-    del error
-    return attempts[0].outcome()
+def _part(pool: Pool, attempts: list[_Attempt], ended: SimpleQueue[_Attempt]) -> None:
+    """Give up what still runs, and let go of what has ended, errors above all."""
+    for attempt in attempts:
+        if not pool.abandon(attempt):
+            attempt.forget()
+
+    attempts.clear()  # an error's traceback leads to it
+    with contextlib.suppress(Empty):
+        while True:
+            ended.get_nowait()  # nobody puts what was given up
 
 
 def _next(

@@ -18,7 +18,7 @@ from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
 from svcready.resilience._limiting._limits import IN_FORCE, Quota
-from svcready.resilience._parts import add_part
+from svcready.resilience._parts import add_part, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,11 @@ def limit(
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
     """
-    parsed = parse_rate(rate)
+    try:
+        parsed = parse_rate(rate)
+    except DeclarationError as error:
+        raise DeclarationError(f"{error}{look_up('limit', rate)}") from None
+
     if isinstance(cost, bool) or not isinstance(cost, int) or not cost >= 0:
         raise DeclarationError(f"cost={cost!r}: use a whole number, 0 or above")
 
@@ -134,10 +138,7 @@ def get_limit(name: str) -> Limit:
     Raises:
         KeyError: There is none.
     """
-    declared = LIMITS.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = LIMITS.named(name)
     return Limit(lambda _: declared.core, name, 1)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, overload
 
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
+from svcready.errors import DeclarationError
 from svcready.resilience._arguments import Matcher, retry_config, source_of
 from svcready.resilience._config import override_retry
 from svcready.resilience._declared import Declared
 from svcready.resilience._layering._layers import RETRY
 from svcready.resilience._layering._primitive import Primitive
-from svcready.resilience._parts import add_part
+from svcready.resilience._parts import add_part, look_up
 from svcready.resilience._retrying._retrier import Retrier
 
 if TYPE_CHECKING:
@@ -59,10 +60,35 @@ class Retry(Primitive[Retrier]):
         return self.core
 
 
+@overload
+def retry(
+    name: str | None,
+    *,
+    on: Errors,
+    attempts: int = 3,
+    wait_base: Duration = 0.1,
+    wait_max: Duration = 5.0,
+    deadline: Duration | None = None,
+    retry_after: Callable[[Exception], float | None] | None = None,
+    budget: bool = True,
+    nested: bool = False,
+) -> Retry: ...
+@overload
+def retry(
+    *,
+    on: Errors,
+    attempts: int = 3,
+    wait_base: Duration = 0.1,
+    wait_max: Duration = 5.0,
+    deadline: Duration | None = None,
+    retry_after: Callable[[Exception], float | None] | None = None,
+    budget: bool = True,
+    nested: bool = False,
+) -> Retry: ...
 def retry(
     name: str | None = None,
     *,
-    on: Errors,
+    on: Errors | None = None,
     attempts: int = 3,
     wait_base: Duration = 0.1,
     wait_max: Duration = 5.0,
@@ -78,7 +104,7 @@ def retry(
         name: The dependency; state and budget are per name. None: derived from the
             function decorated.
         on: What to retry: an exception class, a tuple of them, or a function of the
-            exception. Has no default, because retrying the wrong thing does harm.
+            exception. Required, because retrying the wrong thing does harm.
         attempts: How many in all, the first included.
         wait_base: The upper bound of the first wait; doubles each time.
         wait_max: The upper bound of every wait.
@@ -94,6 +120,12 @@ def retry(
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
     """
+    if on is None:
+        raise DeclarationError(
+            f"retry {name!r} has nothing to retry: "
+            "svcready.retry('payments', on=ConnectionError)" + look_up("retry", name)
+        )
+
     config = retry_config(
         attempts=attempts, wait_base=wait_base, wait_max=wait_max, deadline=deadline
     )
@@ -118,10 +150,7 @@ def get_retry(name: str) -> Retry:
     Raises:
         KeyError: There is none.
     """
-    declared = RETRIERS.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = RETRIERS.named(name)
     return Retry(lambda _: declared.core, name)
 
 

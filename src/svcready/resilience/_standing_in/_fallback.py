@@ -11,7 +11,7 @@ from svcready.resilience._arguments import Matcher
 from svcready.resilience._declared import Declared
 from svcready.resilience._layering._layers import FALLBACK
 from svcready.resilience._layering._primitive import Primitive
-from svcready.resilience._parts import add_part
+from svcready.resilience._parts import add_part, look_up
 from svcready.resilience._standing_in._fallback_core import (
     FallbackConfig,
     FallbackCore,
@@ -91,7 +91,10 @@ def fallback(
         DeclarationError: An argument is wrong, or the name is declared with others.
     """
     if to is _NOTHING and stale is None:
-        raise DeclarationError("a fallback needs what answers: to=..., stale=... ")
+        raise DeclarationError(
+            "a fallback needs what answers: to=..., stale=..."
+            + look_up("fallback", name)
+        )
 
     stand_in = None if to is _NOTHING else StandIn(to)
     kept = stale if stale is None or isinstance(stale, Stale) else keep_stale(stale)
@@ -124,10 +127,7 @@ def get_fallback(name: str) -> Fallback:
     Raises:
         KeyError: There is none.
     """
-    declared = FALLBACKS.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = FALLBACKS.named(name)
     return Fallback(lambda _: declared.core, name)
 
 

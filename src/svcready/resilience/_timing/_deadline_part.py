@@ -12,7 +12,7 @@ from svcready.resilience._layering._guard import Guard, Guarding
 from svcready.resilience._layering._layers import DEADLINE
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._numbers import seconds
-from svcready.resilience._parts import add_part
+from svcready.resilience._parts import add_part, look_up
 from svcready.resilience._timing._timer import DeadlineTimer, TimeConfig, overriding
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def deadline(name: str | None = None, within: Duration | None = None) -> Deadlin
     if within is None:
         raise DeclarationError(
             f"deadline {name!r} has no time: svcready.deadline('payments', 5), or "
-            "within=5"
+            "within=5" + look_up("deadline", name)
         )
 
     config = TimeConfig(seconds("within", within))
@@ -92,10 +92,7 @@ def get_deadline(name: str) -> Deadline:
     Raises:
         KeyError: There is none.
     """
-    declared = DEADLINES.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = DEADLINES.named(name)
     return Deadline(lambda _: declared.core, name)
 
 

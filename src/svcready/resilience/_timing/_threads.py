@@ -56,9 +56,14 @@ class Job:
         except BaseException as error:  # noqa: BLE001 - it belongs to the caller
             self.error = error
 
-    def end(self) -> None:
-        """Let whoever waits go on."""
+    def end(self, *, abandoned: bool = False) -> None:
+        """Let whoever waits go on; nobody does if it was *abandoned*."""
+        del abandoned
         self._ended.release()
+
+    def forget(self) -> None:
+        """Let go of what came of it: an error's traceback leads back here."""
+        self.result = self.error = None
 
     def wait(self, timeout_s: float) -> bool:
         """Return whether it ended within *timeout_s* seconds."""
@@ -145,12 +150,16 @@ class Pool:
         while (job := self._next(jobs)) is not None:
             job.run()
             with self._lock:
+                abandoned = job in self._abandoned
                 self._abandoned.discard(job)
-                job.end()
+                job.end(abandoned=abandoned)
                 if jobs is not self._jobs:
                     return  # a child was forked from within the call
 
                 self._waiting += 1
+
+            if abandoned:
+                job.forget()
 
             del job  # an idle thread holds on to nobody's answer
 

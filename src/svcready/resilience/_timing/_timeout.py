@@ -12,7 +12,7 @@ from svcready.resilience._layering._guard import Guard, Guarding
 from svcready.resilience._layering._layers import TIMEOUT
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._numbers import count, seconds
-from svcready.resilience._parts import add_part
+from svcready.resilience._parts import add_part, look_up
 from svcready.resilience._timing._timer import TimeConfig, Timer, overriding
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def timeout(
     if after is None:
         raise DeclarationError(
             f"timeout {name!r} has no time: svcready.timeout('payments', 2), or after=2"
+            + look_up("timeout", name)
         )
 
     config = TimeConfig(seconds("after", after))
@@ -122,10 +123,7 @@ def get_timeout(name: str) -> Timeout:
     Raises:
         KeyError: There is none.
     """
-    declared = TIMEOUTS.get(name)
-    if declared is None:
-        raise KeyError(name)
-
+    declared = TIMEOUTS.named(name)
     return Timeout(lambda _: declared.core, name)
 
 
