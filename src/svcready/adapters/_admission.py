@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from svcready._core.guard import guard
 from svcready.resilience._limiting._inbound import INBOUND
 
 if TYPE_CHECKING:
@@ -12,9 +13,19 @@ if TYPE_CHECKING:
     from svcready.adapters._lifecycle import Request
     from svcready.resilience._limiting._inbound import Refusal
 
-__all__ = ["BARE", "Ahead", "admitted_headers", "begin_asking", "spelt"]
+__all__ = [
+    "BARE",
+    "Ahead",
+    "admitted_headers",
+    "begin_asking",
+    "pay",
+    "pay_async",
+    "spelt",
+]
 
 T = TypeVar("T")
+
+_guarded = guard("http.admission")
 
 
 class Ahead(NamedTuple, Generic[T]):
@@ -39,7 +50,24 @@ BARE: Ahead[Any] = Ahead(None, _as_it_is)
 def begin_asking(request: Request) -> None:
     """Make a request known to the code that serves it."""
     request.admitted, request.refused, request.streamed = [], False, False
+    request.owing = None
     INBOUND.set(request)
+
+
+def pay(request: Request, status: int) -> None:
+    """Take what an answer costs that none of ours is, and nothing was asked before."""
+    owed, request.owing = request.owing, None
+    if owed is not None and not request.refused:
+        with _guarded:
+            owed.pay(status)
+
+
+async def pay_async(request: Request, status: int) -> None:
+    """Do as `pay`, on an event loop."""
+    owed, request.owing = request.owing, None
+    if owed is not None and not request.refused:
+        with _guarded:
+            await owed.pay_async(status)
 
 
 def admitted_headers(request: Request) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from svcready._core.guard import report_fault
-from svcready.adapters._admission import begin_asking, spelt
+from svcready.adapters._admission import begin_asking, pay_async, spelt
 from svcready.adapters._asgi_messages import (
     add_headers,
     describe,
@@ -188,8 +188,8 @@ class HttpExchange(Request):
             self.status = message["status"]  # type: ignore[assignment]
             self._trailers = bool(message.get("trailers", False))
             plan = self.plan
-            if plan.admission is not None and tells_events(message):
-                self.stream()
+            if plan.admission is not None:
+                await self._answered(message)
 
             closing = plan.serving.draining and may_close(self._scope)
             if plan.adds_headers or closing:
@@ -207,6 +207,14 @@ class HttpExchange(Request):
 
         if final and self.status < _FAILED:
             self.finish(None)
+
+    async def _answered(self, start: Message) -> None:
+        """Tell admissions of the response that starts."""
+        if tells_events(start):
+            self.stream()
+
+        if self.owing is not None:
+            await pay_async(self, self.status)
 
     def _route(self) -> str | None:
         try:

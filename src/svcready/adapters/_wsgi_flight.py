@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.adapters._admission import begin_asking
+from svcready.adapters._admission import begin_asking, pay
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.adapters._wsgi_messages import (
     add_headers,
@@ -87,6 +87,9 @@ class InFlight(Request):
     def finish(self) -> None:
         """Record the response as it is known now, if that has not been done."""
         if not self.completed:
+            if self.plan.admission is not None and self.owing is not None:
+                pay(self, self.status or _FAILED)
+
             self.complete(self.route, self.status or _FAILED, self.error, self.sent)
 
     def end(self, error: BaseException | None) -> None:
@@ -160,6 +163,9 @@ class Exchange(InFlight):
         """Start the response for the application."""
         try:
             self.status = int(status[:3])
+            if self.plan.admission is not None and self.owing is not None:
+                pay(self, self.status)
+
             if self.plan.admission is None or not self.refused:  # nobody has routed it
                 self.route = self._route_of(self._environ) or self.route
 

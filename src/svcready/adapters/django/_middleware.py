@@ -14,7 +14,7 @@ from django.http import StreamingHttpResponse
 from svcready._core.context import activate, current, deactivate
 from svcready._core.guard import guard, report_fault
 from svcready._runtime import PlanCell, begin_in_loop, running_loop
-from svcready.adapters._admission import begin_asking
+from svcready.adapters._admission import begin_asking, pay, pay_async
 from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
@@ -145,6 +145,8 @@ class Middleware:
                     return _refuse(plan, flight, request, refusal)
 
             response = await self._next(request)
+            if plan.admission is not None and flight.owing is not None:
+                await pay_async(flight, response.status_code)
         except BaseException as error:
             flight.end(error)
             raise
@@ -238,6 +240,9 @@ def _finish(
 ) -> None:
     try:
         flight.status = response.status_code
+        if plan.admission is not None and flight.owing is not None:
+            pay(flight, flight.status)
+
         flight.route = template_taken(request) or flight.route
         if plan.adds_headers:
             _add_headers(flight, response)
