@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
-import fastapi
 import flask
 import http_sf
 import pytest
@@ -411,10 +410,6 @@ def current_user(request: Request) -> str:
     return str(request.state.user)
 
 
-@pytest.mark.skipif(
-    tuple(map(int, fastapi.__version__.split(".")[:2])) < (0, 120),
-    reason="older ones look for a decorated function's annotations elsewhere",
-)
 def test_a_decorated_route_of_fastapi(run: Running) -> None:
     """Sync and async endpoints keep their signatures; dependencies come first."""
     with run() as harness:
