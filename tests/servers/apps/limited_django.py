@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from asgiref.sync import iscoroutinefunction
+from django.conf.urls.i18n import i18n_patterns
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse, JsonResponse
@@ -57,5 +58,6 @@ ON_ASGI = "DJANGO_ON_ASGI" in os.environ
 urlpatterns = [
     path("shared/<int:number>", shared),
     path("decorated", decorated_async if ON_ASGI else decorated),
+    *i18n_patterns(path("local/<int:number>", shared), prefix_default_language=False),
 ]
 application = get_asgi_application() if ON_ASGI else get_wsgi_application()
