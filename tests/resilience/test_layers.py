@@ -259,9 +259,27 @@ def test_wrapped_functions_look_like_themselves() -> None:
 
     both = retry("payments", on=OSError)(circuit_breaker("payments")(charge))
     assert (both.__name__, both.__doc__) == ("charge", "Charge an order.")
-    assert inspect.signature(both) == inspect.signature(charge)
+    assert inspect.signature(both) == inspect.signature(charge, eval_str=True)
     assert inspect.iscoroutinefunction(both)
     assert inspect.unwrap(both) is charge
+
+
+def test_signatures_need_no_module_of_ours() -> None:
+    """What an annotation names is there already, unless nothing can find it."""
+
+    def charge(order: int, by: Nobody, *rest: str) -> Nothing:  # type: ignore[name-defined]  # noqa: F821
+        return None
+
+    both = circuit_breaker("payments")(retry("payments", on=OSError)(charge))
+    signature = inspect.signature(both)
+    assert [one.annotation for one in signature.parameters.values()] == [
+        int,
+        "Nobody",
+        str,
+    ]
+    assert signature.return_annotation == "Nothing"
+    untyped = retry("payments", on=OSError)(lambda order: order)
+    assert not hasattr(untyped, "__signature__")
 
 
 @pytest.mark.parametrize("outer", ["retry", "breaker"])

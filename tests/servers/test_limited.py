@@ -108,3 +108,42 @@ def test_callers_are_limited(served: Served, tmp_path: Path) -> None:
 
         assert "203.0.113" not in page
         assert service.logged("limit shared refuses requests")
+
+
+@pytest.mark.parametrize("served", STACKS, ids=lambda served: served.name)
+def test_who_guesses_is_limited_by_address(served: Served, tmp_path: Path) -> None:
+    """
+    Wrong tokens, which middleware answers before a tenant is known, are charged to
+    the address, as are paths of nobody; others go on.
+    """
+    environ = {**ENVIRON, **served.environ}
+    with Service(served.command, tmp_path, environ=environ) as service:
+
+        def ask(path: str, caller: str, **headers: str) -> Answer:
+            return service.get(path, {"X-Forwarded-For": caller, **headers})
+
+        guesses = [
+            ask("/shared/1", "203.0.113.1", **{"X-Token": f"guess{n}"})
+            for n in range(5)
+        ]
+        assert [answer.status for answer in guesses] == [401, 401, 401, 429, 429]
+        assert b'"violated-policies":["tenants"]' in guesses[3].body
+        assert int(guesses[3].headers["retry-after"]) >= 1190
+        assert ask("/shared/1", "203.0.113.2").status == 200
+        nowhere = [ask("/nowhere", "203.0.113.3").status for _ in range(4)]
+        assert nowhere[2:] in ([404, 429], [429, 429])  # one tenant, or one address
+
+
+@pytest.mark.parametrize("served", STACKS[2:], ids=lambda served: served.name)
+def test_a_route_below_its_language_is_limited(served: Served, tmp_path: Path) -> None:
+    """Django's URLs with a language are known before its own middleware sets that."""
+    rules = "/de/local/* 1/h by address as german; /local/* 2/h by address as english"
+    environ = {**ENVIRON, **served.environ, "SVCREADY_HTTP_RATE_LIMITS": rules}
+    with Service(served.command, tmp_path, environ=environ) as service:
+
+        def ask(path: str) -> int:
+            return service.get(path, {"Accept-Language": "de"}).status
+
+        paths = ["/de/local/1", "/local/1", "/de/local/2", "/local/2", "/local/3"]
+        assert [ask(path) for path in paths] == [200, 200, 429, 200, 429]
+        assert ask("/fr/local/1") == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from svcready._core.guard import guard
 from svcready.resilience._limiting._inbound import INBOUND
 
 if TYPE_CHECKING:
@@ -12,20 +13,44 @@ if TYPE_CHECKING:
     from svcready.adapters._lifecycle import Request
     from svcready.resilience._limiting._inbound import Refusal
 
-__all__ = ["BARE", "Ahead", "admitted_headers", "begin_asking", "spelt"]
+__all__ = [
+    "BARE",
+    "NOWHERE",
+    "Ahead",
+    "Taken",
+    "admitted_headers",
+    "begin_asking",
+    "keep_route",
+    "pay",
+    "pay_async",
+    "spelt",
+]
 
 T = TypeVar("T")
+
+_guarded = guard("http.admission")
+
+
+class Taken(NamedTuple):
+    """The route that a request takes."""
+
+    template: str | None
+    """Its template; None: there is no such route."""
+    endpoint: object = None
+    """The function or class that serves it; None: not known."""
+
+
+NOWHERE = Taken(None)
+"""No route."""
 
 
 class Ahead(NamedTuple, Generic[T]):
     """What limits ask of a framework before it has routed."""
 
-    template: Callable[[T], str | None] | None
-    """Tells the template of the route that a scope or environ will take."""
+    route: Callable[[T], Taken] | None
+    """Tells the route that a scope or environ will take; None: it declares none."""
     native: Callable[[T], object]
     """Makes the framework's own request of it, for resolvers."""
-    endpoint: Callable[[T], object] | None = None
-    """Tells the function or class that will serve a scope or environ."""
 
 
 def _as_it_is(given: object) -> object:
@@ -39,7 +64,40 @@ BARE: Ahead[Any] = Ahead(None, _as_it_is)
 def begin_asking(request: Request) -> None:
     """Make a request known to the code that serves it."""
     request.admitted, request.refused, request.streamed = [], False, False
+    request.owing = request.taken = None
     INBOUND.set(request)
+
+
+def keep_route(request: Request, key: object, find: Callable[[], Taken]) -> Taken:
+    """
+    Return the route that *request* takes, found once as long as *key* is the same.
+
+    Args:
+        request: The request.
+        key: What it depends on; middleware may change a path before it is routed.
+        find: Finds it.
+    """
+    kept = request.taken
+    if kept is None or kept[0] != key:
+        request.taken = kept = (key, find())
+
+    return kept[1]
+
+
+def pay(request: Request, status: int) -> None:
+    """Take what an answer costs that none of ours is, and nothing was asked before."""
+    owed, request.owing = request.owing, None
+    if owed is not None and not request.refused:
+        with _guarded:
+            owed.pay(status)
+
+
+async def pay_async(request: Request, status: int) -> None:
+    """Do as `pay`, on an event loop."""
+    owed, request.owing = request.owing, None
+    if owed is not None and not request.refused:
+        with _guarded:
+            await owed.pay_async(status)
 
 
 def admitted_headers(request: Request) -> list[tuple[str, str]]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from svcready._core.guard import report_fault
-from svcready.adapters._admission import begin_asking, spelt
+from svcready.adapters._admission import (
+    NOWHERE,
+    begin_asking,
+    keep_route,
+    pay_async,
+    spelt,
+)
 from svcready.adapters._asgi_messages import (
     add_headers,
     describe,
@@ -24,7 +31,7 @@ from svcready.resilience._limiting._inbound import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from svcready.adapters._admission import Ahead
+    from svcready.adapters._admission import Ahead, Taken
     from svcready.adapters._asgi_messages import (
         ASGIApp,
         Message,
@@ -108,12 +115,11 @@ class HttpExchange(Request):
 
     def template(self) -> str | None:
         """Return the template of the route that it will take; None: of none known."""
-        tell = self._ahead.template
-        return None if tell is None else tell(self._scope)
+        return self._ahead_of_route().template
 
     def bare_path(self) -> str | None:
         """Return its raw path where nothing declares routes; it may pick a rule."""
-        return self._path if self._ahead.template is None else None
+        return self._path if self._ahead.route is None else None
 
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""
@@ -121,8 +127,15 @@ class HttpExchange(Request):
 
     def endpoint(self) -> object:
         """Return the function or class that will serve it; None: not known."""
-        tell = self._ahead.endpoint
-        return None if tell is None else tell(self._scope)
+        return self._ahead_of_route().endpoint
+
+    def _ahead_of_route(self) -> Taken:
+        tell, scope = self._ahead.route, self._scope
+        if tell is None:
+            return NOWHERE
+
+        key = (scope["path"], scope.get("root_path"), scope["method"])
+        return keep_route(self, key, partial(tell, scope))
 
     async def admit(self, admission: Admissions, app: ASGIApp) -> None:
         """Have *app* serve the request, unless *admission* refuses it."""
@@ -188,8 +201,8 @@ class HttpExchange(Request):
             self.status = message["status"]  # type: ignore[assignment]
             self._trailers = bool(message.get("trailers", False))
             plan = self.plan
-            if plan.admission is not None and tells_events(message):
-                self.stream()
+            if plan.admission is not None:
+                await self._answered(message)
 
             closing = plan.serving.draining and may_close(self._scope)
             if plan.adds_headers or closing:
@@ -207,6 +220,14 @@ class HttpExchange(Request):
 
         if final and self.status < _FAILED:
             self.finish(None)
+
+    async def _answered(self, start: Message) -> None:
+        """Tell admissions of the response that starts."""
+        if tells_events(start):
+            self.stream()
+
+        if self.owing is not None:
+            await pay_async(self, self.status)
 
     def _route(self) -> str | None:
         try:

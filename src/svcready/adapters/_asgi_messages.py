@@ -145,7 +145,11 @@ def below(scope: Scope) -> str:
     """Return a request's path below where the application is mounted."""
     path: str = scope["path"]  # type: ignore[assignment]
     base: str = scope.get("root_path") or ""  # type: ignore[assignment]
-    return path[len(base) :] if base and path.startswith(base) else path
+    if not base or not path.startswith(base):
+        return path
+
+    rest = path[len(base) :]
+    return path if rest and rest[0] != "/" else rest
 
 
 def may_close(scope: Scope) -> bool:

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from svcready._core.context import ContextRecord
+    from svcready.adapters._admission import Taken
     from svcready.adapters._inbound import Headers
     from svcready.adapters._plan import Key, RequestPlan
     from svcready.metrics._http import Level
-    from svcready.resilience._limiting._inbound import Admitted
+    from svcready.resilience._limiting._inbound import Admitted, Owed
     from svcready.tracing._server import ServerTrace
 
 __all__ = [
@@ -68,6 +69,7 @@ class Request:
         "completed",
         "correlation_id",
         "method",
+        "owing",
         "plan",
         "refused",
         "request_id",
@@ -75,6 +77,7 @@ class Request:
         "started_s",
         "status",
         "streamed",
+        "taken",
         "trace",
     )
 
@@ -85,9 +88,13 @@ class Request:
     sent: int
     """How much of the response's body was sent, in bytes; -1 if that is not known."""
     admitted: list[Admitted]
-    """What admitted it; as the two below, there where the plan has admissions."""
+    """What admitted it; as those below, there where the plan has admissions."""
     refused: bool
     """Whether one of them refused it."""
+    owing: Owed | None
+    """What its answer costs, if nothing asks at its route."""
+    taken: tuple[object, Taken] | None
+    """The route that it takes, as far as that was looked for, and what that is by."""
     streamed: bool
     """Whether the response's body came in pieces."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.responses import Response
-from starlette.routing import Mount, compile_path
+from starlette.routing import Host, Match, Mount, WebSocketRoute, compile_path
 
 from svcready._core.guard import report_fault
+from svcready.adapters._admission import NOWHERE, Taken
 from svcready.adapters._asgi_messages import below
 from svcready.adapters._starlette_routes import children, have_changed, look
 from svcready.resilience._limiting._inbound import (
@@ -29,14 +30,26 @@ if TYPE_CHECKING:
     from svcready.adapters._starlette_routes import Seen
     from svcready.resilience._limiting._inbound import Inbound, Refusal
 
-    Known = tuple[Pattern[str], Collection[str] | None, str, object]
-
-__all__ = ["TemplatesAhead", "answer_refusals", "at_route"]
+__all__ = ["RoutesAhead", "answer_refusals", "at_route"]
 
 _MAX_DEPTH = 8
+_ANYTHING = "/{path:path}"
 
 
-class TemplatesAhead:
+class _Known(NamedTuple):
+    """What finds one route."""
+
+    pattern: Pattern[str]
+    """Matches the paths that it is for."""
+    methods: Collection[str] | None
+    """What it is for; None: all methods."""
+    hosts: tuple[Host, ...]
+    """The hosts below which it is."""
+    taken: Taken
+    """What it is."""
+
+
+class RoutesAhead:
     """
     Tells which route a request will take, as the application's router would.
 
@@ -47,36 +60,26 @@ class TemplatesAhead:
     def __init__(self, app: Starlette) -> None:
         self._app = app
         self._seen: tuple[Seen, ...] = ()
-        self._known: tuple[Known, ...] = ()
+        self._known: tuple[_Known, ...] = ()
 
-    def __call__(self, scope: AnyScope) -> str | None:
-        """Return the template of the route that *scope* will take; None: of none."""
-        known = self._find(scope)
-        return None if known is None else known[2]
-
-    def endpoint(self, scope: AnyScope) -> object:
-        """Return what serves the route that *scope* will take; None: nothing known."""
-        known = self._find(scope)
-        return None if known is None else known[3]
-
-    def _find(self, scope: AnyScope) -> Known | None:
+    def __call__(self, scope: AnyScope) -> Taken:
+        """Return the route that *scope* will take."""
         if have_changed(self._seen):
             self._seen = tuple(look(self._app))
-            self._known = tuple(_flat(self._app.routes, "", ""))
+            self._known = tuple(_flat(self._app.routes, _Place()))
 
         path, method = below(scope), scope["method"]
         partly = None
-        for known in self._known:
-            pattern, methods = known[:2]
-            if pattern.match(path) is None:
+        for pattern, methods, hosts, taken in self._known:
+            if pattern.match(path) is None or not _is_at(hosts, scope):
                 continue
 
             if not methods or method in methods:
-                return known
+                return taken
 
-            partly = partly or known  # answers 405 unless another has the method
+            partly = partly or taken  # answers 405 unless another has the method
 
-        return partly
+        return partly or NOWHERE
 
 
 def at_route(app: ASGIApp) -> ASGIApp:
@@ -130,33 +133,55 @@ def _mounted(routes: Iterable[object], depth: int = 0) -> Iterator[Starlette]:
         yield from _mounted(children(route), depth + 1)
 
 
-def _flat(
-    routes: Iterable[object], prefix: str, shown: str, depth: int = 0
-) -> Iterator[Known]:
+class _Place(NamedTuple):
+    """Where in a tree of routes one is."""
+
+    prefix: str = ""
+    """The paths of the mounts, as they are matched."""
+    hosts: tuple[Host, ...] = ()
+    """The hosts."""
+    depth: int = 0
+    """How far down."""
+
+
+def _flat(routes: Iterable[object], place: _Place) -> Iterator[_Known]:
     """Yield what finds every route of a tree, in the order in which it is tried."""
+    prefix, hosts, depth = place
     for route in routes if depth < _MAX_DEPTH else ():
+        inner = place._replace(depth=depth + 1)
         if callable(getattr(route, "effective_route_contexts", None)):
-            yield from _flat(children(route), prefix, shown, depth + 1)
+            yield from _flat(children(route), inner)
         elif isinstance(route, Mount):
-            inner = (prefix + route.path, shown + route.path)
-            yield from _flat(children(route), *inner, depth + 1)
-            shown_path = f"{inner[1]}/{{path}}"
-            yield from _known(f"{inner[0]}/{{path:path}}", None, shown_path, None)
-        else:
+            inner = inner._replace(prefix=prefix + route.path)
+            yield from _flat(children(route), inner)
+            shown = f"{inner.prefix}/{{path}}"
+            yield from _known(inner.prefix + _ANYTHING, None, hosts, Taken(shown))
+        elif isinstance(route, Host):
+            inner = inner._replace(hosts=(*hosts, route))
+            yield from _flat(children(route), inner)
+            yield from _known(prefix + _ANYTHING, None, inner.hosts, NOWHERE)
+        elif not isinstance(route, WebSocketRoute):
             path = getattr(route, "path", None)
             form = getattr(route, "path_format", None) or path
             if isinstance(path, str) and isinstance(form, str):
+                taken = Taken(prefix + form, getattr(route, "endpoint", None))
                 methods = getattr(route, "methods", None)
-                endpoint = getattr(route, "endpoint", None)
-                yield from _known(prefix + path, methods, shown + form, endpoint)
-            else:  # a host
-                yield from _flat(children(route), prefix, shown, depth + 1)
+                yield from _known(prefix + path, methods, hosts, taken)
+            else:
+                yield from _flat(children(route), inner)
 
 
 def _known(
-    path: str, methods: Collection[str] | None, template: str, endpoint: object
-) -> Iterator[Known]:
+    path: str,
+    methods: Collection[str] | None,
+    hosts: tuple[Host, ...],
+    taken: Taken,
+) -> Iterator[_Known]:
     try:
-        yield compile_path(path)[0], methods, template, endpoint
+        yield _Known(compile_path(path)[0], methods, hosts, taken)
     except Exception as error:  # noqa: BLE001 - a route class with paths of its own
         report_fault("adapters.routes", error)
+
+
+def _is_at(hosts: Iterable[Host], scope: AnyScope) -> bool:
+    return all(host.matches(scope)[0] is Match.FULL for host in hosts)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.adapters._admission import begin_asking
+from svcready.adapters._admission import NOWHERE, begin_asking, keep_route, pay
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.adapters._wsgi_messages import (
     add_headers,
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from svcready.adapters._admission import Ahead
+    from svcready.adapters._admission import Ahead, Taken
     from svcready.adapters._plan import RequestPlan
     from svcready.resilience._limiting._inbound import Admissions, Refusal
 
@@ -28,6 +29,7 @@ REQUEST = "svcready.request"
 """The environ key of the request in flight, set for adapters that learn more."""
 
 _FAILED = 500
+_ROUTED_BY = ("PATH_INFO", "SCRIPT_NAME", "REQUEST_METHOD", "HTTP_HOST")
 _BARE = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 
@@ -87,6 +89,9 @@ class InFlight(Request):
     def finish(self) -> None:
         """Record the response as it is known now, if that has not been done."""
         if not self.completed:
+            if self.plan.admission is not None and self.owing is not None:
+                pay(self, self.status or _FAILED)
+
             self.complete(self.route, self.status or _FAILED, self.error, self.sent)
 
     def end(self, error: BaseException | None) -> None:
@@ -138,12 +143,11 @@ class Exchange(InFlight):
 
     def template(self) -> str | None:
         """Return the template of the route that it will take; None: of none known."""
-        tell = self._ahead.template
-        return None if tell is None else tell(self._environ)
+        return self._ahead_of_route().template
 
     def bare_path(self) -> str | None:
         """Return its raw path where nothing declares routes; it may pick a rule."""
-        return self._path if self._ahead.template is None else None
+        return self._path if self._ahead.route is None else None
 
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""
@@ -151,8 +155,15 @@ class Exchange(InFlight):
 
     def endpoint(self) -> object:
         """Return the function or class that will serve it; None: not known."""
-        tell = self._ahead.endpoint
-        return None if tell is None else tell(self._environ)
+        return self._ahead_of_route().endpoint
+
+    def _ahead_of_route(self) -> Taken:
+        tell, environ = self._ahead.route, self._environ
+        if tell is None:
+            return NOWHERE
+
+        key = tuple(environ.get(name) for name in _ROUTED_BY)
+        return keep_route(self, key, partial(tell, environ))
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: object = None, /
@@ -160,6 +171,9 @@ class Exchange(InFlight):
         """Start the response for the application."""
         try:
             self.status = int(status[:3])
+            if self.plan.admission is not None and self.owing is not None:
+                pay(self, self.status)
+
             if self.plan.admission is None or not self.refused:  # nobody has routed it
                 self.route = self._route_of(self._environ) or self.route
 

@@ -11,7 +11,7 @@ from svcready._core.guard import report_fault
 from svcready._runtime import current
 from svcready.adapters._admission import Ahead
 from svcready.adapters._starlette_ahead import (
-    TemplatesAhead,
+    RoutesAhead,
     answer_refusals,
     at_route,
 )
@@ -74,13 +74,12 @@ def attach(app: object) -> bool:
 
 
 def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
-    ahead = TemplatesAhead(app)
     return ASGIWrapper(
         stack,
         route_of=RouteTemplates(app),
         is_own_path=OwnPaths(app),
         marks=_MARKS,
-        ahead=Ahead(ahead, Request, ahead.endpoint),
+        ahead=Ahead(RoutesAhead(app), Request),
     )
 
 

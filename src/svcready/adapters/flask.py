@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from svcready._core.guard import guard
-from svcready.adapters._admission import Ahead
+from svcready.adapters._admission import NOWHERE, Ahead, Taken
 from svcready.adapters._wsgi_flight import REQUEST, InFlight
 from svcready.adapters.wsgi import WSGIWrapper
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused, ask_at_route
@@ -46,12 +46,11 @@ def attach(app: object) -> bool:
 
     app.extensions[_EXTENSION] = True
     # Flask documents replacing `wsgi_app` as the way to put middleware around it.
-    ahead = _TemplatesAhead(app)
     app.wsgi_app = WSGIWrapper(  # type: ignore[method-assign]
         app.wsgi_app,
         route_of=_route_of,
         is_own_path=_OwnPaths(app),
-        ahead=Ahead(ahead, _native, ahead.endpoint),
+        ahead=Ahead(_RoutesAhead(app), _native),
     )
     _limit_at_routes(app)
     got_request_exception.connect(_note_error, app)
@@ -86,30 +85,24 @@ def _native(environ: WSGIEnvironment) -> object:
     return request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-class _TemplatesAhead:
+class _RoutesAhead:
     """Tells which rule a request will take, as Flask would."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
 
-    def __call__(self, environ: WSGIEnvironment) -> str | None:
-        rule = self._find(environ)
-        return None if rule is None else rule.rule
-
-    def endpoint(self, environ: WSGIEnvironment) -> object:
-        """Return the view that will serve it; None: none."""
-        rule = self._find(environ)
-        return None if rule is None else self._app.view_functions.get(rule.endpoint)
-
-    def _find(self, environ: WSGIEnvironment) -> Rule | None:
+    def __call__(self, environ: WSGIEnvironment) -> Taken:
         try:
             request = self._app.request_class(environ, populate_request=False)
             adapter = self._app.create_url_adapter(request)
             rule, _ = adapter.match(return_rule=True) if adapter else (None, None)
         except HTTPException:
-            return None
+            return NOWHERE
 
-        return rule if isinstance(rule, Rule) else None
+        if not isinstance(rule, Rule):
+            return NOWHERE
+
+        return Taken(rule.rule, self._app.view_functions.get(rule.endpoint))
 
 
 def _route_of(environ: WSGIEnvironment) -> str | None:

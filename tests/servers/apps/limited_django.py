@@ -5,16 +5,39 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from asgiref.sync import iscoroutinefunction
+from django.conf.urls.i18n import i18n_patterns
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.urls import path
+from django.utils.decorators import sync_and_async_middleware
 
 import svcready
-from tests.servers.apps import limited  # noqa: F401 - declares the resolver
+from tests.servers.apps.limited import is_wrong
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from django.http import HttpRequest
+
+
+@sync_and_async_middleware
+def authenticates(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
+    async def answer_async(request: HttpRequest) -> Any:
+        if is_wrong(request.headers.get("x-token")):
+            return HttpResponse(status=401)
+
+        return await get_response(request)
+
+    def answer(request: HttpRequest) -> Any:
+        if is_wrong(request.headers.get("x-token")):
+            return HttpResponse(status=401)
+
+        return get_response(request)
+
+    return answer_async if iscoroutinefunction(get_response) else answer
 
 
 def shared(_: HttpRequest, number: int) -> JsonResponse:
@@ -35,5 +58,6 @@ ON_ASGI = "DJANGO_ON_ASGI" in os.environ
 urlpatterns = [
     path("shared/<int:number>", shared),
     path("decorated", decorated_async if ON_ASGI else decorated),
+    *i18n_patterns(path("local/<int:number>", shared), prefix_default_language=False),
 ]
 application = get_asgi_application() if ON_ASGI else get_wsgi_application()

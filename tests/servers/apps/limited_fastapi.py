@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 
 import svcready
-from tests.servers.apps import limited  # noqa: F401 - declares the resolver
+from tests.servers.apps.limited import is_wrong
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+def authenticates(inner: ASGIApp) -> ASGIApp:
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_wrong(Headers(scope=scope).get("x-token")):
+            await PlainTextResponse("", 401)(scope, receive, send)
+        else:
+            await inner(scope, receive, send)
+
+    return middleware
+
 
 app = FastAPI()
+app.add_middleware(authenticates)
 svcready.init(service="limited", app=app)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, request
 
 import svcready
-from tests.servers.apps import limited  # noqa: F401 - declares the resolver
+from tests.servers.apps.limited import is_wrong
 
 app = Flask(__name__)
 svcready.init(service="limited", app=app)
+
+
+@app.before_request
+def authenticate() -> tuple[str, int] | None:
+    return ("", 401) if is_wrong(request.headers.get("x-token")) else None
 
 
 @app.get("/shared/<int:number>")

@@ -14,7 +14,7 @@ from django.http import StreamingHttpResponse
 from svcready._core.context import activate, current, deactivate
 from svcready._core.guard import guard, report_fault
 from svcready._runtime import PlanCell, begin_in_loop, running_loop
-from svcready.adapters._admission import begin_asking
+from svcready.adapters._admission import begin_asking, keep_route, pay, pay_async
 from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
@@ -27,12 +27,7 @@ from svcready.adapters.django._operators import (
     method_of,
     respond,
 )
-from svcready.adapters.django._routes import (
-    OwnPaths,
-    template_of,
-    template_taken,
-    view_of,
-)
+from svcready.adapters.django._routes import OwnPaths, route_ahead, template_taken
 from svcready.resilience._limiting._inbound import RequestRefused
 
 if TYPE_CHECKING:
@@ -43,6 +38,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from svcready._core.context import ContextRecord
+    from svcready.adapters._admission import Taken
     from svcready.adapters._plan import RequestPlan
     from svcready.resilience._limiting._inbound import Refusal
 
@@ -145,6 +141,8 @@ class Middleware:
                     return _refuse(plan, flight, request, refusal)
 
             response = await self._next(request)
+            if plan.admission is not None and flight.owing is not None:
+                await pay_async(flight, response.status_code)
         except BaseException as error:
             flight.end(error)
             raise
@@ -204,7 +202,7 @@ class _Flight(InFlight):
 
     def template(self) -> str | None:
         """Return the template of the route that it will take; None: of none."""
-        return template_of(self._request)
+        return template_taken(self._request) or self._ahead_of_route().template
 
     def bare_path(self) -> str | None:
         """Return None: there are routes."""
@@ -216,7 +214,12 @@ class _Flight(InFlight):
 
     def endpoint(self) -> object:
         """Return the view that will serve it; None: none will."""
-        return view_of(self._request)
+        return self._ahead_of_route().endpoint
+
+    def _ahead_of_route(self) -> Taken:
+        request = self._request
+        key = (request.path_info, getattr(request, "urlconf", None))
+        return keep_route(self, key, partial(route_ahead, request))
 
 
 def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
@@ -238,6 +241,9 @@ def _finish(
 ) -> None:
     try:
         flight.status = response.status_code
+        if plan.admission is not None and flight.owing is not None:
+            pay(flight, flight.status)
+
         flight.route = template_taken(request) or flight.route
         if plan.adds_headers:
             _add_headers(flight, response)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.urls import Resolver404, get_resolver
 from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
+from django.utils import translation
+
+from svcready.adapters._admission import NOWHERE, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.http import HttpRequest
 
-__all__ = ["OwnPaths", "template_of", "template_taken", "view_of"]
+__all__ = ["OwnPaths", "route_ahead", "template_taken"]
 
 
 def template_taken(request: HttpRequest) -> str | None:
@@ -24,29 +29,32 @@ def template_taken(request: HttpRequest) -> str | None:
     return "/" + match.route.removeprefix("/")
 
 
-def template_of(request: HttpRequest) -> str | None:
-    """Return the template of the route that *request* will take; None: of none."""
-    taken = template_taken(request)
-    if taken is not None:
-        return taken
+def route_ahead(request: HttpRequest) -> Taken:
+    """Return the route that *request* will take, in the language that it will have."""
+    urlconf: str | None = getattr(request, "urlconf", None)
+    prefixed, prefixes_default = is_language_prefix_patterns_used(
+        urlconf or settings.ROOT_URLCONF
+    )
+    if not prefixed:
+        return _resolve(request, urlconf)
 
+    # As `LocaleMiddleware` sets it, which has not run yet; a thread may still have the
+    # language of the request before.
+    language = translation.get_language_from_path(request.path_info)
+    if language is None and prefixes_default:
+        language = translation.get_language_from_request(request)
+
+    with translation.override(language or settings.LANGUAGE_CODE):
+        return _resolve(request, urlconf)
+
+
+def _resolve(request: HttpRequest, urlconf: str | None) -> Taken:
     try:
-        match = get_resolver(getattr(request, "urlconf", None)).resolve(
-            request.path_info
-        )
+        match = get_resolver(urlconf).resolve(request.path_info)
     except Resolver404:
-        return None
+        return NOWHERE
 
-    return "/" + match.route.removeprefix("/")
-
-
-def view_of(request: HttpRequest) -> object:
-    """Return the view that *request* will take; None: none."""
-    resolver = get_resolver(getattr(request, "urlconf", None))
-    try:
-        return resolver.resolve(request.path_info).func
-    except Resolver404:
-        return None
+    return Taken("/" + match.route.removeprefix("/"), match.func)
 
 
 class OwnPaths:

@@ -10,10 +10,12 @@ from svcready.resilience._breaking._breaker_gate import BreakerGate
 from svcready.resilience._composing._contradictions import check
 from svcready.resilience._layering import _awaits, _calls, _streams
 from svcready.resilience._layering._kinds import Kind, kind_of
+from svcready.resilience._layering._signatures import sign
 from svcready.resilience._retrying._nested import found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import FunctionType
 
     from svcready.resilience._admitting._compartment import Compartment
     from svcready.resilience._breaking._breaker import Breaker
@@ -152,7 +154,9 @@ def _look_for_retries(function: Call, name: str, layers: Mapping[int, Layer]) ->
 def dressed(wrapper: Call, function: Call) -> Call:
     """Return *wrapper* with the name, signature and attributes of *function*."""
     if hasattr(function, "__code__"):
-        return functools.update_wrapper(wrapper, function)
+        functools.update_wrapper(wrapper, function)
+        sign(wrapper, cast("FunctionType", function))
+        return wrapper
 
     # An object's attributes are its own business.
     return functools.update_wrapper(wrapper, function, updated=())

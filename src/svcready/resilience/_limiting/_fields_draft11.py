@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from svcready.resilience._admitting._gcra import Rate
+    from svcready.resilience._limiting._inbound_means import FieldOptions
     from svcready.resilience._limiting._store import Left
 
-__all__ = ["Share", "fields", "legacy_fields", "most_constrained_first"]
+__all__ = ["Share", "fields", "legacy_fields", "most_constrained_first", "told_by"]
 
 _MOST = 999_999_999_999_999
 """The largest integer of structured fields (RFC 9651)."""
@@ -75,6 +76,14 @@ def legacy_fields(share: Share) -> tuple[tuple[str, str], ...]:
         ("x-ratelimit-remaining", str(left.remaining)),
         ("x-ratelimit-reset", str(_whole(left.full_after_s))),
     )
+
+
+def told_by(
+    shares: Sequence[Share], options: FieldOptions
+) -> tuple[tuple[str, str], ...]:
+    """Return all that *options* have a response say of *shares*, at least one."""
+    told = fields(shares) if options.standard else ()
+    return told + legacy_fields(shares[0]) if options.legacy else told
 
 
 def _window_s(rate: Rate) -> int:

@@ -17,6 +17,7 @@ __all__ = [
     "Admissions",
     "Admitted",
     "Inbound",
+    "Owed",
     "Refusal",
     "RequestRefused",
     "Verdict",
@@ -43,6 +44,8 @@ class Inbound(Protocol):
     """Whether the response's body came in pieces, as far as it did."""
     refused: bool
     """Whether it was refused before the framework took its route."""
+    owing: Owed | None
+    """What it pays if it is answered before anything asks at its route."""
 
     def header(self, name: str) -> str | None:
         """Return a header's value by its name in any case; None without it."""
@@ -66,6 +69,18 @@ class Inbound(Protocol):
 
     def endpoint(self) -> object:
         """Return the function or class that will serve it; None: not known."""
+        ...
+
+
+class Owed(Protocol):
+    """What a request pays when its response starts."""
+
+    def pay(self, status: int) -> None:
+        """Take it, if *status* is one that is paid for."""
+        ...
+
+    async def pay_async(self, status: int) -> None:
+        """Do as `pay`, on an event loop."""
         ...
 
 

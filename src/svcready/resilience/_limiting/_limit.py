@@ -13,11 +13,12 @@ from svcready.resilience._declared import Declared
 from svcready.resilience._layering._guard import Guard, Guarding
 from svcready.resilience._layering._layers import LIMIT, apply_layer, compiled
 from svcready.resilience._layering._primitive import Primitive
+from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused
 from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
-from svcready.resilience._limiting._limits import IN_FORCE, Quota
+from svcready.resilience._limiting._limits import Quota
 from svcready.resilience._parts import add_part, look_up
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready._core.places import Place
-    from svcready.resilience._limiting._inbound import Admitted
+    from svcready.resilience._limiting._inbound import Admitted, Owed
     from svcready.resilience._limiting._limit_keys import KeyPart
 
     P = ParamSpec("P")
@@ -224,6 +225,7 @@ class _Nobody:
     method = OTHER_VALUE
     client: str | None = None
     streamed = refused = False
+    owing: Owed | None = None
 
     def __init__(self) -> None:
         self.admitted: list[Admitted] = []

@@ -5,13 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import report_fault
 from svcready.resilience._limiting._fields_draft11 import (
     Share,
-    fields,
-    legacy_fields,
     most_constrained_first,
+    told_by,
 )
 from svcready.resilience._limiting._inbound_means import FieldOptions
 from svcready.resilience._limiting._limit_keys import keep
@@ -21,6 +19,7 @@ from svcready.resilience._limiting._pressure import GAUGE
 from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
 from svcready.resilience._limiting._resolvers import resolve
 from svcready.resilience._limiting._store import MemoryStore, folded, spread
+from svcready.resilience._limiting._unrouted import Unrouted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from svcready.resilience._limiting._limit_rules import Rule
     from svcready.resilience._limiting._store import Decision, Store, Want
 
-__all__ = ["IN_FORCE", "Limits", "LimitsInForce", "Quota"]
+__all__ = ["Limits", "Quota"]
 
 
 class Limits:
@@ -60,6 +59,7 @@ class Limits:
         self._all = Rules(rules)
         self._early = Rules(rule for rule in rules if rule not in late)
         self._late = Rules(late)
+        self._unrouted = Unrouted(late)
         self._store = store
         self._spare = MemoryStore(clock)
         self.clock = clock
@@ -70,11 +70,26 @@ class Limits:
     def enter(self, request: Inbound) -> Quota | Refusal:
         """Decide by what is known before the route."""
         quota = Quota(self, request)
+        if self._unrouted:
+            peek = self._unrouted.peek(self, quota, request)
+            answer = None if peek is None else peek.settle(self.take(peek.wants))
+            if answer is not None:
+                return answer
+
         return quota.check(self._before_route(request)) or quota
 
     async def enter_async(self, request: Inbound) -> Quota | Refusal:
         """Do as `enter`, on an event loop."""
         quota = Quota(self, request)
+        if self._unrouted:
+            peek = self._unrouted.peek(self, quota, request)
+            answer = None
+            if peek is not None:
+                answer = peek.settle(await self.take_async(peek.wants))
+
+            if answer is not None:
+                return answer
+
         rules = self._before_route(request)
         return (await quota.check_async(rules) if rules else None) or quota
 
@@ -141,10 +156,11 @@ class Quota:
         if not self._shares:
             return ()
 
-        shares = most_constrained_first(self._shares)
-        options = self._limits.options
-        told = fields(shares) if options.standard else ()
-        return told + legacy_fields(shares[0]) if options.legacy else told
+        return told_by(most_constrained_first(self._shares), self._limits.options)
+
+    def tell(self, shares: Iterable[Share]) -> None:
+        """Have the response tell of *shares*, too."""
+        self._shares += shares
 
     def left(
         self,
@@ -227,6 +243,7 @@ class Quota:
             return ()
 
         self._routed = True
+        self._request.owing = None
         return self._limits.at_route(self._request)
 
     def _wants(
@@ -314,22 +331,6 @@ class Quota:
         from svcready.resilience._limiting._limit_keys import digest
 
         return b64encode(bytes.fromhex(digest((key,)))).decode()
-
-
-class LimitsInForce:
-    """What code outside requests is limited by: a runtime's, or the process's own."""
-
-    def __init__(self) -> None:
-        self._own = Limits((), MemoryStore(SYSTEM_CLOCK), SYSTEM_CLOCK)
-        self.limits = self._own
-
-    def put(self, limits: Limits | None) -> None:
-        """Put a runtime's in force; None: there is none any more."""
-        self.limits = self._own if limits is None else limits
-
-
-IN_FORCE = LimitsInForce()
-"""The one of the process."""
 
 
 def _returned(share: Share, taken: Sequence[Want]) -> Share:

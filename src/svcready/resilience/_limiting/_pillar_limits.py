@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience._admitting._gcra import Rate
+from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._limit import LIMITS
 from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
-from svcready.resilience._limiting._limits import IN_FORCE, Limits
+from svcready.resilience._limiting._limits import Limits
 from svcready.resilience._limiting._resolvers import RESOLVERS
 from svcready.resilience._limiting._store import MemoryStore
 
