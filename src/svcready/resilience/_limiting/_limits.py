@@ -129,7 +129,7 @@ class Quota:
         self._limits = limits
         self._request = request
         self._routed = False
-        self._shares: list[Share] = []
+        self._shares: dict[str, Share] = {}
         self._taken: list[Want] = []
         self.level = 0.0
         """How much is used of the limit that is used most, from 0 to 1."""
@@ -141,7 +141,7 @@ class Quota:
         if not self._shares:
             return ()
 
-        shares = most_constrained_first(self._shares)
+        shares = most_constrained_first(self._shares.values())
         options = self._limits.options
         told = fields(shares) if options.standard else ()
         return told + legacy_fields(shares[0]) if options.legacy else told
@@ -265,11 +265,11 @@ class Quota:
 
         if decision.allowed:
             self._taken += [want for _, want in asked]
-            self._shares += shares
+            self._shares |= {share.key: share for share in shares}
             return None
 
-        self._shares = [_returned(share, self._taken) for share in self._shares]
-        self._shares += shares
+        known = (_returned(share, self._taken) for share in self._shares.values())
+        self._shares = {share.key: share for share in (*known, *shares)}
         violated = [share for share in shares if not share.left.allowed]
         self.wait_s = max(share.left.retry_after_s for share in violated)
         return refusal(
