@@ -17,6 +17,7 @@ from svcready.adapters._asgi_messages import (
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.resilience._limiting._inbound import (
     RequestRefused,
+    leave_all,
     pause_all,
     resume_all,
 )
@@ -205,8 +206,15 @@ class HttpExchange(Request):
         else:
             await self._waited(self._send(message))
 
-        if final and self.status < _FAILED:
+        if final:
+            self._answered()
+
+    def _answered(self) -> None:
+        """Complete the request; of a failed one the error may still come out."""
+        if self.status < _FAILED:
             self.finish(None)
+        elif self.plan.admission is not None:
+            leave_all(self, self.status, None, self.plan.now() - self.started_s)
 
     def _route(self) -> str | None:
         try:
