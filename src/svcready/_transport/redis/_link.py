@@ -7,8 +7,9 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from svcready._transport.redis._hello import check_greeted, greeting, tls_context
+from svcready._transport.redis._hello import check_greeted, greeting
 from svcready._transport.redis._resp import RedisError, Replies, packed
+from svcready._transport.redis._tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from svcready._transport.redis._hello import check_greeted, greeting, tls_context
+from svcready._transport.redis._hello import check_greeted, greeting
 from svcready._transport.redis._resp import RedisError, Replies, packed
+from svcready._transport.redis._tls import made_tls_context
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Transport
@@ -194,7 +195,7 @@ async def _connected(
         _, link = await loop.create_unix_connection(made, address.path)  # type: ignore[type-var]
         return link
 
-    context = tls_context(address)
+    context = made_tls_context(address) if hosts else None
     name = address.host if context is not None else None
     for last, host in enumerate(hosts, 1 - len(hosts)):
         try:
