@@ -11,6 +11,7 @@ from django.http import JsonResponse
 from django.urls import path
 
 import svcready
+from svcready.errors import LoadShed
 from tests.servers.apps import limited  # noqa: F401 - declares the resolver
 
 if TYPE_CHECKING:
@@ -31,9 +32,18 @@ async def decorated_async(_: HttpRequest) -> JsonResponse:
     return JsonResponse({"pressure": svcready.pressure()})
 
 
+def shed(_: HttpRequest) -> JsonResponse:
+    raise LoadShed("shed", "full", retry_after=7)
+
+
+async def shed_async(request: HttpRequest) -> JsonResponse:
+    return shed(request)
+
+
 ON_ASGI = "DJANGO_ON_ASGI" in os.environ
 urlpatterns = [
     path("shared/<int:number>", shared),
     path("decorated", decorated_async if ON_ASGI else decorated),
+    path("shed", shed_async if ON_ASGI else shed),
 ]
 application = get_asgi_application() if ON_ASGI else get_wsgi_application()
