@@ -112,7 +112,19 @@ class RateLimited(Rejected):
 
 
 class LoadShed(Rejected):
-    """The service is over its concurrency limit and sheds this class of work."""
+    """
+    The service has too much to do, and sheds this piece of work.
+
+    For the application to raise while it serves a request, before the response begins:
+    the request is answered 503 with problem details (`temporary-reduced-capacity`) and
+    `Retry-After`, as those are that load shedding refuses.
+
+    Args:
+        name: What is overloaded: a queue, a report.
+        reason: Why, as a fixed word (`full`, `pressure`, ...).
+        retry_after: Seconds after which a new try can succeed; None: 1, 2 or 3 by
+            chance.
+    """
 
 
 class Throttled(Rejected):

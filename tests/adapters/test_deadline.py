@@ -153,6 +153,51 @@ def test_nobody_is_believed_who_is_not_named(kind: Kind) -> None:
         assert kind.seen.left[-1] <= 0.5
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_real_ip": "10.1.2.3"},
+        {"forwarded": "for=10.1.2.3"},
+        {"forwarded": 'for="10.1.2.3:4711";proto=https, for=192.0.2.1'},
+        {"x_forwarded_for": "192.0.2.1, 10.1.2.3:80"},
+        {"x_forwarded_for": "::ffff:10.1.2.3"},
+    ],
+)
+@pytest.mark.parametrize("hops", [0, 2])
+def test_an_address_that_anybody_may_have_written_is_not_believed(
+    headers: dict[str, str], hops: int, kind: Kind
+) -> None:
+    """A server that takes its peer from some header makes nobody trusted by that."""
+    settings = {**TRUSTED, "http.trusted_hops": hops}
+    settings["http.trusted_header"] = "x-forwarded-for"
+    if hops and headers.get("x_forwarded_for", "").count(","):
+        settings["http.trusted_hops"] = 3
+
+    with running(settings=settings) as harness:
+        kind.ask(**headers, x_request_timeout_ms="0")
+        assert outcomes(harness) == {"untrusted": 1.0}
+
+
+def test_what_our_proxies_tell_is_believed(kind: Kind) -> None:
+    """The address that the outermost proxy of ours saw counts, whatever repeats it."""
+    settings = {**TRUSTED, "http.trusted_hops": 2}
+    with running(settings=settings) as harness:
+        told = {"x_forwarded_for": "192.0.2.1, 10.1.2.3, 172.16.0.1"}
+        kind.ask(client="172.16.0.2", **told, x_request_timeout_ms="500")
+        kind.ask(
+            client="172.16.0.2", **told, x_real_ip="10.1.2.3", x_request_timeout_ms="1"
+        )
+        assert outcomes(harness) == {"applied": 2.0}
+
+    settings |= {"http.trusted_header": "forwarded", "http.trusted_hops": 1}
+    with running(settings=settings) as harness:
+        told = {"forwarded": "for=192.0.2.1, for=10.1.2.3;by=_x"}
+        kind.ask(client="172.16.0.2", **told, x_request_timeout_ms="500")
+        assert outcomes(harness)["applied"] == 3.0
+        kind.ask(x_forwarded_for="10.1.2.3", x_request_timeout_ms="500")
+        assert outcomes(harness)["untrusted"] == 1.0
+
+
 def test_without_a_network_nothing_is_read(kind: Kind) -> None:
     """Off by default: no admission is in the plan, and no field is looked for."""
     with running() as harness:

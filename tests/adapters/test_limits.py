@@ -442,6 +442,28 @@ def test_a_decorated_route_of_fastapi(run: Running) -> None:
         assert [line["route"] for line in lines[:2]] == ["/async/{number}", "/sync"]
 
 
+def test_a_limit_that_is_called_often_is_told_of_once(run: Running) -> None:
+    """Each policy is one item of the fields, as it stands at the end, and no more."""
+    with run("* 10/m by address as early; GET /batch 9/m by route as late") as harness:
+        app = FastAPI()
+        harness.runtime.attach(app)
+        item = svcready.limit("100/minute", by="all", name="items", cost=3)
+
+        @app.get("/batch")
+        def batch() -> int:
+            return sum(item.call(int, "1") for _ in range(20))
+
+        reply = fastapi_asker(app)("/batch")
+        assert reply.body == b"20"
+        assert sorted((name, told["r"]) for name, told in shown(reply)) == [
+            ("early", 9),
+            ("items", 40),
+            ("late", 8),
+        ]
+        policies = [name for name, _ in shown(reply, "ratelimit-policy")]
+        assert sorted(policies) == ["early", "items", "late"]
+
+
 def test_a_decorated_route_in_a_mounted_application(run: Running) -> None:
     """The answer is the same there, although it has handlers of its own."""
     with run() as harness:

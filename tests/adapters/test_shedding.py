@@ -12,6 +12,7 @@ import pytest
 
 import svcready
 from svcready.resilience._shed._shedder import SheddingState
+from svcready.resilience._shed._shedding import http_shedder
 from svcready.testing import FakeClock, Harness, running
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
 
@@ -270,6 +271,37 @@ def test_errors_count(run: Running, clock: FakeClock) -> None:
         asyncio.run(main())
         assert state(harness).in_flight == 0
         assert state(harness).baseline_s == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("fails", [False, True])
+def test_background_tasks_take_no_place(
+    status: int, fails: bool, run: Running, clock: FakeClock
+) -> None:
+    """The place is free once the response has left, whatever goes on or fails after."""
+    gate = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        start = {"type": "http.response.start", "status": status, "headers": []}
+        await send(start)
+        clock.advance(0.1)
+        await send({"type": "http.response.body", "body": b"sorry"})
+        clock.advance(50.0)
+        await gate.wait()
+        if fails:
+            raise RuntimeError
+
+    async def main(harness: Harness) -> None:
+        tasks = await hold(svcready.wrap(app), 3)
+        assert state(harness).in_flight == 0
+        gate.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert state(harness).in_flight == 0
+
+    with run() as harness:
+        asyncio.run(main(harness))
+        assert http_shedder()._sum_s == pytest.approx(0.3)
+        assert len(harness.access_lines) == 3
 
 
 def test_wsgi(run: Running, clock: FakeClock) -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from svcready._core.addresses import address_of
 from svcready.admin import Admission, Gate, OpsRequest, Verdict, build_surface
 from svcready.admin._access._certificates import CertificateWay, names_of
 from svcready.admin._access._failures import Failures
-from svcready.admin._access._networks import NetworkWay, Proxies, address_of
+from svcready.admin._access._networks import NetworkWay, Proxies
 from svcready.admin._access._tokens import TokenWay
 from svcready.config._sections.admin import NOBODY
 from svcready.testing import FakeClock, running

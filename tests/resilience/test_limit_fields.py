@@ -131,6 +131,18 @@ def test_the_most_constrained_comes_first() -> None:
     assert names == ["refusing", "nearly", "half", "full"]
 
 
+def test_a_policy_is_told_of_once_for_each_partition() -> None:
+    """Of one name the most constrained is told, unless a partition tells them apart."""
+    rate = Rate(1.0, 10)
+    lefts = [Left(True, left, 0.0, 10.0 - left) for left in (7, 3, 5)]
+    shares = [Share("a", rate, left, key=str(n)) for n, left in enumerate(lefts)]
+    (told,) = most_constrained_first(shares)
+    assert told.left.remaining == 3
+    parts = zip(shares, "xxy", strict=True)
+    parted = [share._replace(partition=part) for share, part in parts]
+    assert [share.left.remaining for share in most_constrained_first(parted)] == [3, 5]
+
+
 def test_the_fields_without_a_standard_count_from_now() -> None:
     """`X-RateLimit-Reset` is seconds from now, until the whole burst is back."""
     share = Share("a", Rate(1.0, 10), Left(True, 4, 0.0, 5.5))

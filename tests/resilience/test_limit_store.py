@@ -139,13 +139,37 @@ def test_a_flood_of_keys_is_forgotten_first_used_first() -> None:
         store.take([Want(str(number), rate)])
 
     assert not store.take([Want("0", rate)]).allowed  # full, and still known
-    size = sys.getsizeof(store._tats_s)
+    size = sys.getsizeof(store._tats_s[""])
     for number in range(100_000):
         store.take([Want(f"flood-{number}", rate)])
 
     assert len(store) == 10_000
-    assert sys.getsizeof(store._tats_s) <= 2 * size
+    assert sys.getsizeof(store._tats_s[""]) <= 2 * size
     assert store.take([Want("0", rate)]).allowed
+
+
+def test_one_limits_flood_leaves_the_others_alone() -> None:
+    """Keys that are made up for one limit make no other forget whom it refuses."""
+    store = MemoryStore(FakeClock(), most_keys=10)
+    rate = Rate(0.001, 1)
+    assert store.take([Want("login:me", rate, 1, "login")]).allowed
+    for number in range(100):
+        store.take([Want(f"search:{number}", rate, 1, "search")])
+
+    assert not store.take([Want("login:me", rate, 1, "login")]).allowed
+    assert len(store) == 11
+
+
+def test_who_is_refused_is_not_forgotten_for_asking() -> None:
+    """A caller who goes on asking is refused, however many others come meanwhile."""
+    store = MemoryStore(FakeClock(), most_keys=10)
+    rate = Rate(0.001, 1)
+    allowed = 0
+    for number in range(100):
+        allowed += store.take([Want("me", rate)]).allowed
+        store.take([Want(str(number), rate)])
+
+    assert allowed == 1
 
 
 def test_whole_buckets_take_no_memory() -> None:

@@ -24,6 +24,7 @@ from svcready.adapters._asgi_messages import (
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.resilience._limiting._inbound import (
     RequestRefused,
+    leave_all,
     pause_all,
     resume_all,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         Send,
     )
     from svcready.adapters._plan import RequestPlan
+    from svcready.errors import LoadShed
     from svcready.resilience._limiting._inbound import Admissions, Refusal
 
 __all__ = ["HttpExchange"]
@@ -149,13 +151,19 @@ class HttpExchange(Request):
             try:
                 await app(self._scope, self.receive, self.send)
             except RequestRefused as error:
-                if self.status:  # the application answered, or has begun to
-                    raise
-
-                refusal = error.answer
+                await self.answer(error)
 
         if refusal is not None:
             await self.refuse(refusal, self.send)
+
+    async def answer(self, error: RequestRefused | LoadShed) -> None:
+        """Answer what refuses the request, or raise it if that is too late."""
+        if self.status:  # the application answered, or has begun to
+            raise error
+
+        from svcready.resilience._shed._by_hand import answer_to
+
+        await self.refuse(answer_to(error), self.send)
 
     async def refuse(self, refusal: Refusal, send: Send) -> None:
         """Answer in the application's place."""
@@ -218,8 +226,15 @@ class HttpExchange(Request):
         else:
             await self._waited(self._send(message))
 
-        if final and self.status < _FAILED:
+        if final:
+            self._end_well()
+
+    def _end_well(self) -> None:
+        """Complete the request; of a failed one the error may still come out."""
+        if self.status < _FAILED:
             self.finish(None)
+        elif self.plan.admission is not None:
+            leave_all(self, self.status, None, self.plan.now() - self.started_s)
 
     async def _answered(self, start: Message) -> None:
         """Tell admissions of the response that starts."""

@@ -12,6 +12,7 @@ from svcready._core.guard import report_fault
 from svcready.adapters._admission import NOWHERE, Taken
 from svcready.adapters._asgi_messages import below
 from svcready.adapters._starlette_routes import children, have_changed, look
+from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import (
     INBOUND,
     RequestRefused,
@@ -107,17 +108,20 @@ async def _ask(
 
 
 def answer_refusals(app: Starlette) -> None:
-    """Have *app*, and what is mounted in it, answer what limits on functions refuse."""
+    """Have *app*, and what is mounted in it, answer what functions refuse."""
     for one in (app, *_mounted(app.routes)):
         one.exception_handlers.setdefault(RequestRefused, _answer)
+        one.exception_handlers.setdefault(LoadShed, _answer)
 
 
 async def _answer(request: Request, error: Exception) -> Response:
     del request
-    if not isinstance(error, RequestRefused):
+    if not isinstance(error, RequestRefused | LoadShed):
         raise error
 
-    return _respond(error.answer)
+    from svcready.resilience._shed._by_hand import answer_to
+
+    return _respond(answer_to(error))
 
 
 def _respond(refusal: Refusal) -> Response:

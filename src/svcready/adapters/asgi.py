@@ -15,6 +15,7 @@ from svcready.adapters._asgi_websocket import WebsocketExchange
 from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.admin import MOST_BODY_BYTES, READING, OpsRequest
+from svcready.errors import LoadShed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,10 +121,14 @@ class ASGIWrapper:
             return
 
         try:
-            if plan.admission is None:
-                await self._app(scope, exchange.receive, exchange.send)
-            else:
-                await exchange.admit(plan.admission, self._app)
+            try:
+                await (
+                    self._app(scope, exchange.receive, exchange.send)
+                    if plan.admission is None
+                    else exchange.admit(plan.admission, self._app)
+                )
+            except LoadShed as error:
+                await exchange.answer(error)
         except BaseException as error:
             exchange.fail(error)
             raise

@@ -12,6 +12,7 @@ from svcready._core.guard import guard
 from svcready.adapters._admission import NOWHERE, Ahead, Taken
 from svcready.adapters._wsgi_flight import REQUEST, InFlight
 from svcready.adapters.wsgi import WSGIWrapper
+from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused, ask_at_route
 
 if TYPE_CHECKING:
@@ -73,6 +74,13 @@ def _limit_at_routes(app: Flask) -> None:
     app.preprocess_request = preprocess_request  # type: ignore[method-assign]
     handlers = app.error_handler_spec[None][None]
     handlers.setdefault(RequestRefused, lambda error: _respond(error.answer))
+    handlers.setdefault(LoadShed, _shed)
+
+
+def _shed(error: LoadShed) -> Response:
+    from svcready.resilience._shed._by_hand import answer_to
+
+    return _respond(answer_to(error))
 
 
 def _respond(refusal: Refusal) -> Response:

@@ -17,6 +17,7 @@ from svcready.admin import (
     READING,
     OpsRequest,
 )
+from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import RequestRefused
 
 if TYPE_CHECKING:
@@ -108,12 +109,12 @@ class WSGIWrapper:
 
         try:
             body = self._app(environ, flight.start)
-        except RequestRefused as error:
+        except (RequestRefused, LoadShed) as error:
             if flight.status:  # the application answered, or has begun to
                 flight.end(error)
                 raise
 
-            return _refuse(flight, error.answer)
+            return _refuse(flight, _answer_to(error))
         except BaseException as error:
             flight.end(error)
             raise
@@ -158,6 +159,12 @@ def _followed(
         return body
 
     return Body(body, flight)
+
+
+def _answer_to(error: RequestRefused | LoadShed) -> Refusal:
+    from svcready.resilience._shed._by_hand import answer_to
+
+    return answer_to(error)
 
 
 def _refuse(flight: Exchange, refusal: Refusal) -> Iterable[bytes]:

@@ -83,6 +83,43 @@ def test_a_store_that_flaps_is_asked_ever_less(
     assert contact.wait_s() == 1.0
 
 
+def test_a_doubt_is_no_loss_yet(
+    contact: Contact, clock: FakeClock, told: list[object]
+) -> None:
+    """After a time-out it is asked at once, and nothing is told if it is there."""
+    contact.doubted("timeout")
+    contact.doubted("timeout")
+    assert (contact.is_up, contact.wait_s()) == (False, 0.0)
+    contact.answered()
+    assert (contact.is_up, told) == (True, [])
+    assert contact.failures() == {"timeout": 2}
+    contact.doubted("timeout")
+    clock.advance(0.5)
+    contact.failed("connection")
+    assert told == [StoreLost("breakers", "connection")]
+    assert contact.wait_s() == 1.0
+
+
+def test_a_store_that_answers_pings_only_is_lost(
+    contact: Contact, told: list[object]
+) -> None:
+    """Three requests in a row without an answer are a loss, whatever PING gets."""
+    for served in (True, False):
+        for _ in range(2):
+            contact.doubted("timeout")
+            contact.answered()
+            assert contact.is_up
+
+        if served:
+            contact.served()
+
+    contact.doubted("timeout")
+    assert (told, contact.wait_s()) == ([StoreLost("breakers", "timeout")], 1.0)
+    contact.answered()
+    contact.doubted("timeout")
+    assert contact.wait_s() == 2.0, "nothing was served since"
+
+
 def test_what_was_not_asked_is_no_loss(contact: Contact) -> None:
     """A reason of our own is counted, and the store stays in use."""
     contact.missed("busy")

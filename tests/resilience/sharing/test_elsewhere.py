@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import os
+import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,6 +167,43 @@ def test_openings_are_told_there(
         assert gossip.contact.failures() == {}
         (members,) = ask(gossip._where.address, ("ZCARD", gossip._key))
         assert members == 1
+
+
+def test_certificates_are_read_off_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    """What takes 20 ms is done once, by a thread, and again if the files changed."""
+    made: list[int] = []
+    make = ssl.create_default_context
+
+    def counted(**options: Any) -> ssl.SSLContext:
+        made.append(threading.get_ident())
+        return make(**options)
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+
+    async def asked(store: SharedRates) -> None:
+        for _ in range(3):
+            assert (await store.take_async(WANTS)).allowed
+            link = await store._link_of(asyncio.get_running_loop(), math.inf)
+            link.end("connection", "over")
+
+        assert (store.without(), store.contact.failures()) == ({}, {})
+        store.close()
+        await asyncio.sleep(0.05)
+
+    with over_tls(tmp_path) as address:
+        prefix = key_prefix("orders", "production")
+        asyncio.run(
+            asked(SharedRates(address, prefix, MemoryStore(clock), clock, timeout_s=5))
+        )
+        assert len(made) == 1
+        assert made[0] != threading.get_ident()
+        dial(address, time.monotonic() + 5).close()
+        assert len(made) == 1
+        os.utime(address.ca_file, ns=(1, 1))
+        dial(address, time.monotonic() + 5).close()
+        assert len(made) == 2
 
 
 def test_a_certificate_that_nobody_signed_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,7 @@ from svcready.resilience._sharing._openings import (
     Opening,
     arguments,
     key,
+    read,
     written,
 )
 from svcready.testing import FakeClock
@@ -294,6 +296,37 @@ def test_an_end_in_the_far_future_is_none(
         gossip.beat()
         assert breaker.state == "closed"
         assert gossip.counts() == {"garbage": 1}
+
+
+def test_garbage_of_any_size_is_not_read(
+    server: RedisServer, clock: FakeClock, breaker: Breaker
+) -> None:
+    """Megabytes that somebody put in the key are neither fetched nor kept."""
+    now_ms = round(time.time() * 1000)
+    with gossip_of(server.port, clock, breaker, quorum=1) as gossip:
+        gossip.beat()
+        for number in range(100):
+            member = b"%d" % number * 100_000
+            ask(server.port, ("ZADD", KEY, now_ms + 60_000, member))
+
+        tell(server.port, Opening("payments", OTHER, 1))
+        tracemalloc.start()
+        try:
+            gossip.beat()
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert peak_bytes < 1_000_000
+        assert breaker.state == "open", "what makes sense beside it is heeded"
+        assert gossip.contact.failures() == {}
+
+
+def test_a_server_without_the_script_is_bounded_too() -> None:
+    """Of what any server answers, no more is kept than an opening can be long."""
+    ((member, _),) = written([b"x" * 500_000, b"60000"])
+    assert len(member) < 300
+    assert read(member) == "garbage"
 
 
 def test_a_key_of_another_kind_is_a_failure(

@@ -127,6 +127,18 @@ def test_a_paused_server_costs_what_is_allowed() -> None:
             assert reason_of(server.port) == "timeout"
 
 
+def test_a_connection_survives_that_nobody_had_time_to_ask() -> None:
+    """Time that was over before anything was sent says nothing of the server."""
+    with redis_server() as server:
+        link = dial(address_of(server.port), within(5))
+        with pytest.raises(RedisError) as caught:
+            link.ask([("PING",)], within(-0.01))
+
+        assert caught.value.reason == "busy"
+        assert link.ask([("PING",)], within(5)) == [b"PONG"]
+        link.close()
+
+
 def test_a_slow_server_answers_in_time_or_not_at_all() -> None:
     """An answer that comes late is never taken for the next one."""
     delay_s = [0.0]

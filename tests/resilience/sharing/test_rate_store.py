@@ -235,6 +235,58 @@ def test_a_paused_server(on_loop: bool, on_failure: str) -> None:
         assert sum(asker.ask().decision.allowed for _ in range(9)) == 5
 
 
+def test_a_blocked_loop_is_no_lost_server(told: list[object]) -> None:
+    """Where the application blocks its event loop, Redis still decides."""
+
+    async def blocked(store: SharedRates) -> None:
+        for turns in range(4):
+            asked = asyncio.ensure_future(store.take_async(ONE))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+            time.sleep(0.08)  # noqa: ASYNC251 - as an application must not
+            await asked
+
+    with redis_server() as server, asking(server.port, on_loop=True) as asker:
+        warm(asker)
+        before = asker.store.without()
+        assert asker.runner is not None
+        asker.runner.run(blocked(asker.store))
+        assert asker.store.without() == before
+        assert asker.store.contact.failures().keys() <= {"busy"}
+
+    assert told == []
+
+
+def test_a_thread_that_keeps_the_gil_is_no_lost_server(told: list[object]) -> None:
+    """Where a C function of the application keeps the GIL, Redis still decides."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.is_set():
+            sum(range(10_000_000))
+
+    with redis_server() as server, asking(server.port, on_loop=False) as asker:
+        warm(asker)
+        before = asker.store.without()
+        keeper = threading.Thread(target=keep)
+        keeper.start()
+        try:
+            for _ in range(5):
+                asker.ask()
+        finally:
+            over.set()
+            keeper.join()
+
+        failures = asker.store.contact.failures()
+        assert failures.get("timeout", 0) == 0
+        assert sum(asker.store.without().values()) == (
+            sum(before.values()) + failures.get("busy", 0)
+        )
+
+    assert told == []
+
+
 @both
 def test_an_emptied_server(on_loop: bool) -> None:
     """After FLUSHALL and SCRIPT FLUSH limits begin anew, and nothing failed."""

@@ -14,6 +14,7 @@ from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
 
 import svcready
+from svcready.errors import LoadShed
 from tests.servers.apps.limited import is_wrong
 
 if TYPE_CHECKING:
@@ -54,10 +55,19 @@ async def decorated_async(_: HttpRequest) -> JsonResponse:
     return JsonResponse({"pressure": svcready.pressure()})
 
 
+def shed(_: HttpRequest) -> JsonResponse:
+    raise LoadShed("shed", "full", retry_after=7)
+
+
+async def shed_async(request: HttpRequest) -> JsonResponse:
+    return shed(request)
+
+
 ON_ASGI = "DJANGO_ON_ASGI" in os.environ
 urlpatterns = [
     path("shared/<int:number>", shared),
     path("decorated", decorated_async if ON_ASGI else decorated),
     *i18n_patterns(path("local/<int:number>", shared), prefix_default_language=False),
+    path("shed", shed_async if ON_ASGI else shed),
 ]
 application = get_asgi_application() if ON_ASGI else get_wsgi_application()

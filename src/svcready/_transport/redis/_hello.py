@@ -1,4 +1,4 @@
-"""How a connection to Redis begins: the encryption, and the first commands."""
+"""How a connection to Redis begins: the first commands."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from svcready._transport.redis._resp import RedisError, RedisRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from ssl import SSLContext
 
     from svcready._transport.redis._resp import Command, Reply
     from svcready.config._redis_address import RedisAddress
 
-__all__ = ["check_greeted", "greeting", "tls_context"]
+__all__ = ["check_greeted", "greeting"]
 
 
 def greeting(address: RedisAddress) -> list[Command]:
@@ -45,22 +44,3 @@ def check_greeted(replies: Sequence[Reply]) -> None:
 
     if replies[-1] != b"PONG":
         raise RedisError("garbage", "the server does not answer a PING")
-
-
-def tls_context(address: RedisAddress) -> SSLContext | None:
-    """
-    Return how the connection is encrypted, or None.
-
-    Raises:
-        OSError: A certificate's file can't be read.
-    """
-    if not address.tls:
-        return None
-
-    import ssl
-
-    context = ssl.create_default_context(cafile=address.ca_file or None)
-    if address.certificate_file:
-        context.load_cert_chain(address.certificate_file, address.key_file or None)
-
-    return context

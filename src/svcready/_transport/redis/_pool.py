@@ -184,7 +184,8 @@ class Pool:
                 self._want()
 
             left_s = ends_s - time.monotonic()
-            if self._closed or left_s <= 0.0 or not self._came.wait(left_s):
+            in_time = not self._closed and left_s > 0.0 and self._came.wait(left_s)
+            if not in_time and (self._closed or not self._idle):
                 # While others use theirs it is us who are slow, and not the server.
                 reason = "busy" if self._used else "timeout"
                 raise RedisError(reason, "no connection in time")

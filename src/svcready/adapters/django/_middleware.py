@@ -28,6 +28,7 @@ from svcready.adapters.django._operators import (
     respond,
 )
 from svcready.adapters.django._routes import OwnPaths, route_ahead, template_taken
+from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import RequestRefused
 
 if TYPE_CHECKING:
@@ -153,9 +154,13 @@ class Middleware:
     def process_exception(
         self, request: HttpRequest, error: Exception
     ) -> HttpResponse | None:
-        """Answer what a limit on a function refuses."""
-        answer = error.answer if isinstance(error, RequestRefused) else None
-        return None if answer is None else respond(answer, method_of(request))
+        """Answer what a limit on a function refuses, or the application itself."""
+        if not isinstance(error, RequestRefused | LoadShed):
+            return None
+
+        from svcready.resilience._shed._by_hand import answer_to
+
+        return respond(answer_to(error), method_of(request))
 
     def _next(self, request: HttpRequest) -> Awaitable[HttpResponseBase]:
         return self._get_response(request)  # type: ignore[return-value]

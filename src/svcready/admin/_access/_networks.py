@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from svcready._core.addresses import ADDRESS_HEADERS, address_of, mentions
 from svcready.admin._access._gate import FORWARDING, Grant
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
+    from svcready._core.addresses import Address
     from svcready.admin._exchange import OpsRequest
 
-    Address = IPv4Address | IPv6Address
     Network = IPv4Network | IPv6Network
 
-__all__ = ["NetworkWay", "Proxies", "address_of"]
+__all__ = ["NetworkWay", "Proxies"]
 
 _MOST_HOPS = 32
-_SAID = ("X-Forwarded-For", "X-Real-IP", "Forwarded")
-"""The headers from which servers take an address as the connection's own."""
-_LONGEST_SAID = 4096
-_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([0-9.]+))(?::\d{1,5})?")
-_WORD = re.compile(r"[0-9A-Fa-f:.]+")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?")
 _OWN_NAMES = ("localhost", "local", "internal", "svc", "lan", "corp", "home", "test")
 _OWN_ZONES = (*(f".{name}" for name in _OWN_NAMES), ".home.arpa")
@@ -54,7 +50,7 @@ class Proxies:
         if peer is None or not self._has(peer):
             return False
 
-        return not any(_mentions(request.header(name), peer) for name in _SAID)
+        return not any(mentions(request.header(name), peer) for name in ADDRESS_HEADERS)
 
     def client_of(self, request: OpsRequest) -> Address | None:
         """
@@ -139,34 +135,3 @@ def _parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
 def _find(networks: tuple[Network, ...], address: Address) -> Network | None:
     """Return the first of *networks* that *address* is in."""
     return next((network for network in networks if address in network), None)
-
-
-def address_of(text: str | None) -> Address | None:
-    """Read an address, with or without a port; one of IPv4 within IPv6 is of IPv4."""
-    if not text or len(text) > 64:
-        return None
-
-    match = _PORT.fullmatch(text)
-    try:
-        address = ip_address((match[1] or match[2]) if match else text)
-    except ValueError:
-        return None
-
-    if isinstance(address, IPv4Address):
-        return address
-
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-
-    return IPv6Address(int(address)) if address.scope_id else address
-
-
-def _mentions(header: str | None, peer: Address) -> bool:
-    """Tell whether a header has this address anywhere, in whatever spelling."""
-    if header is None:
-        return False
-
-    if len(header) > _LONGEST_SAID:  # nobody's proxies write so much
-        return True
-
-    return any(address_of(word) == peer for word in _WORD.findall(header))

@@ -6,10 +6,11 @@ import math
 import threading
 from collections import Counter
 from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
+from svcready._core.addresses import ADDRESS_HEADERS, address_of, mentions
 from svcready.resilience._http._deadline_fields import left_s
 from svcready.resilience._limiting._inbound import Refusal
 from svcready.resilience._timing._deadline import UNTIL_S
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from contextvars import Token
     from ipaddress import IPv4Network, IPv6Network
 
+    from svcready._core.addresses import Address
     from svcready.config._sections.http import HttpSettings
     from svcready.resilience._limiting._inbound import Inbound, Verdict
 
@@ -31,7 +33,6 @@ __all__ = [
 
 _ENVOY = "X-Envoy-Expected-Rq-Timeout-Ms"
 _GRPC = "grpc-timeout"
-_FORWARDED = "X-Forwarded-For"
 _BODY = (
     b'{"type":"about:blank","title":"Gateway Timeout","status":504,'
     b'"detail":"The time that the caller gives for this request is over."}'
@@ -79,7 +80,8 @@ class InboundDeadline:
         field: The configured field's name.
         networks: Those of the callers that are believed; what is no network believes
             nobody.
-        by_hops: Whether the caller's address comes from proxies that are ours.
+        hops: How many proxies that are ours tell the caller's address.
+        told_in: In which header they do.
         max_s: The longest that a caller's deadline leaves, in seconds.
         default_s: What a request has without one; 0: no bound.
         now: Monotonic time.
@@ -88,13 +90,14 @@ class InboundDeadline:
     """
 
     __slots__ = (
-        "_by_hops",
         "_count",
         "_default_s",
         "_fields",
+        "_hops",
         "_max_s",
         "_networks",
         "_now",
+        "_told_in",
     )
 
     def __init__(
@@ -102,7 +105,8 @@ class InboundDeadline:
         *,
         field: str,
         networks: Sequence[str],
-        by_hops: bool,
+        hops: int,
+        told_in: str,
         max_s: float,
         default_s: float,
         now: Callable[[], float],
@@ -110,7 +114,8 @@ class InboundDeadline:
     ) -> None:
         self._fields = ((field, False), (_ENVOY, False), (_GRPC, True))
         self._networks = _parsed(networks)
-        self._by_hops = by_hops
+        self._hops = hops
+        self._told_in = told_in
         self._max_s = max_s
         self._default_s = default_s
         self._now = now
@@ -169,20 +174,24 @@ class InboundDeadline:
         return min(given) if given else None
 
     def _is_trusted(self, request: Inbound) -> bool:
-        client = request.client
-        if not client or not self._networks:
+        client = address_of(request.client)
+        if client is None or not self._networks:
             return False
 
-        said = request.header(_FORWARDED)
-        if said is not None and client in said and not self._by_hops:
-            return False  # a server took it from there, where anybody may write
+        if not self._told_by_ours(request, client):
+            # A server took it from there (uvicorn's `--proxy-headers` does, werkzeug's
+            # ProxyFix), where anybody may write.
+            for name in ADDRESS_HEADERS:
+                if mentions(request.header(name), client):
+                    return False
 
-        with suppress(ValueError):
-            address = ip_address(client)
-            address = getattr(address, "ipv4_mapped", None) or address
-            return any(address in network for network in self._networks)
+        return any(client in network for network in self._networks)
 
-        return False
+    def _told_by_ours(self, request: Inbound, client: Address) -> bool:
+        """Tell whether the outermost proxy of ours wrote this address."""
+        told = (request.header(self._told_in) or "").split(",")
+        hops = self._hops
+        return 0 < hops <= len(told) and mentions(told[-hops], client)
 
 
 class _Bound:
@@ -255,7 +264,8 @@ def inbound_deadline(
     return InboundDeadline(
         field=http.deadline_header,
         networks=http.deadline_trusted,
-        by_hops=bool(http.trusted_hops),
+        hops=http.trusted_hops,
+        told_in=http.trusted_header,
         max_s=http.deadline_max_s,
         default_s=http.deadline_default_s,
         now=now,

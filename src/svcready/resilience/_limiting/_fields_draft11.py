@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from svcready.resilience._admitting._gcra import Rate
     from svcready.resilience._limiting._inbound_means import FieldOptions
@@ -33,9 +33,13 @@ class Share(NamedTuple):
     """The bucket's, of which nothing is said."""
 
 
-def most_constrained_first(shares: Sequence[Share]) -> list[Share]:
-    """Return *shares*, those that refuse first, then by what is left of them."""
-    return sorted(
+def most_constrained_first(shares: Iterable[Share]) -> list[Share]:
+    """
+    Return *shares*, those that refuse first, then by what is left of them.
+
+    A policy is told of once for each partition that is told, as it is constrained most.
+    """
+    ordered = sorted(
         shares,
         key=lambda share: (
             share.left.allowed,
@@ -43,6 +47,11 @@ def most_constrained_first(shares: Sequence[Share]) -> list[Share]:
             -share.left.full_after_s,
         ),
     )
+    told: dict[tuple[str, str], Share] = {}
+    for share in ordered:
+        told.setdefault((share.name, share.partition), share)
+
+    return list(told.values())
 
 
 def fields(shares: Sequence[Share]) -> tuple[tuple[str, str], ...]:

@@ -116,7 +116,8 @@ class Limiter:
         takes the whole of it.
         """
         rate = self.config.rate
-        return Want(f"{self.name}:{key}", rate, min(cost, rate.burst))
+        name = self.name
+        return Want(f"{name}:{key}", rate, min(cost, rate.burst), name)
 
     def settle(self, *, allowed: bool) -> None:
         """Count a decision on it alone, and tell if it begins or ends to refuse."""

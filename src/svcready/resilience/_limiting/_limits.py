@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.resilience._limiting._inbound import Inbound, Refusal
     from svcready.resilience._limiting._limit_rules import Rule
-    from svcready.resilience._limiting._store import Decision, Store, Want
+    from svcready.resilience._limiting._limiter import Limiter
+    from svcready.resilience._limiting._store import Decision, Left, Store, Want
 
 __all__ = ["Limits", "Quota"]
 
@@ -144,7 +145,7 @@ class Quota:
         self._limits = limits
         self._request = request
         self._routed = False
-        self._shares: list[Share] = []
+        self._shares: dict[str, Share] = {}
         self._taken: list[Want] = []
         self.level = 0.0
         """How much is used of the limit that is used most, from 0 to 1."""
@@ -156,11 +157,17 @@ class Quota:
         if not self._shares:
             return ()
 
-        return told_by(most_constrained_first(self._shares), self._limits.options)
+        shares = most_constrained_first(self._shares.values())
+        return told_by(shares, self._limits.options)
 
-    def tell(self, shares: Iterable[Share]) -> None:
-        """Have the response tell of *shares*, too."""
-        self._shares += shares
+    def share(self, limiter: Limiter, want: Want, left: Left) -> Share:
+        """Return how the request's caller stands with a limit."""
+        pk = self._partition(want.key)
+        return Share(limiter.name, want.rate, left, pk, want.key)
+
+    def tell(self, share: Share) -> None:
+        """Have the response tell of *share*, too."""
+        self._shares[share.key] = share
 
     def left(
         self,
@@ -271,8 +278,7 @@ class Quota:
         clock = self._limits.clock
         for (rule, want), left in zip(asked, decision.left, strict=True):
             limiter = rule.limiter
-            pk = self._partition(want.key)
-            shares.append(Share(limiter.name, want.rate, left, pk, want.key))
+            shares.append(self.share(limiter, want, left))
             if decision.allowed or not left.allowed:
                 limiter.settle(allowed=left.allowed)
 
@@ -282,11 +288,11 @@ class Quota:
 
         if decision.allowed:
             self._taken += [want for _, want in asked]
-            self._shares += shares
+            self._shares |= {share.key: share for share in shares}
             return None
 
-        self._shares = [_returned(share, self._taken) for share in self._shares]
-        self._shares += shares
+        known = (_returned(share, self._taken) for share in self._shares.values())
+        self._shares = {share.key: share for share in (*known, *shares)}
         violated = [share for share in shares if not share.left.allowed]
         self.wait_s = max(share.left.retry_after_s for share in violated)
         return refusal(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Decision", "Left", "MemoryStore", "Store", "Want", "folded", "spread"]
 
 _MOST_KEYS = 10_000
-"""How many keys the store in memory keeps."""
+"""How many keys of each limit the store in memory keeps."""
 
 
 class Want(NamedTuple):
@@ -30,6 +30,8 @@ class Want(NamedTuple):
     """The rate in force."""
     cost: int = 1
     """How much of it; 0 only asks, below 0 gives back."""
+    limit: str = ""
+    """The limit's name: only its own buckets can push this one out of a store."""
 
 
 class Left(NamedTuple):
@@ -76,24 +78,24 @@ class MemoryStore:
 
     Args:
         clock: Monotonic time.
-        most_keys: How many buckets it keeps; beyond, the one that was used longest ago
-            goes, which is whole again by then unless keys are being made up.
+        most_keys: How many buckets it keeps of each limit; beyond, the one that was
+            asked of longest ago goes, which is whole again by then unless keys are
+            being made up.
     """
 
     def __init__(self, clock: Clock, most_keys: int = _MOST_KEYS) -> None:
         self.clock = clock
         self._most_keys = most_keys
-        self._tats_s: OrderedDict[str, float] = OrderedDict()
+        self._tats_s: dict[str, OrderedDict[str, float]] = {}
         self._lock = threading.Lock()
         fork.reset_in_child(self._reset)
 
     def __len__(self) -> int:
-        return len(self._tats_s)
+        return sum(map(len, self._tats_s.values()))
 
     def take(self, wants: Sequence[Want]) -> Decision:
         """Decide; takes its lock for as long as the arithmetic lasts."""
         now_s = self.clock.monotonic()
-        tats_s = self._tats_s
         with self._lock:
             taken = [
                 gcra(want.rate, self._tat_s(want, now_s), now_s, want.cost)
@@ -102,14 +104,7 @@ class MemoryStore:
             allowed = all(one.allowed for one in taken)
             if allowed:
                 for want, one in zip(wants, taken, strict=True):
-                    if one.tat_s > now_s:
-                        tats_s[want.key] = one.tat_s
-                        tats_s.move_to_end(want.key)
-                    else:
-                        tats_s.pop(want.key, None)
-
-                while len(tats_s) > self._most_keys:
-                    tats_s.popitem(last=False)
+                    self._keep(want, one.tat_s, now_s)
             else:  # how those stand of which nothing was taken
                 taken = [
                     gcra(want.rate, self._tat_s(want, now_s), now_s, 0)._replace(
@@ -139,14 +134,30 @@ class MemoryStore:
 
     def _tat_s(self, want: Want, now_s: float) -> float:
         """Return what is kept of a bucket, empty at worst; the lock is held."""
-        kept_s = self._tats_s.get(want.key, now_s)
+        tats_s = self._tats_s.get(want.limit)
+        kept_s = None if tats_s is None else tats_s.get(want.key)
+        if tats_s is None or kept_s is None:
+            return now_s
+
+        tats_s.move_to_end(want.key)  # who is refused is not forgotten for asking
         empty_s = now_s + want.rate.burst / want.rate.per_s
         if kept_s <= empty_s:
             return kept_s
 
         # Kept at a lower rate than the one in force by now.
-        self._tats_s[want.key] = empty_s
+        tats_s[want.key] = empty_s
         return empty_s
+
+    def _keep(self, want: Want, tat_s: float, now_s: float) -> None:
+        """Keep what was taken of a bucket, unless it is whole; the lock is held."""
+        tats_s = self._tats_s.setdefault(want.limit, OrderedDict())
+        if tat_s <= now_s:
+            tats_s.pop(want.key, None)
+            return
+
+        tats_s[want.key] = tat_s
+        if len(tats_s) > self._most_keys:
+            tats_s.popitem(last=False)
 
     def _reset(self) -> None:
         # What the parent's clients took, they took: the counts stay.

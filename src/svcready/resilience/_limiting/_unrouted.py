@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience._limiting._fields_draft11 import (
-    Share,
     most_constrained_first,
     told_by,
 )
@@ -73,7 +72,7 @@ class Unrouted:
             for rule, want in asked
             if rule.limiter.config.mode == "enforce"
         ]
-        return Peek(limits, enforced) if enforced else None
+        return Peek(limits, quota, enforced) if enforced else None
 
 
 class Peek:
@@ -82,13 +81,17 @@ class Peek:
 
     Args:
         limits: Who asks.
+        quota: What the request is told.
         asked: The rules, and what each would take.
     """
 
-    __slots__ = ("_asked", "_limits", "wants")
+    __slots__ = ("_asked", "_limits", "_quota", "wants")
 
-    def __init__(self, limits: Limits, asked: Sequence[tuple[Rule, Want]]) -> None:
+    def __init__(
+        self, limits: Limits, quota: Quota, asked: Sequence[tuple[Rule, Want]]
+    ) -> None:
         self._limits = limits
+        self._quota = quota
         self._asked = asked
         self.wants = [want._replace(cost=0) for _, want in asked]
         """What to ask of the store."""
@@ -99,7 +102,7 @@ class Peek:
         for (rule, want), left in zip(self._asked, decision.left, strict=True):
             if not left.allowed or left.remaining < want.cost:
                 spent = _spent(want, left)
-                shares.append(Share(rule.limiter.name, want.rate, spent))
+                shares.append(self._quota.share(rule.limiter, want, spent))
                 rule.limiter.settle(allowed=False)
                 GAUGE.note("limit", rule.limiter.name, 1.0, self._limits.clock)
 
@@ -155,7 +158,7 @@ class Owing:
         if limiter.config.mode == "enforce":
             limiter.settle(allowed=True)  # it was let through, whatever is left
             left = decision.left[0]._replace(allowed=True)
-            self._quota.tell([Share(limiter.name, want.rate, left)])
+            self._quota.tell(self._quota.share(limiter, want, left))
         else:
             limiter.settle(allowed=decision.allowed)
 

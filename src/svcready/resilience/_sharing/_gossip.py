@@ -158,7 +158,9 @@ class Gossip:
         except RedisError as error:
             self._hang_up()
             self._take_back(withdrawn)
-            if not self._where.learn(error, address):
+            if error.reason == "busy":
+                self.contact.missed(error.reason)
+            elif not self._where.learn(error, address):
                 self.contact.failed(error.reason)
 
             return

@@ -54,6 +54,9 @@ if told > 0 and #open > 0 then
 end
 for i = 2, #open, 2 do
   open[i] = string.format('%d', open[i] - now)
+  if #open[i - 1] > 200 then
+    open[i - 1] = ''
+  end
 end
 return open
 """
@@ -62,7 +65,8 @@ return open
 Tells of what is open here, takes back what no longer is, returns what is open anywhere.
 
 A sorted set by the time at which each opening ends, on the server's clock; members
-and scores are all it takes, so it works since Redis 5.
+and scores are all it takes, so it works since Redis 5. What is too long for an opening
+(`_LONGEST_MEMBER`) stays where it is.
 """
 
 
@@ -126,7 +130,7 @@ def written(reply: Reply) -> list[tuple[bytes, float]]:
         if not digits.isdigit() or not 0 < int(digits) <= _LONGEST_MS:
             found.append((b"", 0.0))  # by another clock, or somebody's own entry
         else:
-            found.append((member, int(digits) / 1000.0))
+            found.append((member[: _LONGEST_MEMBER + 1], int(digits) / 1000.0))
 
     return found
 

@@ -37,7 +37,8 @@ class SharedRates:
 
     Asking takes no longer than its time-out, connecting included. Once that has
     failed, nobody asks any more: what the code calls *on_failure* decides, until a
-    thread of the pool's has found that the server answers in time again.
+    thread of the pool's has found that the server answers in time again, which it
+    looks for at once where it may have been this process that was held up.
 
     Threads have a pool of connections, every event loop one of its own that its tasks
     share; a forked child begins without any.
@@ -101,18 +102,22 @@ class SharedRates:
         address = self._where.address
         try:
             taken = self._pool.take(ends_s)
-            answered = False
+            is_good = False
             try:
                 keys, numbers = words(self._prefix, wants)
                 reply = TAKE.run(taken[1], keys, numbers, ends_s)
                 decision = decided(wants, reply)
-                answered = True
+                is_good = True
+            except RedisError as error:
+                is_good = error.reason == "busy"
+                raise
             finally:
-                (self._pool.give if answered else self._pool.drop)(taken)
+                (self._pool.give if is_good else self._pool.drop)(taken)
         except RedisError as error:
             self._failed(error, address)
             return self._decide_without(wants)
 
+        self.contact.served()
         return decision
 
     async def take_async(self, wants: Sequence[Want]) -> Decision:
@@ -140,10 +145,13 @@ class SharedRates:
                 link.retire()  # it may be a replica's by now, or of another node
                 raise reply
 
-            return decided(wants, reply)
+            decision = decided(wants, reply)
         except RedisError as error:
             self._failed(error, address)
             return await self._decide_without_async(wants)
+
+        self.contact.served()
+        return decision
 
     async def _link_of(self, loop: AbstractEventLoop, ends_s: float) -> LoopLink:
         """Return the loop's connection, made by a task that outlives who waits."""
@@ -198,7 +206,10 @@ class SharedRates:
 
         self._pool.empty()
         if not self._where.learn(error, address):
-            self.contact.failed(error.reason)
+            if error.reason == "timeout":
+                self.contact.doubted(error.reason)
+            else:
+                self.contact.failed(error.reason)
 
         self._pool.hosts = ()
         self._pool.seek()
