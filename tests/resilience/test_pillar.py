@@ -36,17 +36,14 @@ from tests.resilience.peers import Dependency, breaker_of, retrier_of, run_on
 def pillar(
     clock: FakeClock,
     values: Mapping[str, Mapping[str, object]],
-    problems: list[tuple[str, str]] | None = None,
     *,
     enabled: bool = True,
 ) -> ResiliencePillar:
     """Return a pillar whose operator says *values*."""
-    noted = [] if problems is None else problems
     return ResiliencePillar(
         enabled=enabled,
         clock=clock,
         policy_values=lambda name: values.get(name, {}),
-        report=lambda name, problem: noted.append((name, problem)),
     )
 
 
@@ -171,7 +168,6 @@ def test_a_changed_file_takes_effect(clock: FakeClock) -> None:
 
 def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
     """Each bad value is named with what is allowed; the good ones are in force."""
-    problems: list[tuple[str, str]] = []
     retry("payments", on=ConnectionError)
     circuit_breaker("payments")
     values: dict[str, object] = {
@@ -182,9 +178,10 @@ def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
         "breaker_min_calls": "7",
         "mode": "perhaps",
     }
-    pillar(clock, {"payments": values}, problems).start()
+    made = pillar(clock, {"payments": values})
+    made.start()
 
-    text = " | ".join(problem for _, problem in problems)
+    text = " | ".join(made.untuned())
     for name in values.keys() - {"breaker_min_calls"}:
         assert name in text
 

@@ -94,7 +94,7 @@ def override_breaker(
     made = config._replace(**changed)  # type: ignore[arg-type]
     if made.open_s > made.open_max_s:
         problem = (
-            f"breaker_open_s {made.open_s:g} is above breaker_open_max_s "
+            f"breaker_open_s={made.open_s:g} is above breaker_open_max_s="
             f"{made.open_max_s:g}: both are left as declared"
         )
         problems = (*problems, problem)
@@ -113,7 +113,7 @@ def override_retry(
     made = config._replace(**changed)  # type: ignore[arg-type]
     if made.base_s > made.max_s:
         problem = (
-            f"retry_base_s {made.base_s:g} is above retry_max_s {made.max_s:g}: "
+            f"retry_base_s={made.base_s:g} is above retry_max_s={made.max_s:g}: "
             "both are left as declared"
         )
         problems = (*problems, problem)
