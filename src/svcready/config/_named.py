@@ -205,7 +205,7 @@ class Named:
     def explained(
         self, kind: str, name: str, *, base: str = ""
     ) -> Mapping[str, NamedValue]:
-        """Return the same as `values`, each with where it was said, and note nothing."""
+        """Return the same, each with where it was said; nothing is noted."""
         spelt = variable(name)
         merged: dict[str, NamedValue] = {}
         for layer in reversed(self._layers):

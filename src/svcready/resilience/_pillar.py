@@ -78,6 +78,9 @@ def _kinds_of(field: str) -> set[str]:
     if field == "deadline_s":
         return {"deadline", "retry"}
 
+    if field.startswith("budget_"):
+        return {"retry", "hedge"}
+
     return {"rate_limit"} if field.startswith("rate_") else {field.partition("_")[0]}
 
 
