@@ -53,7 +53,8 @@ demo: ## 20 s of a service with everything on, and a report
 	@$(SETUP) --level run
 	@$(BIN)/svcready demo $(ARGS)
 
-docs: setup ## docs/_build/html
+docs: setup ## docs/_build/html, and the tables of docs/configuration.md
+	$(BIN)/python scripts/write_settings.py
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 

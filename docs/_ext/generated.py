@@ -15,8 +15,6 @@ from tables import (
     redaction_figures_markdown,
 )
 
-from svcready.config import reference_markdown
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +28,6 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "log-layouts": lambda _: log_layouts_markdown(),
     "metric-names": lambda _: metrics_markdown(),
     "redaction-figures": lambda _: redaction_figures_markdown(),
-    "settings": lambda _: reference_markdown(),
 }
 """What each directive stands for, given the words behind its name."""
 

@@ -12,10 +12,12 @@ from importlib.metadata import version
 
 import pytest
 
+import svcready
 from svcready.cli import COMMANDS, Command, _commands, main
 from svcready.cli._style import style_for
 from svcready.errors import DeclarationError
 from svcready.logging import log_config
+from svcready.testing import running
 
 
 class Terminal(io.StringIO):
@@ -196,6 +198,90 @@ def test_check_fails_on_what_metrics_cannot_do(
     assert said in problem["text"]
 
     monkeypatch.setenv("SVCREADY_METRICS_ENABLED", "no")
+    assert main(["config", "--check"]) == 0
+
+
+CONTRADICTIONS = [
+    "HTTP_RATE_LIMIT_STORE=redis",
+    "RESILIENCE_SHARE_BREAKERS=yes",
+    "HTTP_SHEDDING_MIN_LIMIT=50 HTTP_SHEDDING_MAX_LIMIT=10",
+    "HTTP_SHEDDING_INITIAL_LIMIT=500",
+    "POLICY__CLI__TIMEOUT_S=9 POLICY__CLI__DEADLINE_S=5",
+    "POLICY__CLI__TIMEOUT_S=9 POLICY__CLI__BREAKER_WINDOW_S=10",
+    "POLICY__CLI__RETRY_BASE_S=9 POLICY__DEFAULT__RETRY_MAX_S=5",
+    "POLICY__CLI__BREAKER_OPEN_S=9 POLICY__CLI__BREAKER_OPEN_MAX_S=5",
+    "POLICY__CLI__BULKHEAD_MAX_QUEUE=9 POLICY__CLI__BULKHEAD_MAX_WAIT_S=0",
+]
+
+
+@pytest.mark.parametrize("said", CONTRADICTIONS)
+def test_check_and_the_start_find_the_same_contradictions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str
+) -> None:
+    """What several variables make wrong together fails a deployment's check too."""
+    environ = {
+        f"SVCREADY_{name}": value
+        for name, _, value in (word.partition("=") for word in said.split())
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    assert main(["config", "--check", "--json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert next(iter(environ)) in problem["text"]
+    svcready.policy(
+        "cli",
+        deadline=60,
+        retry=ConnectionError,
+        bulkhead=svcready.bulkhead(max_concurrent=2, max_queue=2, max_wait=2),
+        breaker=svcready.circuit_breaker(window=120),
+        timeout=2,
+    )
+    with running(environ=environ) as harness:
+        told = harness.runtime.problems()
+
+    assert [text for text in told if text.endswith(problem["text"])]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "LOG_FILE=/no/dir/log",
+        "AUDIT_FILE=/no/dir/audit AUDIT_DESTINATION=file",
+        "OTLP_TRACES_ENDPOINT=collector:4318",
+    ],
+)
+def test_check_fails_on_places_that_nothing_can_be_sent_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str
+) -> None:
+    """A missing directory and an address without a scheme."""
+    for word in said.split():
+        name, _, value = word.partition("=")
+        monkeypatch.setenv(f"SVCREADY_{name}", value)
+
+    assert main(["config", "--check", "--json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert said.partition(" ")[0].partition("=")[2] in problem["text"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "LOG_REDACT_ENABLED=no",
+        "POLICY__CLI__TIMEOUT_S=9 POLICY__CLI__DEADLINE_S=5 POLICY__CLI__MODE=off",
+        "POLICY__CLI__RETRY_BASE_S=9",
+        "POLICY__CLI__BREAKER_WINDOW_S=10 POLICY__CLI__DEADLINE_S=0",
+        "HTTP_SHEDDING_MIN_LIMIT=50",
+    ],
+)
+def test_check_lets_pass_what_a_strict_start_does(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """A choice that is told of, and numbers that the code may fit, fail no check."""
+    for word in said.split():
+        name, _, value = word.partition("=")
+        monkeypatch.setenv(f"SVCREADY_{name}", value)
+
     assert main(["config", "--check"]) == 0
 
 

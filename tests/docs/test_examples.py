@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,12 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?:python|\{code-block\} python)[^\n]*\n(?P<code>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
+GOES_ON = "# goes on from above\n"
+"""The first line of an example that needs the one above it."""
+
+ALONE = ("resilience*", "rate-limits", "load-shedding", "shared-state", "testing")
+"""The pages of which each example can be copied, unless it says that it goes on."""
+
 EXEMPT = re.compile(r"<!-- not run: (?P<reason>\S.*?) -->\s*\Z", re.DOTALL)
 
 SHOWN = re.compile(
@@ -76,17 +83,40 @@ def examples(text: str) -> Iterator[Block]:
         yield Block(text.count("\n", 0, match.start("code")), "\n".join(lines))
 
 
-def run(name: str, text: str) -> dict[int, str]:
-    """Run a page's examples as one session; return what each printed, by its line."""
-    blocks = [(block.line, block.code) for block in examples(text)]
-    parts = run_clean(SESSION, json.dumps([name, blocks])).split("\0")[1:]
-    printed = (part.partition("\n") for part in parts)
-    return {int(line): text for line, _, text in printed}
+def sessions(text: str, *, alone: bool) -> list[list[Block]]:
+    """Return a page's examples, together with those that they go on from."""
+    found: list[list[Block]] = []
+    for block in examples(text):
+        if found and (not alone or block.code.startswith(GOES_ON)):
+            found[-1].append(block)
+        else:
+            found.append([block])
+
+    return found
 
 
-def check(name: str, text: str) -> None:
+def run(name: str, text: str, *, alone: bool = False) -> dict[int, str]:
+    """
+    Run a page's examples; return what each printed, by its line.
+
+    Args:
+        name: The page's path.
+        text: What it says.
+        alone: Each in a session of its own, unless it says that it goes on.
+    """
+    printed: dict[int, str] = {}
+    for session in sessions(text, alone=alone):
+        blocks = [(block.line, block.code) for block in session]
+        parts = run_clean(SESSION, json.dumps([name, blocks])).split("\0")[1:]
+        for line, _, said in (part.partition("\n") for part in parts):
+            printed[int(line)] = said
+
+    return printed
+
+
+def check(name: str, text: str, *, alone: bool = False) -> None:
     """Run a page's examples and compare what they print with what the page shows."""
-    printed = run(name, text)
+    printed = run(name, text, alone=alone)
     for shown in SHOWN.finditer(text):
         above = text.count("\n", 0, shown.start())
         line = max(line for line in printed if line < above)
@@ -135,8 +165,9 @@ def compare_lines(printed: str, shown: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_pages_examples_run(page: Path) -> None:
-    """The examples of a page run one after the other, and print what it shows."""
-    check(str(page), page.read_text())
+    """The examples of a page run, as one copies them, and print what it shows."""
+    alone = any(map(PurePath(page.stem).match, ALONE))
+    check(str(page), page.read_text(), alone=alone)
 
 
 def test_examples_share_a_session() -> None:
@@ -159,6 +190,15 @@ raise SystemExit(1)
 """
 
     assert "".join(run("page.md", page).values()) == "21\n"
+
+
+def test_an_example_stands_alone_or_says_that_it_goes_on() -> None:
+    """Where pages are read from the middle, a name from above is an error."""
+    page = "```python\nx = 20\n```\n```python\n{}print(x)\n```\n"
+
+    assert "20\n" in run("page.md", page.format(GOES_ON), alone=True).values()
+    with pytest.raises(AssertionError, match="'x' is not defined"):
+        run("page.md", page.format(""), alone=True)
 
 
 def test_a_failing_example_names_its_line() -> None:

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 import svcready
+from scripts import write_settings
 from svcready import errors, testing
 from svcready.config._sections.resilience import POLICY_FIELDS
 from tests.architecture.house import ROOT
@@ -41,3 +42,11 @@ def test_every_field_of_policies_has_its_argument() -> None:
     assert {word.lower() for word in re.findall(r"`([A-Z_]+)`", table)} == {
         *POLICY_FIELDS
     }
+
+
+def test_the_settings_on_the_page_are_those_of_the_code() -> None:
+    """The tables are there as text, wherever the page is read, and up to date."""
+    same = write_settings.PAGE.read_text() == write_settings.written(
+        write_settings.PAGE.read_text()
+    )
+    assert same, "run `python scripts/write_settings.py`"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcready.resilience import retry
+from svcready.resilience._pillar import apply
 from svcready.resilience._retrying._budget import Budget
 from svcready.testing import FakeClock
 from tests.examples import examples
@@ -91,6 +92,42 @@ def test_without_a_budget_all_is_paid_for(clock: FakeClock) -> None:
             policy.call(dependency)
 
         assert dependency.calls == 3
+
+
+def test_an_operator_tunes_it(clock: FakeClock) -> None:
+    """Another ratio and reserve hold for what was deposited, and debts remain."""
+    budget = Budget(clock)
+    for _ in range(10):
+        budget.deposit(clock.monotonic())
+        assert budget.withdraw(clock.monotonic())
+
+    assert budget.balance() == pytest.approx(2.0)
+    budget.tune(0.5, 0.7)
+    assert budget.balance() == pytest.approx(2.0)
+    budget.tune(0.0, 0.0)
+    assert budget.balance() == pytest.approx(-10.0)
+    assert not budget.withdraw(clock.monotonic())
+
+
+def test_an_operator_gives_a_budget_to_what_has_none(clock: FakeClock) -> None:
+    """What succeeded in all the time before pays for nothing, and less follows."""
+    policy = retry("payments", on=ConnectionError, budget=False)
+    run_on(clock)
+    for _ in range(10_000):
+        policy.call(Dependency())
+        clock.advance(0.01)
+
+    budget = retrier_of("payments").budget
+    assert budget.balance() == float("inf")
+    assert apply("payments", {"budget_ratio": 0.1, "budget_reserve_per_s": 2}) == ()
+    assert budget.balance() == 20.0
+    for _ in range(50):
+        policy.call(Dependency())
+
+    clock.advance(1.0)
+    assert budget.balance() == 25.0
+    apply("payments", {})
+    assert budget.balance() == float("inf")
 
 
 @settings(max_examples=examples(700), deadline=None)

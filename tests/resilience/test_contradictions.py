@@ -26,15 +26,13 @@ from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency, breaker_of, run_on
 
 
-def pillar(
-    clock: FakeClock, values: dict[str, object], problems: list[str]
-) -> ResiliencePillar:
+def pillar(clock: FakeClock, values: dict[str, object]) -> ResiliencePillar:
     """Return a pillar whose operator says *values* of every policy."""
     return ResiliencePillar(
         enabled=True,
         clock=clock,
         policy_values=lambda _: values,
-        report=lambda name, problem: problems.append(f"{name}: {problem}"),
+        named=lambda name, field: f"{name}.{field}",
     )
 
 
@@ -78,38 +76,39 @@ def test_a_breaker_named_only_is_judged_when_it_is_declared() -> None:
 
 
 def test_an_operators_contradiction_is_reported(clock: FakeClock) -> None:
-    """Once, naming the fields; the code's numbers stay in force, the rest is taken."""
-    problems: list[str] = []
+    """In the operator's words; the code's numbers stay in force, the rest is taken."""
     policy("payments", timeout=2, deadline=5, retry=OSError, breaker=True)
     values: dict[str, object] = {"timeout_s": 6, "breaker_probes": 7}
-    made = pillar(clock, values, problems)
+    made = pillar(clock, values)
     made.start()
-    (problem,) = problems
-    assert problem == (
-        "payments: an attempt may take 6 s, but the whole call, its deadline, 5 s: "
-        "timeout_s is left as declared"
+    assert made.untuned() == (
+        (
+            "policy payments: an attempt may take 6 s, but the whole call, its "
+            "deadline, 5 s: payments.timeout_s is left as declared"
+        ),
     )
     assert get_timeout("payments").core.config.bound_s == 2
     assert get_breaker("payments").breaker.config.probes == 7
     made.reload()
-    assert problems == [problem, problem]
+    assert len(made.untuned()) == 1
     values["timeout_s"] = 4
     made.reload()
     assert get_timeout("payments").core.config.bound_s == 4
-    assert len(problems) == 2
+    assert made.untuned() == ()
     made.close()
 
 
 def test_what_is_declared_later_is_looked_at_as_well(clock: FakeClock) -> None:
     """A part that joins makes values contradictory that were none: all go back."""
-    problems: list[str] = []
-    made = pillar(clock, {"timeout_s": 6, "deadline_s": 5}, problems)
+    made = pillar(clock, {"timeout_s": 6, "deadline_s": 5})
     timeout("payments", 2)
     made.start()
     assert get_timeout("payments").core.config.bound_s == 6
     deadline("payments", 10)
-    (problem,) = problems
-    assert problem.endswith("5 s: deadline_s and timeout_s are left as declared")
+    (problem,) = made.untuned()
+    assert problem.endswith(
+        "5 s: payments.deadline_s and payments.timeout_s are left as declared"
+    )
     assert get_timeout("payments").core.config.bound_s == 2
     assert get_deadline("payments").core.config.bound_s == 10
     made.close()
@@ -125,12 +124,12 @@ def test_what_is_switched_off_contradicts_nothing() -> None:
 
 def test_parts_that_never_met_are_reported(clock: FakeClock) -> None:
     """The code's own contradiction that no declaration saw is told at the start."""
-    problems: list[str] = []
     timeout("payments", 20)
     circuit_breaker("payments")
-    pillar(clock, {}, problems).start()
-    assert len(problems) == 1
-    assert "20 s" in problems[0]
+    made = pillar(clock, {})
+    made.start()
+    (problem,) = made.untuned()
+    assert "20 s" in problem
 
 
 def test_declared_nesting_is_told_once(clock: FakeClock, told: list[object]) -> None:
@@ -146,7 +145,7 @@ def test_declared_nesting_is_told_once(clock: FakeClock, told: list[object]) -> 
     retry("stock", on=OSError)(reserve)
     retry("meant", on=OSError, nested=True)(reserve)
     assert told == []
-    made = pillar(clock, {}, [])
+    made = pillar(clock, {})
     made.start()
     made.begin_telling()
     made.begin_telling()
@@ -158,7 +157,7 @@ def test_declared_nesting_is_told_once(clock: FakeClock, told: list[object]) -> 
 
 def test_nesting_is_found_at_run_time(clock: FakeClock, told: list[object]) -> None:
     """An inner retry that gave up is seen by the outer, in what it caused as well."""
-    pillar(clock, {}, []).start()
+    pillar(clock, {}).start()
     inner = retry("stock", on=OSError)
     outer = retry("orders", on=(OSError, LookupError))
     _nested.begin_telling()

@@ -626,6 +626,39 @@ def test_a_percentile_is_learnt(clock: FakeClock) -> None:
     assert forgotten.delays() == [0.0]
 
 
+def test_an_operator_asks_for_a_percentile(clock: FakeClock) -> None:
+    """In place of the code's time, learnt from then on; a time as well is told."""
+    call = hedge("quotes", 0.1)
+    run_on(clock)
+    assert apply("quotes", {"hedge_percentile": "p90"}, clock) == ()
+    early = Slow((9.0, "first"))
+    ask(clock, call(early))
+    assert early.delays() == [0.0]
+    for _ in range(60):
+        ask(clock, call(Slow((0.05, "fast"))))
+
+    clock.advance(1.0)
+    slow = Slow((9.0, "first"), (0.05, "second"))
+    assert ask(clock, call(slow)) == "second"
+    assert slow.delays()[1] == pytest.approx(0.05, rel=0.13)
+    said = {"hedge_percentile": "99%", "hedge_after_s": 0.2}
+    (problem,) = apply("quotes", said, clock)
+    assert "hedge_after_s is in force" in problem
+    slow = Slow((9.0, "first"), (0.05, "second"))
+    ask(clock, call(slow))
+    assert slow.delays() == [0.0, 0.2]
+
+
+def test_an_operator_tunes_what_pays(clock: FakeClock) -> None:
+    """With neither deposits nor reserve there is no hedge."""
+    call = hedge("quotes", 0.1)
+    run_on(clock)
+    apply("quotes", {"budget_ratio": 0, "budget_reserve_per_s": 0}, clock)
+    slow = Slow((0.2, "first"))
+    assert ask(clock, call(slow)) == "first"
+    assert counts() == {"budget": 1}
+
+
 def test_a_fallback_answers_what_the_hedge_gave_up_on(clock: FakeClock) -> None:
     """Errors that its `on` names; others are the caller's, as with a retry."""
     quotes = policy(

@@ -8,7 +8,7 @@ import math
 import os
 import threading
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -23,10 +23,11 @@ from svcready.resilience import (
     policy,
     retry,
     stale,
+    timeout,
 )
 from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._config import BreakerConfig, RetryConfig
-from svcready.resilience._parts import cores
+from svcready.resilience._parts import LIMIT, cores, parts
 from svcready.resilience._pillar import ResiliencePillar, apply
 from svcready.resilience._pillar_model import CallCount, PolicyState
 from svcready.testing import FakeClock
@@ -36,17 +37,14 @@ from tests.resilience.peers import Dependency, breaker_of, retrier_of, run_on
 def pillar(
     clock: FakeClock,
     values: Mapping[str, Mapping[str, object]],
-    problems: list[tuple[str, str]] | None = None,
     *,
     enabled: bool = True,
 ) -> ResiliencePillar:
     """Return a pillar whose operator says *values*."""
-    noted = [] if problems is None else problems
     return ResiliencePillar(
         enabled=enabled,
         clock=clock,
         policy_values=lambda name: values.get(name, {}),
-        report=lambda name, problem: noted.append((name, problem)),
     )
 
 
@@ -171,7 +169,6 @@ def test_a_changed_file_takes_effect(clock: FakeClock) -> None:
 
 def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
     """Each bad value is named with what is allowed; the good ones are in force."""
-    problems: list[tuple[str, str]] = []
     retry("payments", on=ConnectionError)
     circuit_breaker("payments")
     values: dict[str, object] = {
@@ -182,9 +179,10 @@ def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
         "breaker_min_calls": "7",
         "mode": "perhaps",
     }
-    pillar(clock, {"payments": values}, problems).start()
+    made = pillar(clock, {"payments": values})
+    made.start()
 
-    text = " | ".join(problem for _, problem in problems)
+    text = " | ".join(made.untuned())
     for name in values.keys() - {"breaker_min_calls"}:
         assert name in text
 
@@ -193,7 +191,7 @@ def test_bad_values_are_reported_and_left_out(clock: FakeClock) -> None:
 
 
 def test_every_field_is_somebodys() -> None:
-    """Each field of the reference table changes a number of a policy."""
+    """Each field of the reference table changes a number, and each number has one."""
     policy(
         "payments",
         fallback=stale("5m"),
@@ -203,12 +201,15 @@ def test_every_field_is_somebodys() -> None:
         bulkhead=bulkhead(max_concurrent=2, max_queue=2, max_wait=2),
         breaker=True,
         rate_limit="2/s",
-        timeout=2,
+        timeout=timeout(after=2, threads=2),
     )
     changing: dict[str, tuple[str, object]] = {
         "mode": ("retry", "off"),
         "fallback_mode": ("fallback", "off"),
         "fallback_stale_max_age_s": ("fallback", 9),
+        "fallback_stale_max_entries": ("fallback", 9),
+        "budget_ratio": ("retry", 0.5),
+        "budget_reserve_per_s": ("retry", 9),
         "retry_mode": ("retry", "off"),
         "retry_attempts": ("retry", 9),
         "retry_base_s": ("retry", 0.5),
@@ -217,6 +218,7 @@ def test_every_field_is_somebodys() -> None:
         "deadline_mode": ("deadline", "off"),
         "timeout_mode": ("timeout", "off"),
         "timeout_s": ("timeout", 3.0),
+        "timeout_threads": ("timeout", 9),
         "breaker_mode": ("breaker", "off"),
         "breaker_failure_rate": ("breaker", 0.9),
         "breaker_min_calls": ("breaker", 9),
@@ -240,22 +242,56 @@ def test_every_field_is_somebodys() -> None:
         "rate_limit": ("rate_limit", "9/s burst 3"),
         "rate_limit_max_wait_s": ("rate_limit", 9),
     }
-    hedge("payments", 1)
+    hedge("payments", 1, threads=2)
     changing |= {
+        "hedge_percentile": ("hedge", 0.99),
+        "hedge_threads": ("hedge", 9),
         "hedge_mode": ("hedge", "off"),
         "hedge_after_s": ("hedge", 9),
         "hedge_max": ("hedge", 9),
     }
     assert changing.keys() == POLICY_FIELDS.keys()
+    tuned: set[tuple[str, str]] = set()
     for name, (kind, value) in changing.items():
         apply("payments", {})
-        (core,) = cores(kind)
-        before = core.config
+        before = {each: core.config for each, (core,) in all_cores()}
         assert apply("payments", {name: value}) == ()
+        changed = {
+            (each, number): getattr(core.config, number)
+            for each, (core,) in all_cores()
+            for number, was in before[each]._asdict().items()
+            if getattr(core.config, number) != was
+        }
         expected = Rate(9.0, 3) if name == "rate_limit" else value
-        assert expected in [
-            now for now, was in zip(core.config, before, strict=True) if now != was
-        ]
+        assert expected in [new for (of, _), new in changed.items() if of == kind]
+        tuned |= changed.keys()
+
+    assert tuned | {("deadline", "threads")} == {
+        (kind, number)
+        for kind, (core,) in all_cores()
+        for number in core.config._fields
+    }
+
+
+def all_cores() -> list[tuple[str, list[Any]]]:
+    """Return the state of each part of the only policy there is."""
+    kinds = ((part.kind, cores(part.kind)) for part in parts() if part.kind != LIMIT)
+    return [(kind, found) for kind, found in kinds if found]
+
+
+def test_what_only_code_can_begin_is_no_operators() -> None:
+    """Threads and last good answers, where the code has none: the variable is told."""
+    policy("payments", fallback=lambda: None, retry=OSError, timeout=2)
+    hedge("quotes", 1)
+    said = {
+        "timeout_threads": 9,
+        "hedge_threads": 9,
+        "fallback_stale_max_age_s": 9,
+        "fallback_stale_max_entries": 9,
+    }
+    assert len(apply("payments", said)) == 3
+    assert len(apply("quotes", said)) == 1
+    assert all(core.config.threads == 0 for core in cores("timeout") + cores("hedge"))
 
 
 def test_zero_takes_a_rule_away(clock: FakeClock) -> None:

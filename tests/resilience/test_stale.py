@@ -19,6 +19,7 @@ from svcready._core import fork
 from svcready._core.context import ContextRecord, activate
 from svcready.errors import CircuitOpen, DeclarationError
 from svcready.resilience import FellBack, fallback, get_fallback, policy, stale
+from svcready.resilience._parts import cores
 from svcready.resilience._pillar import apply
 from svcready.resilience._standing_in._stale import Answers
 from svcready.testing import FakeClock
@@ -424,6 +425,25 @@ def test_threads_never_see_an_older_answer() -> None:
 
     assert failures == []
     assert len(answers) <= 4 + 2  # two writers may have passed the bound together
+
+
+def test_an_operator_changes_how_many_are_kept() -> None:
+    """Of more than that the last ones stay, and what is kept is not lost by more."""
+    policy("rates", retry=OSError, fallback=stale("1h", max_entries=10))
+    core = cores("fallback")[0]
+    for number in range(8):
+        core.answers.put(number, number)
+
+    assert apply("rates", {"fallback_stale_max_entries": 4}) == ()
+    assert len(core.answers) == 4
+    assert core.answers.get(2, 60.0) is None
+    assert core.answers.get(7, 60.0).value == 7
+    apply("rates", {"fallback_stale_max_entries": 100})
+    for number in range(20, 60):
+        core.answers.put(number, number)
+
+    assert core.answers.get(7, 60.0).value == 7
+    assert len(core.answers) == 44
 
 
 def test_keys_may_use_the_fallback_themselves() -> None:

@@ -9,6 +9,7 @@ import os
 import threading
 import weakref
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -112,6 +113,35 @@ def test_threads_are_bounded_and_used_again() -> None:
     idents = {bounded.call(threading.get_ident) for _ in range(50)}
     assert len(idents) == 1
     assert counts_of("payments") == {"abandoned": 1, "rejected": 1, "success": 50}
+
+
+def test_an_operator_changes_how_many_threads_there_are() -> None:
+    """More let callers in at once; of fewer, those at work finish what they do."""
+    over, begun = threading.Event(), threading.Semaphore(0)
+
+    @svcready.timeout("payments", WAIT_S, threads=1)
+    def hang() -> str:
+        begun.release()
+        over.wait(WAIT_S)
+        return "done"
+
+    with ThreadPoolExecutor(3) as callers:
+        calls = [callers.submit(hang)]
+        assert begun.acquire(timeout=WAIT_S)
+        with pytest.raises(BulkheadFull):
+            hang()
+
+        assert apply("payments", {"timeout_threads": 2}) == ()
+        calls.append(callers.submit(hang))
+        assert begun.acquire(timeout=WAIT_S)
+        apply("payments", {"timeout_threads": 1})
+        with pytest.raises(BulkheadFull):
+            hang()
+
+        over.set()
+        assert [call.result(WAIT_S) for call in calls] == ["done", "done"]
+
+    assert hang() == "done"
 
 
 def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:

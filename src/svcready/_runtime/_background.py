@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.guard import guard
 from svcready._core.metadata import look_up
+from svcready._core.redaction import Cleared
 from svcready._transport.stdout import STDOUT
 from svcready.config import reload, watch_file
 
@@ -118,14 +119,14 @@ def _ask_platform(runtime: Runtime) -> None:
 
 
 def _reload(runtime: Runtime) -> None:
-    before = runtime.settings
+    before, known = runtime.settings, set(runtime.problems())
     after = reload(before)
     changed = after.changed_from(before)
     runtime.settings = after
     if changed:
         runtime.apply_reloaded()
 
-    problems = [str(p) for p in after.problems if p not in before.problems]
+    problems = Cleared(each for each in runtime.problems() if each not in known)
     if runtime.logging is not None and (changed or problems):
         unreadable = any(p.kind == "unreadable" for p in after.problems)
         runtime.logging.event(

@@ -11,8 +11,6 @@ from svcready._core.identity import process_instance, resolve_identity
 from svcready._core.optional import installed, require
 from svcready._core.redaction import Redactor, marker
 from svcready._runtime._cells import renew_plans
-from svcready._runtime._extras import lacks_jwt
-from svcready._runtime._sharing import lacks_redis
 from svcready._transport import stdout
 from svcready._transport.workers import find_run_dir
 
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = [
     "audit",
     "child_identity",
-    "harmless",
     "health",
     "identity",
     "levels",
@@ -41,7 +38,6 @@ __all__ = [
     "metrics",
     "redactor",
     "tracing",
-    "warnings",
 ]
 
 
@@ -73,26 +69,6 @@ def identity(settings: Settings, redactor: Redactor) -> Identity:
 def child_identity(identity: Identity) -> Identity:
     """Say who a forked child is: another process of the same service."""
     return identity.in_child(process_instance)
-
-
-_REDACTION_OFF = (
-    "SVCREADY_LOG_REDACT_ENABLED is false: passwords, tokens and card numbers leave "
-    "the process as they are, in logs, traces, metrics and health reports"
-)
-
-
-def warnings(settings: Settings) -> list[str]:
-    """Return what is told with the problems, although somebody asked for it."""
-    told = [] if settings.log.redact_enabled else [_REDACTION_OFF]
-    return told + lacks_jwt(settings) + lacks_redis(settings)
-
-
-def harmless(settings: Settings) -> set[str]:
-    """Return the problems that strict mode lets pass."""
-    return {
-        _REDACTION_OFF,
-        *(str(problem) for problem in settings.problems if problem.kind == "inert"),
-    }
 
 
 def redactor(settings: Settings) -> Redactor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._runtime._judged import judged
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from svcready._runtime._runtime import Runtime
-    from svcready.config._sections.http import HttpSettings
 
 __all__ = ["problems"]
 
@@ -26,12 +27,13 @@ def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[st
     found = [str(problem) for problem in settings.problems]
     found += runtime.tracing.problems
     found += runtime.metrics.problems if runtime.metrics is not None else ()
+    found += judged(settings)
     found += noted
-    found += _limits(settings.http)
+    resilience = runtime.resilience
+    found += resilience.untuned()
     if not ready:
         return tuple(found)
 
-    resilience = runtime.resilience
     found += map(str, settings.named.unmatched(comes=resilience.comes))
     found += map(str, settings.named.idle("POLICY", resilience.lacks))
     found += resilience.problems()
@@ -39,14 +41,3 @@ def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[st
         found += runtime.health.problems()
 
     return tuple(found)
-
-
-def _limits(http: HttpSettings) -> list[str]:
-    least, most = http.shedding_min_limit, http.shedding_max_limit
-    if least <= most:
-        return []
-
-    named = (
-        "SVCREADY_HTTP_SHEDDING_MIN_LIMIT is {} and ..._MAX_LIMIT {}: the limit is {}"
-    )
-    return [named.format(least, most, least)]

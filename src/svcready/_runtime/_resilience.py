@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._runtime._breakers import ForcedBreakers
 from svcready._runtime._inbound import inbound_means
+from svcready._runtime._judged import said_as
 from svcready._runtime._refusals import Refusals
 from svcready._runtime._sharing import share
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
@@ -51,12 +52,16 @@ def resilience(runtime: Runtime) -> ResiliencePillar:
         named = runtime.settings.named
         return named.values("POLICY", name, base=DERIVED.get(name, ""))
 
+    def policy_variable(name: str, field: str) -> str:
+        base = DERIVED.get(name, "")
+        return said_as(runtime.settings, name, field, base=base)
+
     enabled = is_on(settings)
     return ResiliencePillar(
         enabled=enabled,
         clock=runtime.clock,
         policy_values=policy_values,
-        report=lambda name, problem: runtime.note(f"policy {name}: {problem}"),
+        named=policy_variable,
         inbound=inbound_means(runtime, shared) if enabled else NO_INBOUND,
         shared=shared,
     )

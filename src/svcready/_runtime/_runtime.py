@@ -25,6 +25,7 @@ from svcready._runtime._ending import _exit
 from svcready._runtime._ending._drain import Drain
 from svcready._runtime._ending._ending import Ending, flush
 from svcready._runtime._ending._orders import DrainOrders
+from svcready._runtime._judged import harmless, judged
 from svcready._runtime._open_requests import OpenRequests
 from svcready._runtime._ops._port import OpsPorts
 from svcready._runtime._stalls._lines import watch_stalls
@@ -60,7 +61,8 @@ class Runtime:
         *,
         write: Sink | None = None,
     ) -> None:
-        self._noted = _build.warnings(settings)
+        judged(settings)  # which raises where code asks for what is not installed
+        self._noted: list[str] = []
         self.notices: tuple[str, ...] = ()
         """What is as it is meant to be, but worth knowing."""
         self.settings = settings
@@ -220,7 +222,7 @@ class Runtime:
         self._ready = True
         problems: tuple[str, ...] = ()
         if self.settings.core.strict:
-            inert = _build.harmless(self.settings)
+            inert = harmless(self.settings)
             problems = tuple(p for p in self.problems() if p not in inert)
 
         if self.health is not None and not problems:

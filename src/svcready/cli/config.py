@@ -9,11 +9,10 @@ from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
 from svcready._core.release import own_version
+from svcready._runtime._judged import beforehand, harmless
 from svcready._transport.aws import SecretResolver
 from svcready.cli._style import style_for
 from svcready.config import describe, load, report
-from svcready.metrics._checking import metrics_problems
-from svcready.tracing.instrumentation._switch import client_problems
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,16 +47,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     settings = load(environ=os.environ, resolve_secret=SecretResolver(_DEADLINE_S))
-    unfit = metrics_problems(settings)
-    if settings.core.enabled:
-        unfit += client_problems(settings.tracing)
-
+    unfit = beforehand(settings)
     if options.json:
         print(json.dumps(report(settings, unfit), indent=2))
     else:
         print(_as_text(settings, unfit, style_for(sys.stdout, os.environ)))
 
-    return 1 if options.check and (settings.problems or unfit) else 0
+    problems = {*map(str, settings.problems), *unfit} - harmless(settings)
+    return 1 if options.check and problems else 0
 
 
 def _as_text(settings: Settings, unfit: tuple[str, ...], style: Style) -> str:

@@ -198,15 +198,15 @@ class Named:
             Values by field; what nobody spoke of is missing. `BUCKETS` has one
             field, `value`.
         """
+        self._declared.add((kind, variable(name)))
         found = self.explained(kind, name, base=base)
         return {field: said.value for field, said in found.items()}
 
     def explained(
         self, kind: str, name: str, *, base: str = ""
     ) -> Mapping[str, NamedValue]:
-        """Return the same as `values`, each with where it was said."""
+        """Return the same, each with where it was said; nothing is noted."""
         spelt = variable(name)
-        self._declared.add((kind, spelt))
         merged: dict[str, NamedValue] = {}
         for layer in reversed(self._layers):
             merged |= layer.get((kind, DEFAULT), {})
@@ -216,6 +216,11 @@ class Named:
             merged |= layer.get((kind, spelt), {})
 
         return merged
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return what things of a kind are called in variables, wherever it is said."""
+        found = {name for layer in self._layers for of, name in layer if of == kind}
+        return tuple(sorted(found))
 
     def unmatched(
         self,

@@ -27,6 +27,8 @@ __all__ = [
 _MOST_REPORTED = 100
 _OTEL = "OTEL_"
 _NEARLY = 0.9
+_NEARLY_FIELD = 0.85
+_LONGEST_READ = 256
 _OTHERS = re.compile("BLRP|EXEMPLAR|EXPERIMENTAL|INSTRUMENTATION|LOG|PYTHON|SEMCONV")
 # Kubernetes tells every container of a service called `svcready-demo` by
 # SVCREADY_DEMO_SERVICE_HOST, SVCREADY_DEMO_PORT, SVCREADY_DEMO_PORT_80_TCP_ADDR, ...
@@ -57,7 +59,7 @@ def named_variables(
             or bool(field) is bare
             or (divider and not field)
         ):
-            problems.append(_unknown(name, f"{PREFIX}{_shape(kind)}"))
+            problems.append(_unknown(name, PREFIX + _spelt_apart(f"{kind}_{rest}")))
             continue
 
         origin = Origin("variable", name)
@@ -105,7 +107,7 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[Problem, ...]:
     problems = []
     for name in unknown[:_MOST_REPORTED]:
         rest = name[len(PREFIX) :].upper()
-        near = nearest(rest, fields) or _nearest_named(rest)
+        near = _spelt_apart(rest) or nearest(rest, fields) or _nearest_named(rest)
         meant = f"{PREFIX}{near}" if near else ""
         secret = known.get(meant, True) or looks_secret(name)
         problem = _unknown(name, meant)
@@ -145,6 +147,38 @@ def _shape(kind: str) -> str:
     return f"{kind}__<NAME>" + ("" if KINDS[kind].bare else "__<FIELD>")
 
 
+def _spelt_apart(rest: str) -> str:
+    """
+    Return *rest* with two underscores where they belong; empty if it is of no kind.
+
+    Which of its words are the name shows at its end, by the fields of the kind.
+    """
+    kind, _, tail = rest.upper().partition("_")
+    if kind not in KINDS:
+        return ""
+
+    words = [word for word in tail.split("_") if word]
+    if len(tail) > _LONGEST_READ or not words or KINDS[kind].bare:
+        alone = KINDS[kind].bare and variable(tail) == tail
+        return f"{kind}__{tail}" if alone else _shape(kind)
+
+    fields = KINDS[kind].fields
+    ends = {at: "_".join(words[at:]).lower() for at in range(1, len(words))}
+    near = {at: nearest(end, fields, _NEARLY_FIELD) for at, end in ends.items()}
+    fits = [(at, field) for at, field in near.items() if field]
+    if not fits:
+        return _shape(kind)
+
+    at, field = max(fits, key=lambda fit: _likeness(ends[fit[0]], fit[1]))
+    return f"{kind}__{'_'.join(words[:at])}__{field.upper()}"
+
+
+def _likeness(word: str, other: str) -> tuple[float, int]:
+    from difflib import SequenceMatcher  # needed only when something is wrong
+
+    return SequenceMatcher(None, word, other).ratio(), len(word)
+
+
 def _nearest_named(rest: str) -> str:
     """Return the variable of a named thing that *rest* was meant to be."""
     word, separator, tail = rest.partition("__")
@@ -171,7 +205,7 @@ def _is_named(name: str) -> bool:
 
 
 def _is_link(name: str, environ: Mapping[str, str]) -> bool:
-    if len(name) > 256:
+    if len(name) > _LONGEST_READ:
         return False
 
     if name.endswith("_PORT") and re.fullmatch(_LINK_VALUE, environ[name]):

@@ -8,6 +8,7 @@ from svcready._core.guard import report_fault
 from svcready.errors import DeclarationError
 from svcready.resilience._config import BreakerConfig, RetryConfig
 from svcready.resilience._numbers import count, ratio, seconds
+from svcready.resilience._retrying._budget import RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,7 @@ def retry_config(
     wait_base: Duration,
     wait_max: Duration,
     deadline: Duration | None,
+    budget: bool = True,
 ) -> RetryConfig:
     """
     Return the numbers of a retry as code gave them.
@@ -124,6 +126,7 @@ def retry_config(
         base_s=seconds("wait_base", wait_base),
         max_s=seconds("wait_max", wait_max),
         deadline_s=None if deadline is None else seconds("deadline", deadline),
+        budget_ratio=RATIO if budget else None,
     )
     if config.base_s > config.max_s:
         raise DeclarationError(

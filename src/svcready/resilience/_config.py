@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.resilience._overrides import parsed
+from svcready.resilience._retrying._budget import RATIO, RESERVE_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,10 @@ class RetryConfig(NamedTuple):
     """The upper bound of every wait."""
     deadline_s: float | None = None
     """What all attempts and waits together may take; None: no bound."""
+    budget_ratio: float | None = RATIO
+    """How much of a retry each first attempt pays for; None: all are paid for."""
+    budget_reserve_per_s: float = RESERVE_PER_S
+    """How many retries a second are paid for anyway."""
     mode: str = "enforce"
     """`enforce`, `observe` (tells of the first retry it would make) or `off`."""
 
@@ -75,6 +80,8 @@ _RETRY_FIELDS = {
     "retry_base_s": "base_s",
     "retry_max_s": "max_s",
     "deadline_s": "deadline_s",
+    "budget_ratio": "budget_ratio",
+    "budget_reserve_per_s": "budget_reserve_per_s",
 }
 _ZERO_IS_NONE = {"consecutive_failures", "slow_after_s", "deadline_s"}
 
@@ -94,7 +101,7 @@ def override_breaker(
     made = config._replace(**changed)  # type: ignore[arg-type]
     if made.open_s > made.open_max_s:
         problem = (
-            f"breaker_open_s {made.open_s:g} is above breaker_open_max_s "
+            f"breaker_open_s={made.open_s:g} is above breaker_open_max_s="
             f"{made.open_max_s:g}: both are left as declared"
         )
         problems = (*problems, problem)
@@ -113,7 +120,7 @@ def override_retry(
     made = config._replace(**changed)  # type: ignore[arg-type]
     if made.base_s > made.max_s:
         problem = (
-            f"retry_base_s {made.base_s:g} is above retry_max_s {made.max_s:g}: "
+            f"retry_base_s={made.base_s:g} is above retry_max_s={made.max_s:g}: "
             "both are left as declared"
         )
         problems = (*problems, problem)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["parsed"]
+__all__ = ["naming", "parsed"]
+
+
+def naming(problem: str, named: Callable[[str], str]) -> str:
+    """
+    Return what is wrong with an operator's values, in the operator's words.
+
+    Args:
+        problem: What a part says of them, by fields.
+        named: Returns what the operator calls a field.
+    """
+    from svcready.config._sections.resilience import POLICY_FIELDS  # at init() only
+
+    words = re.compile(rf"\b(?:{'|'.join(POLICY_FIELDS)})\b")
+    return words.sub(lambda word: named(word[0]), problem)
 
 
 def parsed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from svcready._core.clock import SYSTEM_CLOCK
@@ -15,6 +16,7 @@ from svcready.resilience._breaking._states import (
 )
 from svcready.resilience._composing._contradictions import blind, consistent
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
+from svcready.resilience._overrides import naming
 from svcready.resilience._parts import (
     LIMIT_KIND,
     PER_HOST,
@@ -76,6 +78,9 @@ def _kinds_of(field: str) -> set[str]:
     if field == "deadline_s":
         return {"deadline", "retry"}
 
+    if field.startswith("budget_"):
+        return {"retry", "hedge"}
+
     return {"rate_limit"} if field.startswith("rate_") else {field.partition("_")[0]}
 
 
@@ -95,7 +100,7 @@ class ResiliencePillar:
         enabled: Whether policies take part; if not, every call is let through once.
         clock: Monotonic time, and who waits.
         policy_values: The operator's values for a name, those for all names included.
-        report: Told what is wrong with them: the policy's name, and a line.
+        named: Returns what the operator calls a policy's field.
         inbound: What the operator says of inbound requests.
         shared: What is shared with other processes; None: nothing.
     """
@@ -106,23 +111,23 @@ class ResiliencePillar:
         enabled: bool,
         clock: Clock,
         policy_values: Callable[[str], Mapping[str, object]],
-        report: Callable[[str, str], None] | None = None,
+        named: Callable[[str, str], str] = lambda _, field: field,
         inbound: InboundMeans = NO_INBOUND,
         shared: Shared | None = None,
     ) -> None:
         self._enabled = enabled
         self._clock = clock
         self._policy_values = policy_values
-        self._report = report
+        self._named = named
         self.shared = shared
         self._inbound = InboundPillar(inbound, clock)
         self.limits = self._inbound.limits
         """The limits on inbound requests."""
-        self._told: set[tuple[str, str]] = set()
+        self._wrong: dict[str, None] = {}
 
     def start(self) -> None:
         """Tune what is declared, and what will be."""
-        self._told.clear()
+        self._wrong.clear()
         read_by(self._clock)
         bind_parts(self._bind)
         self._inbound.start()
@@ -169,6 +174,10 @@ class ResiliencePillar:
     def notices(self) -> tuple[str, ...]:
         """Return what is worth knowing of what is declared, and no problem."""
         return tuple(filter(None, map(blind, self.names()))) if self._enabled else ()
+
+    def untuned(self) -> tuple[str, ...]:
+        """Return what is wrong with the operator's values for what is declared."""
+        return tuple(self._wrong)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all policies."""
@@ -318,8 +327,6 @@ class ResiliencePillar:
         return values
 
     def _tell(self, name: str, problems: tuple[str, ...]) -> None:
-        if self._report is not None:
-            for problem in problems:
-                if (name, problem) not in self._told:  # of each part, or of one
-                    self._told.add((name, problem))
-                    self._report(name, problem)
+        for problem in problems:  # several parts may say the same
+            said = naming(problem, partial(self._named, name))
+            self._wrong[f"policy {name}: {said}"] = None

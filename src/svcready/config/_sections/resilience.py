@@ -81,6 +81,15 @@ def _parse_rate(raw: object) -> float:
     return rate
 
 
+def _parse_percentile(raw: object) -> float:
+    text = str(raw).strip().lower()
+    share = RATIO.parse(f"{text[1:]}%" if text.startswith("p") else raw)
+    if not 0.5 <= share <= 0.9999:
+        raise ValueError(raw)
+
+    return share
+
+
 def _parse_calls(raw: object) -> str:
     read_rate(raw)
     return str(raw).strip()
@@ -88,6 +97,9 @@ def _parse_calls(raw: object) -> str:
 
 _UP_TO_A_DAY = duration(0.0, 86_400.0)
 _RATE = Kind("ratio", _parse_rate, "50% or 0.5, above 0, up to 1", show=RATIO.show)
+_PERCENTILE = Kind(
+    "ratio", _parse_percentile, "p95, 95% or 0.95, from 50% to 99.99%", show=RATIO.show
+)
 _OFTEN = Kind("rate", _parse_calls, ALLOWED)
 _CALLS = integer(1, 1_000_000)
 _MODE = choice("enforce", "observe", "off")
@@ -104,11 +116,25 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
         "How old a last good answer may be; 0: none is given; where code keeps them",
         "0",
     ),
+    "fallback_stale_max_entries": PolicyField(
+        integer(2, 1_000_000),
+        "How many last good answers are kept, by one process; where code keeps them",
+        "1000",
+    ),
     "hedge_mode": PolicyField(_MODE, "The same for its hedge alone", "enforce"),
     "hedge_after_s": PolicyField(
         duration(0.001, 3600.0),
         "How long an attempt may take before the next starts beside it",
         "as declared",
+    ),
+    "hedge_percentile": PolicyField(
+        _PERCENTILE,
+        "The share of recent calls that are faster than what is hedged, in place of "
+        "HEDGE_AFTER_S",
+        "as declared",
+    ),
+    "hedge_threads": PolicyField(
+        _CALLS, "Threads for plain functions, where code runs them in some", "32"
     ),
     "hedge_max": PolicyField(
         integer(0, 10), "Attempts beside the first; 0: no hedge", "1"
@@ -125,6 +151,14 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
     "retry_max_s": PolicyField(
         duration(0.001, 3600.0), "Upper bound of every wait", "5"
     ),
+    "budget_ratio": PolicyField(
+        number(0.0, 100.0),
+        "How much of a retry or hedge each first attempt pays for",
+        "0.2",
+    ),
+    "budget_reserve_per_s": PolicyField(
+        number(0.0, 10_000.0), "Retries or hedges a second that are paid anyway", "1"
+    ),
     "deadline_s": PolicyField(
         _UP_TO_A_DAY, "What all attempts and waits together may take; 0: no bound", "0"
     ),
@@ -132,6 +166,9 @@ POLICY_FIELDS: Mapping[str, PolicyField] = {
     "timeout_mode": PolicyField(_MODE, "The same for its time-out alone", "enforce"),
     "timeout_s": PolicyField(
         _UP_TO_A_DAY, "What one attempt may take; 0: no bound", "0"
+    ),
+    "timeout_threads": PolicyField(
+        _CALLS, "Threads for plain functions, where code runs them in some", "32"
     ),
     "breaker_mode": PolicyField(_MODE, "The same for its breaker alone", "enforce"),
     "breaker_failure_rate": PolicyField(

@@ -95,7 +95,7 @@ def override_bulkhead(
     made = config._replace(**changed)  # type: ignore[arg-type]
     if bool(made.max_queue) != bool(made.max_wait_s):
         problem = (
-            f"bulkhead_max_queue {made.max_queue} and bulkhead_max_wait_s "
+            f"bulkhead_max_queue={made.max_queue} and bulkhead_max_wait_s="
             f"{made.max_wait_s:g} need each other: both are left as declared"
         )
         problems = (*problems, problem)

@@ -11,7 +11,7 @@ from svcready.resilience._parts import declared_as
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["blind", "check", "consistent"]
+__all__ = ["blind", "check", "clashing", "consistent"]
 
 
 class _Clash(NamedTuple):
@@ -122,6 +122,18 @@ def _clashes(
         elif kind == "breaker":
             window_s = config.window_s
 
+    return clashing(attempt_s, whole_s, window_s)
+
+
+def clashing(attempt_s: float, whole_s: float, window_s: float) -> list[_Clash]:
+    """
+    Return what is contradictory in one policy.
+
+    Args:
+        attempt_s: What an attempt may take, in seconds; inf: as long as it does.
+        whole_s: What the whole call may take.
+        window_s: What the breaker's window covers; inf: there is no breaker.
+    """
     clashes: list[_Clash] = []
     if attempt_s == math.inf:
         return clashes

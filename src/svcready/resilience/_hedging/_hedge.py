@@ -19,6 +19,7 @@ from svcready.resilience._layering._layers import HEDGE
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._numbers import count, seconds
 from svcready.resilience._parts import add_part, look_up
+from svcready.resilience._retrying._budget import RATIO
 
 if TYPE_CHECKING:
     from svcready.resilience._arguments import Errors
@@ -122,10 +123,13 @@ def hedge(
     if count("max_hedges", max_hedges) > _MOST:
         raise DeclarationError(f"max_hedges={max_hedges!r}: use 1 to {_MOST}")
 
-    config = _config(after)._replace(max_hedges=max_hedges)
+    config = _config(after)._replace(
+        max_hedges=max_hedges,
+        budget_ratio=RATIO if budget else None,
+        threads=_threads(threads),
+    )
     matcher = Matcher("on", on)
-    workers = _threads(threads)
-    arguments = (config, matcher, budget, workers)
+    arguments = (config, matcher)
     place = calling_place()
 
     def declare(called: str) -> HedgeCore:
@@ -133,7 +137,7 @@ def hedge(
             check_name("hedge", called),
             arguments,
             lambda: Declared(
-                HedgeCore(called, config, matcher, budget=budget, threads=workers),
+                HedgeCore(called, config, matcher),
                 config,
                 arguments,
                 place,

@@ -15,10 +15,10 @@ from svcready.resilience._hedging import _hedge_calls
 from svcready.resilience._hedging._latencies import Latencies
 from svcready.resilience._overrides import parsed
 from svcready.resilience._parts import core_of
-from svcready.resilience._retrying._budget import Budget
+from svcready.resilience._retrying._budget import RATIO, RESERVE_PER_S, Budget
 from svcready.resilience._retrying._retrier import give_up, is_exhausted, note_on
 from svcready.resilience._timing import _deadline
-from svcready.resilience._timing._threads import Pool
+from svcready.resilience._timing._threads import Pool, without_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,12 @@ class HedgeConfig(NamedTuple):
     """The share of recent calls that are faster than what is hedged."""
     max_hedges: int = 1
     """How many attempts there may be beside the first."""
+    budget_ratio: float | None = RATIO
+    """How much of a hedge each call pays for; None: all are paid for."""
+    budget_reserve_per_s: float = RESERVE_PER_S
+    """How many hedges a second are paid for anyway."""
+    threads: int = 0
+    """How many threads plain functions may have; 0: they aren't hedged."""
     mode: str = "enforce"
     """`enforce`, `observe` (tells which calls it would hedge) or `off`."""
 
@@ -48,7 +54,11 @@ _FIELDS = {
     "mode": "mode",
     "hedge_mode": "mode",
     "hedge_after_s": "after_s",
+    "hedge_percentile": "percentile",
     "hedge_max": "max_hedges",
+    "hedge_threads": "threads",
+    "budget_ratio": "budget_ratio",
+    "budget_reserve_per_s": "budget_reserve_per_s",
 }
 
 
@@ -57,8 +67,15 @@ def override_hedge(
 ) -> tuple[HedgeConfig, tuple[str, ...]]:
     """Return *config* with the operator's values in it, and what is wrong with them."""
     changed, problems = parsed(_FIELDS, values)
+    problems += without_threads("hedge", config.threads, changed)
     if "after_s" in changed:
+        if changed.get("percentile"):
+            problem = "hedge_after_s and hedge_percentile: hedge_after_s is in force"
+            problems = (*problems, problem)
+
         changed["percentile"] = None
+    elif "percentile" in changed:
+        changed["after_s"] = None
 
     return config._replace(**changed), problems  # type: ignore[arg-type]
 
@@ -71,8 +88,6 @@ class HedgeCore:
         name: The policy's name.
         config: Its numbers.
         on: Which failures start the next attempt at once.
-        budget: Hedges are paid for by calls.
-        threads: How many threads plain functions may have; 0: none.
         clock: Monotonic time.
     """
 
@@ -82,23 +97,23 @@ class HedgeCore:
         config: HedgeConfig,
         on: Matcher,
         *,
-        budget: bool = True,
-        threads: int = 0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
         self.config = config
         self.clock = clock
+        threads = config.threads
         self.pool = Pool(name, threads, "hedge") if threads else None
         """Where plain functions run; None: they aren't hedged."""
         self._on = on
-        self._budget = Budget(clock, unlimited=not budget)
-        self._latencies = None if config.percentile is None else Latencies(clock)
+        self._budget = Budget(clock)
+        self._latencies: Latencies | None = None
         self._lock = threading.RLock()  # finalizers come back
         self._outcomes: Counter[str] = Counter()
         self._complained = False
         self.hedges = 0
         """How many attempts beside first ones were paid for."""
+        self.use(config, clock)
         fork.reset_in_child(self._reset_in_child)
 
     def around(self, kind: Kind, call: Callable[..., object]) -> Callable[..., object]:
@@ -113,6 +128,13 @@ class HedgeCore:
             self._budget.use(clock)
             if self._latencies is not None:
                 self._latencies.use(clock)
+
+        if config.percentile is not None and self._latencies is None:
+            self._latencies = Latencies(clock)
+
+        self._budget.tune(config.budget_ratio, config.budget_reserve_per_s)
+        if self.pool is not None:
+            self.pool.resize(config.threads)
 
     def reset(self) -> None:
         """Have its own budget begin anew, and forget what calls have taken."""

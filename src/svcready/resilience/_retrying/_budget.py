@@ -12,11 +12,11 @@ from svcready.resilience._tally import NEVER, Tally, can_count_unlocked
 if TYPE_CHECKING:
     from svcready._core.clock import Clock
 
-__all__ = ["Budget"]
+__all__ = ["RATIO", "RESERVE_PER_S", "Budget"]
 
-_SLOTS = 10
-_RATIO = 0.2
-_RESERVE = 10.0  # one retry per second of the ten that deposits live
+_SLOTS = 10  # seconds that deposits live
+RATIO = 0.2
+RESERVE_PER_S = 1.0
 
 
 class Budget:
@@ -30,7 +30,9 @@ class Budget:
 
     Args:
         clock: Tells how old deposits are.
-        unlimited: Only count first attempts, and pay for everything.
+        ratio: How much of a retry a first attempt deposits; None: only count first
+            attempts, and pay for everything.
+        reserve_per_s: How many retries a second are there anyway.
         unlocked: Successes may count without the lock; None: as the build allows.
     """
 
@@ -39,18 +41,25 @@ class Budget:
         "_clock",
         "_folded",
         "_lock",
+        "_ratio",
+        "_reserve",
         "_slots",
         "_tick",
-        "_unlimited",
         "_unlocked",
         "meter",
     )
 
     def __init__(
-        self, clock: Clock, *, unlimited: bool = False, unlocked: bool | None = None
+        self,
+        clock: Clock,
+        *,
+        ratio: float | None = RATIO,
+        reserve_per_s: float = RESERVE_PER_S,
+        unlocked: bool | None = None,
     ) -> None:
         self._clock = clock
-        self._unlimited = unlimited
+        self._ratio = ratio
+        self._reserve = reserve_per_s * _SLOTS
         self._unlocked = can_count_unlocked() if unlocked is None else unlocked
         self._lock = threading.RLock()  # as the breaker's: finalizers come back
         self._folded = 0
@@ -67,7 +76,17 @@ class Budget:
     @property
     def is_unlimited(self) -> bool:
         """Whether it pays for everything."""
-        return self._unlimited
+        return self._ratio is None
+
+    def tune(self, ratio: float | None, reserve_per_s: float) -> None:
+        """Have first attempts and seconds pay for so much, those of late included."""
+        with self._lock:
+            if self._ratio is None:  # successes were not folded, whenever they were
+                self._folded = self.meter.ok
+
+            self._ratio = ratio
+            self._reserve = reserve_per_s * _SLOTS
+            self._advance(self._clock.monotonic())
 
     def use(self, clock: Clock) -> None:
         """Read *clock* from now on; what was deposited counts as deposited now."""
@@ -103,7 +122,7 @@ class Budget:
         """Pay for one retry; False if there is nothing to pay it with."""
         with self._lock:
             self._advance(now_s)
-            if not self._unlimited and self._balance() < 1.0:
+            if self._balance() < 1.0:
                 return False
 
             self._slots[self._tick % _SLOTS][1] += 1
@@ -113,12 +132,15 @@ class Budget:
         """Return how many retries could be paid for now."""
         with self._lock:
             self._advance(self._clock.monotonic())
-            return math.inf if self._unlimited else self._balance()
+            return self._balance()
 
     def _balance(self) -> float:
+        if self._ratio is None:
+            return math.inf
+
         deposits = sum(slot[0] for slot in self._slots)
         withdrawals = sum(slot[1] for slot in self._slots)
-        return _RESERVE + _RATIO * deposits - withdrawals
+        return self._reserve + self._ratio * deposits - withdrawals
 
     def _advance(self, now_s: float) -> None:
         ok = self.meter.ok
@@ -132,7 +154,7 @@ class Budget:
         if not self._unlocked:
             self.meter.edge = NEVER
         else:
-            self.meter.edge = math.inf if self._unlimited else self._tick + 1.0
+            self.meter.edge = math.inf if self._ratio is None else self._tick + 1.0
 
     def _reset(self) -> None:
         self._lock = threading.RLock()

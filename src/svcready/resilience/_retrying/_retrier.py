@@ -53,7 +53,6 @@ class Retrier:
         config: Its numbers.
         on: Which errors are retried.
         retry_after: Reads from an error how long the server says to wait, in seconds.
-        budget: Retries are paid for by first attempts.
         nested: Retry also what an inner retry gave up on.
         clock: Monotonic time, and who waits.
         rng: Draws from [0, 1), for the jitter.
@@ -67,7 +66,6 @@ class Retrier:
         on: Matcher,
         *,
         retry_after: Callable[[Exception], float | None] | None = None,
-        budget: bool = True,
         nested: bool = False,
         clock: Clock = SYSTEM_CLOCK,
         rng: Callable[[], float] = uniform,
@@ -76,7 +74,7 @@ class Retrier:
         self.name = name
         self.config = config
         self.clock = clock
-        self.budget = Budget(clock, unlimited=not budget, unlocked=unlocked)
+        self.budget = Budget(clock, unlocked=unlocked)
         self.meter: Tally | None = None
         """What a first attempt's success counts on; None: the call has a deadline."""
         self._on = on
@@ -98,6 +96,7 @@ class Retrier:
             self.clock = clock
             self.budget.use(clock)
 
+        self.budget.tune(config.budget_ratio, config.budget_reserve_per_s)
         self.meter = self.budget.meter if self.bound_s() == math.inf else None
 
     def bound_s(self) -> float:

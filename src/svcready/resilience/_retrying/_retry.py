@@ -127,7 +127,11 @@ def retry(
         )
 
     config = retry_config(
-        attempts=attempts, wait_base=wait_base, wait_max=wait_max, deadline=deadline
+        attempts=attempts,
+        wait_base=wait_base,
+        wait_max=wait_max,
+        deadline=deadline,
+        budget=budget,
     )
     matcher = Matcher("on", on)
     place = calling_place()
@@ -135,8 +139,8 @@ def retry(
     def declare(called: str) -> Retrier:
         return RETRIERS.declare(
             check_name("retry", called),
-            (config, matcher, source_of(retry_after), budget, nested),
-            lambda: _build(called, config, matcher, retry_after, budget, nested, place),
+            (config, matcher, source_of(retry_after), nested),
+            lambda: _build(called, config, matcher, retry_after, nested, place),
             place=place,
         ).core
 
@@ -164,12 +168,9 @@ def _build(
     config: RetryConfig,
     on: Matcher,
     retry_after: Callable[[Exception], float | None] | None,
-    budget: bool,  # noqa: FBT001 - all by position, as declared
-    nested: bool,  # noqa: FBT001
+    nested: bool,  # noqa: FBT001 - all by position, as declared
     place: Place,
 ) -> Declared[Retrier, RetryConfig]:
-    retrier = Retrier(
-        name, config, on, retry_after=retry_after, budget=budget, nested=nested
-    )
-    arguments = (config, on, source_of(retry_after), budget, nested)
+    retrier = Retrier(name, config, on, retry_after=retry_after, nested=nested)
+    arguments = (config, on, source_of(retry_after), nested)
     return Declared(retrier, config, arguments, place, override_retry)

@@ -99,7 +99,10 @@ def fallback(
     stand_in = None if to is _NOTHING else StandIn(to)
     kept = stale if stale is None or isinstance(stale, Stale) else keep_stale(stale)
     matcher = None if on is None else Matcher("on", on)
-    config = FallbackConfig(None if kept is None else kept.max_age_s)
+    config = FallbackConfig()
+    if kept is not None:
+        config = FallbackConfig(kept.max_age_s, kept.max_entries)
+
     arguments = (stand_in, matcher, kept)
     place = calling_place()
 

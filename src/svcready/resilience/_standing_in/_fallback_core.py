@@ -38,6 +38,8 @@ class FallbackConfig(NamedTuple):
 
     stale_max_age_s: float | None = None
     """How old a last good answer may be; None: none is given."""
+    stale_max_entries: int | None = None
+    """How many last good answers are kept; None: none is."""
     mode: str = "enforce"
     """`enforce`, `observe` (tells, and raises all the same) or `off`."""
 
@@ -46,6 +48,7 @@ _FIELDS = {
     "mode": "mode",
     "fallback_mode": "mode",
     "fallback_stale_max_age_s": "stale_max_age_s",
+    "fallback_stale_max_entries": "stale_max_entries",
 }
 
 
@@ -59,9 +62,11 @@ def override_fallback(
     they depend on more than the arguments.
     """
     changed, problems = parsed(_FIELDS, values, none={"stale_max_age_s"})
-    if config.stale_max_age_s is None and changed.pop("stale_max_age_s", None):
-        problem = "fallback_stale_max_age_s: the code keeps no answers (stale=...)"
-        problems = (*problems, problem)
+    if config.stale_max_age_s is None:
+        for name in ("stale_max_age_s", "stale_max_entries"):
+            if changed.pop(name, None):
+                problem = f"fallback_{name}: the code keeps no answers (stale=...)"
+                problems = (*problems, problem)
 
     return config._replace(**changed), problems  # type: ignore[arg-type]
 
@@ -121,6 +126,9 @@ class FallbackCore:
             self.clock, self._tell_at_s = clock, -math.inf
             if self.answers is not None:
                 self.answers.use(clock)
+
+        if self.answers is not None and config.stale_max_entries is not None:
+            self.answers.limit(config.stale_max_entries)
 
     def reset(self) -> None:
         """Forget last good answers, and tell of the next answer at once."""

@@ -135,6 +135,17 @@ class Answers:
         with self._lock:
             self._clock, self._generations = clock, (young, old)
 
+    def limit(self, max_entries: int) -> None:
+        """Keep so many from now on; of more, those that were new last."""
+        half, before = max_entries // 2, self._half
+        self._half = half
+        if half < before:
+            young, old = (
+                dict([*part.items()][-half:]) for part in map(dict, self._generations)
+            )
+            with self._lock:
+                self._generations = young, old
+
     def key_of(
         self, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Hashable | None:

@@ -14,7 +14,7 @@ from svcready.errors import BulkheadFull
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Job", "Pool"]
+__all__ = ["Job", "Pool", "without_threads"]
 
 _IDLE_S = 10.0
 """How long a thread waits for another call before it ends."""
@@ -108,6 +108,10 @@ class Pool:
         """How many threads run what nobody waits for any more."""
         return len(self._abandoned)
 
+    def resize(self, most: int) -> None:
+        """Have so many at most; who is at work beyond that finishes it."""
+        self._most = most
+
     def full(self) -> BulkheadFull:
         """Return the refusal of a call that no thread is left for."""
         return BulkheadFull(self._name, "threads")
@@ -115,11 +119,12 @@ class Pool:
     def start(self, job: Job) -> bool:
         """Have a thread run *job*; False: all of them are taken."""
         with self._lock:
+            if self._size - self._waiting >= self._most:
+                return False
+
             waiting = self._waiting > 0
             if waiting:
                 self._waiting -= 1
-            elif self._size >= self._most:
-                return False
             else:
                 self._size += 1
 
@@ -183,3 +188,21 @@ class Pool:
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._abandoned = set()
         self._size = self._waiting = 0
+
+
+def without_threads(
+    part: str, threads: int, changed: dict[str, object]
+) -> tuple[str, ...]:
+    """
+    Take an operator's number of threads out of *changed* where the code uses none.
+
+    Only who wrote the code knows whether it may run in another thread.
+
+    Returns:
+        What is wrong, if that was said.
+    """
+    if threads or "threads" not in changed:
+        return ()
+
+    del changed["threads"]
+    return (f"{part}_threads: the code uses no threads (threads=...)",)

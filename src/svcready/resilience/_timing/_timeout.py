@@ -94,22 +94,14 @@ def timeout(
             + look_up("timeout", name)
         )
 
-    config = TimeConfig(seconds("after", after))
-    workers = _threads(threads)
+    config = TimeConfig(seconds("after", after), threads=_threads(threads))
     place = calling_place()
-    arguments = (config, workers)
 
     def declare(called: str) -> Timer:
         return TIMEOUTS.declare(
             check_name("timeout", called),
-            arguments,
-            lambda: Declared(
-                Timer(called, config, threads=workers),
-                config,
-                arguments,
-                place,
-                _override,
-            ),
+            config,
+            lambda: Declared(Timer(called, config), config, config, place, _override),
             place=place,
         ).core
 

@@ -16,7 +16,7 @@ from svcready.resilience._tally import can_count_unlocked
 from svcready.resilience._timing import _timed, _timed_streams
 from svcready.resilience._timing._alarms import alarms_of
 from svcready.resilience._timing._cut_short import overran
-from svcready.resilience._timing._threads import Pool
+from svcready.resilience._timing._threads import Pool, without_threads
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -38,6 +38,8 @@ class TimeConfig(NamedTuple):
     """What an attempt, or the whole call, may take; None: no bound."""
     mode: str = "enforce"
     """`enforce`, `observe` (counts what comes too late, and that is all) or `off`."""
+    threads: int = 0
+    """How many plain functions may run in threads at once; 0: none does."""
 
 
 def overriding(
@@ -50,11 +52,14 @@ def overriding(
         part: `timeout` or `deadline`, which its fields begin with.
     """
     fields = {"mode": "mode", f"{part}_mode": "mode", f"{part}_s": "bound_s"}
+    if part == "timeout":
+        fields["timeout_threads"] = "threads"
 
     def override(
         config: TimeConfig, values: Mapping[str, object]
     ) -> tuple[TimeConfig, tuple[str, ...]]:
         changed, problems = parsed(fields, values, none=("bound_s",))
+        problems += without_threads(part, config.threads, changed)
         return config._replace(**changed), problems  # type: ignore[arg-type]
 
     return override
@@ -127,8 +132,6 @@ class Timer:
     Args:
         name: The policy's name.
         config: Its numbers.
-        threads: How many plain functions may run in threads of its own at once; 0:
-            they run where they are called, and can't be interrupted.
         clock: Monotonic time.
         unlocked: Successes may count without a lock; None: as the build allows.
     """
@@ -138,7 +141,6 @@ class Timer:
         name: str,
         config: TimeConfig,
         *,
-        threads: int = 0,
         clock: Clock = SYSTEM_CLOCK,
         unlocked: bool | None = None,
     ) -> None:
@@ -148,6 +150,7 @@ class Timer:
         self.calm = can_count_unlocked() if unlocked is None else unlocked
         """Whether a call in time may count on `ok` by itself."""
         self.ok = 0
+        threads = config.threads
         self.pool = Pool(name, threads) if threads else None
         self._lock = threading.RLock()
         self._outcomes: Counter[str] = Counter()
@@ -170,6 +173,8 @@ class Timer:
         self.config = config
         self.clock = clock
         self.lapse = Lapse(config, clock.monotonic, self)
+        if self.pool is not None:
+            self.pool.resize(config.threads)
 
     def around(self, kind: Kind, call: Call) -> Call:
         """Return *call* with this around it, of the same kind."""

@@ -1,0 +1,57 @@
+"""A file that is changed while the service runs, and what is told of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import svcready
+from svcready._runtime._background import _reload
+from svcready.testing import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from svcready.testing import Harness
+
+
+def told(harness: Harness, file: Path, text: str) -> list[str]:
+    """Write the file, have it read again, and return the problems on the line."""
+    file.write_text(text)
+    _reload(harness.runtime)
+    line = harness.logged("configuration file read again")[-1]
+    problems: list[str] = cast("Any", line["context"])["problems"]
+    assert line["level"] == ("WARN" if problems else "INFO")
+    return problems
+
+
+def test_a_reload_tells_what_a_start_would(tmp_path: Path) -> None:
+    """Misspelt policies and fields, idle ones and contradictions, each once."""
+    svcready.policy("reloading", timeout=2, deadline=5)
+    file = tmp_path / "svcready.toml"
+    file.write_text("")
+    table = f"{file} [default.policy"
+    with running(environ={"SVCREADY_CORE_CONFIG_FILE": str(file)}) as harness:
+        harness.runtime.ready()
+        assert harness.runtime.problems() == ()
+
+        text = "[default.policy.reloadin]\ntimeout_s = 1\n"
+        (problem,) = told(harness, file, text)
+        assert problem == (
+            f"{table}.reloadin] timeout_s names nothing that the service declares; "
+            "did you mean reloading?"
+        )
+        text += "[default.policy.reloading]\ntimeot_s = 1\n"
+        (problem,) = told(harness, file, f"{text}timeout_s = 1\n")
+        assert problem.startswith(f"{table}.reloading] timeot_s is not known")
+
+        text += "bulkhead_max_queue = 1\ntimeout_s = 9\n"
+        (clash, idle) = told(harness, file, text)
+        assert clash == (
+            "policy reloading: an attempt may take 9 s, but the whole call, its "
+            f"deadline, 5 s: {table}.reloading] timeout_s is left as declared"
+        )
+        assert idle.startswith(f"{table}.reloading] bulkhead_max_queue has no effect")
+        assert len(harness.runtime.problems()) == 4
+
+        assert told(harness, file, "[default.policy.reloading]\ntimeout_s = 1") == []
+        assert harness.runtime.problems() == ()
