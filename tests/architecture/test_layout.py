@@ -28,6 +28,7 @@ MAY_IMPORT = {
         "svcready.metrics.clients._botocore",
         "svcready.metrics.clients._sqs_queue",
         "svcready.resilience._aws._calls",
+        "svcready.resilience._aws._timeouts",
     ),
     "django": (
         "svcready.adapters.django",

@@ -28,11 +28,6 @@ from tests.resilience.peers import breaker_of, judged, retrier_of, run_on
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-of_today = pytest.mark.skipif(
-    tuple(map(int, botocore.__version__.split(".")[:2])) < (1, 36),
-    reason="older ones have no such option, and read their time-outs once",
-)
-
 KEY = {"id": {"S": "1"}}
 
 
@@ -241,10 +236,10 @@ class OnceOnly(io.RawIOBase):
         return self.left.pop() if self.left else b""
 
 
-@of_today
 def test_a_body_is_sent_whole_or_once(service: Service) -> None:
     """A file is read from where it stood each time, a pipe not a second time."""
-    config = {"request_checksum_calculation": "when_required"}
+    option = "request_checksum_calculation"  # which botocore has since 1.36
+    config = {option: "when_required"} if option in Config.OPTION_DEFAULTS else {}
     unsigned = client("s3", signature_version=botocore.UNSIGNED, **config)
     bucket = aws.guard(unsigned, "s3")
     file = io.BytesIO(b"skipped:orders")
@@ -254,12 +249,17 @@ def test_a_body_is_sent_whole_or_once(service: Service) -> None:
     assert service.bodies == [b"orders"] * 3
     service.replies += [Reply(503)]
     with pytest.raises(botocore.exceptions.ClientError):
-        bucket.put_object(Bucket="b", Key="k", Body=OnceOnly(), ContentLength=6)
+        bucket.put_object(
+            Bucket="b",
+            Key="k",
+            Body=OnceOnly(),
+            ContentLength=6,
+            ContentMD5="EsUA7Qt4eRBftGrw8ka+hw==",  # else botocore 1.35 reads it twice
+        )
 
     assert service.asked == 4
 
 
-@of_today
 def test_an_answer_is_waited_for_until_the_deadline(service: Service) -> None:
     """A silent service is left when the deadline is over, and not blamed for it."""
     policy(
@@ -279,6 +279,8 @@ def test_an_answer_is_waited_for_until_the_deadline(service: Service) -> None:
 
     assert time.monotonic() - started_s < 1.5
     assert breaker_of("orders-table").counts() == {"success": 0, "ignored": 1}
+    service.replies += [Reply(after_s=0.3)]
+    table.get_item(TableName="orders", Key=KEY)  # on the same connections, in its time
 
 
 def test_policies_by_operation(service: Service) -> None:

@@ -42,13 +42,69 @@ def test_total_failure_is_not_amplified(clock: FakeClock) -> None:
 
 
 def test_a_quiet_service_may_retry(clock: FakeClock) -> None:
-    """The reserve pays for ten retries at once, and for one a second after that."""
+    """The reserve pays for ten retries at once, and for one a second that succeeds."""
     budget = Budget(clock)
     assert [budget.withdraw(clock.monotonic()) for _ in range(11)] == [True] * 10 + [
         False
     ]
+    for _ in range(10):
+        budget.answered(clock.monotonic())
+
+    assert not budget.withdraw(clock.monotonic())  # however much was earned
     clock.advance(10.0)
     assert budget.balance() == 10.0
+
+
+def test_the_reserve_is_used_up_once_while_all_fails(clock: FakeClock) -> None:
+    """Of few calls ten are retried, and then one a minute until one succeeds."""
+    policy = retry("payments", on=ConnectionError)
+    run_on(clock)
+    made = []
+    for _ in range(30):  # five minutes of a call every ten seconds
+        dependency = Dependency(*[ConnectionError() for _ in range(3)])
+        with pytest.raises(ConnectionError):
+            policy.call(dependency)
+
+        made.append(dependency.calls)
+        clock.advance(10.0)
+
+    assert made[:5] == [3] * 5
+    assert made[5:].count(2) in {4, 5}  # one a minute, and the first minute's
+    assert 3 not in made[5:]
+    for _ in range(2):  # it is back
+        policy.call(Dependency())
+
+    dependency = Dependency(ConnectionError(), ConnectionError())
+    policy.call(dependency)
+    assert dependency.calls == 3
+
+
+def test_whoever_is_answered_keeps_the_reserve(clock: FakeClock) -> None:
+    """A quiet client whose calls all fail at first retries each of them."""
+    policy = retry("payments", on=ConnectionError)
+    run_on(clock)
+    for _ in range(100):
+        dependency = Dependency(ConnectionError())
+        policy.call(dependency)
+        assert dependency.calls == 2
+        clock.advance(5.0)
+
+
+def test_an_error_that_is_not_retried_is_an_answer(clock: FakeClock) -> None:
+    """What says no to most calls is there: the reserve pays for the others."""
+    policy = retry("payments", on=ConnectionError)
+    run_on(clock)
+    for _ in range(20):
+        dependency = Dependency(*[ConnectionError() for _ in range(3)])
+        with pytest.raises(ConnectionError):
+            policy.call(dependency)
+
+        assert dependency.calls == 3
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                policy.call(Dependency(LookupError()))
+
+        clock.advance(10.0)
 
 
 def test_deposits_live_ten_seconds(clock: FakeClock) -> None:
@@ -101,8 +157,8 @@ def test_an_operator_tunes_it(clock: FakeClock) -> None:
         budget.deposit(clock.monotonic())
         assert budget.withdraw(clock.monotonic())
 
-    assert budget.balance() == pytest.approx(2.0)
-    budget.tune(0.5, 0.7)
+    assert budget.balance() == 0.0
+    budget.tune(1.2, 0.7)
     assert budget.balance() == pytest.approx(2.0)
     budget.tune(0.0, 0.0)
     assert budget.balance() == pytest.approx(-10.0)
@@ -136,6 +192,7 @@ def test_an_operator_gives_a_budget_to_what_has_none(clock: FakeClock) -> None:
         st.one_of(
             st.tuples(st.just("wait"), st.integers(1, 60)),
             st.tuples(st.just("succeed"), st.integers(1, 20)),
+            st.tuples(st.just("answer"), st.integers(1, 5)),
             st.tuples(st.just("fail"), st.integers(1, 5)),
             st.tuples(st.just("withdraw"), st.integers(1, 8)),
         ),
@@ -153,7 +210,7 @@ def test_budget_is_its_model(steps: list[tuple[str, int]], unlocked: bool) -> No
 def test_budget_is_its_model_for_long() -> None:
     """The same in a million steps, drawn from a known seed."""
     draw = random.Random(7)
-    most = {"wait": 60, "succeed": 20, "fail": 5, "withdraw": 8}
+    most = {"answer": 5, "wait": 60, "succeed": 20, "fail": 5, "withdraw": 8}
     for number in range(10_000):
         kinds = draw.choices(list(most), k=100)
         steps = [(kind, draw.randint(1, most[kind])) for kind in kinds]
@@ -165,19 +222,28 @@ def follow(steps: list[tuple[str, int]], *, unlocked: bool) -> None:
     clock = FakeClock(start_s=0.0)
     budget = Budget(clock, unlocked=unlocked)
     log: list[tuple[int, int]] = []  # second, fifths of a retry
+    earned = 600  # sixtieths of a retry of the reserve
     for what, number in steps:
         now = clock.monotonic()
         if what == "wait":
             clock.advance(number / 4)
+            earned = min(600, earned + int(clock.monotonic()) - int(now))
             continue
 
         for _ in range(number):
             if what == "withdraw":
                 fifths = sum(n for second, n in log if second > int(now) - 10)
-                allowed = 50 + fifths >= 5
+                allowed = fifths >= 5
+                if not allowed and 50 + fifths >= 5 and earned >= 60:
+                    earned -= 60
+                    allowed = True
+
                 assert budget.withdraw(now) is allowed
                 if allowed:
                     log.append((int(now), -5))
+            elif what == "answer":
+                budget.answered(now)
+                earned = min(600, earned + 60)
             elif what == "fail":
                 budget.deposit(now)
                 log.append((int(now), 1))
@@ -188,3 +254,4 @@ def follow(steps: list[tuple[str, int]], *, unlocked: bool) -> None:
                     budget.succeeded(now)
 
                 log.append((int(now), 1))
+                earned = min(600, earned + 60)

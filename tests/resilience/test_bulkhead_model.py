@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from svcready.errors import BulkheadFull, DeadlineSpent
 from svcready.resilience._admitting._compartment import Compartment
@@ -20,6 +17,7 @@ from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.examples import examples
 from tests.resilience.loops import FakeLoop
+from tests.resilience.stepping import begin, run, run_for_long, step
 
 LOOPS = 2
 IN = "in"
@@ -91,12 +89,8 @@ class Machine(RuleBasedStateMachine):
 
     unlocked = True
 
-    @initialize(
-        limit=st.integers(1, 4),
-        queue=st.integers(0, 5),
-        wait=st.sampled_from([1.0, 2.5, 10.0]),
-    )
-    def begin(self, limit: int, queue: int, wait: float) -> None:
+    @begin(limit=range(1, 5), queue=range(6), wait=(1.0, 2.5, 10.0))
+    def declare(self, limit: int, queue: int, wait: float) -> None:
         """Make both alike."""
         wait = wait if queue else 0.0
         self.clock = FakeClock(start_s=0.0)
@@ -126,7 +120,7 @@ class Machine(RuleBasedStateMachine):
                 waiter, caller.waiter = caller.waiter, None
                 caller.permit = self.core._waited(permits, waiter, 0.0, 1.0)
 
-    @rule(loop=st.integers(0, LOOPS - 1), left=st.none() | st.sampled_from([0.5, 2.0]))
+    @step(loop=range(LOOPS), left=(None, 0.5, 2.0))
     def call_as_task(self, loop: int, left: float | None) -> None:
         """Let a task call, under a deadline or none."""
         caller = self.new()
@@ -160,7 +154,7 @@ class Machine(RuleBasedStateMachine):
         else:
             assert not caller.task.done()
 
-    @rule()
+    @step()
     def call_as_thread(self) -> None:
         """Let a thread call, as `enter` does up to the point where it would block."""
         caller = self.new()
@@ -185,7 +179,7 @@ class Machine(RuleBasedStateMachine):
             caller.permit = permit
             assert expected == IN
 
-    @rule(pick=st.integers(0, 1000))
+    @step(pick=range(1001))
     def leave(self, pick: int) -> None:
         """Let somebody leave who is in, from the outside of its loop."""
         if not self.model.inside:
@@ -202,7 +196,7 @@ class Machine(RuleBasedStateMachine):
         self.turn()
         self.turn()
 
-    @rule(pick=st.integers(0, 1000), race=st.booleans())
+    @step(pick=range(1001), race=(False, True))
     def cancel(self, pick: int, race: bool) -> None:
         """Cancel or interrupt somebody, perhaps just after they were granted one."""
         if not self.callers:
@@ -244,7 +238,7 @@ class Machine(RuleBasedStateMachine):
 
         return False
 
-    @rule(seconds=st.sampled_from([0.25, 0.5, 1.0, 3.0, 3600.0]))
+    @step(seconds=(0.25, 0.5, 1.0, 3.0, 3600.0))
     def pass_time(self, seconds: float) -> None:
         """Let time pass, an hour at once now and then: who waits too long goes."""
         self.clock.advance(seconds)
@@ -261,7 +255,7 @@ class Machine(RuleBasedStateMachine):
 
         self.turn()
 
-    @rule(limit=st.integers(1, 6))
+    @step(limit=range(1, 7))
     def resize(self, limit: int) -> None:
         """Have another limit."""
         self.model.limit = limit
@@ -319,18 +313,7 @@ def test_bulkhead_is_its_model(machine: type[Machine]) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(600)
 def test_bulkhead_is_its_model_for_long() -> None:
     """The same in a million steps."""
-    run(Machine, 10_000, 100)
-
-
-def run(machine: type[Machine], cases: int, steps: int) -> None:
-    """Try *machine* so often."""
-    from hypothesis.stateful import run_state_machine_as_test
-
-    run_state_machine_as_test(
-        machine,
-        settings=settings(max_examples=cases, stateful_step_count=steps, deadline=None),
-    )
-    gc.collect()
+    run_for_long(Machine)

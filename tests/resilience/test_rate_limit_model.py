@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from svcready.errors import RateLimited
 from svcready.resilience._admitting._config_gates import RateConfig
@@ -17,6 +15,7 @@ from svcready.resilience._admitting._pacer import Pacer, _Turn
 from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.examples import examples
+from tests.resilience.stepping import begin, run, run_for_long, step
 
 
 @dataclass
@@ -51,12 +50,8 @@ class Machine(RuleBasedStateMachine):
 
     unlocked = True
 
-    @initialize(
-        per_s=st.sampled_from([1, 2, 8]),
-        burst=st.integers(1, 5),
-        wait=st.sampled_from([0, 1, 4]),
-    )
-    def begin(self, per_s: int, burst: int, wait: int) -> None:
+    @begin(per_s=(1, 2, 8), burst=range(1, 6), wait=(0, 1, 4))
+    def declare(self, per_s: int, burst: int, wait: int) -> None:
         """Make both alike."""
         self.clock = FakeClock(start_s=1024.0)
         self.model = Model(per_s, burst, Fraction(wait))
@@ -73,7 +68,7 @@ class Machine(RuleBasedStateMachine):
         """The time."""
         return Fraction(self.clock.monotonic())
 
-    @rule(times=st.integers(1, 6), left=st.none() | st.sampled_from([0, 1, 2]))
+    @step(times=range(1, 7), left=(None, None, 0, 1, 2))
     def call(self, times: int, left: int | None) -> None:
         """Call so often, under a deadline or none; who must wait begins to."""
         model = self.model
@@ -105,7 +100,7 @@ class Machine(RuleBasedStateMachine):
             finally:
                 _deadline.lift(token)
 
-    @rule(eighths=st.integers(1, 64) | st.just(8 * 3600))
+    @step(eighths=(*range(1, 65), *(8 * 3600,) * 16))
     def pass_time(self, eighths: int) -> None:
         """Let time pass, an hour at once now and then; whose turn came is gone."""
         self.clock.advance(eighths / 8)
@@ -115,7 +110,7 @@ class Machine(RuleBasedStateMachine):
                 self.core._waited(taken)
                 self.model.count("waited")
 
-    @rule(pick=st.integers(0, 1000))
+    @step(pick=range(1001))
     def cancel(self, pick: int) -> None:
         """Cancel somebody who waits; only the last one's turn is free again."""
         if not self.waiting:
@@ -153,17 +148,7 @@ def test_rate_limit_is_its_model(machine: type[Machine]) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(600)
 def test_rate_limit_is_its_model_for_long() -> None:
     """The same in a million steps."""
-    run(Machine, 10_000, 100)
-
-
-def run(machine: type[Machine], cases: int, steps: int) -> None:
-    """Try *machine* so often."""
-    from hypothesis.stateful import run_state_machine_as_test
-
-    run_state_machine_as_test(
-        machine,
-        settings=settings(max_examples=cases, stateful_step_count=steps, deadline=None),
-    )
+    run_for_long(Machine)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from svcready.resilience._aws._timeouts import keep_to_deadline
 from svcready.resilience._composing._policy import POLICIES, Policy, policy
 from svcready.resilience._layering._kinds import Kind, kind_of
 from svcready.resilience._layering._layers import HEDGE, RETRY, TIMEOUT, compiled
-from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Calls", "named"]
 
-_SHORTEST_S = 0.001
 _WHOLE, _FILE, _ONCE = "whole", "file", "once"
 """A body in memory, one that can be read again, and one that can't."""
 
@@ -45,7 +43,7 @@ class Calls:
         self._is_async = kind_of(original) is Kind.COROUTINE
         self._guarded: dict[tuple[str, str], Callable[[_Call], object]] = {}
         self._quiet = False
-        client.meta.events.register("before-call", _keep_to_deadline)
+        keep_to_deadline(client)
 
     def __call__(self, operation_name: str, api_params: dict[str, Any]) -> object:
         """Make a call; an async client's is to be awaited."""
@@ -165,12 +163,3 @@ def _position(body: Any) -> int | None:
         return cast("int", body.tell()) if body.seekable() else None
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def _keep_to_deadline(context: dict[str, Any], **_: object) -> None:
-    """Let botocore wait for an answer no longer than the deadline leaves."""
-    left_s = _deadline.remaining()
-    if left_s < math.inf:
-        config = context.get("client_config")
-        own_s = getattr(config, "read_timeout", None) or math.inf
-        context["read_timeout"] = max(_SHORTEST_S, min(own_s, left_s))

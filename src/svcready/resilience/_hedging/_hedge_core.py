@@ -214,6 +214,7 @@ class HedgeCore:
             attempts: How many had been started.
             refused: Why there were no more of them, if there were to be.
         """
+        self.budget.answered(self.clock.monotonic())
         if attempts == 1:
             self.count(refused or "success")
         else:

@@ -23,7 +23,8 @@ _REFUSED = (
     "redis.AuthorizationError",
     "redis.ExternalAuthProviderError",
 )
-_FULL = "No connection available."
+# A full pool; the second one up to redis-py 5, which had no class for it.
+_FULL = ("No connection available.", "Too many connections")
 
 
 def may_pass(error: Exception) -> bool:
@@ -56,4 +57,4 @@ def _is_full(error: Exception, kinds: frozenset[str]) -> bool:
     if "redis.MaxConnectionsError" in kinds:
         return True
 
-    return "redis.ConnectionError" in kinds and str(error) == _FULL
+    return "redis.ConnectionError" in kinds and str(error) in _FULL

@@ -17,16 +17,21 @@ __all__ = ["RATIO", "RESERVE_PER_S", "Budget"]
 _SLOTS = 10  # seconds that deposits live
 RATIO = 0.2
 RESERVE_PER_S = 1.0
+_EARNED_S = 60  # a retry of the reserve is back after so long, whatever happens
 
 
 class Budget:
     """
     How many retries one dependency is owed by one process.
 
-    Each first attempt deposits 0.2 of a retry, which lives for 10 s; one retry per
-    second is there anyway, saved up for 10 s. A retry withdraws 1. So retries add at
-    most a fifth and 1/s to the load of a dependency that fails always, where three
-    attempts alone would triple it.
+    Each first attempt deposits 0.2 of a retry, which lives for 10 s; a reserve pays for
+    one retry per second besides, saved up for 10 s, for services that make few calls.
+    A retry withdraws 1. So retries add at most a fifth and 1/s to the load of a
+    dependency, where three attempts alone would triple that of one that fails always.
+
+    The reserve must be earned: a call that succeeds earns back one of its ten, a minute
+    one more. While nothing succeeds it is used up once, and then a fifth is all that
+    many processes together add, however few calls each of them makes.
 
     Args:
         clock: Tells how old deposits are.
@@ -44,6 +49,7 @@ class Budget:
         "_ratio",
         "_reserve",
         "_slots",
+        "_spent",
         "_tick",
         "_unlocked",
         "meter",
@@ -63,6 +69,7 @@ class Budget:
         self._unlocked = can_count_unlocked() if unlocked is None else unlocked
         self._lock = threading.RLock()  # as the breaker's: finalizers come back
         self._folded = 0
+        self._spent = 0  # of the reserve, in seconds that bring as much back
         self._slots = [[0, 0] for _ in range(_SLOTS)]  # deposits, withdrawals
         now_s = clock.monotonic()
         self._tick = math.floor(now_s)
@@ -105,6 +112,7 @@ class Budget:
         with self._lock:
             self._advance(self._clock.monotonic())
             self._slots = [[0, 0] for _ in range(_SLOTS)]
+            self._spent = 0
 
     def succeeded(self, now_s: float) -> None:
         """Count a first attempt that succeeded after the meter's edge."""
@@ -118,12 +126,21 @@ class Budget:
             self._advance(now_s)
             self._slots[self._tick % _SLOTS][0] += 1
 
+    def answered(self, now_s: float) -> None:
+        """Earn for a call that the dependency answered, if not at its first attempt."""
+        with self._lock:
+            self._advance(now_s)
+            self._earn(_EARNED_S)
+
     def withdraw(self, now_s: float) -> bool:
         """Pay for one retry; False if there is nothing to pay it with."""
         with self._lock:
             self._advance(now_s)
-            if self._balance() < 1.0:
-                return False
+            if self._ratio is not None and self._deposited(self._ratio) < 1.0:
+                if self._kept(self._ratio) < 1.0:
+                    return False
+
+                self._spent += _EARNED_S
 
             self._slots[self._tick % _SLOTS][1] += 1
             return True
@@ -138,15 +155,29 @@ class Budget:
         if self._ratio is None:
             return math.inf
 
+        return max(0.0, self._deposited(self._ratio)) + self._kept(self._ratio)
+
+    def _deposited(self, ratio: float) -> float:
+        """Return what deposits have left over of what was withdrawn; negative: owed."""
         deposits = sum(slot[0] for slot in self._slots)
         withdrawals = sum(slot[1] for slot in self._slots)
-        return self._reserve + self._ratio * deposits - withdrawals
+        return ratio * deposits - withdrawals
+
+    def _kept(self, ratio: float) -> float:
+        """Return what there is of the reserve: earned, and not withdrawn just now."""
+        earned = max(0.0, self._reserve - self._spent / _EARNED_S)
+        return min(earned, self._reserve + min(0.0, self._deposited(ratio)))
+
+    def _earn(self, seconds: int) -> None:
+        self._spent = max(0, self._spent - seconds)
 
     def _advance(self, now_s: float) -> None:
         ok = self.meter.ok
         self._slots[self._tick % _SLOTS][0] += ok - self._folded
+        self._earn((ok - self._folded) * _EARNED_S)
         self._folded = ok
         tick = math.floor(now_s)
+        self._earn(max(0, tick - self._tick))
         for step in range(1, min(tick - self._tick, _SLOTS) + 1):
             self._slots[(self._tick + step) % _SLOTS][:] = (0, 0)
 

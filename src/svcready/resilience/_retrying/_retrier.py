@@ -125,6 +125,7 @@ class Retrier:
     def recovered(self, attempts: int) -> None:
         """Count a call that a later attempt saved, and tell of it."""
         self._count(self._outcomes, "recovered")
+        self.budget.answered(self.clock.monotonic())
         publish(RetryRecovered(self.name, attempts))
 
     def expired(self, attempts: int, error: Exception | None) -> DeadlineExceeded:
@@ -159,6 +160,9 @@ class Retrier:
             self.budget.deposit(now_s)  # what was refused put no load on anything
 
         reason: str | None = self._refusal(error, attempt)
+        if reason == "not_retryable" and not _failed(error):
+            self.budget.answered(now_s)
+
         wait_s, by = 0.0, "error"
         if reason is None:
             hint_s = self._hint_s(error)
@@ -289,6 +293,11 @@ class Course:
             self.retrier.succeeded()
         else:
             self.retrier.recovered(self.attempt)
+
+
+def _failed(error: Exception) -> bool:
+    """Return whether *error* can't be retried, whatever it says of the dependency."""
+    return isinstance(error, Rejected) or _ONCE in error.__dict__
 
 
 def not_again(error: Exception) -> None:
