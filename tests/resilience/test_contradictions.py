@@ -223,7 +223,7 @@ def test_a_breaker_that_sees_no_call_that_hangs_is_told(
 ) -> None:
     """Where the deadline ends every call that hangs, one line says so, and when."""
     payments = policy("payments", **given)
-    on = pillar(clock, {}, [])
+    on = pillar(clock, {})
     on.start()
     told = on.notices()
     on.close()
@@ -257,7 +257,7 @@ def test_modes_have_a_part_in_it(clock: FakeClock) -> None:
         ({"timeout_mode": "off", "breaker_mode": "off"}, 0),
     ]
     for values, lines in cases:
-        on = pillar(clock, values, [])
+        on = pillar(clock, values)
         on.start()
         assert len(on.notices()) == lines, values
         on.close()
@@ -267,5 +267,5 @@ def test_modes_have_a_part_in_it(clock: FakeClock) -> None:
 def test_no_preset_is_blind(preset: str, clock: FakeClock) -> None:
     """What we choose for a dependency sees it hang."""
     policy("payments", preset=preset)
-    on = pillar(clock, {}, [])
+    on = pillar(clock, {})
     assert on.notices() == ()

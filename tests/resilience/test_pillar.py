@@ -27,7 +27,7 @@ from svcready.resilience import (
 )
 from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._config import BreakerConfig, RetryConfig
-from svcready.resilience._parts import LIMIT, cores, parts
+from svcready.resilience._parts import LIMIT_KIND, cores, parts
 from svcready.resilience._pillar import ResiliencePillar, apply
 from svcready.resilience._pillar_model import CallCount, PolicyState
 from svcready.testing import FakeClock
@@ -275,7 +275,9 @@ def test_every_field_is_somebodys() -> None:
 
 def all_cores() -> list[tuple[str, list[Any]]]:
     """Return the state of each part of the only policy there is."""
-    kinds = ((part.kind, cores(part.kind)) for part in parts() if part.kind != LIMIT)
+    kinds = (
+        (part.kind, cores(part.kind)) for part in parts() if part.kind != LIMIT_KIND
+    )
     return [(kind, found) for kind, found in kinds if found]
 
 
