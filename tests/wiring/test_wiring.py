@@ -59,6 +59,29 @@ def test_a_breaker_that_opens_is_counted_logged_and_marked() -> None:
     assert "circuit_breaker.moved" in [event.name for event in span.events]
 
 
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("enforce", "is open"),
+        ("observe", "is open, but only observes"),
+        ("off", "is forced open, but switched off"),
+    ],
+)
+def test_a_breaker_that_refuses_nothing_says_so(mode: str, said: str) -> None:
+    """Who reads that it is open must see whether anybody is refused."""
+    breaker = svcready.circuit_breaker("wiring-mode", consecutive_failures=3)
+    settings = {"policy.wiring-mode.breaker_mode": mode}
+    with running(settings=settings) as harness:
+        with svcready.span("call"):
+            trip(breaker, 3) if mode != "off" else breaker.force_open()
+
+        (line,) = harness.logged(f"circuit breaker wiring-mode {said}")
+        (span,) = [span for span in harness.spans if span.name == "call"]
+
+    assert f"'mode': '{mode}'" in str(line["context"])
+    assert [(event.attributes or {})["mode"] for event in span.events] == [mode]
+
+
 def test_a_fallback_that_answers_is_counted_logged_and_marked() -> None:
     """A counter, one WARN line in ten seconds, a span event, and no message."""
     prices = svcready.fallback("wiring-fallback", "about", on=Refused)

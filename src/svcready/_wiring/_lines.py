@@ -43,6 +43,7 @@ __all__ = ["log_health", "log_limits", "log_metrics", "log_resilience"]
 _SPARINGLY_S = 10.0
 _VERBS = {"pass": "passes", "warn": "warns", "fail": "fails"}
 _WORSE = {"open", "forced_open"}
+_BUT = {"observe": ", but only observes", "off": ", but switched off"}
 
 
 class _Sparingly:
@@ -77,7 +78,8 @@ def log_resilience(
 
     def moved(e: BreakerMoved) -> None:
         logs.event(
-            f"circuit breaker {e.name} is {e.after.replace('_', ' ')}",
+            f"circuit breaker {e.name} is {e.after.replace('_', ' ')}"
+            f"{_BUT.get(e.mode, '')}",
             "WARNING" if e.after in _WORSE else "INFO",
             event="circuit_breaker.moved",
             **e._asdict(),

@@ -81,6 +81,8 @@ class BreakerMoved(NamedTuple):
     """
     open_s: float = 0.0
     """How long it stays open, in seconds, where it opened."""
+    mode: str = "enforce"
+    """`enforce`, `observe` (it refuses nothing, whatever its state) or `off`."""
 
 
 class BreakerStarved(NamedTuple):

@@ -312,7 +312,8 @@ class Breaker:
 
     def _move(self, state: str, reason: str, now_s: float, open_s: float = 0.0) -> None:
         self._restart(now_s)
-        self._outbox.add(BreakerMoved(self.name, self._state, state, reason, open_s))
+        before, mode = self._state, self.config.mode
+        self._outbox.add(BreakerMoved(self.name, before, state, reason, open_s, mode))
         self._state = state
         self.reason = reason
         if state == CLOSED:
