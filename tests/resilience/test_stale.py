@@ -183,14 +183,23 @@ def test_a_key_says_otherwise() -> None:
         price({"id": 8}, "trace-1")
 
 
-def test_what_cannot_be_hashed_is_not_kept() -> None:
-    """A call with a list for an argument works, and has no stale answer."""
+def test_what_cannot_be_hashed_is_not_kept_and_told(faults: Faults) -> None:
+    """A call with a list for an argument works; that it isn't kept is told once."""
     prices = Prices()
-    price = fallback("prices", stale="5m")(prices)
-    price([1])
+    made = fallback("prices", stale="5m")
+    price = made(prices)
+    price(["s3cr3t"])
+    fault = faults.claim("resilience.stale")
+    assert "(list)" in str(fault)
+    assert "key=" in str(fault)
+    assert "s3cr3t" not in str(fault)
+    price([2])  # which nobody is told again
+    price(1)
     prices.shut = True
     with pytest.raises(CircuitOpen):
-        price([1])
+        price([2])
+
+    assert counts() == {"success": 1, "success_unkept": 2, "failed": 1}
 
 
 @pytest.mark.parametrize("key", [lambda order: [order], lambda order: order.missing])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import svcready
-from svcready.errors import AttemptTimeout, CircuitOpen, RateLimited
+from svcready.errors import AttemptTimeout, BulkheadFull, CircuitOpen, RateLimited
 from svcready.testing import FakeClock, reset_policies, running
 
 
@@ -58,6 +59,54 @@ def test_attempts_are_counted_from_the_blocks_beginning(service: Service) -> Non
             assert harness.policies.attempts("tested") == 4
             assert harness.policies.attempts("tested-retry") == 6
             assert harness.policies.attempts("tested-hedge") == 3
+
+
+def test_what_a_part_refused_is_no_attempt() -> None:
+    """A rate limit's and a bulkhead's refusals are none, with whichever other parts."""
+    clock = FakeClock()
+    for name, parts in {
+        "paced": {"breaker": True, "retry": OSError, "rate_limit": "1/h"},
+        "paced-retry": {"retry": OSError, "rate_limit": "1/h"},
+        "paced-throttle": {"throttle": True, "rate_limit": "1/h"},
+    }.items():
+        call = svcready.policy(name, **parts)(lambda: "answer")  # type: ignore[arg-type]
+        with running(clock=clock) as harness:
+            assert call() == "answer"
+            for _ in range(3):
+                with pytest.raises(RateLimited):
+                    call()
+
+            assert harness.policies.attempts(name) == 1
+
+
+def test_what_waited_for_a_permit_is_an_attempt() -> None:
+    """A bulkhead counts who came in at once and who had to wait; refused is nobody."""
+    part = svcready.bulkhead("held", max_concurrent=1, max_queue=1, max_wait=60)
+    call = part(asyncio.sleep)
+
+    async def main() -> None:
+        await asyncio.gather(call(1), call(1), call(1), return_exceptions=True)
+
+    clock = FakeClock()
+    with running(clock=clock) as harness:
+        clock.run(main())
+        assert harness.policies.attempts("held") == 2
+
+
+def test_a_thread_waits_for_a_permit_on_the_tests_clock() -> None:
+    """As it sleeps: nobody's time is spent, and the wait is over."""
+    part = svcready.bulkhead("held-long", max_concurrent=1, max_queue=1, max_wait=600)
+    clock = FakeClock()
+    with running(clock=clock):
+        began_s = clock.monotonic()
+        with (
+            part.guard(),
+            ThreadPoolExecutor(1) as pool,
+            pytest.raises(BulkheadFull, match="waited"),
+        ):
+            pool.submit(part.call, id, 1).result(30)
+
+        assert clock.monotonic() == began_s + 600
 
 
 def test_a_name_that_nobody_declared_is_told(service: Service) -> None:

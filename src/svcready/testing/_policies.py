@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Policies", "reset_policies"]
 
+# What is further in refuses least of what is counted further out.
+_FROM_WITHIN = (
+    "timeout",
+    "rate_limit",
+    "breaker",
+    "bulkhead",
+    "throttle",
+    "hedge",
+    "retry",
+)
+_ADMITTED = ("admitted", "waited", "observed")
+_REFUSED = ("rejected", "unsent")
+
 
 def reset_policies() -> None:
     """
@@ -68,9 +81,9 @@ class Policies:
         """
         Return how many attempts were made under a policy since the block began.
 
-        Those that a breaker or another part refused are none. What counts them is the
-        policy's breaker, else its time-out, hedge, retry, or whichever part it has; a
-        part that is off counts nothing.
+        Those that a breaker, a rate limit or another part refused are none. What
+        counts them is the innermost part that the policy has and that is not off: its
+        time-out, rate limit, breaker, bulkhead, throttle, hedge, retry, or another.
 
         Raises:
             LookupError: Nothing is declared under that name.
@@ -117,16 +130,16 @@ def _attempts(name: str) -> int:
     if not found:
         raise _unknown("policy", name, tuple(part.kind for part in parts()))
 
-    for kind in ("breaker", "timeout", "hedge", "retry", *found):
-        if kind not in found:
+    for kind in (*_FROM_WITHIN, *found):
+        if kind not in found or found[kind].core.config.mode == "off":
             continue
 
         core = found[kind].core
         counts: dict[str, int] = core.counts()
-        if "admitted" in counts:
-            return counts["admitted"]
+        if kind in {"bulkhead", "rate_limit"}:
+            return sum(counts.get(outcome, 0) for outcome in _ADMITTED)
 
-        calls = sum(counts.values()) - counts.get("rejected", 0)
+        calls = sum(counts.values()) - sum(counts.get(what, 0) for what in _REFUSED)
         if kind == "hedge":
             return calls + int(core.hedges)
 

@@ -39,7 +39,8 @@ class Compartment:
         config: Its numbers.
         clock: Monotonic time.
         unlocked: Permits may go without the lock; None: as the build allows.
-        wait: Blocks a waiting thread for so many seconds at most.
+        wait: Blocks a waiting thread for so many seconds at most; None: as the clock
+            has it, of which another than the system's passes at once.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class Compartment:
         *,
         clock: Clock = SYSTEM_CLOCK,
         unlocked: bool | None = None,
-        wait: Callable[[ThreadWaiter, float], None] = ThreadWaiter.wait,
+        wait: Callable[[ThreadWaiter, float], None] | None = None,
     ) -> None:
         self.name = name
         self.config = config
         self.clock = clock
         self._unlocked = can_count_unlocked() if unlocked is None else unlocked
-        self._wait = wait
+        self._wait = wait or self._block
         self._permits = Permits(config.max_concurrent, unlocked=self._unlocked)
         fork.reset_in_child(self._reset_in_child)
 
@@ -92,7 +93,8 @@ class Compartment:
         On the thread of a running event loop nobody waits: it would stop the loop.
 
         Raises:
-            BulkheadFull: There is none, and no place in the queue or no time left.
+            BulkheadFull: There is none, and no place in the queue or no time left;
+                reason `loop`: it would have waited in another thread.
             DeadlineSpent: The deadline came while this call waited.
         """
         permit = self.at_once()
@@ -103,10 +105,11 @@ class Compartment:
             return None
 
         permits, owner = self._permits, whose()
-        wait_s = 0.0 if running_loop() else self._may_wait_s()
-        waiter = ThreadWaiter(owner) if wait_s > 0.0 else None
+        wait_s = self._may_wait_s()
+        bars = wait_s > 0.0 and running_loop() is not None
+        waiter = ThreadWaiter(owner) if wait_s > 0.0 and not bars else None
         started_s = self.clock.monotonic()
-        got = self._ask(permits, owner, waiter)
+        got = self._ask(permits, owner, waiter, bars=bars)
         if got is not None or waiter is None:
             return got
 
@@ -185,6 +188,12 @@ class Compartment:
         """Return how many calls were admitted and refused since the process began."""
         return self._permits.counts()
 
+    def _block(self, waiter: ThreadWaiter, wait_s: float) -> None:
+        clock = self.clock
+        waiter.wait(wait_s if clock is SYSTEM_CLOCK else 0.0)
+        if clock is not SYSTEM_CLOCK and waiter.permit is None:
+            clock.sleep(wait_s)
+
     def _may_wait_s(self) -> float:
         config = self.config
         if not config.max_queue or config.mode != "enforce":
@@ -193,9 +202,22 @@ class Compartment:
         return min(config.max_wait_s, _deadline.until_s() - self.clock.monotonic())
 
     def _ask(
-        self, permits: Permits, owner: object, waiter: Waiter | None
+        self,
+        permits: Permits,
+        owner: object,
+        waiter: Waiter | None,
+        *,
+        bars: bool = False,
     ) -> Permit | None:
-        """Return a permit, or put *waiter* into the queue: None."""
+        """
+        Return a permit, or put *waiter* into the queue: None.
+
+        Args:
+            permits: Those there are.
+            owner: For whom.
+            waiter: Who waits; None: nobody.
+            bars: It is an event loop's thread that keeps the call from waiting.
+        """
         config = self.config
         permits.reclaim()
         with permits.lock:
@@ -207,7 +229,7 @@ class Compartment:
                 room = waiter is not None and len(permits.waiters) < config.max_queue
                 if not room:
                     permits.count("rejected")
-                    raise BulkheadFull(self.name, "full")
+                    raise BulkheadFull(self.name, "loop" if bars else "full")
 
                 permits.join(cast("Waiter", waiter))
 

@@ -110,7 +110,8 @@ def limit(
             What is not known of a request goes by its address.
         cost: How much of it one request takes; 0 only asks.
         name: Its name, which callers see; limits of one name share their state, and
-            may differ in cost. None: derived from the function decorated.
+            may differ in cost. None: derived from the function decorated, `main.login`,
+            so give one where callers are not to see your modules.
 
     Raises:
         DeclarationError: An argument is wrong, or the name is declared with others.
@@ -128,7 +129,7 @@ def limit(
             f"cost={cost} is above the burst of {rate!r}: nobody could ever pay it"
         )
 
-    declare = _declarer(LimitConfig(parsed), parse_key(by), calling_place())
+    declare = _declarer(LimitConfig(parsed), parse_key(by), cost, calling_place())
     return Limit(declare, name, cost)
 
 
@@ -144,17 +145,24 @@ def get_limit(name: str) -> Limit:
 
 
 def _declarer(
-    config: LimitConfig, by: tuple[KeyPart, ...], place: Place
+    config: LimitConfig, by: tuple[KeyPart, ...], cost: int, place: Place
 ) -> Callable[[str], Limiter]:
-    def declare(name: str) -> Limiter:
-        return LIMITS.declare(
-            check_name("limit", name),
+    def build(name: str) -> Declared[Limiter, LimitConfig]:
+        limiter = Limiter(name, config, by, dearest=cost)
+        return Declared(
+            limiter,
+            config,
             (config, by),
-            lambda: Declared(
-                Limiter(name, config, by), config, (config, by), place, override_limit
-            ),
-            place=place,
+            place,
+            lambda config, values: override_limit(config, values, limiter.dearest),
+        )
+
+    def declare(name: str) -> Limiter:
+        limiter = LIMITS.declare(
+            check_name("limit", name), (config, by), lambda: build(name), place=place
         ).core
+        limiter.dearest = max(limiter.dearest, cost)
+        return limiter
 
     return declare
 

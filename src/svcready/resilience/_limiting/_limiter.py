@@ -39,7 +39,7 @@ class LimitConfig(NamedTuple):
 
 
 def override_limit(
-    config: LimitConfig, values: Mapping[str, object]
+    config: LimitConfig, values: Mapping[str, object], dearest: int = 0
 ) -> tuple[LimitConfig, tuple[str, ...]]:
     """
     Return *config* with the operator's values in it, and what is wrong with them.
@@ -47,7 +47,10 @@ def override_limit(
     Args:
         config: What code or rule declared.
         values: By field: `mode`, `rate` (times a second, and at once), `burst`.
+        dearest: The highest cost that code gave; a burst below it is wrong.
     """
+    declared = config.rate
+    problems: tuple[str, ...] = ()
     rate, burst, mode = (values.get(field) for field in ("rate", "burst", "mode"))
     if isinstance(rate, tuple):
         config = config._replace(rate=Rate(*rate))
@@ -55,10 +58,17 @@ def override_limit(
     if isinstance(burst, int):
         config = config._replace(rate=config.rate._replace(burst=burst))
 
+    if config.rate != declared and config.rate.burst < dearest:
+        problem = (
+            f"a burst of {config.rate.burst} is below the cost of {dearest} that a "
+            "call has, which nobody could ever pay: the rate is left as declared"
+        )
+        config, problems = config._replace(rate=declared), (problem,)
+
     if isinstance(mode, str):
         config = config._replace(mode=mode)
 
-    return config, ()
+    return config, problems
 
 
 class Limiter:
@@ -69,6 +79,7 @@ class Limiter:
         name: Its name, which callers see in the fields.
         config: Its numbers.
         by: What tells callers apart.
+        dearest: The highest cost that code gave so far.
     """
 
     __slots__ = (
@@ -81,14 +92,23 @@ class Limiter:
         "by",
         "clock",
         "config",
+        "dearest",
         "name",
     )
 
-    def __init__(self, name: str, config: LimitConfig, by: tuple[KeyPart, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: LimitConfig,
+        by: tuple[KeyPart, ...],
+        *,
+        dearest: int = 0,
+    ) -> None:
         self.name = name
         self.config = config
         self.clock: Clock = SYSTEM_CLOCK
         self.by = by
+        self.dearest = dearest
         self._counts: dict[str, int] = {"success": 0}
         self._state = _PASSING
         self._refused_s = -math.inf

@@ -96,7 +96,7 @@ def _plain(core: FallbackCore, call: Call) -> Call:
         if type(result) not in PLAIN and is_awaitable(result):
             return _await(core, cast("Awaitable[object]", result), key, args, kwargs)
 
-        core.succeeded(key, result)
+        core.keep(key, result)
         return result
 
     return wrapper
@@ -138,7 +138,7 @@ async def _await(
         core.answered(error)
         return made
 
-    core.succeeded(key, answer)
+    core.keep(key, answer)
     return answer
 
 

@@ -11,7 +11,13 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.context import mark_degraded
 from svcready._core.events import publish
-from svcready.errors import AttemptTimeout, DeadlineExceeded, Rejected
+from svcready._core.guard import report_fault
+from svcready.errors import (
+    AttemptTimeout,
+    DeadlineExceeded,
+    DeclarationError,
+    Rejected,
+)
 from svcready.resilience._events import FellBack
 from svcready.resilience._overrides import parsed
 from svcready.resilience._parts import core_of
@@ -103,6 +109,7 @@ class FallbackCore:
         self._outcomes: Counter[str] = Counter()
         self._tell_at_s = -math.inf
         self._not_told = 0
+        self._complained = False
         fork.reset_in_child(self._reset_in_child)
 
     def around(self, kind: Kind, call: Callable[..., object]) -> Callable[..., object]:
@@ -140,13 +147,28 @@ class FallbackCore:
         self, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Hashable | None:
         """Return under which key the answer of a call is kept; None: it isn't."""
-        return None if self.answers is None else self.answers.key_of(args, kwargs)
+        answers = self.answers
+        if answers is None:
+            return None
 
-    def succeeded(self, key: Hashable | None = None, answer: object = None) -> None:
+        key = answers.key_of(args, kwargs)
+        if key is None and not answers.is_keyed and not self._complained:
+            self._complain((*args, *kwargs.values()))
+
+        return key
+
+    def keep(self, key: Hashable | None, answer: object) -> None:
         """Count a call that was answered, and keep its answer under *key*."""
-        if key is not None and self.answers is not None:
+        if self.answers is None:
+            self._count("success")
+        elif key is None:
+            self._count("success_unkept")
+        else:
             self.answers.put(key, answer)
+            self._count("success")
 
+    def succeeded(self) -> None:
+        """Count a call that was answered by what is not to be kept."""
         self._count("success")
 
     def verdict(self, error: Exception, key: Hashable | None) -> Kept | StandIn | None:
@@ -215,6 +237,19 @@ class FallbackCore:
         cores = (core_of(kind, self.name) for kind in ("retry", "hedge"))
         return any(core is not None and core.names(error) for core in cores)
 
+    def _complain(self, arguments: tuple[object, ...]) -> None:
+        """Say once that answers aren't kept, which an outage would be first to show."""
+        self._complained = True
+        kinds = dict.fromkeys(
+            type(value).__name__ for value in arguments if not _can_be_hashed(value)
+        )
+        text = (
+            f"fallback {self.name!r}: no answer is kept of calls whose arguments can't "
+            f"be hashed ({', '.join(kinds)}); stale=svcready.stale(..., key=...) tells "
+            "them apart by what can"
+        )
+        report_fault("resilience.stale", DeclarationError(text))
+
     def _count(self, outcome: str) -> None:
         with self._lock:
             self._outcomes[outcome] += 1
@@ -237,3 +272,12 @@ class FallbackCore:
         self._lock = threading.RLock()
         self._outcomes.clear()  # the parent tells of them
         self._not_told = 0
+
+
+def _can_be_hashed(value: object) -> bool:
+    try:
+        hash(value)
+    except Exception:  # noqa: BLE001 - the application's code
+        return False
+
+    return True

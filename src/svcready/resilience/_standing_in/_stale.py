@@ -70,7 +70,8 @@ def stale(
         max_age: How old an answer may be that stands in.
         key: Called with the call's arguments, returns what tells its answers apart;
             it must be hashable. None: the arguments themselves, a method's object
-            included; a call whose arguments can't be hashed is not kept. Never logged.
+            included; a call whose arguments can't be hashed is not kept, which is
+            counted (`success_unkept`) and told once. Never logged.
         max_entries: At most so many answers are kept, and at least the half of them
             that was used last.
 
@@ -145,6 +146,11 @@ class Answers:
             )
             with self._lock:
                 self._generations = young, old
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the application tells calls apart."""
+        return self._key is not None
 
     def key_of(
         self, args: tuple[object, ...], kwargs: Mapping[str, object]
