@@ -137,6 +137,15 @@ class HttpExchange(Request):
         key = (scope["path"], scope.get("root_path"), scope["method"])
         return keep_route(self, key, partial(tell, scope))
 
+    def refusing(self) -> None:
+        """Have the application at hand answer what a limit on a function raises."""
+        catch = self._ahead.catch
+        if catch is not None:
+            try:
+                catch(self._scope)
+            except Exception as error:  # noqa: BLE001 - another version's scope
+                report_fault("http.refusal", error)
+
     async def admit(self, admission: Admissions, app: ASGIApp) -> None:
         """Have *app* serve the request, unless *admission* refuses it."""
         begin_asking(self)

@@ -267,6 +267,9 @@ class Request:
         """Return the function or class that will serve it; None: not known."""
         raise NotImplementedError
 
+    def refusing(self) -> None:
+        """Hear that a limit on a function will refuse it by raising."""
+
     def stream(self) -> None:
         """Take note that the response comes in pieces; there are admissions."""
         if not self.streamed:

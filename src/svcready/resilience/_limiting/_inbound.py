@@ -71,6 +71,10 @@ class Inbound(Protocol):
         """Return the function or class that will serve it; None: not known."""
         ...
 
+    def refusing(self) -> None:
+        """Hear that a limit on a function will refuse it by `RequestRefused`."""
+        ...
+
 
 class Owed(Protocol):
     """What a request pays when its response starts."""

@@ -182,6 +182,7 @@ class _Gate:
         quota.spend()
         answer = quota.check(self._rules)
         if answer is not None:
+            quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
         return None
@@ -194,6 +195,7 @@ class _Gate:
         quota.spend()
         answer = await quota.check_async(self._rules)
         if answer is not None:
+            quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
         return None
@@ -244,3 +246,6 @@ class _Nobody:
 
     def endpoint(self) -> object:
         return None
+
+    def refusing(self) -> None:
+        pass

@@ -130,11 +130,11 @@ class Quota:
 
     __slots__ = (
         "_limits",
-        "_request",
         "_routed",
         "_shares",
         "_taken",
         "level",
+        "request",
         "wait_s",
     )
 
@@ -142,7 +142,7 @@ class Quota:
 
     def __init__(self, limits: Limits, request: Inbound) -> None:
         self._limits = limits
-        self._request = request
+        self.request = request
         self._routed = False
         self._shares: list[Share] = []
         self._taken: list[Want] = []
@@ -243,8 +243,8 @@ class Quota:
             return ()
 
         self._routed = True
-        self._request.owing = None
-        return self._limits.at_route(self._request)
+        self.request.owing = None
+        return self._limits.at_route(self.request)
 
     def _wants(
         self, rules: Sequence[Rule], told: dict[str, str]
@@ -257,7 +257,7 @@ class Quota:
             if mode == "off":
                 continue
 
-            key = key_of(self._request, limiter.by, told)
+            key = key_of(self.request, limiter.by, told)
             into = enforced if mode == "enforce" else observed
             into.append((rule, limiter.want(key, rule.cost)))
 
@@ -303,7 +303,7 @@ class Quota:
         return [want._replace(cost=-want.cost) for want in taken]
 
     def _resolve(self, name: str) -> object:
-        found = resolve(name, self._request.native())
+        found = resolve(name, self.request.native())
         if inspect.isawaitable(found):
             close = getattr(found, "close", None)
             if close is not None:
@@ -316,7 +316,7 @@ class Quota:
 
     async def _resolve_async(self, name: str) -> object:
         try:
-            found = resolve(name, self._request.native())
+            found = resolve(name, self.request.native())
             return await found if inspect.isawaitable(found) else found
         except Exception as error:  # noqa: BLE001 - it goes by address
             report_fault("limits.resolver", error)
