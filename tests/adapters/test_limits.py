@@ -355,6 +355,49 @@ def test_an_async_resolver_is_awaited(run: Running) -> None:
         assert statuses == [200, 200, 429, 200]
 
 
+def test_an_async_resolver_tells_a_limit_on_a_plain_function(
+    run: Running, faults: Faults
+) -> None:
+    """Its thread waits for the loop; on the loop's own thread that is an error."""
+    asked: list[object] = []
+
+    @svcready.resilience.resolver("tenant")
+    async def tenant(request: Request) -> str:
+        asked.append(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        return request.headers["x-tenant"]
+
+    with run() as harness:
+        app = FastAPI()
+        harness.runtime.attach(app)
+        limited = svcready.limit("1/m", by="tenant", name="reads")
+
+        @app.get("/sync")
+        @limited
+        def read() -> str:
+            return "ok"
+
+        @limited
+        def inner() -> str:
+            return "ok"
+
+        @app.get("/async")
+        async def read_on_loop() -> str:
+            return inner()
+
+        ask = fastapi_asker(app)
+        statuses = [ask("/sync", x_tenant=name).status for name in ("a", "b", "a")]
+        assert statuses == [200, 200, 429]
+        assert len(asked) == 3
+        # Both go by address, as one.
+        assert [ask("/async", x_tenant=name).status for name in "cd"] == [200, 429]
+
+    for _ in range(2):
+        error = faults.claim("limits.resolver")
+        assert isinstance(error, TypeError)
+        assert "'tenant'" in error.__notes__[0]
+
+
 @both
 def test_observe_counts_and_refuses_nothing(
     run: Running, make: Callable[[Harness], Ask]

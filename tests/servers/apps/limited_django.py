@@ -54,9 +54,15 @@ async def decorated_async(_: HttpRequest) -> JsonResponse:
     return JsonResponse({"pressure": svcready.pressure()})
 
 
+@svcready.limit("1/hour", by="later", name="awaited")
+def awaited(_: HttpRequest) -> JsonResponse:
+    return JsonResponse({"awaited": True})
+
+
 ON_ASGI = "DJANGO_ON_ASGI" in os.environ
 urlpatterns = [
     path("shared/<int:number>", shared),
+    path("awaited", awaited),
     path("decorated", decorated_async if ON_ASGI else decorated),
     *i18n_patterns(path("local/<int:number>", shared), prefix_default_language=False),
 ]

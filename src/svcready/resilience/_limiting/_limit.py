@@ -22,7 +22,7 @@ from svcready.resilience._limiting._limits import Quota
 from svcready.resilience._parts import add_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from typing import ParamSpec, TypeVar
 
     from svcready._core.clock import Clock
@@ -249,3 +249,7 @@ class _Nobody:
 
     def refusing(self) -> None:
         pass
+
+    def wait_for(self, told: Awaitable[object]) -> object:
+        del told
+        raise TypeError("it has to be awaited, and nobody can")

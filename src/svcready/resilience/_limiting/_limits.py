@@ -17,7 +17,7 @@ from svcready.resilience._limiting._limit_rules import Rules, waits_for_route
 from svcready.resilience._limiting._limiter import key_of
 from svcready.resilience._limiting._pressure import GAUGE
 from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
-from svcready.resilience._limiting._resolvers import resolve
+from svcready.resilience._limiting._resolvers import resolve, wait_for
 from svcready.resilience._limiting._store import MemoryStore, folded, spread
 from svcready.resilience._limiting._unrouted import Unrouted
 
@@ -304,15 +304,10 @@ class Quota:
 
     def _resolve(self, name: str) -> object:
         found = resolve(name, self.request.native())
-        if inspect.isawaitable(found):
-            close = getattr(found, "close", None)
-            if close is not None:
-                close()
+        if not inspect.isawaitable(found):
+            return found
 
-            report_fault("limits.resolver", TypeError(f"{name!r} has to be awaited"))
-            return None
-
-        return found
+        return wait_for(self.request, name, found)
 
     async def _resolve_async(self, name: str) -> object:
         try:
