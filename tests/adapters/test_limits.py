@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.middleware import Middleware
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Host, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import svcready
 from svcready.adapters._clients import client_reader
@@ -354,6 +355,49 @@ def test_an_async_resolver_is_awaited(run: Running) -> None:
         assert statuses == [200, 200, 429, 200]
 
 
+def test_an_async_resolver_tells_a_limit_on_a_plain_function(
+    run: Running, faults: Faults
+) -> None:
+    """Its thread waits for the loop; on the loop's own thread that is an error."""
+    asked: list[object] = []
+
+    @svcready.resilience.resolver("tenant")
+    async def tenant(request: Request) -> str:
+        asked.append(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        return request.headers["x-tenant"]
+
+    with run() as harness:
+        app = FastAPI()
+        harness.runtime.attach(app)
+        limited = svcready.limit("1/m", by="tenant", name="reads")
+
+        @app.get("/sync")
+        @limited
+        def read() -> str:
+            return "ok"
+
+        @limited
+        def inner() -> str:
+            return "ok"
+
+        @app.get("/async")
+        async def read_on_loop() -> str:
+            return inner()
+
+        ask = fastapi_asker(app)
+        statuses = [ask("/sync", x_tenant=name).status for name in ("a", "b", "a")]
+        assert statuses == [200, 200, 429]
+        assert len(asked) == 3
+        # Both go by address, as one.
+        assert [ask("/async", x_tenant=name).status for name in "cd"] == [200, 429]
+
+    for _ in range(2):
+        error = faults.claim("limits.resolver")
+        assert isinstance(error, TypeError)
+        assert "'tenant'" in error.__notes__[0]
+
+
 @both
 def test_observe_counts_and_refuses_nothing(
     run: Running, make: Callable[[Harness], Ask]
@@ -382,6 +426,27 @@ def test_an_operator_tunes_a_limit_by_its_name(
     with run("* 1/m by address as trial", **{"limit.trial.mode": "off"}) as harness:
         ask = make(harness)
         assert {ask("/orders/1").status for _ in range(4)} == {200}
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_rule_and_a_limit_of_one_name_are_two(run: Running, is_early: bool) -> None:
+    """Whichever comes first, the rule is called so that callers can tell them apart."""
+
+    def declare() -> Limit:
+        return svcready.limit("5/m", by="address", name="orders")
+
+    if is_early:
+        declare()
+
+    more = {"limit.orders.burst": 4, "limit.orders-rule.burst": 3}
+    with run("* 9/m by address as orders", **more) as harness:
+        app = flask.Flask("orders")
+        harness.runtime.attach(app)
+        app.get("/")(declare()(lambda: "ok"))
+        ask = flask_asker(app.wsgi_app)
+        told = dict(shown(ask("/")))
+        assert (told["orders"]["r"], told["orders-rule"]["r"]) == (3, 2)
+        assert [ask("/").status for _ in range(3)] == [200, 200, 429]
 
 
 @both
@@ -480,6 +545,53 @@ def test_a_decorated_route_in_a_mounted_application(run: Running) -> None:
         assert [ask("/sub/in").status for _ in range(2)] == [200, 429]
 
 
+def limited_app(name: str) -> FastAPI:
+    """Return an application with one limited route."""
+    app = FastAPI()
+
+    @app.get("/in")
+    @svcready.limit("1/minute", by="address", name=name)
+    async def read() -> str:
+        return "in"
+
+    return app
+
+
+class Passes:
+    """Middleware that hides what it is around."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self.app(scope, receive, send)
+
+
+def test_a_decorated_route_wherever_it_is(run: Running) -> None:
+    """Below a host, inside middleware, and mounted when requests came already."""
+    with run() as harness:
+        hosting = FastAPI()
+        hosting.router.routes.append(Host("h", limited_app("below-host")))
+        harness.runtime.attach(hosting)
+        ask = fastapi_asker(hosting)
+        assert [ask("/in", host="h").status for _ in range(2)] == [200, 429]
+
+        wrapping = FastAPI()
+        wrapping.mount("/sub", Passes(limited_app("wrapped")))
+        harness.runtime.attach(wrapping)
+        ask = fastapi_asker(wrapping)
+        assert [ask("/sub/in").status for _ in range(2)] == [200, 429]
+
+        growing = FastAPI()
+        harness.runtime.attach(growing)
+        ask = fastapi_asker(growing)
+        assert ask("/").status == 404
+        growing.mount("/sub", limited_app("later"))
+        assert [ask("/sub/in").status for _ in range(2)] == [200, 429]
+        assert not [line for line in harness.lines if line["level"] == "ERROR"]
+
+
 def test_a_decorated_view_of_flask(run: Running) -> None:
     """The view's refusal is the answer, and no error is logged."""
     with run() as harness:
@@ -498,6 +610,24 @@ def test_a_decorated_view_of_flask(run: Running) -> None:
         assert refused.headers["content-type"] == "application/problem+json"
         assert ask("/read", x_api_key="b").status == 200
         assert not [line for line in harness.lines if line["level"] == "ERROR"]
+
+
+def test_a_decorated_view_of_flask_inside_another(run: Running) -> None:
+    """An application behind a dispatcher answers the same."""
+    with run() as harness:
+        inner, app = flask.Flask("inner"), flask.Flask("orders")
+
+        @inner.get("/read")
+        @svcready.limit("1/minute", by="address", name="inner")
+        def read() -> str:
+            return "ok"
+
+        app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]
+            app.wsgi_app, {"/sub": inner.wsgi_app}
+        )
+        harness.runtime.attach(app)
+        ask = flask_asker(app.wsgi_app)
+        assert [ask("/sub/read").status for _ in range(2)] == [200, 429]
 
 
 def test_bare_callables_are_limited_in_the_adapter(run: Running) -> None:

@@ -151,3 +151,16 @@ def test_a_route_below_its_language_is_limited(served: Served, tmp_path: Path) -
         paths = ["/de/local/1", "/local/1", "/de/local/2", "/local/2", "/local/3"]
         assert [ask(path) for path in paths] == [200, 200, 429, 200, 429]
         assert ask("/fr/local/1") == 404
+
+
+@pytest.mark.parametrize(
+    "served", [STACKS[0], *STACKS[2:]], ids=lambda served: served.name
+)
+def test_a_plain_view_waits_for_a_resolver(served: Served, tmp_path: Path) -> None:
+    """What a coroutine function tells is known to a limit on a plain function."""
+    environ = {**ENVIRON, **served.environ}
+    with Service(served.command, tmp_path, environ=environ) as service:
+        statuses = [
+            service.get("/awaited", {"X-Tenant": name}).status for name in "abcab"
+        ]
+        assert statuses == [200, 200, 200, 429, 429]

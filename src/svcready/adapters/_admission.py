@@ -51,6 +51,8 @@ class Ahead(NamedTuple, Generic[T]):
     """Tells the route that a scope or environ will take; None: it declares none."""
     native: Callable[[T], object]
     """Makes the framework's own request of it, for resolvers."""
+    catch: Callable[[T], None] | None = None
+    """Has the application that serves a scope answer what limits in it raise."""
 
 
 def _as_it_is(given: object) -> object:

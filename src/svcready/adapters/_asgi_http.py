@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from svcready._core.guard import report_fault
+from svcready._runtime import running_loop
 from svcready.adapters._admission import (
     NOWHERE,
     begin_asking,
@@ -21,6 +23,7 @@ from svcready.adapters._asgi_messages import (
     read_headers,
     tells_events,
 )
+from svcready.adapters._in_thread import wait_in_thread
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.resilience._limiting._inbound import (
     RequestRefused,
@@ -76,6 +79,7 @@ class HttpExchange(Request):
         "_ahead",
         "_base",
         "_left",
+        "_loop",
         "_read",
         "_receive",
         "_route_of",
@@ -139,9 +143,26 @@ class HttpExchange(Request):
         key = (scope["path"], scope.get("root_path"), scope["method"])
         return keep_route(self, key, partial(tell, scope))
 
+    def wait_for(self, told: Awaitable[object]) -> object:
+        """Have the request's event loop run an awaitable that a thread waits for."""
+        if self._loop is running_loop():
+            return Request.wait_for(self, told)
+
+        return wait_in_thread(self._loop, told)
+
+    def refusing(self) -> None:
+        """Have the application at hand answer what a limit on a function raises."""
+        catch = self._ahead.catch
+        if catch is not None:
+            try:
+                catch(self._scope)
+            except Exception as error:  # noqa: BLE001 - another version's scope
+                report_fault("http.refusal", error)
+
     async def admit(self, admission: Admissions, app: ASGIApp) -> None:
         """Have *app* serve the request, unless *admission* refuses it."""
         begin_asking(self)
+        self._loop = asyncio.get_running_loop()
         if admission.waits:
             refusal = await admission.ask_async(self)
         else:

@@ -21,7 +21,7 @@ from svcready.resilience._limiting._inbound import INBOUND, leave_all, stream_al
 from svcready.tracing._otel import attach, detach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -266,6 +266,14 @@ class Request:
     def endpoint(self) -> object:
         """Return the function or class that will serve it; None: not known."""
         raise NotImplementedError
+
+    def wait_for(self, told: Awaitable[object]) -> object:
+        """Return the outcome of an awaitable; here is nobody to run it meanwhile."""
+        del told
+        raise TypeError("it has to be awaited, and no event loop is free to do so")
+
+    def refusing(self) -> None:
+        """Hear that a limit on a function will refuse it by raising."""
 
     def stream(self) -> None:
         """Take note that the response comes in pieces; there are admissions."""

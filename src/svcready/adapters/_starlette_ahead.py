@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from svcready.adapters._starlette_routes import Seen
     from svcready.resilience._limiting._inbound import Inbound, Refusal
 
-__all__ = ["RoutesAhead", "answer_refusals", "at_route"]
+__all__ = ["RoutesAhead", "answer_refusals", "at_route", "catch_refusals"]
 
 _MAX_DEPTH = 8
 _ANYTHING = "/{path:path}"
@@ -112,6 +112,18 @@ def answer_refusals(app: Starlette) -> None:
     for one in (app, *_mounted(app.routes)):
         one.exception_handlers.setdefault(RequestRefused, _answer)
         one.exception_handlers.setdefault(LoadShed, _answer)
+
+
+def catch_refusals(scope: AnyScope) -> None:
+    """
+    Have the application answer what limits raise in it that *scope* has got to.
+
+    One that is mounted late, inside other middleware, or below a host is none that
+    `answer_refusals` finds, and has middleware of its own that makes a 500 of it.
+    """
+    handlers: tuple[dict[type, object], object]
+    handlers = scope["starlette.exception_handlers"]  # type: ignore[assignment]
+    handlers[0].setdefault(RequestRefused, _answer)
 
 
 async def _answer(request: Request, error: Exception) -> Response:

@@ -165,6 +165,15 @@ class Exchange(InFlight):
         key = tuple(environ.get(name) for name in _ROUTED_BY)
         return keep_route(self, key, partial(tell, environ))
 
+    def refusing(self) -> None:
+        """Have the application at hand answer what a limit on a function raises."""
+        catch = self._ahead.catch
+        if catch is not None:
+            try:
+                catch(self._environ)
+            except Exception as error:  # noqa: BLE001 - another version's handlers
+                report_fault("http.refusal", error)
+
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: object = None, /
     ) -> Callable[[bytes], object]:

@@ -14,6 +14,7 @@ from svcready.adapters._starlette_ahead import (
     RoutesAhead,
     answer_refusals,
     at_route,
+    catch_refusals,
 )
 from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
 from svcready.adapters.asgi import ASGIWrapper
@@ -79,7 +80,7 @@ def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
         route_of=RouteTemplates(app),
         is_own_path=OwnPaths(app),
         marks=_MARKS,
-        ahead=Ahead(RoutesAhead(app), Request),
+        ahead=Ahead(RoutesAhead(app), Request, catch_refusals),
     )
 
 

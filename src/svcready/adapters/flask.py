@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, got_request_exception, request
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    got_request_exception,
+    has_app_context,
+    request,
+)
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
@@ -51,7 +58,7 @@ def attach(app: object) -> bool:
         app.wsgi_app,
         route_of=_route_of,
         is_own_path=_OwnPaths(app),
-        ahead=Ahead(_RoutesAhead(app), _native),
+        ahead=Ahead(_RoutesAhead(app), _native, _catch_refusals),
     )
     _limit_at_routes(app)
     got_request_exception.connect(_note_error, app)
@@ -72,6 +79,10 @@ def _limit_at_routes(app: Flask) -> None:
         return None if refusal is None else _respond(refusal)
 
     app.preprocess_request = preprocess_request  # type: ignore[method-assign]
+    _answer_refusals(app)
+
+
+def _answer_refusals(app: Flask) -> None:
     handlers = app.error_handler_spec[None][None]
     handlers.setdefault(RequestRefused, lambda error: _respond(error.answer))
     handlers.setdefault(LoadShed, _shed)
@@ -81,6 +92,13 @@ def _shed(error: LoadShed) -> Response:
     from svcready.resilience._shed._by_hand import answer_to
 
     return _respond(answer_to(error))
+
+
+def _catch_refusals(environ: WSGIEnvironment) -> None:
+    """Do so in the application at hand, which may be another one's inside this."""
+    del environ
+    if has_app_context():
+        _answer_refusals(current_app)
 
 
 def _respond(refusal: Refusal) -> Response:

@@ -15,6 +15,11 @@ def tenant(request: Any) -> str:
     return str(request.headers.get("x-tenant") or "nobody")
 
 
+@svcready.resilience.resolver("later")
+async def later(request: Any) -> str:
+    return tenant(request)
+
+
 def is_wrong(token: str | None) -> bool:
     """Tell whether middleware is to answer 401."""
     return (token or "").startswith("guess")

@@ -63,9 +63,15 @@ async def shed_async(request: HttpRequest) -> JsonResponse:
     return shed(request)
 
 
+@svcready.limit("1/hour", by="later", name="awaited")
+def awaited(_: HttpRequest) -> JsonResponse:
+    return JsonResponse({"awaited": True})
+
+
 ON_ASGI = "DJANGO_ON_ASGI" in os.environ
 urlpatterns = [
     path("shared/<int:number>", shared),
+    path("awaited", awaited),
     path("decorated", decorated_async if ON_ASGI else decorated),
     *i18n_patterns(path("local/<int:number>", shared), prefix_default_language=False),
     path("shed", shed_async if ON_ASGI else shed),

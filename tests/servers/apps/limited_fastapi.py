@@ -39,3 +39,9 @@ def shared(number: int) -> dict[str, int]:
 @svcready.limit("2/hour", by="address", name="decorated")
 async def decorated() -> dict[str, float]:
     return {"pressure": svcready.pressure()}
+
+
+@app.get("/awaited")
+@svcready.limit("1/hour", by="later", name="awaited")
+def awaited() -> dict[str, bool]:
+    return {"awaited": True}

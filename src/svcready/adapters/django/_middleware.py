@@ -14,11 +14,12 @@ from django.http import StreamingHttpResponse
 from svcready._core.context import activate, current, deactivate
 from svcready._core.guard import guard, report_fault
 from svcready._runtime import PlanCell, begin_in_loop, running_loop
-from svcready.adapters._admission import begin_asking, keep_route, pay, pay_async
+from svcready.adapters._admission import begin_asking, pay, pay_async
 from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
 from svcready.adapters._wsgi_messages import response_headers
+from svcready.adapters.django._flight import Flight
 from svcready.adapters.django._operators import (
     answer_operator,
     ask_at_view,
@@ -27,19 +28,18 @@ from svcready.adapters.django._operators import (
     method_of,
     respond,
 )
-from svcready.adapters.django._routes import OwnPaths, route_ahead, template_taken
+from svcready.adapters.django._routes import OwnPaths, template_taken
 from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextvars import Context
 
     from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseBase
 
     from svcready._core.context import ContextRecord
-    from svcready.adapters._admission import Taken
     from svcready.adapters._plan import RequestPlan
     from svcready.resilience._limiting._inbound import Refusal
 
@@ -180,56 +180,9 @@ def note_error(sender: object, request: HttpRequest | None = None, **_: object) 
             flight.note_error(error)
 
 
-class _Flight(InFlight):
-    """A request of Django's in flight."""
-
-    __slots__ = ("_request",)
-
-    def __init__(self, plan: RequestPlan, request: HttpRequest) -> None:
-        self._request = request
-        InFlight.__init__(
-            self,
-            plan,
-            request.META,
-            request.method or "GET",
-            request.path,
-            request.scheme or "http",
-        )
-
-    def describe(self) -> Mapping[str, str | int]:
-        """Return the start attributes of the span."""
-        request = self._request
-        return {
-            **InFlight.describe(self),
-            "url.path": request.path,
-            "url.scheme": request.scheme or "http",
-        }
-
-    def template(self) -> str | None:
-        """Return the template of the route that it will take; None: of none."""
-        return template_taken(self._request) or self._ahead_of_route().template
-
-    def bare_path(self) -> str | None:
-        """Return None: there are routes."""
-        return None
-
-    def native(self) -> object:
-        """Return the request: what resolvers are called with."""
-        return self._request
-
-    def endpoint(self) -> object:
-        """Return the view that will serve it; None: none will."""
-        return self._ahead_of_route().endpoint
-
-    def _ahead_of_route(self) -> Taken:
-        request = self._request
-        key = (request.path_info, getattr(request, "urlconf", None))
-        return keep_route(self, key, partial(route_ahead, request))
-
-
 def _begin(plan: RequestPlan, request: HttpRequest) -> InFlight | None:
     try:
-        flight = _Flight(plan, request)
+        flight = Flight(plan, request)
     except Exception as error:  # noqa: BLE001 - the application goes on
         report_fault("http.begin", error)
         return None

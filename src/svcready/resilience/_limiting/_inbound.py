@@ -9,7 +9,7 @@ from svcready._core.guard import report_fault
 from svcready.errors import RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
 __all__ = [
     "INBOUND",
@@ -71,6 +71,19 @@ class Inbound(Protocol):
         """Return the function or class that will serve it; None: not known."""
         ...
 
+    def wait_for(self, told: Awaitable[object]) -> object:
+        """
+        Return the outcome of an awaitable, in a thread that is not its event loop's.
+
+        Raises:
+            TypeError: There is no such loop.
+        """
+        ...
+
+    def refusing(self) -> None:
+        """Hear that a limit on a function will refuse it by `RequestRefused`."""
+        ...
+
 
 class Owed(Protocol):
     """What a request pays when its response starts."""
@@ -85,14 +98,12 @@ class Owed(Protocol):
 
 
 class Refusal(NamedTuple):
-    """The answer to a request that is not admitted."""
+    """The answer, 429 or 503, to a request that is not admitted."""
 
     status: int
-    """429 or 503."""
     headers: tuple[tuple[str, str], ...]
     """Its headers, names in lower case; `content-length` is the adapter's."""
     body: bytes
-    """Its body."""
 
 
 class RequestRefused(RateLimited):

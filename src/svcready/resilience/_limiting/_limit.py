@@ -22,7 +22,7 @@ from svcready.resilience._limiting._limits import Quota
 from svcready.resilience._parts import add_part, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from typing import ParamSpec, TypeVar
 
     from svcready._core.clock import Clock
@@ -191,6 +191,7 @@ class _Gate:
         quota.spend()
         answer = quota.check(self._rules)
         if answer is not None:
+            quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
         return None
@@ -203,6 +204,7 @@ class _Gate:
         quota.spend()
         answer = await quota.check_async(self._rules)
         if answer is not None:
+            quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
         return None
@@ -253,3 +255,10 @@ class _Nobody:
 
     def endpoint(self) -> object:
         return None
+
+    def refusing(self) -> None:
+        pass
+
+    def wait_for(self, told: Awaitable[object]) -> object:
+        del told
+        raise TypeError("it has to be awaited, and nobody can")

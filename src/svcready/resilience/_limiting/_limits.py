@@ -17,7 +17,7 @@ from svcready.resilience._limiting._limit_rules import Rules, waits_for_route
 from svcready.resilience._limiting._limiter import key_of
 from svcready.resilience._limiting._pressure import GAUGE
 from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
-from svcready.resilience._limiting._resolvers import resolve
+from svcready.resilience._limiting._resolvers import resolve, wait_for
 from svcready.resilience._limiting._store import MemoryStore, folded, spread
 from svcready.resilience._limiting._unrouted import Unrouted
 
@@ -131,11 +131,11 @@ class Quota:
 
     __slots__ = (
         "_limits",
-        "_request",
         "_routed",
         "_shares",
         "_taken",
         "level",
+        "request",
         "wait_s",
     )
 
@@ -143,7 +143,7 @@ class Quota:
 
     def __init__(self, limits: Limits, request: Inbound) -> None:
         self._limits = limits
-        self._request = request
+        self.request = request
         self._routed = False
         self._shares: dict[str, Share] = {}
         self._taken: list[Want] = []
@@ -250,8 +250,8 @@ class Quota:
             return ()
 
         self._routed = True
-        self._request.owing = None
-        return self._limits.at_route(self._request)
+        self.request.owing = None
+        return self._limits.at_route(self.request)
 
     def _wants(
         self, rules: Sequence[Rule], told: dict[str, str]
@@ -264,7 +264,7 @@ class Quota:
             if mode == "off":
                 continue
 
-            key = key_of(self._request, limiter.by, told)
+            key = key_of(self.request, limiter.by, told)
             into = enforced if mode == "enforce" else observed
             into.append((rule, limiter.want(key, rule.cost)))
 
@@ -309,20 +309,15 @@ class Quota:
         return [want._replace(cost=-want.cost) for want in taken]
 
     def _resolve(self, name: str) -> object:
-        found = resolve(name, self._request.native())
-        if inspect.isawaitable(found):
-            close = getattr(found, "close", None)
-            if close is not None:
-                close()
+        found = resolve(name, self.request.native())
+        if not inspect.isawaitable(found):
+            return found
 
-            report_fault("limits.resolver", TypeError(f"{name!r} has to be awaited"))
-            return None
-
-        return found
+        return wait_for(self.request, name, found)
 
     async def _resolve_async(self, name: str) -> object:
         try:
-            found = resolve(name, self._request.native())
+            found = resolve(name, self.request.native())
             return await found if inspect.isawaitable(found) else found
         except Exception as error:  # noqa: BLE001 - it goes by address
             report_fault("limits.resolver", error)

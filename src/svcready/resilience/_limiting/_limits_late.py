@@ -51,8 +51,9 @@ class LateLimits:
     def tune(self, declared: AnyDeclared) -> None:
         """Tune a limit that code declared, and have requests asked of it."""
         limits = self.made()
-        declared.tune(limits.values(declared.core.name), self._clock)
-        limits.renew()
+        name = declared.core.name
+        declared.tune(limits.values(name), self._clock)
+        limits.declared(name)
 
     def chain(self) -> list[Admission]:
         """Return what requests are asked of; empty if nothing is limited."""

@@ -73,8 +73,15 @@ class InboundLimits:
         """Return the operator's values for a limit that code declared."""
         return self._means.values(name)
 
+    def declared(self, name: str) -> None:
+        """Take note that code declared a limit, maybe of a rule's name."""
+        if name in self._ruled:
+            self.start()  # which calls the rule something else
+        else:
+            self.renew()
+
     def renew(self) -> None:
-        """Take note that a limit or a resolver was declared, or other rules came."""
+        """Take note that a resolver was declared, or other rules came."""
         IN_FORCE.put(self._make())
         self._means.changed()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from svcready._core.declarations import Register, check_name
@@ -13,10 +14,12 @@ from svcready.resilience._limiting._limit_keys import KeyPart, parse_key
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from svcready.resilience._limiting._inbound import Inbound
+
     Resolver = Callable[[Any], "str | Awaitable[str | None] | None"]
     R = TypeVar("R", bound=Resolver)
 
-__all__ = ["RESOLVERS", "resolve", "resolver"]
+__all__ = ["RESOLVERS", "resolve", "resolver", "wait_for"]
 
 RESOLVERS: Register[Resolver] = Register("resolver")
 """All that the process declared, by name."""
@@ -30,8 +33,10 @@ def resolver(name: str) -> Callable[[R], R]:
     application's own middleware, so that what authentication left there is known. It
     gets the framework's request (Starlette's, Flask's, Django's; a scope or an
     environ where a bare callable is wrapped) and returns who it is, or None for
-    nobody known, who is limited by address. On ASGI it may be a coroutine function.
-    An error in it is reported, and the request is limited by address.
+    nobody known, who is limited by address. On ASGI it may be a coroutine function,
+    which a limit on a plain function waits for in its thread; where it can't, as on
+    the event loop itself, that is an error. An error is reported, and the request is
+    limited by address.
 
     Args:
         name: `principal`, which limits by `client` take; `tenant`, `api_key`, ...
@@ -77,5 +82,23 @@ def resolve(name: str, request: object) -> object:
     try:
         return function(request)
     except Exception as error:  # noqa: BLE001 - the request is limited by address
+        report_fault("limits.resolver", error)
+        return None
+
+
+def wait_for(request: Inbound, name: str, told: Awaitable[object]) -> object:
+    """
+    Return what a coroutine function says of *request* to a plain one, in its thread.
+
+    Returns:
+        None if it fails, or where no event loop can run it meanwhile.
+    """
+    try:
+        return request.wait_for(told)
+    except Exception as error:  # noqa: BLE001 - the request is limited by address
+        if inspect.iscoroutine(told):
+            told.close()
+
+        error.add_note(f"the resolver {name!r} told nothing, and the address stands in")
         report_fault("limits.resolver", error)
         return None
