@@ -15,9 +15,10 @@ from svcready.adapters._starlette_ahead import (
     answer_refusals,
     at_route,
 )
-from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
+from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates, endpoints
 from svcready.adapters.asgi import ASGIWrapper
 from svcready.admin import build_surface, describe_surface, join_openapi
+from svcready.resilience._shed._lost_marks import serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -70,6 +71,7 @@ def attach(app: object) -> bool:
 
     _quieten_native_telemetry(app)
     _join_openapi(app)
+    serves(app, endpoints)
     return True
 
 

@@ -32,9 +32,11 @@ from svcready.adapters.django._routes import (
     template_of,
     template_taken,
     view_of,
+    views,
 )
 from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import RequestRefused
+from svcready.resilience._shed._lost_marks import serves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -73,6 +75,7 @@ class Middleware:
         self._is_own_path = OwnPaths()
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
         self._async = iscoroutinefunction(get_response)
+        serves(self, lambda _: views())
         self.process_view = ask_at_view_async if self._async else ask_at_view
         if self._async:
             markcoroutinefunction(self)

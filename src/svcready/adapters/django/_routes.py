@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-__all__ = ["OwnPaths", "template_of", "template_taken", "view_of"]
+__all__ = ["OwnPaths", "template_of", "template_taken", "view_of", "views"]
 
 
 def template_taken(request: HttpRequest) -> str | None:
@@ -47,6 +47,17 @@ def view_of(request: HttpRequest) -> object:
         return resolver.resolve(request.path_info).func
     except Resolver404:
         return None
+
+
+def views() -> Iterator[object]:
+    """Yield the views of the URL configuration."""
+    resolvers = [get_resolver()]
+    while resolvers:
+        for entry in resolvers.pop().url_patterns:
+            if isinstance(entry, URLResolver):
+                resolvers.append(entry)
+            elif isinstance(entry, URLPattern):
+                yield entry.callback
 
 
 class OwnPaths:
