@@ -16,9 +16,10 @@ from svcready.adapters._starlette_ahead import (
     at_route,
     catch_refusals,
 )
-from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
+from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates, endpoints
 from svcready.adapters.asgi import ASGIWrapper
 from svcready.admin import build_surface, describe_surface, join_openapi
+from svcready.resilience._shed._lost_marks import serves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -71,6 +72,7 @@ def attach(app: object) -> bool:
 
     _quieten_native_telemetry(app)
     _join_openapi(app)
+    serves(app, endpoints)
     return True
 
 

@@ -21,6 +21,7 @@ from svcready.adapters._wsgi_flight import REQUEST, InFlight
 from svcready.adapters.wsgi import WSGIWrapper
 from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused, ask_at_route
+from svcready.resilience._shed._lost_marks import serves
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
@@ -61,6 +62,7 @@ def attach(app: object) -> bool:
         ahead=Ahead(_RoutesAhead(app), _native, _catch_refusals),
     )
     _limit_at_routes(app)
+    serves(app, lambda served: served.view_functions.values())
     got_request_exception.connect(_note_error, app)
     return True
 

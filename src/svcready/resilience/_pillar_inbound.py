@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
 from svcready.resilience._limiting._inbound import Admissions
 from svcready.resilience._limiting._limits_late import LateLimits
+from svcready.resilience._shed._lost_marks import lost_marks
 from svcready.resilience._shed._pillar_shedding import InboundShedding
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class InboundPillar:
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
-        return self.limits.problems()
+        return (*self.limits.problems(), *lost_marks())
 
     def counts(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield how many requests there were: kind, name, outcome, how many."""

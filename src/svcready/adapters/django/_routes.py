@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-__all__ = ["OwnPaths", "route_ahead", "template_taken"]
+__all__ = ["OwnPaths", "route_ahead", "template_taken", "views"]
 
 
 def template_taken(request: HttpRequest) -> str | None:
@@ -55,6 +55,17 @@ def _resolve(request: HttpRequest, urlconf: str | None) -> Taken:
         return NOWHERE
 
     return Taken("/" + match.route.removeprefix("/"), match.func)
+
+
+def views() -> Iterator[object]:
+    """Yield the views of the URL configuration."""
+    resolvers = [get_resolver()]
+    while resolvers:
+        for entry in resolvers.pop().url_patterns:
+            if isinstance(entry, URLResolver):
+                resolvers.append(entry)
+            elif isinstance(entry, URLPattern):
+                yield entry.callback
 
 
 class OwnPaths:

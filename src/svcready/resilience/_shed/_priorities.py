@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from svcready.config._priorities_text import CLASSES, EXEMPT
 from svcready.errors import DeclarationError
+from svcready.resilience._shed._lost_marks import mark, marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +19,6 @@ __all__ = ["Priorities", "priority"]
 
 F = TypeVar("F")
 
-_MARK = "__svcready_priority__"
 _DEFAULT = "default"
 _PARAMETER = re.compile(r"\{[^{}]*\}|<[^<>]*>")
 _declared = False
@@ -28,9 +28,11 @@ def priority(name: str) -> Callable[[F], F]:
     """
     Say how important a route is when the service sheds load.
 
-    It decorates the function or class that serves the route, above or below the
-    framework's own decorator, and changes nothing about it. It has no effect while
-    `SVCREADY_HTTP_SHEDDING` is off; `SVCREADY_HTTP_PRIORITIES` overrides it.
+    It decorates the function or class that serves the route, and changes nothing about
+    it. Its place is directly below the framework's own decorator; where another one
+    hides it from the route, that is reported once the service is ready. It has no
+    effect while `SVCREADY_HTTP_SHEDDING` is off; `SVCREADY_HTTP_PRIORITIES` overrides
+    it.
 
     Args:
         name: `critical` may fill all of the limit, `default` 90 % and `sheddable`
@@ -44,13 +46,13 @@ def priority(name: str) -> Callable[[F], F]:
         allowed = ", ".join((*CLASSES, EXEMPT))
         raise DeclarationError(f"priority {name!r}: use one of {allowed}")
 
-    def mark(function: F) -> F:
+    def declare(function: F) -> F:
         global _declared  # noqa: PLW0603 - without any, no request is asked for it
         _declared = True
-        setattr(function, _MARK, name)
+        mark(function, name)
         return function
 
-    return mark
+    return declare
 
 
 class Priorities:
@@ -79,7 +81,7 @@ class Priorities:
                 return found
 
         if _declared:
-            return _marked(request.endpoint())
+            return marked(request.endpoint()) or _DEFAULT
 
         return _DEFAULT
 
@@ -104,15 +106,6 @@ class Priorities:
             found = rules.get(("GET", template))
 
         return found or rules.get(("*", template))
-
-
-def _marked(endpoint: object) -> str:
-    """Return what `priority` said of a function, or of the class that it stands for."""
-    found: str | None = getattr(endpoint, _MARK, None)
-    if found is None:  # Django's and Flask's `as_view`
-        found = getattr(getattr(endpoint, "view_class", None), _MARK, None)
-
-    return found or _DEFAULT
 
 
 def _pattern(template: str) -> re.Pattern[str]:

@@ -1,0 +1,138 @@
+"""Priorities in the wrong place: what is hidden from routes is reported, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask
+import pytest
+from fastapi import APIRouter, FastAPI
+
+import svcready
+from svcready.resilience._limiting._limit import LIMITS
+from svcready.resilience._shed import _lost_marks
+from svcready.resilience._shed._lost_marks import lost_marks
+from svcready.testing import running
+from tests.conftest import Faults
+
+View = Callable[..., str]
+Make = Callable[[], tuple[Any, Callable[[str], Callable[[View], View]]]]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_served() -> Iterator[None]:
+    """Every test begins without applications."""
+    _lost_marks._SERVED.clear()
+    yield
+    _lost_marks._SERVED.clear()
+    LIMITS.bind(None)
+    LIMITS.clear()
+
+
+def bare(function: View) -> View:
+    """Wrap a function without saying so."""
+
+    def wrapper() -> str:
+        return function()
+
+    return wrapper
+
+
+def make_fastapi() -> tuple[Any, Callable[[str], Any]]:
+    """Make an application, and what declares a route of it."""
+    app = FastAPI()
+    router = APIRouter(prefix="/inner")
+    app.include_router(router)
+    return app, app.get
+
+
+def make_flask() -> tuple[Any, Callable[[str], Any]]:
+    """Make the same in Flask."""
+    app = flask.Flask("shop")
+    return app, app.get
+
+
+both = pytest.mark.parametrize("make", [make_fastapi, make_flask])
+
+
+@both
+def test_a_priority_above_a_limit_above_the_route_is_reported(make: Make) -> None:
+    """The route has what the limit wraps; who marked the limit's wrapper is told."""
+    app, get = make()
+
+    @svcready.priority("critical")
+    @svcready.limit("5/s", name="reads")
+    @get("/orders")
+    def orders() -> str:
+        return "served"
+
+    del orders  # as in a function that makes applications
+    with running(settings={"http.shedding": "enforce"}) as harness:
+        harness.runtime.attach(app)
+        harness.runtime.ready()
+        (told,) = (p for p in harness.runtime.problems() if "priority" in p)
+        assert told.startswith("priority 'critical' of tests.adapters.test_lost_")
+        assert "orders has no effect" in told
+        assert "directly below the decorator that makes the route" in told
+
+
+@both
+def test_a_priority_below_what_hides_it_is_reported(make: Make) -> None:
+    """A decorator without `functools.wraps` takes the mark away."""
+    app, get = make()
+
+    @get("/orders")
+    @bare
+    @svcready.priority("sheddable")
+    def orders() -> str:
+        return "served"
+
+    with running() as harness:
+        harness.runtime.attach(app)
+        (told,) = lost_marks()
+        assert "priority 'sheddable'" in told
+
+
+@both
+def test_what_routes_see_is_not_reported(make: Make) -> None:
+    """Above and below the framework's, under wrappers that say so, and as a helper."""
+    app, get = make()
+
+    @svcready.priority("critical")
+    @get("/above")
+    def above() -> str:
+        return "served"
+
+    @get("/limited")
+    @svcready.limit("5/s", name="reads")
+    @svcready.priority("critical")
+    def limited() -> str:
+        return "served"
+
+    @get("/helped")
+    def helped() -> str:
+        return above()
+
+    with running() as harness:
+        harness.runtime.attach(app)
+        assert list(lost_marks()) == []
+
+
+def test_an_application_that_is_gone_is_forgotten(faults: Faults) -> None:
+    """Neither it nor an error in asking it is in anybody's way."""
+
+    class App:
+        """Can be referred to weakly."""
+
+    def broken(app: App) -> list[object]:
+        raise RuntimeError
+
+    app = App()
+    _lost_marks.serves(app, broken)
+    svcready.priority("critical")(bare)
+    assert list(lost_marks()) == []
+    assert isinstance(faults.claim("adapters.routes"), RuntimeError)
+    del app
+    assert not len(_lost_marks._SERVED)
+    delattr(bare, _lost_marks.MARK)
