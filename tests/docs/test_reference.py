@@ -8,9 +8,9 @@ from types import ModuleType
 import pytest
 
 import svcready
+from scripts import write_settings
 from svcready import errors, testing
 from svcready.config._sections.resilience import POLICY_FIELDS
-from scripts import write_settings
 from tests.architecture.house import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
