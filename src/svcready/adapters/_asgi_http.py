@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.adapters._admission import begin_asking, spelt
 from svcready.adapters._asgi_messages import (
     add_headers,
@@ -214,7 +214,7 @@ class HttpExchange(Request):
             if route is None and self.plan.admission is not None and self.refused:
                 route = self.template()
         except Exception as error:  # noqa: BLE001 - the response is on its way
-            report_fault("http.route", error)
+            report_foreign("http.route", error)
             return None
 
         return route

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.adapters._admission import begin_asking
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.adapters._wsgi_messages import (
@@ -169,7 +169,7 @@ class Exchange(InFlight):
             if self.plan.serving.draining:  # perhaps since this request began
                 close_after(self._start_response)
         except Exception as error:  # noqa: BLE001 - the response goes out
-            report_fault("http.headers", error)
+            report_foreign("http.headers", error)
 
         if exc_info is None:
             return self._start_response(status, headers)
