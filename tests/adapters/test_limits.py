@@ -327,7 +327,7 @@ def test_a_resolver_that_fails_limits_by_address(run: Running, faults: Faults) -
         assert make_flask(harness)("/orders/1").status == 429
 
     for error in (LookupError, LookupError, TypeError):
-        assert type(faults.claim("limits.resolver")) is error
+        assert error.__name__ in repr(faults.claim("limits.resolver"))
 
 
 def test_an_async_resolver_is_awaited(run: Running) -> None:
@@ -729,7 +729,7 @@ def test_an_application_is_told_before_it_refuses(
         for _ in range(2):
             ask("/orders/1")
 
-    assert type(faults.claim("on_pressure")) is LookupError
+    assert str(faults.claim("on_pressure")).startswith("LookupError in ")
     ((source, name, level),) = told
     assert (source, name) == ("limit", "reads")
     assert level == pytest.approx(0.8)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from svcready._core.guard import FaultLog, fault_counts, guard
+from svcready._core.guard import FaultLog, Foreign, fault_counts, guard
 from svcready.errors import DeclarationError
 from svcready.testing import FakeClock
 
@@ -126,3 +127,52 @@ def test_sites_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
         log(f"c{number}", fault())
 
     assert len(log._next_at) <= 256
+
+
+def test_what_an_error_of_others_says_is_not_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its class, place and function are; no text, no cause and no traceback."""
+    log = FaultLog(FakeClock())
+    caplog.set_level(logging.ERROR, "svcready")
+    for _ in range(2):  # the second one is silent
+        try:
+            they_ask("hunter2")
+        except LookupError as error:
+            log("x", Foreign(error))
+
+    log("x", Foreign(LookupError("hunter2")))
+
+    told, never_raised = caplog.records
+    text = told.getMessage()
+    assert re.sub(r"\(\S+/(\w+\.py):\d+\)", r"(\1)", text) == (
+        "x: the application's own code failed: LookupError in they_look (test_guard.py)"
+        ", called by they_ask (test_guard.py)"
+    )
+    assert str(they_look.__code__.co_firstlineno + 5) in text
+    assert told.exc_info is None
+    assert "hunter2" not in caplog.text
+    assert never_raised.getMessage().endswith("failed: LookupError")
+
+
+def they_ask(key: str) -> None:
+    """Stand for a key function of the application's."""
+    they_look(key)
+
+
+def they_look(key: str) -> None:
+    """Fail in the depths, with what it was called with in its text."""
+    try:
+        int(key)
+    except ValueError as error:
+        raise LookupError(key) from error
+
+
+def test_a_block_may_be_of_others(faults: Faults) -> None:
+    """What is raised in it is told as theirs."""
+    with guard("test.guard", foreign=True):
+        raise KeyError("hunter2")
+
+    fault = faults.claim("test.guard")
+    assert isinstance(fault, Foreign)
+    assert "hunter2" not in f"{fault!r}{fault.__cause__}"

@@ -109,11 +109,11 @@ def test_a_function_that_fails_retries_nothing(
     with pytest.raises(ConnectionError):
         policy.call(Dependency(ConnectionError()))
 
-    assert isinstance(faults.claim("resilience.on"), LookupError)
+    assert str(faults.claim("resilience.on")).startswith("LookupError in ")
     policy = retry("orders", on=ConnectionError, retry_after=broken)
     run_on(clock)
     assert policy.call(Dependency(ConnectionError())) == "answer"
-    assert isinstance(faults.claim("resilience.retry_after"), LookupError)
+    assert str(faults.claim("resilience.retry_after")).startswith("LookupError in ")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), GeneratorExit()])

@@ -19,14 +19,48 @@ if TYPE_CHECKING:
 __all__ = [
     "FaultLog",
     "FaultReporter",
+    "Foreign",
     "fault_counts",
     "guard",
     "report_fault",
+    "report_foreign",
     "set_reporter",
 ]
 
 _REPEAT_AFTER_S = 60.0
 _MAX_SITES = 256
+
+
+class Foreign(Exception):
+    """
+    Stands for an error of somebody else's code, an application's key function.
+
+    It tells the error's class and where it was raised, by whom that we had called.
+    The error's own text may hold arguments and secrets, and stays untold, as does all
+    that it came from.
+
+    Args:
+        error: What was raised.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        first = trace = error.__traceback__
+        if trace is not None and trace.tb_next is not None:
+            first = trace = trace.tb_next  # the frame before is the one that called
+
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+
+        text = type(error).__name__
+        if trace is not None:
+            text += f" in {_place_of(trace)}"
+
+        if first is not None and first is not trace:
+            text += f", called by {_place_of(first)}"
+
+        super().__init__(text)
+        self.site = _site(error)
+        """Where it was raised: the file, and the line."""
 
 
 class FaultReporter(Protocol):
@@ -66,8 +100,11 @@ class FaultLog:
     def _log(self, component: str, error: Exception) -> None:
         now = self._clock.monotonic()
         # What was used wrongly was made nowhere in particular: the line that did it.
-        wrongly = isinstance(error, DeclarationError)
-        site = (component, *(calling_place() if wrongly else _site(error)))
+        wrongly, foreign = isinstance(error, DeclarationError), None
+        if isinstance(error, Foreign):
+            foreign = error.site
+
+        site = (component, *(calling_place() if wrongly else foreign or _site(error)))
         if now < self._next_at.get(site, 0.0):
             return
 
@@ -80,6 +117,8 @@ class FaultLog:
         log = logging.getLogger("svcready")
         if wrongly:  # the caller's, and it says where
             log.error("%s used wrongly: %s", component, error)
+        elif foreign is not None:
+            log.error("%s: the application's own code failed: %s", component, error)
         else:
             name = type(error).__name__
             log.error("internal error in %s: %s", component, name, exc_info=error)
@@ -121,6 +160,17 @@ def report_fault(component: str, error: Exception) -> None:
     _reporter(component, error)
 
 
+def report_foreign(component: str, error: Exception) -> None:
+    """
+    Count and report an error of code that is not ours, without what it says.
+
+    Args:
+        component: What we had called it for.
+        error: What it raised.
+    """
+    report_fault(component, Foreign(error))
+
+
 def fault_counts() -> dict[str, int]:
     """Return how many faults each component has had since the process started."""
     with _lock:
@@ -135,12 +185,14 @@ class guard:  # noqa: N801 - reads as a verb in `with guard(...)`
 
     Args:
         component: The name under which faults are counted.
+        foreign: The block runs code that is not ours.
     """
 
-    __slots__ = ("_component",)
+    __slots__ = ("_component", "_report")
 
-    def __init__(self, component: str) -> None:
+    def __init__(self, component: str, *, foreign: bool = False) -> None:
         self._component = component
+        self._report = report_foreign if foreign else report_fault
 
     def __enter__(self) -> None:
         pass
@@ -152,7 +204,7 @@ class guard:  # noqa: N801 - reads as a verb in `with guard(...)`
         trace: TracebackType | None,
     ) -> bool:
         if isinstance(error, Exception):
-            report_fault(self._component, error)
+            self._report(self._component, error)
             return True
 
         return False
@@ -167,3 +219,8 @@ def _site(error: Exception) -> tuple[str, int]:
         trace = trace.tb_next
 
     return (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+
+
+def _place_of(trace: TracebackType) -> str:
+    code = trace.tb_frame.f_code
+    return f"{code.co_qualname} ({code.co_filename}:{trace.tb_lineno})"

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_fault, report_foreign
 from svcready._runtime import running_loop
 from svcready.adapters._admission import (
     NOWHERE,
@@ -271,7 +271,7 @@ class HttpExchange(Request):
             if route is None and self.plan.admission is not None and self.refused:
                 route = self.template()
         except Exception as error:  # noqa: BLE001 - the response is on its way
-            report_fault("http.route", error)
+            report_foreign("http.route", error)
             return None
 
         return route

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_fault, report_foreign
 from svcready.adapters._admission import NOWHERE, begin_asking, keep_route, pay
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.adapters._wsgi_messages import (
@@ -192,7 +192,7 @@ class Exchange(InFlight):
             if self.plan.serving.draining:  # perhaps since this request began
                 close_after(self._start_response)
         except Exception as error:  # noqa: BLE001 - the response goes out
-            report_fault("http.headers", error)
+            report_foreign("http.headers", error)
 
         if exc_info is None:
             return self._start_response(status, headers)

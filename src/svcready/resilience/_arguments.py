@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.errors import DeclarationError
 from svcready.resilience._config import BreakerConfig, RetryConfig
 from svcready.resilience._numbers import count, ratio, seconds
@@ -76,7 +76,7 @@ class Matcher:
         try:
             return bool(self._predicate(error))
         except Exception as fault:  # noqa: BLE001 - the call's own error must get out
-            report_fault(f"resilience.{self._argument}", fault)
+            report_foreign(f"resilience.{self._argument}", fault)
             return False
 
     def __eq__(self, other: object) -> bool:

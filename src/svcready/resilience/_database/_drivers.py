@@ -6,7 +6,7 @@ import math
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.resilience._database._django import keep_django_limit
 from svcready.resilience._database._engines import keep_limit, run_steps
 from svcready.resilience._database._limits import Limit
@@ -84,7 +84,7 @@ def _quietly(sets: Callable[[], None]) -> None:
 
 def _report(fault: Exception) -> None:
     if not is_of_database(fault):
-        report_fault("resilience.statement_timeout", fault)
+        report_foreign("resilience.statement_timeout", fault)
 
 
 def _engine(connection: Any) -> None:

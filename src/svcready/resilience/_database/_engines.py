@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.resilience._database._hints import hinted
 from svcready.resilience._database._limits import Limit, is_control, is_data
 from svcready.resilience._database._verdicts import is_of_database
@@ -118,7 +118,7 @@ def run_steps(
             cursor.close()
     except Exception as fault:  # noqa: BLE001 - a limit must not end a transaction
         if not is_of_database(fault):
-            report_fault("resilience.statement_timeout", fault)
+            report_foreign("resilience.statement_timeout", fault)
 
 
 def _told_by(cursor: _Cursor, step: Step, placeholder: str) -> object:
@@ -148,7 +148,7 @@ def _before(connection: Connection, _: object, statement: str, *__: object) -> N
         if not is_control(statement):
             keep_limit(connection, data=is_data(statement))
     except Exception as fault:  # noqa: BLE001 - the statement is what matters
-        report_fault("resilience.statement_timeout", fault)
+        report_foreign("resilience.statement_timeout", fault)
 
 
 def _hint(

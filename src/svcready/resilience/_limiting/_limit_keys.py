@@ -6,7 +6,7 @@ import re
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def keep(told: dict[str, str], name: str, value: object) -> None:
     try:
         text = "" if value is None else str(value)
     except Exception as error:  # noqa: BLE001 - an object of the application's own
-        report_fault("limits.resolver", error)
+        report_foreign("limits.resolver", error)
         return
 
     if text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.resilience._limiting._glob import Glob
 from svcready.resilience._limiting._resolvers import RESOLVERS
 
@@ -87,7 +87,7 @@ def template_of(request: Inbound) -> str | None:
     try:
         return request.template()
     except Exception as error:  # noqa: BLE001 - what is for all routes still holds
-        report_fault("limits.route", error)
+        report_foreign("limits.route", error)
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_fault, report_foreign
 from svcready.resilience._limiting._fields_draft11 import (
     Share,
     most_constrained_first,
@@ -320,7 +320,7 @@ class Quota:
             found = resolve(name, self.request.native())
             return await found if inspect.isawaitable(found) else found
         except Exception as error:  # noqa: BLE001 - it goes by address
-            report_fault("limits.resolver", error)
+            report_foreign("limits.resolver", error)
             return None
 
     def _partition(self, key: str) -> str:

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from svcready._core import fork
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.errors import DeclarationError
 from svcready.resilience._layering._kinds import Kind, kind_of
 from svcready.resilience._limiting._inbound import INBOUND
@@ -80,7 +80,7 @@ class PressureGauge:
             try:
                 callback(Pressure(source, name, level))
             except Exception as error:  # noqa: BLE001 - the request goes on
-                report_fault("on_pressure", error)
+                report_foreign("on_pressure", error)
 
     def level(self, source: str | None = None) -> float:
         """Return the highest level of the last ten seconds."""

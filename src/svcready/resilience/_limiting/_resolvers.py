@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from svcready._core.declarations import Register, check_name
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.resilience._limiting._limit_keys import KeyPart, parse_key
@@ -82,7 +82,7 @@ def resolve(name: str, request: object) -> object:
     try:
         return function(request)
     except Exception as error:  # noqa: BLE001 - the request is limited by address
-        report_fault("limits.resolver", error)
+        report_foreign("limits.resolver", error)
         return None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import publish
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.errors import DeadlineExceeded, RateLimited, Rejected
 from svcready.resilience._events import RetryExhausted, RetryRecovered, RetryScheduled
 from svcready.resilience._retrying._backoff import (
@@ -223,7 +223,7 @@ class Retrier:
             try:
                 hint = self._retry_after(error)
             except Exception as fault:  # noqa: BLE001 - the backoff does without it
-                report_fault("resilience.retry_after", fault)
+                report_foreign("resilience.retry_after", fault)
 
         if not isinstance(hint, int | float) or not hint >= 0.0:
             return None

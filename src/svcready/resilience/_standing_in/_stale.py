@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core import fork
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_foreign
 from svcready.errors import DeclarationError
 from svcready.resilience._arguments import source_of
 from svcready.resilience._numbers import count, seconds
@@ -169,7 +169,7 @@ class Answers:
             hash(key)
         except Exception as error:  # noqa: BLE001 - the call goes on without
             if self._key is not None:
-                report_fault("resilience.stale_key", error)
+                report_foreign("resilience.stale_key", error)
 
             return None
 

@@ -64,7 +64,7 @@ class Alarms:
             self.held[key] = task
             return
 
-        with guard("resilience.timer"):  # a future of somebody's own, that can't
+        with guard("resilience.timer", foreign=True):  # a future that can't, of theirs
             task.cancel()
 
     def unshield(self, task: AnyTask, shield: int) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncPolicyTransport", "PolicyTransport"]
 
 _PHASES = ("connect", "read", "write", "pool")
-_closing = guard("resilience.clients.httpx")
+_closing = guard("resilience.clients.httpx", foreign=True)
 
 
 class PolicyTransport(httpx.BaseTransport):

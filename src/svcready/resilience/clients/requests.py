@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PolicyAdapter"]
 
-_closing = guard("resilience.clients.requests")
+_closing = guard("resilience.clients.requests", foreign=True)
 
 
 class PolicyAdapter(BaseAdapter):
