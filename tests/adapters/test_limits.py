@@ -299,6 +299,16 @@ def test_a_resolver_tells_whose_request_it_is(
 
 
 @both
+def test_a_rule_that_says_nobody_limits_by_address(
+    run: Running, make: Callable[[Harness], Ask]
+) -> None:
+    """It is by client, of whom nothing but the address is known without resolvers."""
+    with run("* 2/m") as harness:
+        ask = make(harness)
+        assert [ask("/orders/1").status for _ in range(3)] == [200, 200, 429]
+
+
+@both
 def test_a_rule_without_its_resolver_is_reported_and_limits_by_address(
     run: Running, make: Callable[[Harness], Ask]
 ) -> None:

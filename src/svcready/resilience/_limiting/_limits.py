@@ -17,7 +17,7 @@ from svcready.resilience._limiting._limit_rules import Rules, waits_for_route
 from svcready.resilience._limiting._limiter import key_of
 from svcready.resilience._limiting._pressure import GAUGE
 from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
-from svcready.resilience._limiting._resolvers import resolve, wait_for
+from svcready.resilience._limiting._resolvers import RESOLVERS, resolve, wait_for
 from svcready.resilience._limiting._store import MemoryStore, folded, spread
 from svcready.resilience._limiting._unrouted import Unrouted
 
@@ -346,6 +346,7 @@ def _returned(share: Share, taken: Sequence[Want]) -> Share:
 
 
 def _asked(rules: Iterable[Rule]) -> list[str]:
-    """Return the resolvers that *rules* ask, each once."""
+    """Return the resolvers that *rules* ask and that there are, each once."""
     parts = (part for rule in rules for part in rule.limiter.by)
-    return list(dict.fromkeys(p.of for p in parts if p.kind in {"resolver", "client"}))
+    names = (part.of for part in parts if part.kind in {"resolver", "client"})
+    return [name for name in dict.fromkeys(names) if RESOLVERS.get(name)]
