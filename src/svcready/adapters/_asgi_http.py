@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
 from svcready.adapters._admission import begin_asking, spelt
@@ -15,15 +15,14 @@ from svcready.adapters._asgi_messages import (
     tells_events,
 )
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
+from svcready.adapters._waiting import wait_for_client
 from svcready.resilience._limiting._inbound import (
     RequestRefused,
     leave_all,
-    pause_all,
-    resume_all,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from svcready.adapters._admission import Ahead
     from svcready.adapters._asgi_messages import (
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from svcready.resilience._limiting._inbound import Admissions, Refusal
 
 __all__ = ["HttpExchange"]
-
-T = TypeVar("T")
 
 _FAILED = 500
 _UNKNOWN = -1
@@ -170,7 +167,7 @@ class HttpExchange(Request):
         if self.plan.admission is None or self._read:
             message = await self._receive()
         else:
-            message = await self._waited(self._receive())
+            message = await wait_for_client(self, self._receive())
 
         if message["type"] == "http.disconnect":
             self._left = True
@@ -211,7 +208,7 @@ class HttpExchange(Request):
         if self.plan.admission is None:
             await self._send(message)
         else:
-            await self._waited(self._send(message))
+            await wait_for_client(self, self._send(message))
 
         if final:
             self._end_well()
@@ -233,14 +230,6 @@ class HttpExchange(Request):
             return None
 
         return route
-
-    async def _waited(self, client: Awaitable[T]) -> T:
-        """Wait for the client, who takes nobody's place meanwhile."""
-        pause_all(self)
-        try:
-            return await client
-        finally:
-            resume_all(self)
 
     def fail(self, error: BaseException) -> None:
         """Complete the request that *error* ended."""
