@@ -441,11 +441,16 @@ def test_waiting_for_a_client_is_no_latency(run: Running, clock: FakeClock) -> N
     async def main() -> None:
         app = svcready.wrap(read_whole)
 
-        async def receive() -> dict[str, object]:
+        async def wait() -> None:
+            await asyncio.sleep(0)
             clock.advance(60.0)
+
+        async def receive() -> dict[str, object]:
+            await wait()
             return {"type": "http.request", "body": b"x", "more_body": False}
 
-        async def send(_: dict[str, object]) -> None: ...
+        async def send(_: dict[str, object]) -> None:
+            await wait()
 
         for _ in range(30):
             await app(http_scope(), receive, send)

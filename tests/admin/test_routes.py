@@ -523,6 +523,7 @@ def test_the_deep_report_has_an_overview(harness: Harness, clock: FakeClock) -> 
     breakers, process = said["breakers"], said["process"]
     assert isinstance(breakers, dict)
     assert breakers["admin-overview"] == "closed"
+    assert "not_enforced" not in said, "all are enforced"
     assert isinstance(process, dict)
     assert process["pid"] == os.getpid()
     assert "checks" in said

@@ -134,6 +134,28 @@ def test_a_slower_dependency_is_no_overload(
     assert served(after) >= 0.97 * len(after)
 
 
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+@pytest.mark.parametrize(("initial", "within_s"), [(20, 60.0), (80, 0.0)])
+def test_a_service_that_waits_is_refused_until_the_limit_has_grown(
+    clock: FakeClock, mode: str, initial: int, within_s: float
+) -> None:
+    """Forty in flight that only wait: some refused in the first minute, none after."""
+    config = SheddingConfig(mode, GradientConfig(initial))
+    shedder = Shedder("http", config, clock=clock)
+    simulated = Service(shedder, clock, 10_000, lambda *_: 0.1, lambda _: 400)
+
+    def refused() -> int:
+        counts = shedder.counts().items()
+        return sum(many for (_, what), many in counts if what != "success")
+
+    simulated.run(10.0)
+    assert bool(refused()) == bool(within_s)
+    simulated.run(60.0)
+    before = refused()
+    simulated.run(180.0)
+    assert refused() == before
+
+
 def test_a_stall(clock: FakeClock) -> None:
     """A service that stands still for 20 s serves as before within 20 s."""
     simulated = service(

@@ -166,6 +166,30 @@ def test_an_open_breaker_warns_in_the_health_report() -> None:
     assert info["breakers"]["status"] == "warn"
 
 
+@pytest.mark.parametrize(
+    ("mode", "status", "modes"),
+    [
+        ("enforce", "warn", None),
+        ("observe", "warn", {"wiring-mode": "observe"}),
+        ("off", "pass", {"wiring-mode": "off"}),
+    ],
+)
+def test_the_health_report_tells_which_breakers_refuse_nothing(
+    mode: str, status: str, modes: dict[str, str] | None
+) -> None:
+    """A breaker in another mode is named with it; one that is off warns of nothing."""
+    breaker = svcready.circuit_breaker("wiring-mode", consecutive_failures=2)
+    with running() as harness:
+        trip(breaker, 2)
+        config, clock = breaker.core.config, breaker.core.clock
+        breaker.core.use(config._replace(mode=mode), clock)
+        assert harness.runtime.health is not None
+        info = harness.runtime.health.report()["info"]
+        assert isinstance(info, dict)
+        assert info["breakers"].get("modes") == modes
+        assert (info["breakers"]["status"], breaker.core.state) == (status, "open")
+
+
 def test_retries_are_told_sparingly() -> None:
     """In an outage one line per policy every 10 s says how many it stands for."""
     clock = FakeClock()

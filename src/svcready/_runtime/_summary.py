@@ -14,6 +14,7 @@ from svcready._transport.workers import find_run_dir, is_first_of_group
 from svcready.config._sections.admin import NOTHING
 from svcready.health.checks._found import names as found_names
 from svcready.health.checks._found import notices as found_notices
+from svcready.resilience._modes import not_enforced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +52,7 @@ def collect(runtime: Runtime) -> dict[str, object]:
         facts["health"] = {**runtime.health.describe(), "found": found_names()}
 
     on = runtime.breakers is not None
-    policies = {"policies": list(runtime.resilience.names())}
-    facts["resilience"] = policies if on else {"enabled": False}
+    facts["resilience"] = _policies(runtime) if on else {"enabled": False}
 
     if runtime.frameworks and settings.http.enabled:
         facts["public"] = sorted(runtime.public)
@@ -71,6 +71,12 @@ def collect(runtime: Runtime) -> dict[str, object]:
         facts["problems"] = Cleared(problems)
 
     return facts
+
+
+def _policies(runtime: Runtime) -> dict[str, object]:
+    told: dict[str, object] = {"policies": list(runtime.resilience.names())}
+    modes = not_enforced(runtime.resilience)
+    return {**told, "not_enforced": modes} if modes else told
 
 
 def configuration(runtime: Runtime) -> dict[str, object]:
@@ -186,6 +192,11 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
     parts.append(_where_traces_go(tracing))
     yield f"  sends to   {'; '.join(parts)}"
     yield f"  sampling   {tracing.get('sampling', '')}"
+    modes = not_enforced(runtime.resilience) if runtime.breakers is not None else {}
+    if modes:
+        told = (f"{mode}: {', '.join(names)}" for mode, names in modes.items())
+        yield f"  policies   {'; '.join(told)}"
+
     for notice in runtime.notices:
         yield f"  {notice}"
 

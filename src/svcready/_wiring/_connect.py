@@ -63,9 +63,14 @@ def connect(pillars: Pillars) -> Callable[[], None]:
 
 def _breaker_info(pillars: Pillars) -> Mapping[str, object]:
     assert pillars.resilience is not None
-    states = {state.name: state.state for state in pillars.resilience.states()}
-    worst = "warn" if _WORSE & set(states.values()) else "pass"
-    return {"status": worst, **states}
+    states = pillars.resilience.states()
+    asked = {each.state for each in states if each.mode != "off"}
+    told: dict[str, object] = {each.name: each.state for each in states}
+    modes = {each.name: each.mode for each in states if each.mode != "enforce"}
+    if modes:
+        told["modes"] = modes
+
+    return {**told, "status": "warn" if _WORSE & asked else "pass"}
 
 
 def _shedding_info(pillars: Pillars) -> Mapping[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault, report_foreign
 from svcready._runtime import running_loop
@@ -25,15 +25,14 @@ from svcready.adapters._asgi_messages import (
 )
 from svcready.adapters._in_thread import wait_in_thread
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
+from svcready.adapters._waiting import wait_for_client
 from svcready.resilience._limiting._inbound import (
     RequestRefused,
     leave_all,
-    pause_all,
-    resume_all,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from svcready.adapters._admission import Ahead, Taken
     from svcready.adapters._asgi_messages import (
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
     from svcready.resilience._limiting._inbound import Admissions, Refusal
 
 __all__ = ["HttpExchange"]
-
-T = TypeVar("T")
 
 _FAILED = 500
 _UNKNOWN = -1
@@ -204,7 +201,7 @@ class HttpExchange(Request):
         if self.plan.admission is None or self._read:
             message = await self._receive()
         else:
-            message = await self._waited(self._receive())
+            message = await wait_for_client(self, self._receive())
 
         if message["type"] == "http.disconnect":
             self._left = True
@@ -245,7 +242,7 @@ class HttpExchange(Request):
         if self.plan.admission is None:
             await self._send(message)
         else:
-            await self._waited(self._send(message))
+            await wait_for_client(self, self._send(message))
 
         if final:
             self._end_well()
@@ -275,14 +272,6 @@ class HttpExchange(Request):
             return None
 
         return route
-
-    async def _waited(self, client: Awaitable[T]) -> T:
-        """Wait for the client, who takes nobody's place meanwhile."""
-        pause_all(self)
-        try:
-            return await client
-        finally:
-            resume_all(self)
 
     def fail(self, error: BaseException) -> None:
         """Complete the request that *error* ended."""

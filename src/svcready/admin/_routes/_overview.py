@@ -11,6 +11,7 @@ from svcready._core.release import own_version
 from svcready.admin._exchange import OpsResponse
 from svcready.admin._routes._info import process
 from svcready.metrics._model import Distribution, Number
+from svcready.resilience._modes import not_enforced
 
 if TYPE_CHECKING:
     from svcready._runtime import Runtime
@@ -58,6 +59,9 @@ def _overview(runtime: Runtime, figures: KeyFigures) -> dict[str, object]:
     if runtime.resilience is not None:
         states = runtime.resilience.states()
         told["breakers"] = {each.name: each.state for each in states}
+        modes = not_enforced(runtime.resilience)
+        if modes:
+            told["not_enforced"] = modes
 
     if runtime.metrics is not None:
         snapshot = runtime.metrics.snapshot()

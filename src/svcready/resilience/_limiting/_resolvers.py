@@ -100,5 +100,5 @@ def wait_for(request: Inbound, name: str, told: Awaitable[object]) -> object:
             told.close()
 
         error.add_note(f"the resolver {name!r} told nothing, and the address stands in")
-        report_fault("limits.resolver", error)
+        report_foreign("limits.resolver", error)
         return None

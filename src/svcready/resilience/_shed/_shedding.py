@@ -127,7 +127,9 @@ class _Place:
             self._shedder.resume(self._admission)
 
     def _leave(self, elapsed_s: float | None) -> None:
-        self.resume()
+        if self._paused_s is not None:
+            self.resume()
+
         admission, self._admission = self._admission, 0
         if admission:
             served_s = None if elapsed_s is None else elapsed_s - self._waited_s

@@ -1,0 +1,55 @@
+"""Waiting for a client, which is told of only where there is something to wait for."""
+
+from __future__ import annotations
+
+from types import coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from svcready.resilience._limiting._inbound import pause_all, resume_all
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator
+
+    from svcready.resilience._limiting._inbound import Inbound
+
+__all__ = ["wait_for_client"]
+
+T = TypeVar("T")
+
+
+@coroutine
+def wait_for_client(request: Inbound, client: Awaitable[T]) -> Generator[Any, Any, T]:
+    """
+    Await *client*, with whatever admitted *request* paused as long as that waits.
+
+    Most sends and receives return at once, and nobody can run meanwhile to whom a
+    place would be of use. So the first step is taken here; a wait begins where that
+    yields. What follows is `yield from` (PEP 380) with a first value taken already.
+    """
+    steps = client.__await__()
+    try:
+        waits_for = next(steps)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+    pause_all(request)
+    try:
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - it is the other's to mind
+                waits_for = _thrown(steps, error)
+            else:
+                waits_for = next(steps) if sent is None else steps.send(sent)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    finally:
+        resume_all(request)
+
+
+def _thrown(steps: Generator[Any, Any, T], error: BaseException) -> Any:
+    throw = getattr(steps, "throw", None)
+    if throw is None:  # an iterator that has no such thing
+        raise error
+
+    return throw(error)
