@@ -266,7 +266,7 @@ def test_every_field_is_somebodys() -> None:
         assert expected in [new for (of, _), new in changed.items() if of == kind]
         tuned |= changed.keys()
 
-    assert tuned | {("deadline", "threads")} == {
+    assert tuned == {
         (kind, number)
         for kind, (core,) in all_cores()
         for number in core.config._fields
