@@ -15,7 +15,7 @@ from svcready.resilience._overrides import parsed
 from svcready.resilience._tally import can_count_unlocked
 from svcready.resilience._timing import _timed, _timed_streams
 from svcready.resilience._timing._alarms import alarms_of
-from svcready.resilience._timing._threads import Pool, without_threads
+from svcready.resilience._timing._threads import Pool
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -81,7 +81,9 @@ def override_timeout(
 ) -> tuple[TimeoutConfig, tuple[str, ...]]:
     """Return *config* with the operator's values in it, and what is wrong with them."""
     changed, problems = parsed(_TIMEOUT_FIELDS, values, none=("bound_s",))
-    problems += without_threads("timeout", config.threads, changed)
+    if not config.threads:  # only code can say that another thread will do
+        changed.pop("threads", None)
+
     return config._replace(**changed), problems  # type: ignore[arg-type]
 
 
