@@ -266,7 +266,7 @@ def test_every_field_is_somebodys() -> None:
         assert expected in [new for (of, _), new in changed.items() if of == kind]
         tuned |= changed.keys()
 
-    assert tuned | {("deadline", "threads")} == {
+    assert tuned == {
         (kind, number)
         for kind, (core,) in all_cores()
         for number in core.config._fields
@@ -282,7 +282,7 @@ def all_cores() -> list[tuple[str, list[Any]]]:
 
 
 def test_what_only_code_can_begin_is_no_operators() -> None:
-    """Threads and last good answers, where the code has none: the variable is told."""
+    """Threads and last good answers: where code has none, whoever named it is told."""
     policy("payments", fallback=lambda: None, retry=OSError, timeout=2)
     hedge("quotes", 1)
     said = {
@@ -291,9 +291,17 @@ def test_what_only_code_can_begin_is_no_operators() -> None:
         "fallback_stale_max_age_s": 9,
         "fallback_stale_max_entries": 9,
     }
-    assert len(apply("payments", said)) == 3
-    assert len(apply("quotes", said)) == 1
+    assert apply("payments", said) == apply("quotes", said) == ()
     assert all(core.config.threads == 0 for core in cores("timeout") + cores("hedge"))
+    made = pillar(FakeClock(), {})
+    assert made.lacks("PAYMENTS", "timeout_threads").startswith(
+        "policy 'payments' uses no threads"
+    )
+    assert "no threads" in made.lacks("QUOTES", "hedge_threads")
+    assert "no answers" in made.lacks("PAYMENTS", "fallback_stale_max_entries")
+    assert "has no timeout" in made.lacks("QUOTES", "timeout_threads")
+    policy("reads", timeout=timeout(after=2, threads=2))
+    assert made.lacks("READS", "timeout_threads") == ""
 
 
 def test_zero_takes_a_rule_away(clock: FakeClock) -> None:

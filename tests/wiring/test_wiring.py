@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from typing import Any, cast
 
 import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 import svcready
 from svcready._core.events import ItemsDropped, publish
+from svcready.errors import CircuitOpen
 from svcready.metrics._model import Distribution, Number
 from svcready.resilience import CircuitBreaker
 from svcready.testing import FakeClock, running
@@ -374,3 +376,25 @@ def test_threads_that_were_given_up_are_a_gauge() -> None:
         over.set()
 
     assert left == 1
+
+
+def test_seconds_on_lines_are_read_by_people() -> None:
+    """Waits and open times are told to the millisecond."""
+    breaker = svcready.circuit_breaker("wiring-round", consecutive_failures=1)
+    policy = svcready.retry("wiring-round", on=Refused, attempts=2, wait_base=0.0012345)
+
+    @policy
+    @breaker
+    def call() -> None:
+        raise Refused
+
+    with running() as harness:
+        with pytest.raises(CircuitOpen):
+            call()
+
+        (opened,) = harness.logged("circuit breaker wiring-round is open")
+        (follows,) = harness.logged("retry wiring-round follows")
+
+    context: Any = {**cast("Any", opened["context"]), **cast("Any", follows["context"])}
+    told = [context["open_s"], context["wait_s"]]
+    assert told == [round(seconds, 3) for seconds in told]

@@ -71,6 +71,14 @@ class _Sparingly:
         return self._held.pop(subject, 0)
 
 
+def _told(event: BreakerMoved | _Retry) -> dict[str, object]:
+    """Return an event's fields, seconds to the millisecond."""
+    return {
+        name: round(value, 3) if isinstance(value, float) else value
+        for name, value in event._asdict().items()
+    }
+
+
 def log_resilience(
     logs: LogPillar, now: Callable[[], float]
 ) -> list[Callable[[], None]]:
@@ -82,7 +90,7 @@ def log_resilience(
             f"{_BUT.get(e.mode, '')}",
             "WARNING" if e.after in _WORSE else "INFO",
             event="circuit_breaker.moved",
-            **e._asdict(),
+            **_told(e),
         )
 
     def starved(e: BreakerStarved) -> None:
@@ -99,9 +107,7 @@ def log_resilience(
         held = sparingly.ask(event, e.name)
         if held is not None:
             more = {"not_logged": held} if held else {}
-            logs.event(
-                f"retry {e.name} {word}", level, event=event, **e._asdict(), **more
-            )
+            logs.event(f"retry {e.name} {word}", level, event=event, **_told(e), **more)
 
     def nested(e: RetryNested) -> None:
         logs.event(

@@ -32,7 +32,7 @@ from svcready.resilience._limiting._inbound import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from svcready.adapters._admission import Ahead, Taken
     from svcready.adapters._asgi_messages import (

@@ -46,6 +46,14 @@ __all__ = ["ResiliencePillar", "apply"]
 
 _LEVELS = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 _FORCED = 3
+_NO_THREADS = "uses no threads: the code says threads=..."
+_NO_ANSWERS = "keeps no answers: the code says stale=..."
+_BEGUN_BY_CODE = {
+    "timeout_threads": ("timeout", "threads", _NO_THREADS),
+    "hedge_threads": ("hedge", "threads", _NO_THREADS),
+    "fallback_stale_max_age_s": ("fallback", "stale_max_age_s", _NO_ANSWERS),
+    "fallback_stale_max_entries": ("fallback", "stale_max_entries", _NO_ANSWERS),
+}
 
 
 def apply(
@@ -82,6 +90,15 @@ def _kinds_of(field: str) -> set[str]:
         return {"retry", "hedge"}
 
     return {"rate_limit"} if field.startswith("rate_") else {field.partition("_")[0]}
+
+
+def _unbegun(name: str, field: str) -> str:
+    """Return what a field tunes that only code can begin, and has not."""
+    kind, number, lacking = _BEGUN_BY_CODE.get(field, ("", "", ""))
+    if not kind or getattr(declared_as(name)[kind].config, number):
+        return ""
+
+    return f"policy {name!r} {lacking}"
 
 
 def _retriers() -> list[Retrier]:
@@ -213,8 +230,11 @@ class ResiliencePillar:
                     kinds.add(kind)
                     found = name
 
-        if not found or field == "mode" or kinds & _kinds_of(field):
+        if not found or field == "mode":
             return ""
+
+        if kinds & _kinds_of(field):
+            return _unbegun(found, field)
 
         missing = " or ".join(sorted(_kinds_of(field)))
         return f"policy {found!r} has no {missing.replace('_', ' ')}"

@@ -18,7 +18,7 @@ from svcready.resilience._parts import core_of
 from svcready.resilience._retrying._budget import RATIO, RESERVE_PER_S, Budget
 from svcready.resilience._retrying._retrier import give_up, is_exhausted, note_on
 from svcready.resilience._timing import _deadline
-from svcready.resilience._timing._threads import Pool, without_threads
+from svcready.resilience._timing._threads import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +67,9 @@ def override_hedge(
 ) -> tuple[HedgeConfig, tuple[str, ...]]:
     """Return *config* with the operator's values in it, and what is wrong with them."""
     changed, problems = parsed(_FIELDS, values)
-    problems += without_threads("hedge", config.threads, changed)
+    if not config.threads:  # only code can say that another thread will do
+        changed.pop("threads", None)
+
     if "after_s" in changed:
         if changed.get("percentile"):
             problem = "hedge_after_s and hedge_percentile: hedge_after_s is in force"

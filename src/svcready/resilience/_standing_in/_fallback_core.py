@@ -70,9 +70,7 @@ def override_fallback(
     changed, problems = parsed(_FIELDS, values, none={"stale_max_age_s"})
     if config.stale_max_age_s is None:
         for name in ("stale_max_age_s", "stale_max_entries"):
-            if changed.pop(name, None):
-                problem = f"fallback_{name}: the code keeps no answers (stale=...)"
-                problems = (*problems, problem)
+            changed.pop(name, None)
 
     return config._replace(**changed), problems  # type: ignore[arg-type]
 

@@ -13,7 +13,11 @@ from svcready.resilience._layering._layers import DEADLINE
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._numbers import seconds
 from svcready.resilience._parts import add_part, look_up
-from svcready.resilience._timing._timer import DeadlineTimer, TimeConfig, overriding
+from svcready.resilience._timing._timer import (
+    DeadlineTimer,
+    TimeConfig,
+    override_deadline,
+)
 
 if TYPE_CHECKING:
     from svcready.resilience._numbers import Duration
@@ -23,8 +27,6 @@ __all__ = ["DEADLINES", "Deadline", "deadline", "get_deadline", "shorthand"]
 DEADLINES: Register[Declared[DeadlineTimer, TimeConfig]] = Register("deadline")
 """Every deadline that the process declared."""
 add_part("deadline", DEADLINES)
-
-_override = overriding("deadline")
 
 
 class Deadline(Primitive[DeadlineTimer], Guarding):
@@ -77,7 +79,7 @@ def deadline(name: str | None = None, within: Duration | None = None) -> Deadlin
             check_name("deadline", called),
             config,
             lambda: Declared(
-                DeadlineTimer(called, config), config, config, place, _override
+                DeadlineTimer(called, config), config, config, place, override_deadline
             ),
             place=place,
         ).core

@@ -14,7 +14,7 @@ from svcready.errors import BulkheadFull
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Job", "Pool", "without_threads"]
+__all__ = ["Job", "Pool"]
 
 _IDLE_S = 10.0
 """How long a thread waits for another call before it ends."""
@@ -188,21 +188,3 @@ class Pool:
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._abandoned = set()
         self._size = self._waiting = 0
-
-
-def without_threads(
-    part: str, threads: int, changed: dict[str, object]
-) -> tuple[str, ...]:
-    """
-    Take an operator's number of threads out of *changed* where the code uses none.
-
-    Only who wrote the code knows whether it may run in another thread.
-
-    Returns:
-        What is wrong, if that was said.
-    """
-    if threads or "threads" not in changed:
-        return ()
-
-    del changed["threads"]
-    return (f"{part}_threads: the code uses no threads (threads=...)",)

@@ -13,18 +13,17 @@ from svcready.resilience._layering._layers import TIMEOUT
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._numbers import count, seconds
 from svcready.resilience._parts import add_part, look_up
-from svcready.resilience._timing._timer import TimeConfig, Timer, overriding
+from svcready.resilience._timing._timer import TimeoutConfig, Timer, override_timeout
 
 if TYPE_CHECKING:
     from svcready.resilience._numbers import Duration
 
 __all__ = ["TIMEOUTS", "Timeout", "get_timeout", "shorthand", "timeout"]
 
-TIMEOUTS: Register[Declared[Timer, TimeConfig]] = Register("timeout")
+TIMEOUTS: Register[Declared[Timer, TimeoutConfig]] = Register("timeout")
 """Every time-out that the process declared."""
 add_part("timeout", TIMEOUTS)
 
-_override = overriding("timeout")
 _THREADS = 32
 
 
@@ -94,14 +93,16 @@ def timeout(
             + look_up("timeout", name)
         )
 
-    config = TimeConfig(seconds("after", after), threads=_threads(threads))
+    config = TimeoutConfig(seconds("after", after), threads=_threads(threads))
     place = calling_place()
 
     def declare(called: str) -> Timer:
         return TIMEOUTS.declare(
             check_name("timeout", called),
             config,
-            lambda: Declared(Timer(called, config), config, config, place, _override),
+            lambda: Declared(
+                Timer(called, config), config, config, place, override_timeout
+            ),
             place=place,
         ).core
 

@@ -16,7 +16,7 @@ from svcready.resilience._tally import can_count_unlocked
 from svcready.resilience._timing import _timed, _timed_streams
 from svcready.resilience._timing._alarms import alarms_of
 from svcready.resilience._timing._cut_short import overran
-from svcready.resilience._timing._threads import Pool, without_threads
+from svcready.resilience._timing._threads import Pool
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -28,41 +28,68 @@ if TYPE_CHECKING:
 
     Call = Callable[..., object]
 
-__all__ = ["DeadlineTimer", "Lapse", "TimeConfig", "Timer", "overriding"]
+__all__ = [
+    "DeadlineTimer",
+    "Lapse",
+    "TimeConfig",
+    "TimeoutConfig",
+    "Timer",
+    "override_deadline",
+    "override_timeout",
+]
 
 
 class TimeConfig(NamedTuple):
-    """The numbers of a time-out or a deadline."""
+    """The numbers of a deadline."""
 
     bound_s: float | None = None
-    """What an attempt, or the whole call, may take; None: no bound."""
+    """What the whole call may take; None: no bound."""
+    mode: str = "enforce"
+    """`enforce`, `observe` (counts what comes too late, and that is all) or `off`."""
+
+
+class TimeoutConfig(NamedTuple):
+    """The numbers of a time-out."""
+
+    bound_s: float | None = None
+    """What an attempt may take; None: no bound."""
     mode: str = "enforce"
     """`enforce`, `observe` (counts what comes too late, and that is all) or `off`."""
     threads: int = 0
     """How many plain functions may run in threads at once; 0: none does."""
 
 
-def overriding(
-    part: str,
-) -> Callable[[TimeConfig, Mapping[str, object]], tuple[TimeConfig, tuple[str, ...]]]:
-    """
-    Return what puts an operator's values into the numbers of a part.
+Times = TimeConfig | TimeoutConfig
+_DEADLINE_FIELDS = {"mode": "mode", "deadline_mode": "mode", "deadline_s": "bound_s"}
+_TIMEOUT_FIELDS = {
+    "mode": "mode",
+    "timeout_mode": "mode",
+    "timeout_s": "bound_s",
+    "timeout_threads": "threads",
+}
 
-    Args:
-        part: `timeout` or `deadline`, which its fields begin with.
-    """
-    fields = {"mode": "mode", f"{part}_mode": "mode", f"{part}_s": "bound_s"}
-    if part == "timeout":
-        fields["timeout_threads"] = "threads"
 
-    def override(
-        config: TimeConfig, values: Mapping[str, object]
-    ) -> tuple[TimeConfig, tuple[str, ...]]:
-        changed, problems = parsed(fields, values, none=("bound_s",))
-        problems += without_threads(part, config.threads, changed)
-        return config._replace(**changed), problems  # type: ignore[arg-type]
+def override_deadline(
+    config: TimeConfig, values: Mapping[str, object]
+) -> tuple[TimeConfig, tuple[str, ...]]:
+    """Return *config* with the operator's values in it, and what is wrong with them."""
+    changed, problems = parsed(_DEADLINE_FIELDS, values, none=("bound_s",))
+    return config._replace(**changed), problems  # type: ignore[arg-type]
 
-    return override
+
+def override_timeout(
+    config: TimeoutConfig, values: Mapping[str, object]
+) -> tuple[TimeoutConfig, tuple[str, ...]]:
+    """Return *config* with the operator's values in it, and what is wrong with them."""
+    changed, problems = parsed(_TIMEOUT_FIELDS, values, none=("bound_s",))
+    if not config.threads:  # only code can say that another thread will do
+        changed.pop("threads", None)
+
+    return config._replace(**changed), problems  # type: ignore[arg-type]
+
+
+def _threads(config: Times) -> int:
+    return config.threads if isinstance(config, TimeoutConfig) else 0
 
 
 class _Nobody:
@@ -97,7 +124,7 @@ class Lapse:
 
     def __init__(
         self,
-        config: TimeConfig,
+        config: Times,
         monotonic: Callable[[], float],
         timer: Timer | None = None,
     ) -> None:
@@ -139,18 +166,18 @@ class Timer:
     def __init__(
         self,
         name: str,
-        config: TimeConfig,
+        config: Times,
         *,
         clock: Clock = SYSTEM_CLOCK,
         unlocked: bool | None = None,
     ) -> None:
         self.name = name
-        self.config = config
+        self.config: Times = config
         self.clock = clock
         self.calm = can_count_unlocked() if unlocked is None else unlocked
         """Whether a call in time may count on `ok` by itself."""
         self.ok = 0
-        threads = config.threads
+        threads = _threads(config)
         self.pool = Pool(name, threads) if threads else None
         self._lock = threading.RLock()
         self._outcomes: Counter[str] = Counter()
@@ -168,13 +195,13 @@ class Timer:
         after_s = self.lapse.after_s
         return 0.0 if after_s == math.inf else 2.0 * after_s
 
-    def use(self, config: TimeConfig, clock: Clock) -> None:
+    def use(self, config: Times, clock: Clock) -> None:
         """Put other numbers or another clock in force, for calls that begin."""
         self.config = config
         self.clock = clock
         self.lapse = Lapse(config, clock.monotonic, self)
         if self.pool is not None:
-            self.pool.resize(config.threads)
+            self.pool.resize(_threads(config))
 
     def around(self, kind: Kind, call: Call) -> Call:
         """Return *call* with this around it, of the same kind."""
