@@ -484,6 +484,9 @@ def test_a_permit_is_held_till_the_response_is_closed(server: Peer) -> None:
             with pytest.raises(BulkheadFull):
                 other.submit(client.get, server.url).result()
 
+            with pytest.raises(BulkheadFull):  # the same thread's next is not nested
+                client.get(server.url)
+
             assert response.read() == b"answer 1"
 
         assert other.submit(client.get, server.url).result().status_code == 200

@@ -42,10 +42,10 @@ class Bulkhead(Primitive[Compartment], Guarding):
     first come, first served, or are refused. No wait passes the deadline of the work
     at hand.
 
-    A permit belongs to the task or thread that entered. It can enter again, by
-    another function of the bulkhead, with the permit that it has, and gives it back
-    when it has left them all; a stream is left when it is closed. Tasks and threads
-    that it starts take permits of their own.
+    A permit belongs to the task or thread that entered. Calls nested in its own, by
+    another function of the bulkhead, go with the permit that it has, which is given
+    back when it has left them all. A stream is left when it is closed, and nobody is
+    in it between its items. Tasks and threads that it starts take permits of their own.
 
     A plain function that runs on the thread of an event loop never waits, since the
     loop would wait with it: without a permit it is refused.

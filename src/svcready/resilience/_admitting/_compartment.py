@@ -30,9 +30,11 @@ class Compartment:
     """
     One bulkhead, shared by every thread, task and event loop of the process.
 
-    A permit belongs to the task or thread that entered, which enters as often as it
-    likes with the one that it has; work that it hands to another task or thread needs
-    a permit of its own, whatever context it copies.
+    A permit belongs to the task or thread that entered, which enters again with the
+    one that it has while it is in: further down in the same call, block or stream. A
+    stream between two items, and what nobody awaits yet, is nobody's to enter by. Work
+    that is handed to another task or thread needs a permit of its own, whatever
+    context it copies.
 
     Args:
         name: The bulkhead's name.
@@ -72,7 +74,7 @@ class Compartment:
         """
         permits = self._permits
         owner = whose()
-        if permits.calm and owner not in permits.holders:
+        if permits.calm and owner not in permits.holders and not permits.resting:
             try:
                 permit = permits.free.pop()
             except IndexError:
@@ -157,10 +159,10 @@ class Compartment:
             return
 
         home = permit.home
-        if home.unlocked and permit.depth == 1:
+        if home.unlocked and permit.depth == 1 and permit.owner is not None:
             # No thread gets a turn between here and the append's end.
             permit.depth = 0
-            del home.holders[permit.owner]
+            home.holders.pop(permit.owner, None)
             permit.owner = None
             home.free.append(permit)
             if not home.calm:

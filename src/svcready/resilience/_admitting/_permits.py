@@ -6,6 +6,8 @@ import threading
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready.resilience._admitting._blocks import blocks
+
 if TYPE_CHECKING:
     from svcready.resilience._admitting._waiters import Waiter
 
@@ -31,14 +33,34 @@ class Permit:
         home: Where it belongs.
     """
 
-    __slots__ = ("depth", "home", "owner")
+    __slots__ = ("depth", "home", "owner", "resting")
 
     def __init__(self, home: Permits) -> None:
         self.home = home
         self.depth = 0
         """How often its owner has entered; 0: nobody has it."""
         self.owner: object = None
-        """Whose it is, as `whose` tells."""
+        """Who enters again with it, as `whose` tells; None: nobody."""
+        self.resting = 0
+        """How many of its entries nobody is in now: streams between items, blocks."""
+
+    def rest(self) -> None:
+        """Have nobody enter again by an entry that goes on, but is left for now."""
+        home = self.home
+        with home.lock:
+            home.resting += 1
+            self.resting += 1
+            home.disown(self)
+
+    def go_on(self, owner: object) -> None:
+        """End a `rest`, in which *owner* comes back; None: to leave."""
+        home = self.home
+        with home.lock:
+            home.resting -= 1
+            self.resting -= 1
+            if owner is not None and self.owner is None and owner not in home.holders:
+                self.owner = owner
+                home.holders[owner] = self
 
 
 class Permits:
@@ -66,6 +88,7 @@ class Permits:
         "holders",
         "limit",
         "lock",
+        "resting",
         "unlocked",
         "waiters",
         "woken",
@@ -79,6 +102,9 @@ class Permits:
         self.free: list[Permit] = []
         """Those that nobody has, as far as they are made."""
         self.holders: dict[object, Permit] = {}
+        """Those that their owners are in now, and enter again with."""
+        self.resting = 0
+        """How many entries nobody is in, although they go on."""
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.debt = 0
         """How many more permits there are than the limit says."""
@@ -99,6 +125,9 @@ class Permits:
         Who has one already gets the same once more.
         """
         permit = self.holders.get(owner)
+        if permit is None and self.resting:
+            permit = self._around(owner)
+
         # Others may have given it back and taken it meanwhile, without the lock.
         if permit is not None and permit.owner == owner and permit.depth:
             permit.depth += 1
@@ -126,12 +155,19 @@ class Permits:
         with self.lock:
             if permit.depth:
                 permit.depth -= 1
+                self.disown(permit)
                 if not permit.depth:
-                    del self.holders[permit.owner]
-                    permit.owner = None
                     self.free.append(permit)
 
         self.settle()
+
+    def disown(self, permit: Permit) -> None:
+        """Have nobody enter again with *permit* if nobody is in; `lock` is held."""
+        if permit.resting == permit.depth and permit.owner is not None:
+            if self.holders.get(permit.owner) is permit:
+                del self.holders[permit.owner]
+
+            permit.owner = None
 
     def join(self, waiter: Waiter) -> None:
         """Let *waiter* wait at the end of the queue; `lock` is held."""
@@ -237,6 +273,16 @@ class Permits:
         self.lock = threading.RLock()
         self.waiters = OrderedDict()
         self.woken = OrderedDict()
+
+    def _around(self, owner: object) -> Permit | None:
+        """Return the permit of the block that *owner* is in, in this context."""
+        for permit in blocks(owner):
+            if permit.home is self and permit.depth and permit.owner is None:
+                permit.owner = owner
+                self.holders[owner] = permit
+                return permit
+
+        return None
 
     def _hand(self, permit: Permit, owner: object) -> None:
         permit.owner = owner

@@ -11,6 +11,7 @@ from svcready.errors import (
     DeclarationError,
     Rejected,
 )
+from svcready.resilience._admitting._permits import Permit
 from svcready.resilience._http._deadline_fields import name_of_field, text_of
 from svcready.resilience._http._errors import is_unsent
 from svcready.resilience._http._hosts import plan_for_host, plan_of
@@ -265,6 +266,9 @@ class Exchange(Generic[A]):
         if self._over:
             return False
 
+        if type(token) is Permit:
+            token.rest()  # who asked goes on, with other calls
+
         self._held.append((gate, token, elapsed_s))
         return True
 
@@ -277,6 +281,9 @@ class Exchange(Generic[A]):
         """Give back what was held for the answer; once."""
         held, self._held = self._held, []
         for gate, token, elapsed_s in held:
+            if type(token) is Permit:
+                token.go_on(None)
+
             gate.leave(token, None, elapsed_s)
 
 

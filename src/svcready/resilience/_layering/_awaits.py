@@ -77,6 +77,7 @@ def gated(gates: tuple[Gate, ...], call: AsyncCall) -> AsyncCall:
 
 async def passed(passage: Passage, result: object) -> object:
     """Await what an admitted call returned, and leave the gates then."""
+    passage.go_on()
     try:
         made = await cast("Awaitable[object]", result)
     except BaseException as error:

@@ -63,6 +63,7 @@ def gated(gates: tuple[Gate, ...], call: Call) -> Call:
             raise
 
         if type(result) not in PLAIN and is_awaitable(result):
+            passage.rest()
             return _awaits.passed(passage, result)
 
         passage.leave()

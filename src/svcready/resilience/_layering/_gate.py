@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from svcready._core.guard import report_fault
+from svcready.resilience._admitting._blocks import block
+from svcready.resilience._admitting._permits import Permit
+from svcready.resilience._admitting._whose import whose
 
 if TYPE_CHECKING:
     from svcready._core.clock import Clock
@@ -84,11 +87,12 @@ class Passage:
         gates: From the outside in.
     """
 
-    __slots__ = ("_entered", "_gates", "_started_s")
+    __slots__ = ("_entered", "_gates", "_resting", "_started_s")
 
     def __init__(self, gates: tuple[Gate, ...]) -> None:
         self._gates = gates
         self._entered: list[tuple[Gate, object]] = []
+        self._resting: list[Permit] = []
         self._started_s = 0.0
 
     def enter(self) -> None:
@@ -143,6 +147,7 @@ class Passage:
             elapsed_s: What counts as its duration; None: the time since the last gate.
         """
         entered, self._entered = self._entered, []
+        self._go_on(None)
         if elapsed_s is None:
             elapsed_s = self._gates[0].clock.monotonic() - self._started_s
 
@@ -152,10 +157,34 @@ class Passage:
             except Exception as fault:  # noqa: BLE001 - the others must be left too
                 report_fault("resilience.gate", fault)
 
-    def renew(self) -> None:
-        """Tell the gates that a stream is alive."""
+    def rest(self) -> None:
+        """Tell the gates that a stream is alive, and that nobody is in it for now."""
         for gate, token in self._entered:
             gate.renew(token)
+
+        self._rest()
+
+    def go_on(self) -> None:
+        """Tell them that somebody is in it again."""
+        if self._resting:
+            self._go_on(whose())
+
+    def hold(self) -> None:
+        """Hold on for a block, which what follows in this context is nested in."""
+        self._rest()
+        if self._resting:
+            block(whose(), self._resting)
+
+    def _rest(self) -> None:
+        for _, token in self._entered:
+            if type(token) is Permit:
+                token.rest()
+                self._resting.append(token)
+
+    def _go_on(self, owner: object) -> None:
+        resting = self._resting
+        while resting:
+            resting.pop().go_on(owner)
 
     def __del__(self) -> None:
         if self._entered:

@@ -53,6 +53,7 @@ class Guard:
             if self._gates:
                 passage = Passage(self._gates)
                 passage.enter()
+                passage.hold()
                 self._stages.append(passage)
 
             self._enter(self._timeout)
@@ -77,6 +78,7 @@ class Guard:
             if self._gates:
                 passage = Passage(self._gates)
                 await passage.enter_async()
+                passage.hold()
                 self._stages.append(passage)
 
             self._enter(self._timeout, awaits=True)

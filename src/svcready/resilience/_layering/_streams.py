@@ -50,16 +50,19 @@ def guarded(gates: tuple[Gate, ...], call: StreamCall) -> StreamCall:
             item = next(stream)
             elapsed_s = passage.elapsed_s()
             while True:
-                passage.renew()
+                passage.rest()
                 try:
                     sent = yield item
                 except GeneratorExit:
+                    passage.go_on()
                     stream.close()
                     raise
                 except BaseException as error:  # noqa: BLE001 - it belongs inside
+                    passage.go_on()
                     thrown = error
                     item = stream.throw(error)
                 else:
+                    passage.go_on()
                     item = stream.send(sent)
         except StopIteration as stop:
             passage.leave(None, elapsed_s)
@@ -143,16 +146,19 @@ def guarded_async(gates: tuple[Gate, ...], call: AsyncStreamCall) -> AsyncStream
             item = await anext(stream)
             elapsed_s = passage.elapsed_s()
             while True:
-                passage.renew()
+                passage.rest()
                 try:
                     sent = yield item
                 except GeneratorExit:
+                    passage.go_on()
                     await stream.aclose()
                     raise
                 except BaseException as error:  # noqa: BLE001 - it belongs inside
+                    passage.go_on()
                     thrown = error
                     item = await stream.athrow(error)
                 else:
+                    passage.go_on()
                     item = await stream.asend(sent)
         except StopAsyncIteration:
             passage.leave(None, elapsed_s)
