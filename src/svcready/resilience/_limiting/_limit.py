@@ -18,7 +18,7 @@ from svcready.resilience._limiting._inbound import INBOUND, RequestRefused
 from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
-from svcready.resilience._limiting._limits import Quota
+from svcready.resilience._limiting._quota import Quota
 from svcready.resilience._parts import add_part, look_up
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from svcready.resilience._limiting._inbound import Inbound, Refusal
     from svcready.resilience._limiting._limit_rules import Rule
-    from svcready.resilience._limiting._limits import Limits, Quota
+    from svcready.resilience._limiting._limits import Limits
+    from svcready.resilience._limiting._quota import Quota
     from svcready.resilience._limiting._store import Decision, Left, Want
 
 __all__ = ["Owing", "Peek", "Unrouted"]
