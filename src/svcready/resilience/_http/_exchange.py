@@ -24,6 +24,7 @@ from svcready.resilience._layering._layers import (
     once,
 )
 from svcready.resilience._parts import PER_HOST
+from svcready.resilience._retrying._nested import begun_anew, handed_on
 from svcready.resilience._retrying._retrier import not_again
 from svcready.resilience._timing import _deadline
 from svcready.resilience._timing._cut_short import TICK_S, is_timeout
@@ -253,8 +254,14 @@ class Exchange(Generic[A]):
 
     def brought(self, answer: A) -> bool:
         """Take an attempt's answer; False: nobody waits for it any more."""
+        begun_anew(answer, self._plan.name)
         self._answers.append(answer)
         return not self._over
+
+    def failed(self, error: Exception, answer: A) -> A:
+        """Return the answer that goes out instead of *error*, given up on like it."""
+        handed_on(error, answer)
+        return answer
 
     def settle(self, kept: A | None) -> list[A]:
         """End the exchange; returns the answers that are to be closed."""

@@ -10,10 +10,19 @@ from svcready.resilience._events import RetryNested
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MARK", "begin_telling", "forget", "found", "met"]
+__all__ = [
+    "MARK",
+    "begin_telling",
+    "begun_anew",
+    "forget",
+    "found",
+    "given_up",
+    "handed_on",
+    "met",
+]
 
 MARK = "__svcready_exhausted__"
-"""Where an error keeps the name of the retry that gave up on it."""
+"""Where an error, or an answer, keeps the name of the retry that gave up on it."""
 
 _MOST_PAIRS = 256
 _FURTHEST = 8
@@ -41,10 +50,47 @@ def found(outer: str, inner: str) -> None:
 def met(outer: str, error: BaseException) -> None:
     """Look whether a retry that is not *outer* gave up on *error* or its cause."""
     for link in _chain(error):
-        inner = link.__dict__.get(MARK)
-        if inner is not None and inner != outer:
+        inner = given_up(link, outer)
+        if inner:
             found(outer, inner)
             return
+
+
+def given_up(error: BaseException, outer: str = "") -> str:
+    """
+    Return which retry gave up on *error*, or on the answer that it tells of.
+
+    Args:
+        error: What an attempt raised, the error of a `raise_for_status()` included.
+        outer: The name of the retry that asks. Its own mark on an error is of an
+            earlier call that raised the same object; on an answer it is a client's.
+
+    Returns:
+        An empty string if none did.
+    """
+    name: str = error.__dict__.get(MARK, outer)
+    if name != outer:
+        return name
+
+    # As instances have them: nobody's property is asked.
+    answers = (error.__dict__.get("response"), error.__dict__.get("request_info"))
+    names = (_marks(answer).get(MARK) for answer in answers)
+    return next((name for name in names if isinstance(name, str)), "")
+
+
+def begun_anew(answer: object, name: str) -> None:
+    """Forget that the retry *name* gave up on an answer, which comes once more."""
+    for each in (answer, getattr(answer, "request_info", None)):
+        if _marks(each).get(MARK) == name:
+            del _marks(each)[MARK]
+
+
+def handed_on(error: BaseException, answer: object) -> None:
+    """Mark an answer that a client hands out instead of *error*, as that is marked."""
+    name = error.__dict__.get(MARK)
+    if name is not None:
+        for each in (answer, getattr(answer, "request_info", None)):
+            _marks(each)[MARK] = name
 
 
 def begin_telling(*, on: bool = True) -> None:
@@ -71,3 +117,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
         yield link
         link = link.__cause__
+
+
+def _marks(answer: object) -> dict[str, object]:
+    """Return where an object keeps what is noted on it; nowhere if it keeps nothing."""
+    kept = getattr(answer, "__dict__", None)
+    return kept if isinstance(kept, dict) else {}

@@ -20,7 +20,7 @@ from svcready.resilience._retrying._backoff import (
     uniform,
 )
 from svcready.resilience._retrying._budget import Budget
-from svcready.resilience._retrying._nested import MARK, met
+from svcready.resilience._retrying._nested import MARK, given_up, met
 from svcready.resilience._timing import _deadline
 
 if TYPE_CHECKING:
@@ -209,8 +209,7 @@ class Retrier:
 
         if not self.nested:
             met(self.name, error)
-            # An own mark is of an earlier call that raised the same object.
-            if error.__dict__.get(MARK, self.name) != self.name:
+            if given_up(error, self.name):
                 return "nested"
 
         return "attempts" if attempt >= self.config.attempts else None
@@ -307,7 +306,7 @@ def not_again(error: Exception) -> None:
 
 def is_exhausted(error: Exception) -> bool:
     """Return whether a policy has made all the attempts that it makes."""
-    return MARK in error.__dict__
+    return bool(given_up(error))
 
 
 def give_up(error: Exception, name: str, note: str) -> None:

@@ -118,7 +118,7 @@ class PolicyMiddleware:
                 "Awaitable[ClientResponse]", exchange.guard(attempt)(request)
             )
         except _Failed as failed:
-            kept = failed.response
+            kept = exchange.failed(failed, failed.response)
         except Exception as error:
             _note_failure(exchange, request, error)
             raise

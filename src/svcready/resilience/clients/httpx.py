@@ -121,7 +121,7 @@ class PolicyTransport(httpx.BaseTransport):
         try:
             kept = cast("httpx.Response", exchange.guard(attempt)(request))
         except _Failed as failed:
-            kept = failed.response
+            kept = exchange.failed(failed, failed.response)
         finally:
             for other in exchange.settle(kept):
                 _close(other)
@@ -221,7 +221,7 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
             made = cast("Awaitable[httpx.Response]", exchange.guard(attempt)(request))
             kept = await made
         except _Failed as failed:
-            kept = failed.response
+            kept = exchange.failed(failed, failed.response)
         finally:
             for other in exchange.settle(kept):
                 await _aclose(other)

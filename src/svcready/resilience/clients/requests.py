@@ -131,7 +131,7 @@ class PolicyAdapter(BaseAdapter):
         try:
             kept = cast("requests.Response", exchange.guard(attempt)(request))
         except _Failed as failed:
-            kept = cast("requests.Response", failed.response)
+            kept = exchange.failed(failed, failed.response)
         finally:
             for other in exchange.settle(kept):
                 _close(other)
