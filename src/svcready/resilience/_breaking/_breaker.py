@@ -228,7 +228,7 @@ class Breaker:
                 if self._ledger.persuaded(now_s, enough=enough):
                     self._open("peers", now_s)
 
-                self._set_gates()
+            self._set_gates()
 
         self._outbox.tell()
 

@@ -80,7 +80,13 @@ class Ledger:
         self.live.monotonic = clock.monotonic
 
     def advance(self, now_s: float) -> None:
-        """Fold what was counted without the lock into its bucket, then move on."""
+        """
+        Fold what was counted without the lock into its bucket, then move on.
+
+        Until `set_edge` nobody counts without it, so that what is decided next knows
+        of every success that was counted.
+        """
+        self.live.edge = NEVER
         ok = self.live.ok
         fresh = ok - self._folded
         self._folded = ok
