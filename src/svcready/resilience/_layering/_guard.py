@@ -5,6 +5,10 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready._core import fork
+from svcready._core.guard import report_fault
+from svcready.errors import DeclarationError
+from svcready.resilience._admitting._whose import whose
 from svcready.resilience._layering._gate import Passage
 from svcready.resilience._timing._scope import Scope
 
@@ -129,7 +133,9 @@ class Guarding:
     """
     What can stand in a `with` although threads and tasks share it.
 
-    Each block has a guard of its own, which is kept in the context meanwhile.
+    Each block has a guard of its own, which is kept in the context meanwhile. A block
+    that is left in another one, as a dependency's that runs in threads, can't be told
+    from others: the one that was entered first ends in its place, which is reported.
     """
 
     __slots__ = ()
@@ -141,7 +147,7 @@ class Guarding:
     def __enter__(self) -> Self:
         guard = self.guard()
         guard.__enter__()
-        _ENTERED.set(_Entered(self, guard, _ENTERED.get()))
+        _enter(self, guard)
         return self
 
     def __exit__(
@@ -151,13 +157,18 @@ class Guarding:
         trace: TracebackType | None,
     ) -> None:
         guard = _leave(self)
+        if guard is None or _OPEN.pop(guard, None) is None:
+            guard = _elsewhere(self)
+            if not isinstance(error, GeneratorExit):  # which the collector throws, too
+                _complain(self)
+
         if guard is not None:
             guard.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> Self:
         guard = self.guard()
         await guard.__aenter__()
-        _ENTERED.set(_Entered(self, guard, _ENTERED.get()))
+        _enter(self, guard)
         return self
 
     async def __aexit__(
@@ -174,16 +185,49 @@ class _Entered(NamedTuple):
 
     owner: object
     guard: Guard
+    whose: object
+    """Who entered it: contexts are copied by tasks and threads."""
     outer: _Entered | None
 
 
 _ENTERED: ContextVar[_Entered | None] = ContextVar("svcready.guards", default=None)
+_OPEN: dict[Guard, object] = {}
+"""Every block that a shared object guards, in whichever context, and the object."""
+
+
+def _forget() -> None:
+    _OPEN.clear()  # they are the parent's
+
+
+fork.reset_in_child(_forget)
+
+
+def _enter(owner: object, guard: Guard) -> None:
+    _OPEN[guard] = owner
+    _ENTERED.set(_Entered(owner, guard, whose(), _ENTERED.get()))
+
+
+def _elsewhere(owner: object) -> Guard | None:
+    """Return the first guard that *owner* entered, in whichever context."""
+    for guard, entered in _OPEN.copy().items():
+        if entered is owner and _OPEN.pop(guard, None) is not None:
+            return guard
+
+    return None
+
+
+def _complain(owner: object) -> None:
+    text = (
+        f"{owner!r}: a block was left in another context or thread than it was entered "
+        "in, where it can't be told from others; `with x.guard():` can be left anywhere"
+    )
+    report_fault("resilience.guard", DeclarationError(text))
 
 
 def _leave(owner: object) -> Guard | None:
     """Return the guard that *owner* entered last in this context."""
-    entered, inside = _ENTERED.get(), []
-    while entered is not None and entered.owner is not owner:
+    entered, inside, me = _ENTERED.get(), [], whose()
+    while entered is not None and (entered.owner is not owner or entered.whose != me):
         inside.append(entered)  # generators that took turns leave out of order
         entered = entered.outer
 
