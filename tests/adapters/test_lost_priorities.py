@@ -11,21 +11,16 @@ from fastapi import APIRouter, FastAPI
 
 import svcready
 from svcready.resilience._limiting._limit import LIMITS
-from svcready.resilience._shed import _lost_marks
-from svcready.resilience._shed._lost_marks import lost_marks
 from svcready.testing import running
-from tests.conftest import Faults
 
 View = Callable[..., str]
 Make = Callable[[], tuple[Any, Callable[[str], Callable[[View], View]]]]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_served() -> Iterator[None]:
-    """Every test begins without applications."""
-    _lost_marks._SERVED.clear()
+def _nothing_declared() -> Iterator[None]:
+    """Every test leaves nothing declared."""
     yield
-    _lost_marks._SERVED.clear()
     LIMITS.bind(None)
     LIMITS.clear()
 
@@ -71,7 +66,7 @@ def test_a_priority_above_a_limit_above_the_route_is_reported(make: Make) -> Non
     with running(settings={"http.shedding": "enforce"}) as harness:
         harness.runtime.attach(app)
         harness.runtime.ready()
-        (told,) = (p for p in harness.runtime.problems() if "priority" in p)
+        (told,) = (p for p in harness.runtime.problems() if p.startswith("priority"))
         assert told.startswith("priority 'critical' of tests.adapters.test_lost_")
         assert "orders has no effect" in told
         assert "directly below the decorator that makes the route" in told
@@ -90,7 +85,8 @@ def test_a_priority_below_what_hides_it_is_reported(make: Make) -> None:
 
     with running() as harness:
         harness.runtime.attach(app)
-        (told,) = lost_marks()
+        harness.runtime.ready()
+        (told,) = harness.runtime.problems()
         assert "priority 'sheddable'" in told
 
 
@@ -116,23 +112,5 @@ def test_what_routes_see_is_not_reported(make: Make) -> None:
 
     with running() as harness:
         harness.runtime.attach(app)
-        assert list(lost_marks()) == []
-
-
-def test_an_application_that_is_gone_is_forgotten(faults: Faults) -> None:
-    """Neither it nor an error in asking it is in anybody's way."""
-
-    class App:
-        """Can be referred to weakly."""
-
-    def broken(app: App) -> list[object]:
-        raise RuntimeError
-
-    app = App()
-    _lost_marks.serves(app, broken)
-    svcready.priority("critical")(bare)
-    assert list(lost_marks()) == []
-    assert isinstance(faults.claim("adapters.routes"), RuntimeError)
-    del app
-    assert not len(_lost_marks._SERVED)
-    delattr(bare, _lost_marks.MARK)
+        harness.runtime.ready()
+        assert harness.runtime.problems() == ()

@@ -164,3 +164,20 @@ def test_a_plain_view_waits_for_a_resolver(served: Served, tmp_path: Path) -> No
             service.get("/awaited", {"X-Tenant": name}).status for name in "abcab"
         ]
         assert statuses == [200, 200, 200, 429, 429]
+
+
+@pytest.mark.parametrize("served", STACKS, ids=lambda served: served.name)
+def test_a_rule_for_no_route_is_told_at_the_start(
+    served: Served, tmp_path: Path
+) -> None:
+    """The line that says what is on says so of it, and of no other."""
+    rules = "/share/* 5/h by address as typo; /shared/* 5/h by address as right"
+    environ = {**ENVIRON, **served.environ, "SVCREADY_HTTP_RATE_LIMITS": rules}
+    with Service(served.command, tmp_path, environ=environ) as service:
+        assert service.get("/shared/1").status == 200
+        (line,) = service.logged("svcready is on, with problems")
+        (told,) = line["context"]["problems"]  # type: ignore[index]
+        assert told == (
+            "limit typo is for * /share/*, and there is no such route: it holds for "
+            f"nothing; the nearest is {served.route}"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from svcready import _wiring
 from svcready._core import fork
@@ -91,6 +91,8 @@ class Runtime:
         self.drain_orders = DrainOrders(self)
         self.frameworks: list[str] = []
         """The frameworks whose applications are attached."""
+        self.apps: list[tuple[str, ref[object]]] = []
+        """Those applications, each with what lists its routes."""
         self.public: frozenset[str] = frozenset()
         """The operator's paths that anybody may ask, as an adapter serves them."""
         self.speaks: bool | None = None
@@ -142,6 +144,7 @@ class Runtime:
                 self._ready = False  # what is on is said again, with what serves
 
             self.frameworks.append(framework)
+            self.apps.append((adapter, ref(app)))
 
     def wake(self) -> None:
         """Start what must run in this process; a forked child starts here."""

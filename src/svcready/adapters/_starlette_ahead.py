@@ -19,9 +19,10 @@ from svcready.resilience._limiting._inbound import (
     ask_at_route_async,
     asks_at_route,
 )
+from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Iterable, Iterator
+    from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
     from re import Pattern
 
     from starlette.requests import Request
@@ -65,10 +66,7 @@ class RoutesAhead:
 
     def __call__(self, scope: AnyScope) -> Taken:
         """Return the route that *scope* will take."""
-        if have_changed(self._seen):
-            self._seen = tuple(look(self._app))
-            self._known = tuple(_flat(self._app.routes, _Place()))
-
+        self._look()
         path, method = below(scope), scope["method"]
         partly = None
         for pattern, methods, hosts, taken in self._known:
@@ -81,6 +79,20 @@ class RoutesAhead:
             partly = partly or taken  # answers 405 unless another has the method
 
         return partly or NOWHERE
+
+    def all(self) -> Sequence[DeclaredRoute]:
+        """Return all routes."""
+        self._look()
+        return [
+            DeclaredRoute(taken.template, methods, taken.endpoint)
+            for _, methods, _, taken in self._known
+            if taken.template is not None
+        ]
+
+    def _look(self) -> None:
+        if have_changed(self._seen):
+            self._seen = tuple(look(self._app))
+            self._known = tuple(_flat(self._app.routes, _Place()))
 
 
 def at_route(app: ASGIApp) -> ASGIApp:

@@ -25,7 +25,6 @@ __all__ = [
     "RouteTemplates",
     "Seen",
     "children",
-    "endpoints",
     "have_changed",
     "look",
 ]
@@ -193,14 +192,6 @@ def children(route: object) -> Iterable[object]:
 
     below = _get(route, "routes")
     return below if isinstance(below, list | tuple) else ()
-
-
-def endpoints(app: Starlette) -> Iterator[object]:
-    """Yield the functions and classes that serve an application's routes."""
-    for route, _ in _walk(app.routes, ""):
-        endpoint = _get(route, "endpoint")
-        if endpoint is not None:
-            yield endpoint
 
 
 def _walk(

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready._runtime import PlanCell
+from svcready._runtime import PlanCell, note_bare
 from svcready.adapters._admission import BARE
 from svcready.adapters._asgi_http import HttpExchange
 from svcready.adapters._asgi_messages import CLOSE, below, header_reader, may_close
@@ -83,6 +83,8 @@ class ASGIWrapper:
         self._ahead = ahead
         self._marks = {_MARK: True, **(marks or {})}
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan)
+        if ahead.route is None:
+            note_bare(self._cell)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the lifespan."""

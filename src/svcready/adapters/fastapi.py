@@ -16,19 +16,21 @@ from svcready.adapters._starlette_ahead import (
     at_route,
     catch_refusals,
 )
-from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates, endpoints
+from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
 from svcready.adapters.asgi import ASGIWrapper
 from svcready.admin import build_surface, describe_surface, join_openapi
-from svcready.resilience._shed._lost_marks import serves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from starlette.types import ASGIApp
 
-__all__ = ["attach"]
+    from svcready.resilience._limiting._inbound_means import DeclaredRoute
+
+__all__ = ["attach", "list_routes"]
 
 _ATTRIBUTE = "svcready_wrapper"
+_ROUTES = "svcready_routes"
 _MARKS = {"fastapi.telemetry": None}
 """Keeps FastAPI applications mounted below from tracing the request again."""
 
@@ -65,6 +67,7 @@ def attach(app: object) -> bool:
         return wrapper
 
     setattr(app, _ATTRIBUTE, None)
+    setattr(app, _ROUTES, RoutesAhead(app))
     app.router.middleware_stack = at_route(app.router.middleware_stack)  # type: ignore[assignment]
     app.build_middleware_stack = build_wrapped  # type: ignore[method-assign]
     if app.middleware_stack is not None:  # it serves already
@@ -72,8 +75,13 @@ def attach(app: object) -> bool:
 
     _quieten_native_telemetry(app)
     _join_openapi(app)
-    serves(app, endpoints)
     return True
+
+
+def list_routes(app: object) -> Sequence[DeclaredRoute]:
+    """Return all HTTP routes of an application that was attached."""
+    ahead = getattr(app, _ROUTES, None)
+    return ahead.all() if isinstance(ahead, RoutesAhead) else ()
 
 
 def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
@@ -82,7 +90,7 @@ def _wrap(app: Starlette, stack: ASGIApp) -> ASGIApp:
         route_of=RouteTemplates(app),
         is_own_path=OwnPaths(app),
         marks=_MARKS,
-        ahead=Ahead(RoutesAhead(app), Request, catch_refusals),
+        ahead=Ahead(getattr(app, _ROUTES), Request, catch_refusals),
     )
 
 

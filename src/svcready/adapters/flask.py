@@ -21,16 +21,17 @@ from svcready.adapters._wsgi_flight import REQUEST, InFlight
 from svcready.adapters.wsgi import WSGIWrapper
 from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused, ask_at_route
-from svcready.resilience._shed._lost_marks import serves
+from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from wsgiref.types import WSGIEnvironment
 
     from flask.typing import ResponseReturnValue
 
     from svcready.resilience._limiting._inbound import Refusal
 
-__all__ = ["attach"]
+__all__ = ["attach", "list_routes"]
 
 _EXTENSION = "svcready"
 _guarded = guard("adapters.flask")
@@ -62,9 +63,19 @@ def attach(app: object) -> bool:
         ahead=Ahead(_RoutesAhead(app), _native, _catch_refusals),
     )
     _limit_at_routes(app)
-    serves(app, lambda served: served.view_functions.values())
     got_request_exception.connect(_note_error, app)
     return True
+
+
+def list_routes(app: object) -> Sequence[DeclaredRoute]:
+    """Return all rules of a Flask application."""
+    if not isinstance(app, Flask):
+        return ()
+
+    return [
+        DeclaredRoute(rule.rule, rule.methods, app.view_functions.get(rule.endpoint))
+        for rule in app.url_map.iter_rules()
+    ]
 
 
 def _limit_at_routes(app: Flask) -> None:

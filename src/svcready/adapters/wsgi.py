@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready._runtime import PlanCell
+from svcready._runtime import PlanCell, note_bare
 from svcready.adapters._admission import BARE
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import REQUEST, Body, Exchange
@@ -77,6 +77,8 @@ class WSGIWrapper:
         self._is_own_path = is_own_path
         self._ahead = ahead
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
+        if ahead.route is None:
+            note_bare(self._cell)
 
     def _begin(self) -> None:
         take_plan(self._cell, None, self._is_own_path)

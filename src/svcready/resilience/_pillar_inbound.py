@@ -62,7 +62,7 @@ class InboundPillar:
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
-        return (*self.limits.problems(), *lost_marks())
+        return (*self.limits.problems(), *lost_marks(self._means.routes))
 
     def counts(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield how many requests there were: kind, name, outcome, how many."""

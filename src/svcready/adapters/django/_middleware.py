@@ -28,10 +28,9 @@ from svcready.adapters.django._operators import (
     method_of,
     respond,
 )
-from svcready.adapters.django._routes import OwnPaths, template_taken, views
+from svcready.adapters.django._routes import OwnPaths, template_taken
 from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import RequestRefused
-from svcready.resilience._shed._lost_marks import serves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -70,7 +69,6 @@ class Middleware:
         self._is_own_path = OwnPaths()
         self._cell: PlanCell[RequestPlan] = PlanCell(build_plan, self._begin)
         self._async = iscoroutinefunction(get_response)
-        serves(self, lambda _: views())
         self.process_view = ask_at_view_async if self._async else ask_at_view
         if self._async:
             markcoroutinefunction(self)

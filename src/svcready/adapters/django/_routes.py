@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -11,13 +13,14 @@ from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
 from django.utils import translation
 
 from svcready.adapters._admission import NOWHERE, Taken
+from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from django.http import HttpRequest
 
-__all__ = ["OwnPaths", "route_ahead", "template_taken", "views"]
+__all__ = ["OwnPaths", "list_routes", "route_ahead", "template_taken"]
 
 
 def template_taken(request: HttpRequest) -> str | None:
@@ -57,15 +60,28 @@ def _resolve(request: HttpRequest, urlconf: str | None) -> Taken:
     return Taken("/" + match.route.removeprefix("/"), match.func)
 
 
-def views() -> Iterator[object]:
-    """Yield the views of the URL configuration."""
-    resolvers = [get_resolver()]
-    while resolvers:
-        for entry in resolvers.pop().url_patterns:
-            if isinstance(entry, URLResolver):
-                resolvers.append(entry)
-            elif isinstance(entry, URLPattern):
-                yield entry.callback
+@cache
+def list_routes(app: object) -> Sequence[DeclaredRoute]:
+    """Return all routes of the URL configuration, in every language if it has some."""
+    del app
+    prefixed, _ = is_language_prefix_patterns_used(settings.ROOT_URLCONF)
+    languages = [code for code, _ in settings.LANGUAGES] if prefixed else [None]
+    routes: dict[DeclaredRoute, None] = {}
+    for code in languages:
+        with translation.override(code) if code else nullcontext():
+            routes.update(dict.fromkeys(_declared(get_resolver(), "")))
+
+    return tuple(routes)
+
+
+def _declared(resolver: URLResolver, prefix: str) -> Iterator[DeclaredRoute]:
+    for entry in resolver.url_patterns:
+        part = str(entry.pattern)
+        whole = prefix + (part.removeprefix("^") if prefix else part)
+        if isinstance(entry, URLResolver):
+            yield from _declared(entry, whole)
+        else:
+            yield DeclaredRoute("/" + whole.removeprefix("/"), None, entry.callback)
 
 
 class OwnPaths:

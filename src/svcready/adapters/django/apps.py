@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 from django.apps import AppConfig
 from django.core import checks
 from django.core.signals import got_request_exception
@@ -9,6 +11,7 @@ from django.core.signals import got_request_exception
 from svcready._core import events
 from svcready._core.events import ClientFound
 from svcready._runtime import current, init
+from svcready.adapters.django import _routes
 from svcready.adapters.django._checks import check_middleware
 from svcready.adapters.django._middleware import note_error
 
@@ -28,6 +31,7 @@ class SvcreadyConfig(AppConfig):
         got_request_exception.connect(note_error, dispatch_uid="svcready")
         runtime = current() or init()
         runtime.frameworks.append("Django")
+        runtime.apps.append((_routes.__name__, ref(self)))
         events.publish(ClientFound("django"))
         # Django applied its LOGGING after the settings called init().
         if runtime.logging is not None:

@@ -5,13 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from svcready.config._rate_limits import RateRule
     from svcready.config._sections.http import HttpSettings
     from svcready.resilience._limiting._store import Store
 
-__all__ = ["NO_INBOUND", "FieldOptions", "InboundMeans"]
+__all__ = ["NO_INBOUND", "DeclaredRoute", "FieldOptions", "InboundMeans"]
+
+
+class DeclaredRoute(NamedTuple):
+    """A route that an application declares."""
+
+    template: str
+    """Its template."""
+    methods: Collection[str] | None
+    """What it takes; None: all methods, or that is not known."""
+    endpoint: object
+    """The function or class that serves it; None: not known."""
 
 
 class FieldOptions(NamedTuple):
@@ -40,6 +51,8 @@ class InboundMeans(NamedTuple):
     """The section HTTP, for deadlines and load shedding."""
     store: Callable[[], Store] | None = None
     """Makes what the limits are counted in; None: this process's memory."""
+    routes: Callable[[], Sequence[DeclaredRoute]] = lambda: ()
+    """Tells all routes; none where some application's are not known."""
 
 
 NO_INBOUND = InboundMeans(lambda: (), lambda _: {}, FieldOptions, lambda: None)

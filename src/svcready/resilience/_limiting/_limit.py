@@ -15,6 +15,7 @@ from svcready.resilience._layering._layers import LIMIT, apply_layer, compiled
 from svcready.resilience._layering._primitive import Primitive
 from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused
+from svcready.resilience._limiting._limit_idle import note_limited
 from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
@@ -81,7 +82,9 @@ class Limit(Primitive[Limiter], Guarding):
         """
         limiter = self._core or self._declare(name_of(function))
         gate = _Gate(limiter, self.cost)
-        return apply_layer(function, LIMIT, gate)  # type: ignore[return-value]
+        limited = apply_layer(function, LIMIT, gate)
+        note_limited(function, limited, limiter.name)
+        return limited  # type: ignore[return-value]
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._limit import LIMITS
+from svcready.resilience._limiting._limit_idle import IdleLimits
 from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
@@ -38,6 +39,7 @@ class InboundLimits:
         self._clock = clock
         self._ruled: dict[str, Limiter] = {}
         self._rules: tuple[Rule, ...] = ()
+        self._idle = IdleLimits()
         self.store: Store = means.store() if means.store else MemoryStore(clock)
         """Where the buckets are."""
 
@@ -108,6 +110,8 @@ class InboundLimits:
                         f"called so: it limits by address instead; declare "
                         f"svcready.resilience.resolver({part.of!r})"
                     )
+
+        yield from self._idle.find(self._rules, self._means.routes())
 
     def _make(self) -> Limits:
         return Limits(self._rules, self.store, self._clock, self._means.options())

@@ -5,17 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
-
-from svcready._core.guard import report_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["MARK", "lost_marks", "mark", "marked", "serves"]
+    from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
-A = TypeVar("A")
+__all__ = ["MARK", "lost_marks", "mark", "marked"]
 
 MARK = "__svcready_priority__"
 """The attribute of a function that has a priority."""
@@ -23,19 +21,6 @@ _MOST = 64
 _ABOVE: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 """The priorities of what wraps a function, by that function."""
 _declared = False
-_SERVED: WeakKeyDictionary[Any, Callable[[Any], Iterable[object]]] = WeakKeyDictionary()
-
-
-def serves(app: A, endpoints: Callable[[A], Iterable[object]]) -> None:
-    """
-    Take note of an application, as long as there is one.
-
-    Args:
-        app: The application.
-        endpoints: Tells the functions and classes that serve its routes, as they are
-            when it is asked.
-    """
-    _SERVED[app] = endpoints
 
 
 def mark(function: object, name: str) -> None:
@@ -58,12 +43,17 @@ def marked(endpoint: object) -> str | None:
     return found
 
 
-def lost_marks() -> Iterator[str]:
-    """Yield what is wrong with priorities, once the routes are known."""
+def lost_marks(routes: Callable[[], Iterable[DeclaredRoute]]) -> Iterator[str]:
+    """
+    Yield what is wrong with priorities.
+
+    Args:
+        routes: Tells all routes; none where they are not known.
+    """
     if not _declared:
         return
 
-    endpoints = list(_endpoints())
+    endpoints = [route.endpoint for route in routes()]
     served = set(map(id, endpoints))
     for endpoint in dict.fromkeys(filter(callable, endpoints)):
         if marked(endpoint) is not None:
@@ -77,14 +67,6 @@ def lost_marks() -> Iterator[str]:
             if name is not None:
                 yield _advice(function, name)
                 break
-
-
-def _endpoints() -> Iterator[object]:
-    for app, told in tuple(_SERVED.items()):
-        try:
-            yield from told(app)
-        except Exception as error:  # noqa: BLE001 - a service is ready without it
-            report_fault("adapters.routes", error)
 
 
 def _advice(function: object, name: str) -> str:

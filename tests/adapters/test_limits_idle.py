@@ -1,0 +1,189 @@
+"""Limits that hold for nothing are told of when the service is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import flask
+import pytest
+from fastapi import APIRouter, FastAPI
+
+import svcready
+from svcready.errors import ConfigurationError
+from svcready.resilience._limiting._limit import LIMITS
+from svcready.resilience._limiting._pressure import GAUGE
+from svcready.resilience._limiting._resolvers import RESOLVERS
+from svcready.testing import FakeClock, Harness, running
+from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
+
+Running = Callable[..., AbstractContextManager[Harness]]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_declared() -> Iterator[None]:
+    """Every test declares into empty registers."""
+    yield
+    for register in (LIMITS, RESOLVERS):
+        register.bind(None)
+        register.clear()
+
+    GAUGE.forget()
+
+
+@pytest.fixture
+def run() -> Running:
+    """Start a runtime with these rules."""
+
+    def begin(rules: str = "", **more: object) -> AbstractContextManager[Harness]:
+        settings = {"http.rate_limits": rules, **more}
+        return running(service="orders", settings=settings, clock=FakeClock())
+
+    return begin
+
+
+def make_fastapi() -> tuple[Any, Callable[[], object]]:
+    """Return an application and what sends it its first request."""
+    app = FastAPI()
+    return app, lambda: asyncio.run(ask_asgi(app, http_scope("/nothing")))
+
+
+def make_flask() -> tuple[Any, Callable[[], object]]:
+    """Return the same of Flask."""
+    app = flask.Flask("orders")
+    return app, lambda: ask_wsgi(app.wsgi_app, "/nothing")
+
+
+Make = Callable[[], tuple[Any, Callable[[], object]]]
+both = pytest.mark.parametrize(
+    "make", [make_fastapi, make_flask], ids=["fastapi", "flask"]
+)
+
+
+@both
+def test_a_limit_above_the_decorator_of_a_route_is_told(
+    run: Running, make: Make
+) -> None:
+    """The message names the function, the route and the right order."""
+    with run() as harness:
+        app, begin = make()
+        harness.runtime.attach(app)
+
+        @svcready.limit("1/m", name="orders")
+        @app.get("/orders")  # type: ignore[untyped-decorator]
+        def create() -> str:
+            return "ok"
+
+        begin()
+        (problem,) = harness.runtime.problems()
+        assert problem == (
+            f"limit orders on {create.__qualname__} does not hold for the route "
+            "/orders: it is written above the route's decorator, which has the "
+            "function without it; put @svcready.limit(...) below"
+        )
+        assert harness.logged("svcready is on, with problems")
+
+
+@both
+def test_what_is_limited_at_its_route_is_no_problem(run: Running, make: Make) -> None:
+    """Below it, with other decorators around, or on one of two routes."""
+
+    def traced(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper() -> Any:
+            return function()
+
+        return wrapper
+
+    with run("/free 9/m; GET /f* 9/m; HEAD /free 9/m; OPTIONS /free 9/m; * 9/m") as h:
+        app, begin = make()
+        h.runtime.attach(app)
+
+        @app.get("/orders")  # type: ignore[untyped-decorator]
+        @traced
+        @svcready.limit("1/m", name="orders")
+        @svcready.limit("1/h", by="all", name="everybody")
+        def create() -> str:
+            return "ok"
+
+        def shared() -> str:
+            return "ok"
+
+        app.get("/free")(shared)
+        limited = svcready.limit("1/m", name="shared")(shared)
+        route: Any = app.get("/limited", **_named(app, "limited"))
+        route(limited)
+        begin()
+        assert h.runtime.problems() == ()
+
+
+def _named(app: object, name: str) -> dict[str, Any]:
+    return {"endpoint": name} if isinstance(app, flask.Flask) else {"name": name}
+
+
+@both
+def test_a_rule_for_no_route_is_told(run: Running, make: Make) -> None:
+    """With the nearest route, or that it takes another method."""
+    rules = "POST /order 5/s as typo; DELETE /orders 5/s as other; POST /orders 5/s"
+    with run(rules) as harness:
+        app, begin = make()
+        harness.runtime.attach(app)
+        app.post("/orders")(lambda: "ok")
+        assert harness.runtime.problems() == ()  # there may come more routes
+        begin()
+        typo, other = harness.runtime.problems()
+        assert typo == (
+            "limit typo is for POST /order, and there is no such route: it holds for "
+            "nothing; the nearest is /orders"
+        )
+        assert other == (
+            "limit other is for DELETE /orders, and no route there takes that method: "
+            "it holds for nothing"
+        )
+
+
+def test_routers_and_several_applications_have_routes(run: Running) -> None:
+    """A rule may be for a route of any of them."""
+    with run("/inner/{name} 5/s; /flask 5/s; /sub/* 5/s") as harness:
+        app, begin = make_fastapi()
+        router = APIRouter(prefix="/inner")
+        router.get("/{name}")(lambda name: name)
+        app.include_router(router)
+        sub = FastAPI()
+        sub.get("/in")(lambda: "ok")
+        app.mount("/sub", sub)
+        other, _ = make_flask()
+        other.get("/flask")(lambda: "ok")
+        harness.runtime.attach(app)
+        harness.runtime.attach(other)
+        begin()
+        assert harness.runtime.problems() == ()
+
+
+def test_nothing_is_said_where_routes_are_not_known(run: Running) -> None:
+    """A bare callable declares none, and a worker has none."""
+
+    def bare(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"ok"]
+
+    with run("POST /order 5/s") as harness:
+        wrapped = svcready.wrap(bare)
+        ask_wsgi(wrapped)
+        assert harness.runtime.problems() == ()
+
+    with run("POST /order 5/s") as harness:
+        harness.runtime.work()
+        assert harness.runtime.problems() == ()
+
+
+def test_strict_mode_refuses_to_start(run: Running) -> None:
+    """As with everything that is wrong."""
+    with run("POST /order 5/s", **{"core.strict": True}) as harness:
+        app = FastAPI()
+        harness.runtime.attach(app)
+        with pytest.raises(ConfigurationError, match="POST /order"):
+            harness.runtime.ready()
