@@ -124,7 +124,7 @@ def test_several_applications_share_one_runtime() -> None:
     again = svcready.init(service="orders", app=back_office)
 
     assert again is runtime
-    assert runtime.frameworks == ["FastAPI", "Flask"]
+    assert runtime.apps.frameworks == ["FastAPI", "Flask"]
 
 
 def test_a_bare_callable_is_told_to_use_wrap() -> None:

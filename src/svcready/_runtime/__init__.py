@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from svcready._runtime._applications import note_bare
 from svcready._runtime._cells import PlanCell, current, put_in_force
 from svcready._runtime._early import begin_in_loop, running_loop
 from svcready._runtime._init import drain, init, resume, shutdown
-from svcready._runtime._routes import note_bare
 from svcready._runtime._runtime import Runtime
 from svcready._runtime._serving import Serving
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._runtime._cells import renew_plans
-from svcready._runtime._routes import declared_routes
 from svcready.resilience._limiting._inbound_means import FieldOptions, InboundMeans
 
 if TYPE_CHECKING:
@@ -39,5 +38,5 @@ def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
         renew_plans,
         lambda: runtime.settings.http,
         shared.rate_store,
-        lambda: declared_routes(runtime.apps),
+        lambda: runtime.apps.routes(),  # noqa: PLW0108 - it may come from another
     )

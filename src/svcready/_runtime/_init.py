@@ -91,7 +91,7 @@ def init(
         runtime, differing = _settle(current(), wanted, reconfigure=reconfigure)
         if app is not None:
             runtime.attach(app)
-        elif not (runtime.frameworks or has_wrappers() or _django_is_loading()):
+        elif not (runtime.apps or has_wrappers() or _django_is_loading()):
             runtime.work()
 
     if differing:  # said with no lock held: an application may hook warnings
@@ -201,7 +201,7 @@ def _init_timeout_s() -> float:
 def _replace(before: Runtime | None, settings: Settings) -> Runtime:
     runtime = Runtime(settings)
     if before is not None:
-        runtime.frameworks = before.frameworks
+        runtime.apps = before.apps
         runtime.drain.inherit(before.drain)
         # Flushed while it still answers probes, and then closed at once: a sink that
         # hangs must not have the platform kill the service for a new setting.

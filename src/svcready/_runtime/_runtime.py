@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 from svcready import _wiring
 from svcready._core import fork
@@ -20,6 +20,7 @@ from svcready._runtime import (
     _summary,
 )
 from svcready._runtime._adapters import find_adapter
+from svcready._runtime._applications import Applications
 from svcready._runtime._cells import has_wrappers, renew_plans
 from svcready._runtime._ending import _exit
 from svcready._runtime._ending._drain import Drain
@@ -89,10 +90,8 @@ class Runtime:
         """Whether readiness fails because the service goes, or was told to pause."""
         self.drain = Drain(self)
         self.drain_orders = DrainOrders(self)
-        self.frameworks: list[str] = []
-        """The frameworks whose applications are attached."""
-        self.apps: list[tuple[str, ref[object]]] = []
-        """Those applications, each with what lists its routes."""
+        self.apps = Applications()
+        """The applications that this is attached to."""
         self.public: frozenset[str] = frozenset()
         """The operator's paths that anybody may ask, as an adapter serves them."""
         self.speaks: bool | None = None
@@ -143,8 +142,7 @@ class Runtime:
                 self.wait_for_server()
                 self._ready = False  # what is on is said again, with what serves
 
-            self.frameworks.append(framework)
-            self.apps.append((adapter, ref(app)))
+            self.apps.add(framework, adapter, app)
 
     def wake(self) -> None:
         """Start what must run in this process; a forked child starts here."""
@@ -185,7 +183,7 @@ class Runtime:
     @property
     def serves(self) -> bool:
         """Whether requests can have come to an application in this process."""
-        applies = bool(self.frameworks) or has_wrappers()
+        applies = bool(self.apps) or has_wrappers()
         return self._ready and applies and not self._closed
 
     def starting(self) -> None:

@@ -42,7 +42,7 @@ def collect(runtime: Runtime) -> dict[str, object]:
         "service": runtime.identity.service,
         "version": runtime.identity.version,
         "environment": runtime.identity.environment,
-        "frameworks": sorted(set(runtime.frameworks)),
+        "frameworks": runtime.apps.frameworks,
     }
     for name in _PILLARS:
         pillar = getattr(runtime, name)
@@ -54,7 +54,7 @@ def collect(runtime: Runtime) -> dict[str, object]:
     on = runtime.breakers is not None
     facts["resilience"] = _policies(runtime) if on else {"enabled": False}
 
-    if runtime.frameworks and settings.http.enabled:
+    if runtime.apps and settings.http.enabled:
         facts["public"] = sorted(runtime.public)
 
     if settings.admin.port > 0:
@@ -165,10 +165,10 @@ def _lines(runtime: Runtime, problems: tuple[str, ...]) -> Iterator[str]:
     """Write the start summary for people: at most eight lines and the problems."""
     identity = runtime.identity
     who = " ".join(part for part in (identity.service, identity.version) if part)
-    frameworks = ", ".join(sorted(set(runtime.frameworks))) or "no web framework"
+    frameworks = ", ".join(runtime.apps.frameworks) or "no web framework"
     yield (f"svcready {own_version()} | {who} | {identity.environment} | {frameworks}")
     public = sorted(runtime.public)
-    if runtime.frameworks and public:
+    if runtime.apps and public:
         yield f"  answers    {' '.join(public)}"
 
     health = runtime.health

@@ -15,6 +15,7 @@ from svcready.resilience._breaking._states import (
     OPEN,
 )
 from svcready.resilience._composing._contradictions import blind, consistent
+from svcready.resilience._lacking import lacking
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._overrides import naming
 from svcready.resilience._parts import (
@@ -46,14 +47,6 @@ __all__ = ["ResiliencePillar", "apply"]
 
 _LEVELS = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 _FORCED = 3
-_NO_THREADS = "uses no threads: the code says threads=..."
-_NO_ANSWERS = "keeps no answers: the code says stale=..."
-_BEGUN_BY_CODE = {
-    "timeout_threads": ("timeout", "threads", _NO_THREADS),
-    "hedge_threads": ("hedge", "threads", _NO_THREADS),
-    "fallback_stale_max_age_s": ("fallback", "stale_max_age_s", _NO_ANSWERS),
-    "fallback_stale_max_entries": ("fallback", "stale_max_entries", _NO_ANSWERS),
-}
 
 
 def apply(
@@ -79,26 +72,6 @@ def apply(
         problems += declared.tune(values, clock or declared.core.clock)
 
     return tuple(dict.fromkeys(problems))  # all of them complain of a wrong mode
-
-
-def _kinds_of(field: str) -> set[str]:
-    """Return the kinds of parts that a field tunes, which begins with their name."""
-    if field == "deadline_s":
-        return {"deadline", "retry"}
-
-    if field.startswith("budget_"):
-        return {"retry", "hedge"}
-
-    return {"rate_limit"} if field.startswith("rate_") else {field.partition("_")[0]}
-
-
-def _unbegun(name: str, field: str) -> str:
-    """Return what a field tunes that only code can begin, and has not."""
-    kind, number, lacking = _BEGUN_BY_CODE.get(field, ("", "", ""))
-    if not kind or getattr(declared_as(name)[kind].config, number):
-        return ""
-
-    return f"policy {name!r} {lacking}"
 
 
 def _retriers() -> list[Retrier]:
@@ -213,31 +186,8 @@ class ResiliencePillar:
         return kind == "POLICY" and any(map(spelt.startswith, bases))
 
     def lacks(self, spelt: str, field: str) -> str:
-        """
-        Return what a policy would need for an operator's field to mean something.
-
-        Args:
-            spelt: The policy's name as variables spell it.
-            field: A field of `POLICY_FIELDS`.
-
-        Returns:
-            An empty string if it has what it needs, or if no policy is called so.
-        """
-        kinds, found = set(), ""
-        for kind, register in parts():
-            for name in register.names():
-                if variable(name) == spelt and kind != LIMIT_KIND:
-                    kinds.add(kind)
-                    found = name
-
-        if not found or field == "mode":
-            return ""
-
-        if kinds & _kinds_of(field):
-            return _unbegun(found, field)
-
-        missing = " or ".join(sorted(_kinds_of(field)))
-        return f"policy {found!r} has no {missing.replace('_', ' ')}"
+        """Return what a policy would need for *field* to mean something, or nothing."""
+        return lacking(spelt, field)
 
     def describe(self) -> dict[str, dict[str, dict[str, object]]]:
         """Return the numbers in force, by policy and kind of part."""

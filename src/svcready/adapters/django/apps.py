@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from weakref import ref
-
 from django.apps import AppConfig
 from django.core import checks
 from django.core.signals import got_request_exception
@@ -30,8 +28,7 @@ class SvcreadyConfig(AppConfig):
         checks.register(check_middleware, "svcready")
         got_request_exception.connect(note_error, dispatch_uid="svcready")
         runtime = current() or init()
-        runtime.frameworks.append("Django")
-        runtime.apps.append((_routes.__name__, ref(self)))
+        runtime.apps.add("Django", _routes.__name__, self)
         events.publish(ClientFound("django"))
         # Django applied its LOGGING after the settings called init().
         if runtime.logging is not None:

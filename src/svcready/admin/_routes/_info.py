@@ -59,7 +59,7 @@ def info_route(runtime: Runtime) -> Route:
                 "python": platform.python_version(),
                 "implementation": platform.python_implementation(),
                 "system": platform.system(),
-                "frameworks": sorted(set(runtime.frameworks)),
+                "frameworks": runtime.apps.frameworks,
                 "packages": _packages(),
             },
             "process": process(runtime),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
@@ -21,6 +22,7 @@ __all__ = ["IdleLimits", "note_limited"]
 _limited: Wrapped = WeakKeyDictionary()
 """By function: the limits on it, and what calls it behind each."""
 _MOST_WRAPPERS = 32
+_PARAMETER = re.compile(r"\{[^{}]*\}|<[^<>]*>")
 
 
 def note_limited(function: object, wrapper: object, name: str) -> None:
@@ -57,7 +59,7 @@ class IdleLimits:
 
 
 def _unrouted(rules: Sequence[Rule], routes: Sequence[DeclaredRoute]) -> Iterator[str]:
-    templates = sorted({route.template for route in routes})
+    globs = {_PARAMETER.sub("*", route.template): route.template for route in routes}
     for rule in rules if routes else ():
         if rule.path == "*":
             continue
@@ -71,10 +73,10 @@ def _unrouted(rules: Sequence[Rule], routes: Sequence[DeclaredRoute]) -> Iterato
             yield f"{said}no route there takes that method: it holds for nothing"
             continue
 
-        near = difflib.get_close_matches(rule.path, templates, 1, 0.0)
+        (near,) = difflib.get_close_matches(rule.path, globs, 1, 0.0)
         yield (
             f"{said}there is no such route: it holds for nothing; the nearest is "
-            f"{near[0]}"
+            f"{globs[near]}"
         )
 
 

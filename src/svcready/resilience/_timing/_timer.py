@@ -59,7 +59,7 @@ class TimeoutConfig(NamedTuple):
     """How many plain functions may run in threads at once; 0: none does."""
 
 
-Times = TimeConfig | TimeoutConfig
+_Times = TimeConfig | TimeoutConfig
 _DEADLINE_FIELDS = {"mode": "mode", "deadline_mode": "mode", "deadline_s": "bound_s"}
 _TIMEOUT_FIELDS = {
     "mode": "mode",
@@ -88,7 +88,7 @@ def override_timeout(
     return config._replace(**changed), problems  # type: ignore[arg-type]
 
 
-def _threads(config: Times) -> int:
+def _threads(config: _Times) -> int:
     return config.threads if isinstance(config, TimeoutConfig) else 0
 
 
@@ -124,7 +124,7 @@ class Lapse:
 
     def __init__(
         self,
-        config: Times,
+        config: _Times,
         monotonic: Callable[[], float],
         timer: Timer | None = None,
     ) -> None:
@@ -166,13 +166,13 @@ class Timer:
     def __init__(
         self,
         name: str,
-        config: Times,
+        config: _Times,
         *,
         clock: Clock = SYSTEM_CLOCK,
         unlocked: bool | None = None,
     ) -> None:
         self.name = name
-        self.config: Times = config
+        self.config: _Times = config
         self.clock = clock
         self.calm = can_count_unlocked() if unlocked is None else unlocked
         """Whether a call in time may count on `ok` by itself."""
@@ -195,7 +195,7 @@ class Timer:
         after_s = self.lapse.after_s
         return 0.0 if after_s == math.inf else 2.0 * after_s
 
-    def use(self, config: Times, clock: Clock) -> None:
+    def use(self, config: _Times, clock: Clock) -> None:
         """Put other numbers or another clock in force, for calls that begin."""
         self.config = config
         self.clock = clock
