@@ -336,7 +336,7 @@ def test_a_resolver_that_fails_limits_by_address(run: Running, faults: Faults) -
         assert [ask("/orders/1").status for _ in range(2)] == [200, 429]
         assert make_flask(harness)("/orders/1").status == 429
 
-    for error in (LookupError, LookupError, TypeError):
+    for error in (LookupError, LookupError, DeclarationError):
         assert error.__name__ in repr(faults.claim("limits.resolver"))
 
 
@@ -404,8 +404,8 @@ def test_an_async_resolver_tells_a_limit_on_a_plain_function(
 
     for _ in range(2):
         error = faults.claim("limits.resolver")
-        assert isinstance(error, TypeError)
-        assert "'tenant'" in error.__notes__[0]
+        assert isinstance(error, DeclarationError)
+        assert "resolver 'tenant' of a limit: it is async" in str(error)
 
 
 @both

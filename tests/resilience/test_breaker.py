@@ -671,8 +671,10 @@ def test_a_slow_block_counts_as_slow(clock: FakeClock) -> None:
     assert breaker.breaker.counts() == {"success": 1, "slow": 1}
 
 
-def test_a_guard_that_was_refused_settles_nothing(clock: FakeClock) -> None:
-    """Leaving a block that was never entered does nothing."""
+def test_a_guard_that_was_refused_settles_nothing(
+    clock: FakeClock, faults: Faults
+) -> None:
+    """Leaving a block that was never entered does nothing, and is told."""
     breaker = tripped(clock)
     guard = breaker.guard()
     with pytest.raises(CircuitOpen):
@@ -681,6 +683,7 @@ def test_a_guard_that_was_refused_settles_nothing(clock: FakeClock) -> None:
     guard.__exit__(None, None, None)
     breaker.__exit__(None, None, None)
     assert breaker.breaker.counts() == {"success": 0, "failure": 1, "rejected": 1}
+    faults.claim("resilience.guard")
 
 
 def test_calls_under_way_when_it_is_taken_out(clock: FakeClock) -> None:

@@ -115,6 +115,9 @@ def test_another_clock_shifts_what_is_under_way(clock: FakeClock) -> None:
 
     later = FakeClock(start_s=5_000_000.25)
     run_on(later)
+    for _ in range(10):  # which earns the reserve back, and not at once
+        retrier_of("opened").budget.answered(later.monotonic())
+
     assert not retrier_of("opened").budget.withdraw(later.monotonic())
     later.advance(9.5)
     assert opened.state == "open"

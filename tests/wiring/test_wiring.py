@@ -172,15 +172,15 @@ def test_an_open_breaker_warns_in_the_health_report() -> None:
     ("mode", "status", "modes"),
     [
         ("enforce", "warn", None),
-        ("observe", "warn", {"wiring-mode": "observe"}),
-        ("off", "pass", {"wiring-mode": "off"}),
+        ("observe", "warn", {"wiring-info": "observe"}),
+        ("off", "pass", {"wiring-info": "off"}),
     ],
 )
 def test_the_health_report_tells_which_breakers_refuse_nothing(
     mode: str, status: str, modes: dict[str, str] | None
 ) -> None:
     """A breaker in another mode is named with it; one that is off warns of nothing."""
-    breaker = svcready.circuit_breaker("wiring-mode", consecutive_failures=2)
+    breaker = svcready.circuit_breaker("wiring-info", consecutive_failures=2)
     with running() as harness:
         trip(breaker, 2)
         config, clock = breaker.core.config, breaker.core.clock

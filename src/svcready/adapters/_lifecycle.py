@@ -17,6 +17,7 @@ from svcready._core.context import (
 from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready._core.type_names import type_name
+from svcready.errors import DeclarationError
 from svcready.resilience._limiting._inbound import INBOUND, leave_all, stream_all
 from svcready.tracing._otel import attach, detach
 
@@ -270,7 +271,7 @@ class Request:
     def wait_for(self, told: Awaitable[object]) -> object:
         """Return the outcome of an awaitable; here is nobody to run it meanwhile."""
         del told
-        raise TypeError("it has to be awaited, and no event loop is free to do so")
+        raise DeclarationError("it is async, and no event loop is free to run it here")
 
     def refusing(self) -> None:
         """Hear that a limit on a function will refuse it by raising."""

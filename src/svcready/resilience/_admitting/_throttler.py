@@ -194,7 +194,8 @@ class Throttler:
             self.admission = self._pass
             return
 
-        calm = self._rejection() <= 0.0
+        # With failures among them it is only a matter of time: successes leave first.
+        calm = not self._window.failures
         self.admission = self._live if calm else None
         self._live.edge = self._window.edge if calm and self._unlocked else NEVER
 

@@ -76,7 +76,7 @@ class Inbound(Protocol):
         Return the outcome of an awaitable, in a thread that is not its event loop's.
 
         Raises:
-            TypeError: There is no such loop.
+            DeclarationError: There is no such loop.
         """
         ...
 

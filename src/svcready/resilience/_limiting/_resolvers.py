@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from svcready._core.declarations import Register, check_name
-from svcready._core.guard import report_foreign
+from svcready._core.guard import report_fault, report_foreign
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.resilience._limiting._limit_keys import KeyPart, parse_key
@@ -99,6 +99,10 @@ def wait_for(request: Inbound, name: str, told: Awaitable[object]) -> object:
         if inspect.iscoroutine(told):
             told.close()
 
-        error.add_note(f"the resolver {name!r} told nothing, and the address stands in")
-        report_foreign("limits.resolver", error)
+        if isinstance(error, DeclarationError):
+            text = f"resolver {name!r} of a limit: {error}; the address stands in"
+            report_fault("limits.resolver", DeclarationError(text))
+        else:
+            report_foreign("limits.resolver", error)
+
         return None
