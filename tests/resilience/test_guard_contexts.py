@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import contextvars
 import gc
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
+from fastapi import Depends, FastAPI
 
 from svcready._core import fork
 from svcready.resilience import (
@@ -85,6 +87,40 @@ def test_the_right_spelling_is_not_complained_of(made: Bulkhead) -> None:
 
     assert made.level == IDLE
     assert breaker.state == "open"
+
+
+@pytest.mark.parametrize("spelt", ["with bank", "with bank.guard()", "async with bank"])
+def test_fastapi_dependencies(made: Bulkhead, faults: Faults, spelt: str) -> None:
+    """Each spelling holds the permit for the request; one of them is complained of."""
+    seen: list[int] = []
+
+    def plain() -> Iterator[None]:
+        with made if spelt == "with bank" else made.guard():
+            yield
+
+    async def on_loop() -> AsyncIterator[None]:
+        async with made:
+            yield
+
+    app = FastAPI()
+    depends = Depends(on_loop if spelt.startswith("async") else plain)
+
+    @app.get("/", dependencies=[depends])
+    def read() -> None:
+        seen.append(made.level.in_use)
+
+    async def main() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport) as client:
+            for _ in range(3):
+                assert (await client.get("http://service/")).status_code == 200
+
+    asyncio.run(main())
+    assert seen == [1, 1, 1]
+    if spelt == "with bank":
+        assert ".guard()" in str(faults.claim("resilience.guard"))
+        faults.claim("resilience.guard")
+        faults.claim("resilience.guard")
 
 
 def test_another_thread_closes_the_stack(made: Bulkhead, faults: Faults) -> None:

@@ -24,6 +24,7 @@ from svcready.resilience import (
     policy,
     retry,
 )
+from svcready.resilience._hedging import _hedge_race
 from svcready.resilience._pillar import apply
 from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
@@ -355,6 +356,12 @@ class Stubborn:
             self.running -= 1
 
 
+async def until_losers_ended() -> None:
+    """Wait for what an answer has not waited for."""
+    if losers := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(losers)
+
+
 def test_nothing_is_left_behind_by_a_thousand_random_calls(clock: FakeClock) -> None:
     """No task, no permit and no probe, whoever is cancelled, when, and how often."""
     rng = random.Random(7)
@@ -371,6 +378,7 @@ def test_nothing_is_left_behind_by_a_thousand_random_calls(clock: FakeClock) -> 
 
     async def some(call: Callable[[], Awaitable[object]]) -> None:
         await asyncio.gather(*[one(call) for _ in range(rng.randrange(1, 4))])
+        await until_losers_ended()
 
     for number in range(1_000):
         name = f"quotes-{number % 9}"
@@ -432,6 +440,50 @@ def test_cancelled_at_any_turn_it_leaves_nothing(clock: FakeClock, turns: int) -
         return told is task.cancelled()
 
     assert run_on_fake_time(main(), clock)
+
+
+@pytest.mark.parametrize("error", [None, ConnectionError, SystemError])
+def test_an_answer_is_not_kept_waiting(
+    clock: FakeClock, error: type[Exception] | None
+) -> None:
+    """A loser cleans up by itself, gives back what it holds, and nobody is told."""
+    complaints: list[object] = []
+    room = bulkhead("quotes", max_concurrent=2)
+    attempts = 0
+
+    @policy("quotes", hedge=hedge(after=0.1), bulkhead=room, deadline=0.5)
+    async def quote() -> str:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            return "answer"
+
+        try:
+            await asyncio.sleep(0.4)
+        finally:
+            await asyncio.sleep(3.0)
+            if error is not None:
+                raise error
+
+        return "late"
+
+    run_on(clock)
+    began_s = clock.monotonic()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        assert await quote() == "answer"
+        assert clock.monotonic() - began_s == pytest.approx(0.1)
+        assert room.level.in_use == 1
+        gc.collect()
+        await until_losers_ended()
+        assert room.level.in_use == 0
+
+    run_on_fake_time(main(), clock)
+    gc.collect()
+    assert not complaints
+    assert not _hedge_race._LOSERS
 
 
 def test_a_timeout_around_it_is_a_timeout(clock: FakeClock) -> None:

@@ -21,8 +21,10 @@ class Race:
     The attempts of one call.
 
     Each is a task with a copy of the caller's context. Whatever ends the call, a
-    success, the last failure or a cancellation, no task of it is left: those that run
-    are cancelled and waited for.
+    success, the last failure or a cancellation, those that still run are cancelled.
+    They are waited for, unless there is an answer: that is not kept waiting for a loser
+    whose clean-up takes longer than a turn of the event loop. What such a one holds it
+    gives back when it ends.
 
     Args:
         core: The hedge.
@@ -72,7 +74,7 @@ class Race:
             raise
 
         tasks = tuple(self._tasks)
-        await self._end()
+        await self._end(is_won=won is not None)
         if won is not None:
             core.took(monotonic() - started_s)
             core.answered(tasks.index(won), len(tasks), self._refused)
@@ -162,9 +164,9 @@ class Race:
         for task in self._tasks:
             task.cancel()
 
-    async def _end(self) -> None:
+    async def _end(self, *, is_won: bool = False) -> None:
         """
-        Cancel what still runs, and wait for it.
+        Cancel what still runs, and wait for it: with an answer at hand for a turn only.
 
         Cancelled meanwhile, this tells them once more, and is cancelled when they have
         ended.
@@ -175,14 +177,21 @@ class Race:
         interrupted: asyncio.CancelledError | None = None
         while waiting := [task for task in self._tasks if not task.done()]:
             try:
-                await asyncio.wait(waiting)
+                await asyncio.wait(waiting, timeout=0.0 if is_won else None)
             except asyncio.CancelledError as error:
                 interrupted = error
+                is_won = False
                 self._cancel()
 
+            if is_won:
+                break
+
         for task in self._tasks:
-            if not task.cancelled():
-                task.exception()  # so that nobody calls it never retrieved
+            if task.done():
+                _retrieve(task)
+            else:
+                _LOSERS.add(task)
+                task.add_done_callback(_retrieve)
 
         self._tasks.clear()  # an error's traceback leads to this object
         if interrupted is not None:
@@ -190,6 +199,17 @@ class Race:
                 raise interrupted
             finally:
                 del interrupted  # its traceback holds this frame
+
+
+_LOSERS: set[Task[object]] = set()
+"""Those that clean up still: event loops keep only weak references to tasks."""
+
+
+def _retrieve(task: Task[object]) -> None:
+    """Take note of how a task ended, so that nobody calls it never retrieved."""
+    _LOSERS.discard(task)
+    if not task.cancelled():
+        task.exception()
 
 
 async def _await(running: Awaitable[object]) -> object:
