@@ -27,12 +27,11 @@ from svcready.adapters._clients import client_reader
 from svcready.config._rate_limits import RATE_RULES
 from svcready.errors import DeclarationError, RateLimited
 from svcready.resilience import Limit, LimitMoved
-from svcready.resilience._limiting._limit import LIMITS
 from svcready.resilience._limiting._limit_keys import address_key
-from svcready.resilience._limiting._pressure import GAUGE, Pressure
-from svcready.resilience._limiting._resolvers import RESOLVERS
+from svcready.resilience._limiting._pressure import Pressure
 from svcready.resilience._limiting._store import Decision, Want
 from svcready.testing import FakeClock, Harness, running
+from tests.adapters.limits import nothing_declared
 from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
 from tests.conftest import Faults
 
@@ -43,12 +42,8 @@ Ask = Callable[..., Reply]
 @pytest.fixture(autouse=True)
 def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers."""
-    yield
-    for register in (LIMITS, RESOLVERS):
-        register.bind(None)
-        register.clear()
-
-    GAUGE.forget()
+    with nothing_declared():
+        yield
 
 
 @pytest.fixture

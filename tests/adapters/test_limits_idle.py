@@ -14,10 +14,8 @@ from fastapi import APIRouter, FastAPI
 
 import svcready
 from svcready.errors import ConfigurationError
-from svcready.resilience._limiting._limit import LIMITS
-from svcready.resilience._limiting._pressure import GAUGE
-from svcready.resilience._limiting._resolvers import RESOLVERS
 from svcready.testing import FakeClock, Harness, running
+from tests.adapters.limits import nothing_declared
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
 
 Running = Callable[..., AbstractContextManager[Harness]]
@@ -26,12 +24,8 @@ Running = Callable[..., AbstractContextManager[Harness]]
 @pytest.fixture(autouse=True)
 def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers."""
-    yield
-    for register in (LIMITS, RESOLVERS):
-        register.bind(None)
-        register.clear()
-
-    GAUGE.forget()
+    with nothing_declared():
+        yield
 
 
 @pytest.fixture

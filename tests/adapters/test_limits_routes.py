@@ -17,10 +17,8 @@ from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 
 from svcready.adapters import _starlette_ahead
 from svcready.adapters._asgi_messages import below
-from svcready.resilience._limiting._limit import LIMITS
-from svcready.resilience._limiting._pressure import GAUGE
-from svcready.resilience._limiting._resolvers import RESOLVERS
 from svcready.testing import FakeClock, Harness, running
+from tests.adapters.limits import nothing_declared
 from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
 
 Running = Callable[[str], AbstractContextManager[Harness]]
@@ -29,12 +27,8 @@ Running = Callable[[str], AbstractContextManager[Harness]]
 @pytest.fixture(autouse=True)
 def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers."""
-    yield
-    for register in (LIMITS, RESOLVERS):
-        register.bind(None)
-        register.clear()
-
-    GAUGE.forget()
+    with nothing_declared():
+        yield
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import svcready
-from svcready.resilience._limiting._limit import LIMITS
-from svcready.resilience._limiting._pressure import GAUGE
-from svcready.resilience._limiting._resolvers import RESOLVERS
 from svcready.testing import FakeClock, Harness, running
+from tests.adapters.limits import nothing_declared
 from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
 
 Running = Callable[..., AbstractContextManager[Harness]]
@@ -29,17 +27,13 @@ Ask = Callable[..., Reply]
 @pytest.fixture(autouse=True)
 def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers, but for who the caller is."""
+    with nothing_declared():
 
-    @svcready.resilience.resolver("tenant")
-    def tenant(request: Any) -> str | None:
-        return request.headers.get("x-token") or None
+        @svcready.resilience.resolver("tenant")
+        def tenant(request: Any) -> str | None:
+            return request.headers.get("x-token") or None
 
-    yield
-    for register in (LIMITS, RESOLVERS):
-        register.bind(None)
-        register.clear()
-
-    GAUGE.forget()
+        yield
 
 
 @pytest.fixture

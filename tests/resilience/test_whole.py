@@ -25,6 +25,7 @@ from svcready.resilience._composing._policy import POLICIES, Policy
 from svcready.resilience._layering._layers import once
 from svcready.resilience._parts import parts
 from svcready.testing import FakeClock
+from tests.resilience.fake_loop import run_on_fake_time
 from tests.resilience.peers import run_on
 
 KINDS = tuple(getattr(_events, name) for name in _events.__all__)
@@ -204,15 +205,15 @@ def test_an_attempt_that_hangs_is_cut_off_and_retried() -> None:
     assert counts("bulkhead") == {"admitted": 2}
 
 
-def test_a_call_that_hangs_ends_with_its_deadline() -> None:
+def test_a_call_that_hangs_ends_with_its_deadline(clock: FakeClock) -> None:
     """The last attempt has what is left; nobody blames the dependency for it."""
     payments = policy(
         "payments",
-        retry=retry(on=AttemptTimeout, wait_base=0.001, wait_max=0.001),
+        retry=retry(on=AttemptTimeout, wait_base=0.1, wait_max=0.1),
         breaker=True,
         bulkhead=1,
-        timeout=0.02,
-        deadline=0.03,
+        timeout=2,
+        deadline=3,
     )
 
     async def twice() -> None:
@@ -220,7 +221,8 @@ def test_a_call_that_hangs_ends_with_its_deadline() -> None:
             with pytest.raises(DeadlineExceeded):
                 await payments.call(hang)
 
-    asyncio.run(twice())
+    run_on(clock)
+    run_on_fake_time(twice(), clock)
     assert counts("deadline") == {"timed_out": 2}
     told = counts("breaker")
     assert told["failure"] == 2  # the first attempts, by their own time-out

@@ -9,7 +9,7 @@ from svcready.resilience._limiting._inbound_means import FieldOptions
 from svcready.resilience._limiting._limit_rules import Rules, waits_for_route
 from svcready.resilience._limiting._quota import Quota
 from svcready.resilience._limiting._store import MemoryStore, folded, spread
-from svcready.resilience._limiting._unrouted import Unrouted
+from svcready.resilience._limiting._unrouted import Exhausted, Unrouted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,6 +35,7 @@ class Limits:
         store: Where the buckets are.
         clock: Monotonic time.
         options: What responses say.
+        exhausted: Addresses that have used up what they may; None: none is known.
     """
 
     def __init__(
@@ -43,13 +44,16 @@ class Limits:
         store: Store,
         clock: Clock,
         options: FieldOptions = FieldOptions(),  # noqa: B008 - frozen
+        exhausted: Exhausted | None = None,
     ) -> None:
         rules = tuple(rules)
         late = [rule for rule in rules if waits_for_route(rule.limiter.by)]
         self._all = Rules(rules)
         self._early = Rules(rule for rule in rules if rule not in late)
         self._late = Rules(late)
-        self._unrouted = Unrouted(late)
+        self._unrouted = Unrouted(
+            late, Exhausted(clock) if exhausted is None else exhausted
+        )
         self._store = store
         self._spare = MemoryStore(clock)
         self.clock = clock
@@ -60,25 +64,15 @@ class Limits:
     def enter(self, request: Inbound) -> Quota | Refusal:
         """Decide by what is known before the route."""
         quota = Quota(self, request)
-        if self._unrouted:
-            peek = self._unrouted.peek(self, quota, request)
-            answer = None if peek is None else peek.settle(self.take(peek.wants))
-            if answer is not None:
-                return answer
-
-        return quota.check(self._before_route(request)) or quota
+        answer = self._unrouted.enter(quota, request)
+        return answer or quota.check(self._before_route(request)) or quota
 
     async def enter_async(self, request: Inbound) -> Quota | Refusal:
         """Do as `enter`, on an event loop."""
         quota = Quota(self, request)
-        if self._unrouted:
-            peek = self._unrouted.peek(self, quota, request)
-            answer = None
-            if peek is not None:
-                answer = peek.settle(await self.take_async(peek.wants))
-
-            if answer is not None:
-                return answer
+        answer = self._unrouted.enter(quota, request)
+        if answer is not None:
+            return answer
 
         rules = self._before_route(request)
         return (await quota.check_async(rules) if rules else None) or quota

@@ -14,6 +14,7 @@ from svcready.resilience._limiting._limiter import LimitConfig, Limiter, overrid
 from svcready.resilience._limiting._limits import Limits
 from svcready.resilience._limiting._resolvers import RESOLVERS
 from svcready.resilience._limiting._store import MemoryStore
+from svcready.resilience._limiting._unrouted import Exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +41,7 @@ class InboundLimits:
         self._ruled: dict[str, Limiter] = {}
         self._rules: tuple[Rule, ...] = ()
         self._idle = IdleLimits()
+        self._exhausted = Exhausted(clock)
         self.store: Store = means.store() if means.store else MemoryStore(clock)
         """Where the buckets are."""
 
@@ -114,7 +116,8 @@ class InboundLimits:
         yield from self._idle.find(self._rules, self._means.routes())
 
     def _make(self) -> Limits:
-        return Limits(self._rules, self.store, self._clock, self._means.options())
+        options = self._means.options()
+        return Limits(self._rules, self.store, self._clock, options, self._exhausted)
 
 
 def _declared() -> list[Limiter]:

@@ -39,11 +39,11 @@ class Quota:
     """
 
     __slots__ = (
-        "_limits",
         "_routed",
         "_shares",
         "_taken",
         "level",
+        "limits",
         "request",
         "wait_s",
     )
@@ -51,7 +51,7 @@ class Quota:
     late = True
 
     def __init__(self, limits: Limits, request: Inbound) -> None:
-        self._limits = limits
+        self.limits = limits
         self.request = request
         self._routed = False
         self._shares: dict[str, Share] = {}
@@ -67,7 +67,7 @@ class Quota:
             return ()
 
         shares = most_constrained_first(self._shares.values())
-        return told_by(shares, self._limits.options)
+        return told_by(shares, self.limits.options)
 
     def share(self, limiter: Limiter, want: Want, left: Left) -> Share:
         """Return how the request's caller stands with a limit."""
@@ -96,7 +96,7 @@ class Quota:
     def dropped(self) -> None:
         """Give back what was taken."""
         if self._taken:
-            self._limits.take(self._returned())
+            self.limits.take(self._returned())
 
     def at_route(self) -> Refusal | None:
         """Decide by what the route and the resolvers tell; once."""
@@ -120,14 +120,14 @@ class Quota:
 
         enforced, observed = self._wants(rules, told)
         if enforced:
-            decision = self._limits.take([want for _, want in enforced])
+            decision = self.limits.take([want for _, want in enforced])
             answer = self._settle(enforced, decision)
             if answer is not None:
                 self.dropped()
                 return answer
 
         for rule, want in observed:
-            rule.limiter.settle(allowed=self._limits.take([want]).allowed)
+            rule.limiter.settle(allowed=self.limits.take([want]).allowed)
 
         return None
 
@@ -137,7 +137,7 @@ class Quota:
         for name in _asked(rules):
             keep(told, name, await self._resolve_async(name))
 
-        limits = self._limits
+        limits = self.limits
         enforced, observed = self._wants(rules, told)
         if enforced:
             decision = await limits.take_async([want for _, want in enforced])
@@ -160,7 +160,7 @@ class Quota:
 
         self._routed = True
         self.request.owing = None
-        return self._limits.at_route(self.request)
+        return self.limits.at_route(self.request)
 
     def _wants(
         self, rules: Sequence[Rule], told: dict[str, str]
@@ -184,7 +184,7 @@ class Quota:
     ) -> Refusal | None:
         """Count, tell of pressure, and return the answer if there was not enough."""
         shares = []
-        clock = self._limits.clock
+        clock = self.limits.clock
         for (rule, want), left in zip(asked, decision.left, strict=True):
             limiter = rule.limiter
             shares.append(self.share(limiter, want, left))
@@ -233,7 +233,7 @@ class Quota:
             return None
 
     def _partition(self, key: str) -> str:
-        if not self._limits.options.partition:
+        if not self.limits.options.partition:
             return ""
 
         from base64 import b64encode

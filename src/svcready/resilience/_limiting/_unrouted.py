@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.resilience._limiting._fields_draft11 import (
     most_constrained_first,
@@ -14,19 +14,84 @@ from svcready.resilience._limiting._pressure import GAUGE
 from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
+    from svcready._core.clock import Clock
+    from svcready.resilience._admitting._gcra import Rate
     from svcready.resilience._limiting._inbound import Inbound, Refusal
     from svcready.resilience._limiting._limit_rules import Rule
-    from svcready.resilience._limiting._limits import Limits
     from svcready.resilience._limiting._quota import Quota
     from svcready.resilience._limiting._store import Decision, Left, Want
 
-__all__ = ["Owing", "Peek", "Unrouted"]
+__all__ = ["Exhausted", "Owing", "Unrouted"]
 
 _ONE_CALLER = {"address", "client", "header", "resolver"}
 _LEAST_UNDONE = 300
 _NOT_MODIFIED = 304
+_MOST_KEPT = 10_000
+
+
+class _Spent(NamedTuple):
+    """A bucket that has not enough for one more, as it was when that was found."""
+
+    rate: Rate
+    """The rate in force."""
+    left: Left
+    """What is left of it."""
+    again_s: float
+    """The monotonic time when it has enough."""
+    full_s: float
+    """The monotonic time when it is whole."""
+
+
+class Exhausted:
+    """
+    The buckets that were found used up, so that nobody has to ask the store of them.
+
+    Args:
+        clock: Monotonic time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._spent: dict[str, _Spent] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._spent)
+
+    def took(self, want: Want, left: Left) -> None:
+        """Keep how a bucket stands that *want* was asked of, if it is used up."""
+        if left.allowed and left.remaining >= want.cost:
+            return
+
+        now_s, rate = self._clock.monotonic(), want.rate
+        missing_s = left.full_after_s - (rate.burst - want.cost) / rate.per_s
+        wait_s = min(max(missing_s, left.retry_after_s), rate.burst / rate.per_s)
+        if len(self._spent) >= _MOST_KEPT:
+            kept = self._spent.copy().items()
+            self._spent = {key: one for key, one in kept if one.again_s > now_s}
+            if len(self._spent) >= _MOST_KEPT:
+                self._spent = {}
+
+        again_s, full_s = now_s + wait_s, now_s + left.full_after_s
+        self._spent[want.key] = _Spent(rate, left, again_s, full_s)
+
+    def left(self, want: Want) -> Left | None:
+        """Return how a bucket stands if it still has too little for *want*."""
+        spent = self._spent.get(want.key)
+        if spent is None:
+            return None
+
+        now_s = self._clock.monotonic()
+        if now_s >= spent.again_s or want.rate != spent.rate:
+            self._spent.pop(want.key, None)
+            return None
+
+        return spent.left._replace(
+            allowed=False,
+            retry_after_s=spent.again_s - now_s,
+            full_after_s=max(0.0, spent.full_s - now_s),
+        )
 
 
 class Unrouted:
@@ -38,74 +103,51 @@ class Unrouted:
     own at the rule's rate, and who has used that up is refused before any of the
     application runs. Callers whose requests get to their route pay nothing of it.
 
+    The store is asked when an answer is charged. What that told of buckets that are
+    used up is kept, so that other requests ask nobody: a process that shares its store
+    learns of an address that others refuse by the next answer that it charges.
+
     Args:
         rules: Those that wait for the route; those that tell no callers apart are
             left out, since strangers could use up what everybody shares.
+        exhausted: The addresses' buckets that are used up.
     """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], exhausted: Exhausted) -> None:
         self._rules = Rules(
             rule
             for rule in rules
             if rule.cost and any(part.kind in _ONE_CALLER for part in rule.limiter.by)
         )
+        self.exhausted = exhausted
+        """The addresses' buckets that are used up."""
 
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
-    def peek(self, limits: Limits, quota: Quota, request: Inbound) -> Peek | None:
-        """Have *request* owe what these rules take; return what to ask at once."""
-        if request.bare_path() is not None:  # all rules hold before its route
+    def enter(self, quota: Quota, request: Inbound) -> Refusal | None:
+        """Have *request* owe what these rules take; answer whose address has none."""
+        # Where there are no routes, all rules hold before one.
+        if not self._rules or request.bare_path() is not None:
             return None
 
-        asked = []
-        for rule in self._rules.of(request):
-            if rule.limiter.config.mode != "off":
-                key = f"~{address_key(request.client)}"
-                asked.append((rule, rule.limiter.want(key, rule.cost)))
+        request.owing = Owing(self, quota)
+        return self._answer(quota, request) if self.exhausted else None
 
-        if not asked:
-            return None
-
-        request.owing = Owing(limits, quota, asked)
-        enforced = [
-            (rule, want)
-            for rule, want in asked
-            if rule.limiter.config.mode == "enforce"
+    def asked(self, request: Inbound) -> list[tuple[Rule, Want]]:
+        """Return the rules that are for *request*, and what each takes by address."""
+        key = f"~{address_key(request.client)}"
+        return [
+            (rule, rule.limiter.want(key, rule.cost))
+            for rule in self._rules.of(request)
+            if rule.limiter.config.mode != "off"
         ]
-        return Peek(limits, quota, enforced) if enforced else None
 
-
-class Peek:
-    """
-    Asks, taking nothing, whether an address has used up what it may.
-
-    Args:
-        limits: Who asks.
-        quota: What the request is told.
-        asked: The rules, and what each would take.
-    """
-
-    __slots__ = ("_asked", "_limits", "_quota", "wants")
-
-    def __init__(
-        self, limits: Limits, quota: Quota, asked: Sequence[tuple[Rule, Want]]
-    ) -> None:
-        self._limits = limits
-        self._quota = quota
-        self._asked = asked
-        self.wants = [want._replace(cost=0) for _, want in asked]
-        """What to ask of the store."""
-
-    def settle(self, decision: Decision) -> Refusal | None:
-        """Return the answer if the address has; count it then."""
+    def _answer(self, quota: Quota, request: Inbound) -> Refusal | None:
         shares = []
-        for (rule, want), left in zip(self._asked, decision.left, strict=True):
-            if not left.allowed or left.remaining < want.cost:
-                spent = _spent(want, left)
-                shares.append(self._quota.share(rule.limiter, want, spent))
+        for rule, want in self.asked(request):
+            left = self.exhausted.left(want)
+            if left is not None and rule.limiter.config.mode == "enforce":
+                shares.append(quota.share(rule.limiter, want, left))
                 rule.limiter.settle(allowed=False)
-                GAUGE.note("limit", rule.limiter.name, 1.0, self._limits.clock)
+                GAUGE.note("limit", rule.limiter.name, 1.0, quota.limits.clock)
 
         if not shares:
             return None
@@ -115,7 +157,7 @@ class Peek:
             429,
             QUOTA_EXCEEDED,
             retry_after_s=retry_after(max(one.left.retry_after_s for one in shares)),
-            headers=told_by(shares, self._limits.options),
+            headers=told_by(shares, quota.limits.options),
             more={"violated-policies": [share.name for share in shares]},
         )
 
@@ -128,40 +170,39 @@ class Owing:
     more than the bucket has; it is empty then, and never below.
 
     Args:
-        limits: Who takes.
+        unrouted: The rules.
         quota: What the request was told; the answer tells of this, too.
-        asked: The rules, and what each takes.
     """
 
-    __slots__ = ("_asked", "_limits", "_quota")
+    __slots__ = ("_quota", "_unrouted")
 
-    def __init__(
-        self, limits: Limits, quota: Quota, asked: Sequence[tuple[Rule, Want]]
-    ) -> None:
-        self._limits = limits
+    def __init__(self, unrouted: Unrouted, quota: Quota) -> None:
+        self._unrouted = unrouted
         self._quota = quota
-        self._asked = asked
 
     def pay(self, status: int) -> None:
         """Take it, unless *status* says that the request was served."""
         if _is_undone(status):
-            for rule, want in self._asked:
-                self._settle(rule, want, self._limits.take([want]))
+            for rule, want in self._unrouted.asked(self._quota.request):
+                self._settle(rule, want, self._quota.limits.take([want]))
 
     async def pay_async(self, status: int) -> None:
         """Do as `pay`, on an event loop."""
         if _is_undone(status):
-            for rule, want in self._asked:
-                self._settle(rule, want, await self._limits.take_async([want]))
+            for rule, want in self._unrouted.asked(self._quota.request):
+                decision = await self._quota.limits.take_async([want])
+                self._settle(rule, want, decision)
 
     def _settle(self, rule: Rule, want: Want, decision: Decision) -> None:
-        limiter = rule.limiter
-        if limiter.config.mode == "enforce":
-            limiter.settle(allowed=True)  # it was let through, whatever is left
-            left = decision.left[0]._replace(allowed=True)
-            self._quota.tell(self._quota.share(limiter, want, left))
-        else:
+        limiter, (left,) = rule.limiter, decision.left
+        if limiter.config.mode != "enforce":
             limiter.settle(allowed=decision.allowed)
+            return
+
+        self._unrouted.exhausted.took(want, left)
+        limiter.settle(allowed=True)  # it was let through, whatever is left
+        told = left._replace(allowed=True)
+        self._quota.tell(self._quota.share(limiter, want, told))
 
 
 def _is_undone(status: int) -> bool:
@@ -171,10 +212,3 @@ def _is_undone(status: int) -> bool:
     Preflights, files and pages from a cache, which middleware answers, too, are none.
     """
     return status >= _LEAST_UNDONE and status != _NOT_MODIFIED
-
-
-def _spent(want: Want, left: Left) -> Left:
-    """Return how a bucket stands that was asked for nothing and is short of *want*."""
-    rate = want.rate
-    wait_s = left.full_after_s - (rate.burst - want.cost) / rate.per_s
-    return left._replace(allowed=False, retry_after_s=max(wait_s, left.retry_after_s))
