@@ -77,9 +77,13 @@ class Exports:
         return not any(left)
 
     def close(self, timeout_s: float) -> int:
-        """Flush within *timeout_s* and end; returns how many spans were lost."""
+        """Flush within *timeout_s* and end; returns how many spans were lost by that."""
+        before = sum(self.dropped.values())
         self.flush(timeout_s)
-        return sum(lane.queue.close(0.0) for lane in self.lanes)
+        for lane in self.lanes:
+            lane.queue.close(0.0)
+
+        return sum(self.dropped.values()) - before
 
     def describe(self) -> dict[str, object]:
         """Return where spans go, and the figures of each way, for people."""
