@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.events import subscribe
 from svcready.resilience import _events
-from svcready.resilience._composing._policy import POLICIES
-from svcready.resilience._parts import DERIVED, parts
-from svcready.resilience._retrying import _nested
-from svcready.resilience._timing._deadline import read_by
 from svcready.testing import FakeClock
+from tests.resilience.peers import forget_declared
 from tests.servers.postgres import postgres
 
 if TYPE_CHECKING:
@@ -25,19 +21,9 @@ KINDS = tuple(getattr(_events, name) for name in _events.__all__)
 @pytest.fixture(autouse=True)
 def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers, whatever modules have declared."""
-    _forget()
+    forget_declared()
     yield
-    _forget()
-
-
-def _forget() -> None:
-    POLICIES.clear()
-    DERIVED.clear()
-    _nested.forget()
-    read_by(SYSTEM_CLOCK)
-    for part in parts():
-        part.register.bind(None)
-        part.register.clear()
+    forget_declared()
 
 
 @pytest.fixture

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from svcready._core.clock import SYSTEM_CLOCK
 from svcready.resilience._breaking._circuit import BREAKERS
 from svcready.resilience._breaking._judge import Judge
-from svcready.resilience._parts import parts
+from svcready.resilience._composing._policy import POLICIES
+from svcready.resilience._parts import DERIVED, parts
+from svcready.resilience._retrying import _nested
 from svcready.resilience._retrying._retry import RETRIERS
 from svcready.resilience._timing._deadline import read_by
 
@@ -51,6 +54,17 @@ def breaker_of(name: str) -> Breaker:
     declared = BREAKERS.get(name)
     assert declared is not None
     return declared.core
+
+
+def forget_declared() -> None:
+    """Have no policy from before, whatever modules have declared."""
+    POLICIES.clear()
+    DERIVED.clear()
+    _nested.forget()
+    read_by(SYSTEM_CLOCK)
+    for part in parts():
+        part.register.bind(None)
+        part.register.clear()
 
 
 def run_on(clock: Clock) -> None:

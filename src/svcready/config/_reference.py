@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import NamedTuple
 
 from svcready.config._named import KINDS
@@ -102,7 +103,7 @@ def _named_rows() -> list[ReferenceRow]:
 def reference_markdown() -> str:
     """Return the reference as Markdown: a heading and a table for each section."""
     titles = {
-        entry.section.section: (entry.section.__doc__ or "").strip()  # type: ignore[attr-defined]
+        entry.section.section: inspect.cleandoc(entry.section.__doc__ or "")  # type: ignore[attr-defined]
         for entry in entries()
     }
     titles |= {word: f"{named.help}, by its name." for word, named in KINDS.items()}

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-def authenticates(inner: ASGIApp) -> ASGIApp:
+def authenticates(app: ASGIApp) -> ASGIApp:
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and is_wrong(Headers(scope=scope).get("x-token")):
             await PlainTextResponse("", 401)(scope, receive, send)
         else:
-            await inner(scope, receive, send)
+            await app(scope, receive, send)
 
     return middleware
 

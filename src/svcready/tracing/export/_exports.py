@@ -77,7 +77,7 @@ class Exports:
         return not any(left)
 
     def close(self, timeout_s: float) -> int:
-        """Flush within *timeout_s* and end; returns how many spans were lost by that."""
+        """Flush within *timeout_s* and end; returns how many spans that has lost."""
         before = sum(self.dropped.values())
         self.flush(timeout_s)
         for lane in self.lanes:

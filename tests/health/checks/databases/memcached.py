@@ -20,10 +20,9 @@ def memcached_server() -> Iterator[int]:
     store: dict[bytes, tuple[bytes, bytes]] = {}
 
     def handle(connection: socket.socket) -> None:
-        with connection.makefile("rwb") as stream:
+        with connection.makefile("rb") as stream:
             while line := stream.readline():
-                stream.write(_answer(store, line.split(), stream.readline))
-                stream.flush()
+                connection.sendall(_answer(store, line.split(), stream.readline))
 
     with serving(handle) as port:
         yield port
