@@ -488,7 +488,7 @@ def test_an_answer_is_not_kept_waiting(
 def test_a_loser_that_shields_itself_is_held_and_answers_nobody(
     clock: FakeClock,
 ) -> None:
-    """Only its hedge holds on to it; its answer is dropped, and its permit given back."""
+    """Its hedge alone holds on to it; its answer is dropped, its permit given back."""
     room = bulkhead("quotes", max_concurrent=2)
     futures: list[weakref.ref[asyncio.Future[None]]] = []
     attempts = 0
