@@ -6,6 +6,10 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import math
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,8 +26,11 @@ from svcready.resilience import (
     policy,
 )
 from svcready.resilience._admitting._permits import Level
-from svcready.resilience._layering._guard import _OPEN
+from svcready.resilience._layering import _guard
+from svcready.resilience._timing import _deadline
+from svcready.testing import FakeClock
 from tests.conftest import Faults
+from tests.resilience.peers import breaker_of, run_on
 
 IDLE = Level(0, 0, 1)
 
@@ -33,7 +40,7 @@ def made() -> Iterator[Bulkhead]:
     """Have room for one, and see that no block is left open."""
     yield bulkhead("payments", max_concurrent=1)
     assert get_bulkhead("payments").level.in_use == 0
-    assert not _OPEN
+    assert not _guard._OPEN
 
 
 def elsewhere(call: Callable[[], object]) -> object:
@@ -163,9 +170,105 @@ def test_as_many_blocks_end_as_were_entered(faults: Faults) -> None:
         assert made.level.in_use == 1
 
     assert made.level.in_use == 0
-    assert not _OPEN
-    for _ in range(4):
+    assert not _guard._OPEN
+    for _ in range(3):  # the block that ends where it began is not blamed
         faults.claim("resilience.guard")
+
+
+def test_each_block_ends_as_itself(clock: FakeClock, faults: Faults) -> None:
+    """However many are in flight: what one took is not taken for another's."""
+    breaker = circuit_breaker("payments", slow_after=5, min_calls=3, slow_rate=0.9)
+    run_on(clock)
+
+    def dependency() -> Generator[int, None, None]:
+        with breaker:
+            yield 1
+
+    begun = [dependency() for _ in range(3)]
+    for one in begun:  # the first takes 9 s, the next 6 s, the last 3 s
+        elsewhere(lambda one=one: next(one))  # type: ignore[misc]
+        clock.advance(3)
+
+    elsewhere(lambda: next(begun[2], None))
+    assert breaker_of("payments").counts() == {"success": 1}
+    for one in begun[:2]:
+        elsewhere(lambda one=one: next(one, None))  # type: ignore[misc]
+
+    assert breaker_of("payments").counts() == {"success": 1, "slow": 2}
+    for _ in range(3):
+        faults.claim("resilience.guard")
+
+
+def test_a_block_of_another_context_is_not_ended(faults: Faults) -> None:
+    """Its deadline would stay in force where it was entered, for ever."""
+    bank = policy("bank", deadline=30, bulkhead=5)
+    bulk = get_bulkhead("bank")
+
+    def dependency() -> Generator[int, None, None]:
+        with bank:
+            yield 1
+
+    def body() -> None:
+        with bank:
+            until_s = _deadline.until_s()
+            begun = dependency()
+            contextvars.copy_context().run(next, begun)
+            assert bulk.level.in_use == 1  # nested in the block around it
+            contextvars.copy_context().run(next, begun, None)
+            assert bulk.level.in_use == 1
+            assert _deadline.until_s() == until_s < math.inf
+
+        assert bulk.level.in_use == 0
+        assert _deadline.until_s() == math.inf
+
+    contextvars.copy_context().run(body)
+    faults.claim("resilience.guard")
+
+
+def test_a_stack_ends_no_tasks_block(faults: Faults) -> None:
+    """The time-out of `async with` is the task's, and no other thread's to stop."""
+    bank = policy("bank", timeout=5, bulkhead=5)
+
+    async def main() -> None:
+        async with bank:
+            stack = contextlib.ExitStack()
+            await asyncio.to_thread(stack.enter_context, bank)
+            await asyncio.to_thread(stack.close)
+            faults.claim("resilience.guard")
+            assert get_bulkhead("bank").level.in_use == 1
+            assert [frame < 0 for _, frame in _guard._OPEN.values()] == [True]
+
+        assert not _guard._OPEN
+        assert get_bulkhead("bank").level.in_use == 0
+
+    asyncio.run(main())
+
+
+def test_stacks_and_turns_in_one_context_are_nobodys_fault(made: Bulkhead) -> None:
+    """A stack's blocks are the context's last; generators know their own."""
+    room = bulkhead("room", max_concurrent=9)
+
+    def turns() -> Generator[int, None, None]:
+        with room:
+            yield 1
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(room)
+        first, second = turns(), turns()
+        next(first)
+        next(second)
+        next(first, None)
+        stack.enter_context(made)
+        next(second, None)
+        assert made.level.in_use == 1
+
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as stack, room:
+            await stack.enter_async_context(made)
+            stack.enter_context(room)
+
+    asyncio.run(main())
+    assert room.level == Level(0, 0, 9)
 
 
 def test_a_task_that_is_lost_is_left(made: Bulkhead) -> None:
@@ -186,10 +289,52 @@ def test_a_task_that_is_lost_is_left(made: Bulkhead) -> None:
     gc.collect()
 
 
-def test_a_forked_child_has_no_open_blocks(made: Bulkhead, faults: Faults) -> None:
-    """What the child's hook does: those of threads it lacks are forgotten."""
+def test_a_forked_child_leaves_its_own_block(made: Bulkhead) -> None:
+    """What the child's hook does: other threads' are nobody's, and it is not blamed."""
     with made:
         fork._run_resets()
-        assert not _OPEN
+        assert not _guard._OPEN
 
-    faults.claim("resilience.guard")
+
+FORKED = """
+import contextvars, os, signal, threading
+from svcready._core import fork
+from svcready.resilience import bulkhead
+
+fork.install()
+bank = bulkhead("bank", max_concurrent=9)
+permits = bank.core._permits
+contextvars.Context().run(bank.__enter__)  # as a dependency's: nothing else holds it
+held, over = threading.Event(), threading.Event()
+
+def hold():
+    with permits.lock:
+        held.set()
+        over.wait()
+
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    with bank:
+        assert bank.level.in_use == 1, bank.level
+
+    os._exit(bank.level.in_use)
+
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+over.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_child_comes_up_whatever_was_open_and_locked() -> None:
+    """Blocks of threads that it lacks are not left: their locks may be held."""
+    ran = subprocess.run(
+        [sys.executable, "-c", FORKED],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("0\n", "")

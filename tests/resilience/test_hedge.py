@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import gc
 import random
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 
@@ -24,7 +25,6 @@ from svcready.resilience import (
     policy,
     retry,
 )
-from svcready.resilience._hedging import _hedge_race
 from svcready.resilience._pillar import apply
 from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
@@ -483,7 +483,116 @@ def test_an_answer_is_not_kept_waiting(
     run_on_fake_time(main(), clock)
     gc.collect()
     assert not complaints
-    assert not _hedge_race._LOSERS
+
+
+def test_a_loser_that_shields_itself_is_held_and_answers_nobody(
+    clock: FakeClock,
+) -> None:
+    """Its hedge alone holds on to it; its answer is dropped, its permit given back."""
+    room = bulkhead("quotes", max_concurrent=2)
+    futures: list[weakref.ref[asyncio.Future[None]]] = []
+    attempts = 0
+
+    @policy("quotes", hedge=hedge(after=0.1), bulkhead=room, deadline=0.5)
+    async def quote() -> str:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            return "answer"
+
+        inner = asyncio.get_running_loop().create_future()
+        futures.append(weakref.ref(inner))
+        while not inner.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(inner)
+
+        return "late"
+
+    run_on(clock)
+
+    async def main() -> None:
+        assert await quote() == "answer"
+        await asyncio.sleep(9)
+        gc.collect()
+        inner = futures[0]()
+        assert inner is not None
+        assert room.level.in_use == 1
+        inner.set_result(None)
+        await until_losers_ended()
+        assert room.level.in_use == 0
+
+    run_on_fake_time(main(), clock)
+    assert counts() == {"success_hedge": 1}
+
+
+def test_a_cancelled_caller_waits_for_who_cleans_up(clock: FakeClock) -> None:
+    """Without an answer nothing is left running, however long that takes."""
+    room = bulkhead("quotes", max_concurrent=2)
+
+    @policy("quotes", hedge=hedge(after=0.1), bulkhead=room)
+    async def quote() -> None:
+        try:
+            await asyncio.sleep(9)
+        finally:
+            await asyncio.sleep(3)
+
+    run_on(clock)
+    began_s = clock.monotonic()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(quote())
+        await asyncio.sleep(1)
+        assert room.level.in_use == 2
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert room.level.in_use == 0
+
+    run_on_fake_time(main(), clock)
+    assert clock.monotonic() - began_s == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("left", ["loser", "race"])
+def test_what_a_closed_loop_leaves_goes_with_it(
+    left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither task nor permit nor loop stays, and nothing is raised into nowhere."""
+    raised: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+    room = bulkhead("quotes", max_concurrent=2)
+    attempts = 0
+
+    @policy("quotes", hedge=hedge(after=0.001), bulkhead=room)
+    async def quote() -> str:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2 and left == "loser":
+            return "answer"
+
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            if left == "loser":
+                await asyncio.sleep(3600)
+
+        return "late"
+
+    async def main() -> None:
+        task = asyncio.ensure_future(quote())
+        await asyncio.wait([task], timeout=0.0 if left == "race" else None)
+        await asyncio.sleep(0)
+        assert room.level.in_use >= 1
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # asyncio tells of tasks in pieces
+    loop.run_until_complete(main())
+    loop.close()
+    gone = weakref.ref(loop)
+    del loop
+    gc.collect()
+    assert gone() is None
+    assert room.level.in_use == 0
+    assert not raised
 
 
 def test_a_timeout_around_it_is_a_timeout(clock: FakeClock) -> None:
@@ -562,6 +671,52 @@ def test_a_coroutine_that_nobody_finishes_cancels_its_attempts() -> None:
 
     asyncio.run(main())
     assert quotes.ended == ["0 cancelled"]
+
+
+@pytest.mark.parametrize("step", ["decides", "ends"])
+@pytest.mark.parametrize("where", ["on the loop", "in another thread"])
+def test_what_a_closed_coroutine_leaves_is_nobodys_complaint(
+    step: str, where: str
+) -> None:
+    """Attempts that fail over their cancellation are heard, whoever closes it."""
+    complaints: list[object] = []
+    running = 0
+
+    @hedge("quotes", 9)
+    async def quote() -> None:
+        nonlocal running
+        running += 1
+        try:
+            await asyncio.sleep(9)
+        finally:
+            try:
+                await asyncio.sleep(0.01)
+                raise ConnectionError
+            finally:
+                running -= 1
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        made = quote()
+        made.send(None)
+        await asyncio.sleep(0)
+        if step == "ends":
+            made.throw(asyncio.CancelledError())
+
+        if where == "on the loop":
+            made.close()
+        else:
+            await asyncio.to_thread(made.close)
+
+        del made
+        await until_losers_ended()
+        assert running == 0
+        gc.collect()
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert not complaints
 
 
 def test_functions_that_return_awaitables_are_hedged(clock: FakeClock) -> None:

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from svcready.errors import DeadlineExceeded
-from svcready.resilience import get_hedge, hedge
+from svcready.resilience import bulkhead, get_hedge, hedge, policy
 from svcready.resilience._pillar import apply
 from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
@@ -81,6 +81,22 @@ def test_the_second_attempt_answers(blocking: Callable[..., Blocking]) -> None:
     assert not quotes.ended[0].is_set()
     assert threading.current_thread() not in quotes.threads
     assert counts() == {"success_hedge": 1}
+
+
+def test_a_loser_keeps_its_permit_till_it_ends(
+    blocking: Callable[..., Blocking],
+) -> None:
+    """The answer meets the deadline; what the other thread holds comes back later."""
+    quotes = blocking("first", "second")
+    quotes.gates[1].set()
+    room = bulkhead("quotes", max_concurrent=2)
+    made = hedge(after=0.001, threads=True)
+    call = policy("quotes", hedge=made, bulkhead=room, deadline=30)(quotes)
+    assert call() == "second"
+    until(lambda: room.level.in_use == 1)
+    assert not quotes.ended[0].is_set()
+    quotes.gates[0].set()
+    until(lambda: room.level.in_use == 0)
 
 
 def test_a_fast_call_is_made_once(blocking: Callable[..., Blocking]) -> None:

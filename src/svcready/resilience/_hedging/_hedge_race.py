@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from contextvars import Context
 from typing import TYPE_CHECKING, cast
 
+from svcready.resilience._admitting._whose import running_loop
 from svcready.resilience._layering._results import is_awaitable
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from svcready.resilience._hedging._hedge_core import HedgeCore
 
 __all__ = ["Race"]
+
+_HELD_S = 365 * 86_400.0
+"""How long who lost is held on to at most: for ever, as loops measure timers."""
 
 
 class Race:
@@ -67,7 +72,7 @@ class Race:
         try:
             won = await self._decide(running, after_s)
         except GeneratorExit:
-            self._cancel()  # nobody runs this coroutine, nor waits for its tasks
+            self._abandon()
             raise
         except BaseException:
             await self._end()
@@ -164,6 +169,19 @@ class Race:
         for task in self._tasks:
             task.cancel()
 
+    def _abandon(self) -> None:
+        """Cancel what runs for a coroutine that nobody runs, which can't wait."""
+        running = {task for task in self._tasks if not task.done()}
+        loop = next(iter(running)).get_loop() if running else None
+        if loop is None or loop.is_closed():
+            return  # the tasks go with their loop
+
+        if running_loop() is loop:
+            self._cancel()
+            _Losers(running)
+        else:  # the collector came by in another thread
+            loop.call_soon_threadsafe(_lose, running)
+
     async def _end(self, *, is_won: bool = False) -> None:
         """
         Cancel what still runs, and wait for it: with an answer at hand for a turn only.
@@ -182,18 +200,22 @@ class Race:
                 interrupted = error
                 is_won = False
                 self._cancel()
+            except GeneratorExit:
+                self._abandon()
+                raise
 
             if is_won:
                 break
 
+        late = {task for task in self._tasks if not task.done()}
         for task in self._tasks:
-            if task.done():
+            if task not in late:
                 _retrieve(task)
-            else:
-                _LOSERS.add(task)
-                task.add_done_callback(_retrieve)
 
         self._tasks.clear()  # an error's traceback leads to this object
+        if late:
+            _Losers(late)
+
         if interrupted is not None:
             try:
                 raise interrupted
@@ -201,13 +223,42 @@ class Race:
                 del interrupted  # its traceback holds this frame
 
 
-_LOSERS: set[Task[object]] = set()
-"""Those that clean up still: event loops keep only weak references to tasks."""
+class _Losers:
+    """
+    Attempts that end by themselves, which nobody waits for.
+
+    Event loops keep only weak references to tasks. A timer of the loop's holds these
+    till the last has ended, so that what a closed loop leaves unfinished goes with it.
+
+    Args:
+        tasks: The attempts, all of the running loop.
+    """
+
+    __slots__ = ("_held", "_tasks")
+
+    def __init__(self, tasks: set[Task[object]]) -> None:
+        self._tasks = tasks
+        loop = next(iter(tasks)).get_loop()
+        self._held = loop.call_later(_HELD_S, self._tasks.clear, context=Context())
+        for task in tuple(tasks):
+            task.add_done_callback(self._ended, context=Context())
+
+    def _ended(self, task: Task[object]) -> None:
+        _retrieve(task)
+        self._tasks.discard(task)
+        if not self._tasks:
+            self._held.cancel()
+
+
+def _lose(tasks: set[Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+
+    _Losers(tasks)
 
 
 def _retrieve(task: Task[object]) -> None:
     """Take note of how a task ended, so that nobody calls it never retrieved."""
-    _LOSERS.discard(task)
     if not task.cancelled():
         task.exception()
 

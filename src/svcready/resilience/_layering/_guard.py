@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from svcready.resilience._layering._gate import Passage
 from svcready.resilience._timing._scope import Scope
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
     from typing import Self
 
     from svcready.resilience._layering._gate import Gate
@@ -133,9 +134,10 @@ class Guarding:
     """
     What can stand in a `with` although threads and tasks share it.
 
-    Each block has a guard of its own, which is kept in the context meanwhile. A block
-    that is left in another one, as a dependency's that runs in threads, can't be told
-    from others: the one that was entered first ends in its place, which is reported.
+    Each block has a guard of its own, which is kept in the context meanwhile. That of a
+    block that is left in another one, as a dependency's that runs in threads, is known
+    by the function the block is in. Without one, as an `ExitStack` has none, the guard
+    that was entered first ends in its place. Either is reported.
     """
 
     __slots__ = ()
@@ -147,7 +149,7 @@ class Guarding:
     def __enter__(self) -> Self:
         guard = self.guard()
         guard.__enter__()
-        _enter(self, guard)
+        _enter(self, guard, id(sys._getframe(1)))  # noqa: SLF001 - it is kept nowhere
         return self
 
     def __exit__(
@@ -156,19 +158,15 @@ class Guarding:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        guard = _leave(self)
-        if guard is None or _OPEN.pop(guard, None) is None:
-            guard = _elsewhere(self)
-            if not isinstance(error, GeneratorExit):  # which the collector throws, too
-                _complain(self)
-
+        guard = _leave(self, sys._getframe(1), 1, error)  # noqa: SLF001 - as above
         if guard is not None:
             guard.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> Self:
+        frame = -id(sys._getframe(1))  # noqa: SLF001 - as above
         guard = self.guard()
         await guard.__aenter__()
-        _enter(self, guard)
+        _enter(self, guard, frame)
         return self
 
     async def __aexit__(
@@ -177,7 +175,9 @@ class Guarding:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.__exit__(kind, error, trace)
+        guard = _leave(self, sys._getframe(1), -1, error)  # noqa: SLF001 - as above
+        if guard is not None:
+            guard.__exit__(kind, error, trace)
 
 
 class _Entered(NamedTuple):
@@ -185,58 +185,134 @@ class _Entered(NamedTuple):
 
     owner: object
     guard: Guard
+    frame: int
+    """Which function's it is: the frame's id, negative for `async with`."""
     whose: object
     """Who entered it: contexts are copied by tasks and threads."""
     outer: _Entered | None
 
 
 _ENTERED: ContextVar[_Entered | None] = ContextVar("svcready.guards", default=None)
-_OPEN: dict[Guard, object] = {}
-"""Every block that a shared object guards, in whichever context, and the object."""
+_OPEN: dict[Guard, tuple[object, int]] = {}
+"""
+Every block that a shared object guards, in whichever context: the object and the frame.
+
+No lock: threads and finalizers add to it and pop from it, each in one step, and look
+for others' in a copy.
+"""
+_PARENTS: list[dict[Guard, tuple[object, int]]] = []
+"""
+What was open where this process was forked: only the forking thread's blocks are left.
+
+The others' are kept for ever. To drop them would be to leave them, by locks that
+threads hold which this process does not have.
+"""
 
 
 def _forget() -> None:
-    _OPEN.clear()  # they are the parent's
+    global _OPEN  # noqa: PLW0603 - another thread may have been at work on it
+    _PARENTS.append(_OPEN)
+    _OPEN = {}
 
 
 fork.reset_in_child(_forget)
 
 
-def _enter(owner: object, guard: Guard) -> None:
-    _OPEN[guard] = owner
-    _ENTERED.set(_Entered(owner, guard, whose(), _ENTERED.get()))
+def _enter(owner: object, guard: Guard, frame: int) -> None:
+    _OPEN[guard] = owner, frame
+    _ENTERED.set(_Entered(owner, guard, frame, whose(), _ENTERED.get()))
 
 
-def _elsewhere(owner: object) -> Guard | None:
-    """Return the first guard that *owner* entered, in whichever context."""
-    for guard, entered in _OPEN.copy().items():
-        if entered is owner and _OPEN.pop(guard, None) is not None:
+def _leave(
+    owner: object, caller: FrameType, sign: int, error: BaseException | None
+) -> Guard | None:
+    """Return the guard of the block that is left, which nobody else gets."""
+    frame = sign * id(caller)
+    entered = _ENTERED.get()
+    if entered is not None and entered.frame == frame and entered.owner is owner:
+        _ENTERED.set(entered.outer)
+    else:
+        entered = _entered(owner, frame)
+        if entered is not None and entered.frame != frame and not _is_stack(caller):
+            guard = _elsewhere(owner, frame, exact=True)
+            if guard is not None:
+                _complain(owner, error)
+                return guard
+
+        if entered is not None:
+            _take_out(entered)
+
+    if entered is not None:
+        guard = entered.guard
+        if _OPEN.pop(guard, None) is not None:
             return guard
 
-    return None
+        if any(opened.pop(guard, None) is not None for opened in _PARENTS):
+            return guard
+
+    _complain(owner, error)
+    return _elsewhere(owner, frame)
 
 
-def _complain(owner: object) -> None:
-    text = (
-        f"{owner!r}: a block was left in another context or thread than it was entered "
-        "in, where it can't be told from others; `with x.guard():` can be left anywhere"
-    )
-    report_fault("resilience.guard", DeclarationError(text))
+def _is_stack(caller: FrameType) -> bool:
+    """Return whether the standard library leaves a block for somebody."""
+    return caller.f_globals.get("__name__") == "contextlib"
 
 
-def _leave(owner: object) -> Guard | None:
-    """Return the guard that *owner* entered last in this context."""
-    entered, inside, me = _ENTERED.get(), [], whose()
-    while entered is not None and (entered.owner is not owner or entered.whose != me):
+def _entered(owner: object, frame: int) -> _Entered | None:
+    """Return the last block of *owner* in this context, that of *frame* if any."""
+    entered, last, me = _ENTERED.get(), None, whose()
+    while entered is not None:
+        if entered.owner is owner and entered.frame == frame:
+            return entered
+
+        if last is None and entered.owner is owner and entered.whose == me:
+            last = entered
+
+        entered = entered.outer
+
+    return last
+
+
+def _take_out(block: _Entered) -> None:
+    """Have this context be in *block* no more; those inside it stay."""
+    entered, inside = _ENTERED.get(), []
+    while entered is not None and entered is not block:
         inside.append(entered)  # generators that took turns leave out of order
         entered = entered.outer
 
-    if entered is None:
-        return None
-
-    left = entered.outer
+    left = block.outer
     while inside:
         left = inside.pop()._replace(outer=left)
 
     _ENTERED.set(left)
-    return entered.guard
+
+
+def _elsewhere(owner: object, frame: int, *, exact: bool = False) -> Guard | None:
+    """Return the guard that *owner* entered in *frame*, or else first of its kind."""
+    while True:
+        found = None
+        for guard, (entered, place) in _OPEN.copy().items():
+            if entered is not owner:
+                continue
+
+            if place == frame:
+                found = guard
+                break
+
+            if not exact and found is None and (place > 0) is (frame > 0):
+                found = guard
+
+        if found is None or _OPEN.pop(found, None) is not None:
+            return found
+
+
+def _complain(owner: object, error: BaseException | None) -> None:
+    if isinstance(error, GeneratorExit):
+        return  # the collector throws it, too
+
+    text = (
+        f"{owner!r}: a block was left in another context or thread than it was entered "
+        "in, where not all of it can be undone; `with x.guard():` can be left anywhere"
+    )
+    report_fault("resilience.guard", DeclarationError(text))
