@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from svcready._core import context
-from tests.logging.support import Log, make_log
+from tests.logging.support import MADE, Log, make_log
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -38,6 +38,14 @@ def _root_as_it_was() -> Iterator[None]:
     yield
     root.setLevel(level)
     root.handlers = [h for h in root.handlers if h in handlers or _runners(h)]
+
+
+@pytest.fixture(autouse=True)
+def _pillars_closed(_root_as_it_was: None) -> Iterator[None]:
+    """Close what a failed test did not, so that those after it don't fail too."""
+    yield
+    while MADE:
+        MADE.pop().close()
 
 
 @pytest.fixture(autouse=True)

@@ -75,6 +75,10 @@ class Log:
         return b"".join(self.written).decode()
 
 
+MADE: list[LogPillar] = []
+"""The pillars that a test has made, for its fixture to close; again does no harm."""
+
+
 def make_log(
     settings: LogSettings | None = None,
     *,
@@ -96,6 +100,7 @@ def make_log(
         stdout_is_terminal=terminal,
         write=lambda line, _: written.append(line),
     )
+    MADE.append(pillar)
     return Log(pillar, written)
 
 

@@ -22,6 +22,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 __all__ = [
+    "DEADLINE_S",
     "ROOT",
     "Answer",
     "Ending",
@@ -33,6 +34,8 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
+"""What is waited for at most, on however busy a machine."""
+
 _NOT_FOR_CLIENTS = range(15_000, 32_000)
 _PORTS = iter(random.SystemRandom().sample(_NOT_FOR_CLIENTS, len(_NOT_FOR_CLIENTS)))
 _PAUSE = threading.Event()
