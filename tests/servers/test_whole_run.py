@@ -335,10 +335,13 @@ def test_a_celery_worker(pool: str, tmp_path: Path) -> None:
 
 def test_celery_beat(tmp_path: Path) -> None:
     """The scheduler's process says all in the schema."""
-    service = Service([*CELERY, "beat", "-s", str(tmp_path / "schedule")], tmp_path)
+    beat = [*CELERY, "beat", "-l", "DEBUG", "-s", str(tmp_path / "schedule")]
+    debug = {"SVCREADY_LOG_LEVEL": "DEBUG", "SVCREADY_LOG_ALLOW_DEBUG": "true"}
+    service = Service(beat, tmp_path, environ=debug)
     service.launch()
     try:
-        eventually(lambda: "beat: Starting" in service.output, "beat starts", 30)
+        # Asleep, because Celery's handler works on what it may interrupt the making of.
+        eventually(lambda: "beat: Waking up" in service.output, "beat waits", 60)
         service.terminate()
     finally:
         service.kill()
