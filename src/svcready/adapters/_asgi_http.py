@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from svcready.adapters._plan import RequestPlan
     from svcready.errors import LoadShed
-    from svcready.resilience._limiting._inbound import Admissions, Refusal
+    from svcready.resilience._limiting._inbound import Admissions, Inbound, Refusal
 
 __all__ = ["HttpExchange"]
 
@@ -77,12 +77,14 @@ class HttpExchange(Request):
         "_base",
         "_left",
         "_loop",
+        "_muted",
         "_read",
         "_receive",
         "_route_of",
         "_scope",
         "_send",
         "_trailers",
+        "_turned_away",
     )
 
     def __init__(
@@ -102,7 +104,8 @@ class HttpExchange(Request):
         self._send = send
         self._route_of = route_of
         self._trailers = False
-        self._left = self._read = False
+        self._left = self._read = self._muted = False
+        self._turned_away: Refusal | None = None
         method: str = scope["method"]  # type: ignore[assignment]
         path: str = scope["path"]  # type: ignore[assignment]
         scheme: str = scope.get("scheme", "http")  # type: ignore[assignment]
@@ -200,8 +203,12 @@ class HttpExchange(Request):
         """Receive for the application."""
         if self.plan.admission is None or self._read:
             message = await self._receive()
-        else:
+        elif self.status:
             message = await wait_for_client(self, self._receive())
+        else:
+            message = await wait_for_client(self, self._receive(), self._readmit)
+            if self._turned_away is not None:
+                raise RequestRefused("load_shedding", 1.0, self._turned_away)
 
         if message["type"] == "http.disconnect":
             self._left = True
@@ -212,6 +219,9 @@ class HttpExchange(Request):
 
     async def send(self, message: Message) -> None:
         """Send for the application."""
+        if self._turned_away is not None and await self._is_muted():
+            return
+
         kind = message["type"]
         final = False
         if kind == "http.response.body":
@@ -246,6 +256,20 @@ class HttpExchange(Request):
 
         if final:
             self._end_well()
+
+    async def _is_muted(self) -> bool:
+        """Answer what was turned away when its body came, and nothing else then."""
+        if self._turned_away is None or self.refused:
+            return self._muted
+
+        await self.refuse(self._turned_away, self.send)
+        self._muted = True
+        return True
+
+    def _readmit(self, _: Inbound) -> None:
+        """Go on with what came; what refuses that is the answer, come what may."""
+        for one in self.admitted:
+            self._turned_away = one.readmit() or self._turned_away
 
     def _end_well(self) -> None:
         """Complete the request; of a failed one the error may still come out."""

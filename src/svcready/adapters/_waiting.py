@@ -5,10 +5,8 @@ from __future__ import annotations
 from types import coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from svcready.resilience._limiting._inbound import pause_all, resume_all
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator
+    from collections.abc import Awaitable, Callable, Generator
 
     from svcready.resilience._limiting._inbound import Inbound
 
@@ -17,8 +15,17 @@ __all__ = ["wait_for_client"]
 T = TypeVar("T")
 
 
+def _resume(request: Inbound) -> None:
+    for one in request.admitted:
+        one.resume()
+
+
 @coroutine
-def wait_for_client(request: Inbound, client: Awaitable[T]) -> Generator[Any, Any, T]:
+def wait_for_client(
+    request: Inbound,
+    client: Awaitable[T],
+    go_on: Callable[[Inbound], None] = _resume,
+) -> Generator[Any, Any, T]:
     """
     Await *client*, with whatever admitted *request* paused as long as that waits.
 
@@ -32,7 +39,9 @@ def wait_for_client(request: Inbound, client: Awaitable[T]) -> Generator[Any, An
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
 
-    pause_all(request)
+    for one in request.admitted:
+        one.pause()
+
     try:
         while True:
             try:
@@ -44,7 +53,7 @@ def wait_for_client(request: Inbound, client: Awaitable[T]) -> Generator[Any, An
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     finally:
-        resume_all(request)
+        go_on(request)
 
 
 def _thrown(steps: Generator[Any, Any, T], error: BaseException) -> Any:

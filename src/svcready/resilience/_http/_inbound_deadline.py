@@ -230,7 +230,7 @@ class _Bound:
     def pause(self) -> None:
         """Go on: the time runs."""
 
-    resume = pause
+    resume = readmit = pause
 
     def dropped(self) -> None:
         token, self._token = self._token, None

@@ -25,8 +25,6 @@ __all__ = [
     "ask_at_route_async",
     "asks_at_route",
     "leave_all",
-    "pause_all",
-    "resume_all",
     "stream_all",
 ]
 
@@ -166,6 +164,10 @@ class Admitted(Protocol):
 
     def resume(self) -> None:
         """Hear that the application goes on."""
+        ...
+
+    def readmit(self) -> Refusal | None:
+        """Hear that it goes on with what came; return the answer if it may not."""
         ...
 
     def streams(self) -> None:
@@ -327,18 +329,6 @@ def stream_all(request: Inbound) -> None:
             one.streams()
         except Exception as fault:  # noqa: BLE001 - the others still hear of it
             report_fault("http.admission", fault)
-
-
-def pause_all(request: Inbound) -> None:
-    """Tell everything that admitted *request* that its client is waited for."""
-    for one in request.admitted:
-        one.pause()
-
-
-def resume_all(request: Inbound) -> None:
-    """Tell everything that admitted *request* that the application goes on."""
-    for one in request.admitted:
-        one.resume()
 
 
 def _drop(request: Inbound) -> None:

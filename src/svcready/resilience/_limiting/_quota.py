@@ -91,7 +91,7 @@ class Quota:
     def streams(self) -> None:
         """Do nothing: what was taken was taken."""
 
-    pause = resume = streams
+    pause = resume = readmit = streams
 
     def dropped(self) -> None:
         """Give back what was taken."""

@@ -211,6 +211,23 @@ class Shedder:
                 self._in_flight += 1
                 self._most = max(self._most, self._in_flight)
 
+    def readmit(self, admission: int, priority: str) -> bool:
+        """Count it in again if there is room for its class; False: it is refused."""
+        with self._lock:
+            if admission != self._generation:
+                return True
+
+            if self._in_flight < self._rooms[priority]:
+                self._in_flight += 1
+                self._most = max(self._most, self._in_flight)
+                return True
+
+            goes_on = bool(self._refuse(priority))
+
+        self._press(priority, 1.0)
+        self._outbox.tell()
+        return goes_on
+
     def retry_after_s(self) -> int:
         """Draw when a refused caller is to come again: in 1, 2 or 3 s."""
         return 1 + min(_RETRY_SPREAD_S, int(self._rng() * (_RETRY_SPREAD_S + 1)))

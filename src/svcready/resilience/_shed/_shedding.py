@@ -72,13 +72,14 @@ def shedding_config(settings: HttpSettings) -> SheddingConfig:
 class _Place:
     """One request's place among those in flight, but while its client is waited for."""
 
-    __slots__ = ("_admission", "_paused_s", "_shedder", "_waited_s")
+    __slots__ = ("_admission", "_paused_s", "_priority", "_shedder", "_waited_s")
 
     late = False
 
-    def __init__(self, shedder: Shedder, admission: int) -> None:
+    def __init__(self, shedder: Shedder, admission: int, priority: str) -> None:
         self._shedder = shedder
         self._admission = admission
+        self._priority = priority
         self._paused_s: float | None = None
         self._waited_s = 0.0
 
@@ -126,6 +127,22 @@ class _Place:
             self._waited_s += self._shedder.clock.monotonic() - paused_s
             self._shedder.resume(self._admission)
 
+    def readmit(self) -> Refusal | None:
+        """Be in flight again if there is room: bodies may all come at once."""
+        paused_s, shedder = self._paused_s, self._shedder
+        if paused_s is not None and not shedder.readmit(
+            self._admission, self._priority
+        ):
+            self._paused_s = None
+            self._admission = 0
+            return _REFUSALS[shedder.retry_after_s()]
+
+        if paused_s is not None:
+            self._paused_s = None
+            self._waited_s += shedder.clock.monotonic() - paused_s
+
+        return None
+
     def _leave(self, elapsed_s: float | None) -> None:
         if self._paused_s is not None:
             self.resume()
@@ -166,7 +183,7 @@ class Shedding:
 
         admission = self._shedder.enter(priority)
         if admission:
-            return _Place(self._shedder, admission)
+            return _Place(self._shedder, admission, priority)
 
         return _REFUSALS[self._shedder.retry_after_s()]
 
