@@ -4,21 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import flask
 import pytest
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import svcready
+from svcready.resilience._admitting._gcra import Rate
+from svcready.resilience._limiting._store import Decision, Left, Store, Want
+from svcready.resilience._limiting._unrouted import Exhausted
 from svcready.testing import FakeClock, Harness, running
 from tests.adapters.limits import nothing_declared
 from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
+
+
+class Seeing:
+    """A store that notes what is asked of it."""
+
+    def __init__(self, store: Store, seen: list[Want]) -> None:
+        self._store = store
+        self._seen = seen
+
+    def take(self, wants: Sequence[Want]) -> Decision:
+        """Note it, and take it."""
+        self._seen += wants
+        return self._store.take(wants)
+
+    async def take_async(self, wants: Sequence[Want]) -> Decision:
+        """Do as `take`."""
+        return self.take(wants)
+
 
 Running = Callable[..., AbstractContextManager[Harness]]
 Ask = Callable[..., Reply]
@@ -220,20 +242,11 @@ def test_without_such_rules_nothing_is_owed(
     run: Running, make: Callable[[Harness], Ask]
 ) -> None:
     """By address alone, a request is asked once."""
-    seen: list[object] = []
-
-    class Asked:
-        def take(self, wants: Any) -> Any:
-            seen.append(wants)
-            return inner.take(wants)
-
-        async def take_async(self, wants: Any) -> Any:
-            return self.take(wants)
-
+    seen: list[Want] = []
     with run("* 9/m by address") as harness:
         assert harness.runtime.resilience is not None
         limits = harness.runtime.resilience.limits.made()
-        inner, limits.store = limits.store, Asked()
+        limits.store = Seeing(limits.store, seen)
         limits.renew()
         ask = make(harness)
         assert ask("/orders", token="bad").status == 401
@@ -246,3 +259,90 @@ def test_a_request_that_starlette_takes_is_asked_there(run: Running) -> None:
         ask = make_fastapi(harness)
         assert [ask("/none", token="a").status for _ in range(3)] == [404, 404, 429]
         assert ask("/none", token="b").status == 404
+
+
+def test_an_address_that_guessed_comes_one_by_one(
+    run: Running, clock: FakeClock
+) -> None:
+    """Whoever makes many guesses at once, as soon as one is free again, makes one."""
+
+    class Slow:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await asyncio.sleep(0)
+            if Headers(scope=scope)["x-token"] == "bad":
+                await JSONResponse({}, 401)(scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
+
+    with run("* 2/m by tenant") as harness:
+        app = FastAPI(middleware=[Middleware(Slow)])
+        app.get("/orders")(lambda: "ok")
+        harness.runtime.attach(app)
+
+        async def many(token: str) -> list[int]:
+            scope = http_scope("/orders", headers=[(b"x-token", token.encode())])
+            asked = (ask_asgi(app, dict(scope)) for _ in range(9))
+            return [reply.status for reply in await asyncio.gather(*asked)]
+
+        assert asyncio.run(many("bad")) == [401] * 9
+        for _ in range(3):
+            clock.advance(30.0)
+            assert sorted(asyncio.run(many("bad"))) == [401] + [429] * 8
+
+        clock.advance(30.0)
+        assert asyncio.run(many("a")).count(200) == 1
+        assert asyncio.run(many("b")).count(200) == 1
+
+
+def test_an_outage_is_no_guess(run: Running) -> None:
+    """Whoever asks while authentication is down is not locked out afterwards."""
+    down = True
+
+    class Fails:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            answer = JSONResponse({}, 503) if down else self.app
+            await answer(scope, receive, send)
+
+    with run("* 2/m by tenant") as harness:
+        app = FastAPI(middleware=[Middleware(Fails)])
+        app.get("/orders")(lambda: "ok")
+        harness.runtime.attach(app)
+
+        def ask() -> int:
+            return asyncio.run(ask_asgi(app, http_scope("/orders"))).status
+
+        assert [ask() for _ in range(5)] == [503] * 5
+        down = False
+        assert ask() == 200
+
+
+def test_strangers_push_no_known_caller_out(run: Running) -> None:
+    """Their buckets are apart, and what is kept of them is bounded."""
+    clock = FakeClock()
+    exhausted = Exhausted(clock)
+    rate = Rate(1 / 60, 1)
+    spent = Left(allowed=True, remaining=0, retry_after_s=0.0, full_after_s=60.0)
+    for number in range(10_050):
+        exhausted.took(Want(f"t:~{number}", rate, 1, "t~"), spent)
+
+    exhausted.took(Want("t:~10000", rate, 1, "t~"), spent)  # which is known already
+    known = [
+        exhausted.left(Want(f"t:~{number}", rate, 1, "t~")) is not None
+        for number in range(10_050)
+    ]
+    assert known == [False] * 50 + [True] * 10_000
+    with run("* 2/m by tenant") as harness:
+        assert harness.runtime.resilience is not None
+        limits = harness.runtime.resilience.limits.made()
+        seen: list[Want] = []
+        limits.store = Seeing(limits.store, seen)
+        limits.renew()
+        ask = make_fastapi(harness)
+        assert ask("/orders", token="bad").status == 401
+        assert {want.limit for want in seen} == {"all-by-tenant~"}

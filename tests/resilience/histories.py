@@ -64,6 +64,10 @@ class History:
         """Return what somebody has begun to do."""
         return self._begun[who][0]
 
+    def is_anybody(self, what: str, *arguments: object) -> bool:
+        """Return whether somebody has begun to do just that."""
+        return any(begun[:2] == (what, arguments) for begun in self._begun.values())
+
     def told(self, who: int, seen: object) -> None:
         """Note that it is done, and that whoever did it had chosen to see that."""
         what, _, began = self._begun[who]

@@ -106,7 +106,11 @@ class BreakerGame(Game):
         """Call, with whatever outcome, or let time pass, or look."""
         chance = rng.random()
         if chance < 0.15:
-            self.pass_time(who, rng.choice((1.0, 3.0, 10.0, 30.0)))
+            # A success counts for the second that its clock told, however much later it
+            # is added without a lock: not the 30 s that this would be.
+            if not self.history.is_anybody("settle", "success"):
+                self.pass_time(who, rng.choice((1.0, 3.0, 10.0, 30.0)))
+
             return
 
         if chance < 0.25:

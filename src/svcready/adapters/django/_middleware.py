@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["Middleware", "note_error"]
 
 _FLIGHT = "_svcready_flight"
+_FAILED = 500
 _guarded = guard("adapters.django")
 
 
@@ -145,6 +146,12 @@ class Middleware:
             if plan.admission is not None and flight.owing is not None:
                 await pay_async(flight, response.status_code)
         except BaseException as error:
+            if isinstance(error, Exception):
+                if plan.admission is not None and flight.owing is not None:
+                    await pay_async(flight, flight.status or _FAILED)
+            else:
+                flight.owing = None  # a client that leaves pays nothing, and at once
+
             flight.end(error)
             raise
 

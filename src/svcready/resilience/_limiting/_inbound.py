@@ -86,6 +86,10 @@ class Inbound(Protocol):
 class Owed(Protocol):
     """What a request pays when its response starts."""
 
+    def passed(self) -> None:
+        """Hear that it has got to its route, and pays nothing."""
+        ...
+
     def pay(self, status: int) -> None:
         """Take it, if *status* is one that is paid for."""
         ...

@@ -28,7 +28,9 @@ _PARAMETER = re.compile(r"\{[^{}]*\}|<[^<>]*>")
 def note_limited(function: object, wrapper: object, name: str) -> None:
     """Take note that *wrapper* is *function* behind the limit *name*."""
     try:
-        _limited.setdefault(function, []).append((name, ref(wrapper)))
+        known = _limited.get(function, ())
+        alive = [one for one in known if one[1]() is not None]
+        _limited[function] = [*alive, (name, ref(wrapper))]
     except TypeError:  # nothing that could be found again
         return
 
@@ -94,7 +96,9 @@ def _passed_by(routes: Sequence[DeclaredRoute]) -> Iterator[str]:
     told: set[tuple[str, str]] = set()
     for route in routes:
         for name, wrapper in _limits_on(route.endpoint):
-            if id(wrapper()) in served or (name, route.template) in told:
+            limited = wrapper()
+            is_told = (name, route.template) in told
+            if limited is None or id(limited) in served or is_told:
                 continue
 
             told.add((name, route.template))

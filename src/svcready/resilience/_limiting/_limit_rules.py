@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.guard import report_foreign
+from svcready._core.http import OTHER_VALUE
 from svcready.resilience._limiting._glob import Glob
 from svcready.resilience._limiting._resolvers import RESOLVERS
 
@@ -70,11 +71,12 @@ class Rules:
         return kept
 
     def _find(self, method: str, path: str | None) -> tuple[Rule, ...]:
+        # A method that is none of HTTP's, as `post`, may be one to an application.
         methods = {"*", method, "GET" if method == "HEAD" else method}
         return tuple(
             rule
             for rule in self._rules
-            if rule.method in methods
+            if (rule.method in methods or method == OTHER_VALUE)
             and (
                 rule.path == "*"
                 or (path is not None and self._patterns[rule.path].matches(path))

@@ -199,6 +199,11 @@ def _value(request: Inbound, part: KeyPart, told: Mapping[str, str]) -> str | No
     if part.kind == "route":
         return f"r{template_of(request) or ''}"
 
-    value = request.header(part.of) if part.kind == "header" else told.get(part.of)
+    value = told.get(part.of)
+    if part.kind == "header":
+        value = request.header(part.of)
+        if value is not None and "," in value:  # several lines: who knows which is read
+            value = None
+
     # Of another kind than what was told, so that nobody can pass for somebody.
     return f"a{address_key(request.client)}" if not value else f"{part.kind}={value}"

@@ -159,7 +159,10 @@ class Quota:
             return ()
 
         self._routed = True
-        self.request.owing = None
+        owed, self.request.owing = self.request.owing, None
+        if owed is not None:
+            owed.passed()
+
         return self.limits.at_route(self.request)
 
     def _wants(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.resilience._limiting._fields_draft11 import (
@@ -27,7 +29,7 @@ __all__ = ["Exhausted", "Owing", "Unrouted"]
 
 _ONE_CALLER = {"address", "client", "header", "resolver"}
 _LEAST_UNDONE = 300
-_NOT_MODIFIED = 304
+_NO_GUESS = {304, 502, 503, 504}
 _MOST_KEPT = 10_000
 
 
@@ -48,13 +50,16 @@ class Exhausted:
     """
     The buckets that were found used up, so that nobody has to ask the store of them.
 
+    When one has enough for one more request, one is let in, and the next when that has
+    got to its route: who makes many at once learns no more than who makes one.
+
     Args:
         clock: Monotonic time.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._spent: dict[str, _Spent] = {}
+        self._spent: OrderedDict[str, _Spent] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._spent)
@@ -67,24 +72,26 @@ class Exhausted:
         now_s, rate = self._clock.monotonic(), want.rate
         missing_s = left.full_after_s - (rate.burst - want.cost) / rate.per_s
         wait_s = min(max(missing_s, left.retry_after_s), rate.burst / rate.per_s)
-        if len(self._spent) >= _MOST_KEPT:
-            kept = self._spent.copy().items()
-            self._spent = {key: one for key, one in kept if one.again_s > now_s}
-            if len(self._spent) >= _MOST_KEPT:
-                self._spent = {}
-
         again_s, full_s = now_s + wait_s, now_s + left.full_after_s
         self._spent[want.key] = _Spent(rate, left, again_s, full_s)
+        if len(self._spent) > _MOST_KEPT:
+            with suppress(KeyError):  # another thread was faster
+                self._spent.popitem(last=False)
 
     def left(self, want: Want) -> Left | None:
-        """Return how a bucket stands if it still has too little for *want*."""
+        """Return how a bucket stands that has too little for *want*; else let it in."""
         spent = self._spent.get(want.key)
         if spent is None:
             return None
 
         now_s = self._clock.monotonic()
-        if now_s >= spent.again_s or want.rate != spent.rate:
+        if now_s >= spent.full_s or want.rate != spent.rate:
             self._spent.pop(want.key, None)
+            return None
+
+        if now_s >= spent.again_s:
+            again_s = now_s + want.cost / want.rate.per_s
+            self._spent[want.key] = spent._replace(again_s=again_s)
             return None
 
         return spent.left._replace(
@@ -92,6 +99,12 @@ class Exhausted:
             retry_after_s=spent.again_s - now_s,
             full_after_s=max(0.0, spent.full_s - now_s),
         )
+
+    def passed(self, want: Want) -> None:
+        """Let the next one in: the last has got to its route."""
+        spent = self._spent.get(want.key)
+        if spent is not None:
+            self._spent[want.key] = spent._replace(again_s=self._clock.monotonic())
 
 
 class Unrouted:
@@ -135,7 +148,7 @@ class Unrouted:
         """Return the rules that are for *request*, and what each takes by address."""
         key = f"~{address_key(request.client)}"
         return [
-            (rule, rule.limiter.want(key, rule.cost))
+            (rule, _apart(rule.limiter.want(key, rule.cost)))
             for rule in self._rules.of(request)
             if rule.limiter.config.mode != "off"
         ]
@@ -180,6 +193,12 @@ class Owing:
         self._unrouted = unrouted
         self._quota = quota
 
+    def passed(self) -> None:
+        """Owe nothing: the request has got to its route."""
+        if self._unrouted.exhausted:
+            for _, want in self._unrouted.asked(self._quota.request):
+                self._unrouted.exhausted.passed(want)
+
     def pay(self, status: int) -> None:
         """Take it, unless *status* says that the request was served."""
         if _is_undone(status):
@@ -205,10 +224,16 @@ class Owing:
         self._quota.tell(self._quota.share(limiter, want, told))
 
 
+def _apart(want: Want) -> Want:
+    """Return *want* of a bucket that pushes no known caller's out of a store."""
+    return want._replace(limit=f"{want.limit}~")
+
+
 def _is_undone(status: int) -> bool:
     """
     Tell whether an answer is what somebody gets who guesses: an error or a redirect.
 
-    Preflights, files and pages from a cache, which middleware answers, too, are none.
+    Preflights, files and pages from a cache, which middleware answers, too, are none;
+    nor is an outage behind it, which is nobody's guess.
     """
-    return status >= _LEAST_UNDONE and status != _NOT_MODIFIED
+    return status >= _LEAST_UNDONE and status not in _NO_GUESS

@@ -129,18 +129,16 @@ class _Place:
 
     def readmit(self) -> Refusal | None:
         """Be in flight again if there is room: bodies may all come at once."""
-        paused_s, shedder = self._paused_s, self._shedder
-        if paused_s is not None and not shedder.readmit(
-            self._admission, self._priority
-        ):
-            self._paused_s = None
+        paused_s, self._paused_s = self._paused_s, None
+        if paused_s is None:
+            return None
+
+        shedder = self._shedder
+        if not shedder.readmit(self._admission, self._priority):
             self._admission = 0
             return _REFUSALS[shedder.retry_after_s()]
 
-        if paused_s is not None:
-            self._paused_s = None
-            self._waited_s += shedder.clock.monotonic() - paused_s
-
+        self._waited_s += shedder.clock.monotonic() - paused_s
         return None
 
     def _leave(self, elapsed_s: float | None) -> None:
