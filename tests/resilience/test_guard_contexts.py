@@ -331,7 +331,7 @@ over.set()
 def test_a_child_comes_up_whatever_was_open_and_locked() -> None:
     """Blocks of threads that it lacks are not left: their locks may be held."""
     ran = subprocess.run(
-        [sys.executable, "-c", FORKED],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED],
         capture_output=True,
         text=True,
         timeout=60,
