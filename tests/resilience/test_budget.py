@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from svcready.errors import AttemptTimeout
 from svcready.resilience import retry
 from svcready.resilience._pillar import apply
 from svcready.resilience._retrying._budget import Budget
@@ -107,6 +108,25 @@ def test_an_error_that_is_not_retried_is_an_answer(clock: FakeClock) -> None:
         clock.advance(10.0)
 
 
+@pytest.mark.parametrize("error", [TimeoutError, AttemptTimeout, OSError])
+def test_what_is_not_there_earns_nothing(
+    clock: FakeClock, error: type[Exception]
+) -> None:
+    """A time-out that isn't retried is no answer, and the outage is as cheap."""
+    policy = retry("payments", on=ConnectionError)
+    run_on(clock)
+    made = 0
+    for number in range(200):  # a call every five seconds, of which nothing succeeds
+        dependency = Dependency(*[error(), ConnectionError()][number % 2 :] * 3)
+        with pytest.raises((ConnectionError, error)):
+            policy.call(dependency)
+
+        made += dependency.calls
+        clock.advance(5.0)
+
+    assert made <= 200 * 1.25
+
+
 def test_deposits_live_ten_seconds(clock: FakeClock) -> None:
     """A hundred first attempts pay for twenty retries, within ten seconds."""
     budget = Budget(clock)
@@ -163,6 +183,19 @@ def test_an_operator_tunes_it(clock: FakeClock) -> None:
     budget.tune(0.0, 0.0)
     assert budget.balance() == pytest.approx(-10.0)
     assert not budget.withdraw(clock.monotonic())
+
+
+def test_a_lowered_reserve_is_earned_as_one(clock: FakeClock) -> None:
+    """What was used up of a larger one is no debt of the smaller."""
+    budget = Budget(clock, reserve_per_s=10.0)
+    while budget.withdraw(clock.monotonic()):
+        pass
+
+    clock.advance(10.0)
+    budget.tune(0.2, 1.0)
+    assert not budget.withdraw(clock.monotonic())
+    budget.answered(clock.monotonic())
+    assert budget.withdraw(clock.monotonic())
 
 
 def test_an_operator_gives_a_budget_to_what_has_none(clock: FakeClock) -> None:

@@ -10,7 +10,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -338,3 +338,25 @@ def test_a_child_comes_up_whatever_was_open_and_locked() -> None:
         check=False,
     )
     assert (ran.stdout, ran.stderr) == ("0\n", "")
+
+
+def test_blocks_that_end_elsewhere_leave_nothing(made: Bulkhead) -> None:
+    """A consumer that breaks off generators with blocks keeps none of their guards."""
+
+    async def items() -> AsyncGenerator[int, None]:
+        async with made:
+            yield 1
+
+    async def main() -> None:
+        for _ in range(50):
+            async for _ in items():
+                break
+
+            await asyncio.sleep(0)  # in which the loop closes it, by another task
+            await asyncio.sleep(0)
+
+        gc.collect()
+        alive = sum(isinstance(one, _guard.Guard) for one in gc.get_objects())
+        assert alive <= 2
+
+    contextvars.copy_context().run(asyncio.run, main())

@@ -141,7 +141,7 @@ def test_arguments_tell_answers_apart() -> None:
     """By value, by name and by type; the order of keywords does not matter."""
     prices = Prices()
     price = fallback("prices", stale="5m")(prices)
-    given = [(1,), (1.0,), (True,), ("1",), (1, 2)]
+    given = [(1,), (1.0,), (True,), ("1",), (1, 2), ((1,),), ((True,),)]
     answers = [price(*args) for args in given]
     named = price(a=1, b=2)
     prices.shut = True

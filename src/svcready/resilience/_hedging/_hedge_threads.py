@@ -144,11 +144,13 @@ def _unhedged(
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
 ) -> object:
+    started_s = core.clock.monotonic()
     try:
         result = call(*args, **kwargs)
     except Exception:
         core.count("failed")
         raise
 
-    core.count("threads")
+    core.took(core.clock.monotonic() - started_s)
+    core.answered(0, 1, "threads")
     return result

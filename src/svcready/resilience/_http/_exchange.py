@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from svcready.errors import (
     DeadlineExceeded,
-    DeadlineSpent,
-    DeclarationError,
     Rejected,
 )
 from svcready.resilience._admitting._permits import Permit
-from svcready.resilience._http._deadline_fields import name_of_field, text_of
 from svcready.resilience._http._errors import is_unsent
-from svcready.resilience._http._hosts import plan_for_host, plan_of
 from svcready.resilience._http._request import is_idempotent
 from svcready.resilience._layering._layers import (
     BULKHEAD,
-    FALLBACK,
     HEDGE,
-    TIMEOUT,
     once,
 )
-from svcready.resilience._parts import PER_HOST
 from svcready.resilience._retrying._nested import begun_anew, handed_on
 from svcready.resilience._retrying._retrier import not_again
 from svcready.resilience._timing import _deadline
@@ -31,108 +23,15 @@ from svcready.resilience._timing._cut_short import TICK_S, is_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
 
     from svcready._core.clock import Clock
-    from svcready.resilience._composing._policy import Plan, Policy
+    from svcready.resilience._composing._policy import Plan
+    from svcready.resilience._http._guarded import Time
     from svcready.resilience._layering._gate import Gate
-    from svcready.resilience._timing._timer import Timer
 
-__all__ = ["Exchange", "Guarded", "Time", "within"]
+__all__ = ["Exchange"]
 
 A = TypeVar("A")
-
-
-class Time(NamedTuple):
-    """What an attempt has."""
-
-    left_s: float
-    """How long it may take, in seconds; inf: nothing bounds it."""
-    field: tuple[str, str] | None
-    """The header field that says so to the server."""
-    is_callers: bool
-    """Whether it is a deadline that bounds it, and not the attempt's own time-out."""
-
-    def bound(self, own_s: float | None) -> float | None:
-        """Return a client's own time-out, or what is left if that is less."""
-        if self.left_s == math.inf:
-            return own_s
-
-        return self.left_s if own_s is None else min(own_s, self.left_s)
-
-
-class Guarded:
-    """
-    What guards the requests of one client.
-
-    Args:
-        policy: The policy, or its name.
-        per_host: Whether each host has a policy of its own, made of the same parts.
-        send_deadline: Whether the deadline travels in a header.
-
-    Raises:
-        DeclarationError: It is no policy, or keeps answers, each of which is the
-            response to one request.
-    """
-
-    def __init__(
-        self, policy: Policy | str, *, per_host: bool, send_deadline: bool
-    ) -> None:
-        self._plan = plan_of(policy)
-        _refuse_stale(self._plan)
-        self._per_host = per_host
-        if per_host:
-            PER_HOST.add(self._plan.name)
-
-        self._send_deadline = send_deadline
-        self._plans: dict[tuple[str, str, int | None], Plan] = {}
-
-    def plan(self, scheme: str, host: str, port: int | None) -> Plan:
-        """Return the policy of the requests to a host."""
-        if not self._per_host:
-            return self._plan
-
-        key = (scheme, host, port)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = plan_for_host(self._plan, scheme, host, port)
-            if plan is not self._plan:  # of which there are few
-                self._plans[key] = plan
-
-        return plan
-
-    def time(self, plan: Plan, *, sent: Callable[[str], bool]) -> Time:
-        """
-        Return what an attempt has, by the deadline in force.
-
-        Args:
-            plan: The policy.
-            sent: Tells whether the request has a header field of that name already.
-
-        Raises:
-            DeadlineSpent: Nothing is left.
-        """
-        left_s = _deadline.remaining()
-        if left_s == math.inf:
-            return _UNBOUNDED
-
-        text = text_of(left_s)
-        if left_s <= 0.0 or (text is None and self._send_deadline):
-            raise DeadlineSpent(plan.name, "spent")
-
-        timer = cast("Timer | None", plan.layers.get(TIMEOUT))
-        enforced = timer is not None and timer.config.mode == "enforce"
-        own_s = timer.config.bound_s if timer is not None and enforced else None
-        field = name_of_field()
-        said = not self._send_deadline or sent(field)
-        return Time(
-            left_s,
-            None if said or text is None else (field, text),
-            own_s is None or left_s < own_s - TICK_S,
-        )
-
-
-_UNBOUNDED = Time(math.inf, None, is_callers=False)
 
 
 class Exchange(Generic[A]):
@@ -270,13 +169,20 @@ class Exchange(Generic[A]):
 
     def hold(self, gate: Gate, token: object, elapsed_s: float) -> bool:
         """Keep a permit till the answer is closed; False: nobody waits for it."""
-        if self._over:
-            return False
-
         if type(token) is Permit:
             token.rest()  # who asked goes on, with other calls
 
-        self._held.append((gate, token, elapsed_s))
+        entry = (gate, token, elapsed_s)
+        self._held.append(entry)
+        if self._over:  # `release` may have been there already, in another thread
+            try:
+                self._held.remove(entry)
+            except ValueError:
+                return True  # and has given it back
+
+            _go_on(token)
+            return False
+
         return True
 
     @property
@@ -286,29 +192,22 @@ class Exchange(Generic[A]):
 
     def release(self) -> None:
         """Give back what was held for the answer; once."""
-        held, self._held = self._held, []
-        for gate, token, elapsed_s in held:
-            if type(token) is Permit:
-                token.go_on(None)
+        while self._held:
+            try:
+                gate, token, elapsed_s = self._held.pop()
+            except IndexError:  # another thread was faster
+                return
 
+            _go_on(token)
             gate.leave(token, None, elapsed_s)
 
-
-def within(time: Time) -> AbstractAsyncContextManager[object]:
-    """Return what cancels a block when the caller's deadline has passed."""
-    import asyncio  # a coroutine runs here, so it is loaded already
-
-    return asyncio.timeout(time.left_s if time.is_callers else None)
+    def __del__(self) -> None:
+        self.release()  # of an answer that nobody has closed
 
 
-def _refuse_stale(plan: Plan) -> None:
-    fallback = plan.layers.get(FALLBACK) if plan.is_declared else None
-    if getattr(fallback, "answers", None) is not None:
-        raise DeclarationError(
-            f"policy {plan.name!r} keeps last good answers, and a client's are "
-            "responses to single requests: put svcready.fallback(stale=...) around "
-            "the function that makes the request"
-        )
+def _go_on(token: object) -> None:
+    if type(token) is Permit:
+        token.go_on(None)
 
 
 class _Held:

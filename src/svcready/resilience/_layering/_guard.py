@@ -220,7 +220,15 @@ fork.reset_in_child(_forget)
 
 def _enter(owner: object, guard: Guard, frame: int) -> None:
     _OPEN[guard] = owner, frame
-    _ENTERED.set(_Entered(owner, guard, frame, whose(), _ENTERED.get()))
+    outer = _ENTERED.get()
+    while outer is not None and _is_over(outer.guard):
+        outer = outer.outer  # it was left in another context
+
+    _ENTERED.set(_Entered(owner, guard, frame, whose(), outer))
+
+
+def _is_over(guard: Guard) -> bool:
+    return guard not in _OPEN and not any(guard in opened for opened in _PARENTS)
 
 
 def _leave(

@@ -93,6 +93,7 @@ class Budget:
 
             self._ratio = ratio
             self._reserve = reserve_per_s * _SLOTS
+            self._spent = min(self._spent, math.ceil(self._reserve * _EARNED_S))
             self._advance(self._clock.monotonic())
 
     def use(self, clock: Clock) -> None:

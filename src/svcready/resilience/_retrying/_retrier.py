@@ -22,6 +22,7 @@ from svcready.resilience._retrying._backoff import (
 from svcready.resilience._retrying._budget import Budget
 from svcready.resilience._retrying._nested import MARK, given_up, met
 from svcready.resilience._timing import _deadline
+from svcready.resilience._timing._cut_short import is_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -295,8 +296,9 @@ class Course:
 
 
 def _failed(error: Exception) -> bool:
-    """Return whether *error* can't be retried, whatever it says of the dependency."""
-    return isinstance(error, Rejected) or _ONCE in error.__dict__
+    """Return whether *error* is no answer: nobody was asked, or nobody was there."""
+    is_none = isinstance(error, Rejected | OSError) or _ONCE in error.__dict__
+    return is_none or is_timeout(error)
 
 
 def not_again(error: Exception) -> None:

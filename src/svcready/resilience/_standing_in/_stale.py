@@ -99,7 +99,7 @@ class _Call(NamedTuple):
 
     args: tuple[object, ...]
     kwargs: tuple[tuple[str, object], ...]
-    kinds: tuple[type, ...]
+    kinds: tuple[object, object]
 
 
 class Answers:
@@ -162,10 +162,8 @@ class Answers:
                 hash(key)
                 return (key,)
 
-            # 1, 1.0 and True are equal, and different arguments.
             named = tuple(sorted(kwargs.items()))
-            kinds = (*map(type, args), *(type(value) for _, value in named))
-            key = _Call(args, named, kinds)
+            key = _Call(args, named, (_kind(args), _kind(named)))
             hash(key)
         except Exception as error:  # noqa: BLE001 - the call goes on without
             if self._key is not None:
@@ -224,3 +222,15 @@ class Answers:
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
+
+
+def _kind(value: object) -> object:
+    """Return what tells 1, 1.0 and True apart, which are equal, also inside others."""
+    kind = type(value)
+    if isinstance(value, tuple):
+        return (kind, *map(_kind, value))
+
+    if isinstance(value, frozenset):
+        return (kind, frozenset((one, _kind(one)) for one in value))
+
+    return kind

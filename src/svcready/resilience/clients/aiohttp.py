@@ -9,7 +9,8 @@ import aiohttp
 from aiohttp.payload import BytesPayload
 
 from svcready.resilience._http._errors import is_failure
-from svcready.resilience._http._exchange import Exchange, Guarded, within
+from svcready.resilience._http._exchange import Exchange
+from svcready.resilience._http._guarded import Guarded, within
 from svcready.resilience._http._named import named_by
 from svcready.resilience._layering._layers import HEDGE, RETRY
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
     from svcready.resilience._composing._policy import Policy
-    from svcready.resilience._http._exchange import Time
+    from svcready.resilience._http._guarded import Time
 
 __all__ = ["PolicyMiddleware"]
 
@@ -80,14 +81,15 @@ class PolicyMiddleware:
         exchange = _exchange(self._guarded, request)
 
         async def attempt(request: ClientRequest) -> ClientResponse:
-            for passed in exchange.begin():
-                passed.close()
-                await request.close()
-
+            before = exchange.begin()
             error: Exception | None = None
             time: Time | None = None
             field: str | None = None
             try:
+                for passed in before:
+                    passed.close()
+                    await request.close()
+
                 time = self._guarded.time(
                     exchange.plan, sent=lambda name: name in request.headers
                 )

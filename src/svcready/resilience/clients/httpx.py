@@ -8,16 +8,18 @@ import httpx
 
 from svcready._core.guard import guard
 from svcready.resilience._http._errors import is_failure
-from svcready.resilience._http._exchange import Exchange, Guarded, within
+from svcready.resilience._http._exchange import Exchange
+from svcready.resilience._http._guarded import Guarded, within
 from svcready.resilience._http._named import named_by
+from svcready.resilience.clients._held import HeldAsyncStream, HeldStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator
+    from collections.abc import Awaitable, Iterable
     from types import TracebackType
     from typing import Self
 
     from svcready.resilience._composing._policy import Policy
-    from svcready.resilience._http._exchange import Time
+    from svcready.resilience._http._guarded import Time
 
 __all__ = ["AsyncPolicyTransport", "PolicyTransport"]
 
@@ -95,12 +97,13 @@ class PolicyTransport(httpx.BaseTransport):
         exchange = _exchange(self._guarded, request)
 
         def attempt(request: httpx.Request) -> httpx.Response:
-            for passed in exchange.begin():
-                _close(passed)
-
+            before = exchange.begin()
             error: Exception | None = None
             time: Time | None = None
             try:
+                for passed in before:
+                    _close(passed)
+
                 time = _time(self._guarded, exchange, request)
                 response = self._transport.handle_request(_prepared(request, time))
                 if not exchange.brought(response):
@@ -133,7 +136,7 @@ class PolicyTransport(httpx.BaseTransport):
             exchange.release()  # a transport's that has read it all: nobody closes it
         elif exchange.holds:
             inner = cast("httpx.SyncByteStream", kept.stream)
-            kept.stream = _HeldStream(inner, exchange)
+            kept.stream = HeldStream(inner, exchange)
 
         return kept
 
@@ -191,12 +194,13 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
         exchange = _exchange(self._guarded, request)
 
         async def attempt(request: httpx.Request) -> httpx.Response:
-            for passed in exchange.begin():
-                await _aclose(passed)
-
+            before = exchange.begin()
             error: Exception | None = None
             time: Time | None = None
             try:
+                for passed in before:
+                    await _aclose(passed)
+
                 time = _time(self._guarded, exchange, request)
                 made = _prepared(request, time)
                 async with within(time):
@@ -223,62 +227,23 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
         except _Failed as failed:
             kept = exchange.failed(failed, failed.response)
         finally:
-            for other in exchange.settle(kept):
-                await _aclose(other)
-
+            others = exchange.settle(kept)
             if kept is None:
                 exchange.release()
+
+            await _aclose_all(exchange, others, kept)
 
         if exchange.holds and kept.is_closed:
             exchange.release()
         elif exchange.holds:
             inner = cast("httpx.AsyncByteStream", kept.stream)
-            kept.stream = _HeldAsyncStream(inner, exchange)
+            kept.stream = HeldAsyncStream(inner, exchange)
 
         return kept
 
 
 class _Failed(httpx.HTTPStatusError):
     """An answer that counts as failed, as the policy's parts see it."""
-
-
-class _HeldStream(httpx.SyncByteStream):
-    """A response's body that gives back a permit when it is closed."""
-
-    def __init__(
-        self, inner: httpx.SyncByteStream, exchange: Exchange[httpx.Response]
-    ) -> None:
-        self._inner = inner
-        self._exchange = exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._inner
-
-    def close(self) -> None:
-        try:
-            self._inner.close()
-        finally:
-            self._exchange.release()
-
-
-class _HeldAsyncStream(httpx.AsyncByteStream):
-    """The same of an async client."""
-
-    def __init__(
-        self, inner: httpx.AsyncByteStream, exchange: Exchange[httpx.Response]
-    ) -> None:
-        self._inner = inner
-        self._exchange = exchange
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
-            yield chunk
-
-    async def aclose(self) -> None:
-        try:
-            await self._inner.aclose()
-        finally:
-            self._exchange.release()
 
 
 def _exchange(guarded: Guarded, request: httpx.Request) -> Exchange[httpx.Response]:
@@ -336,6 +301,23 @@ def _judged(response: httpx.Response, request: httpx.Request) -> httpx.Response:
 def _close(response: httpx.Response) -> None:
     with _closing:
         response.close()
+
+
+async def _aclose_all(
+    exchange: Exchange[httpx.Response],
+    others: Iterable[httpx.Response],
+    kept: httpx.Response | None,
+) -> None:
+    """Close *others*; cancelled meanwhile, also what nobody will get then."""
+    try:
+        for other in others:
+            await _aclose(other)
+    except BaseException:
+        exchange.release()
+        if kept is not None:
+            await _aclose(kept)
+
+        raise
 
 
 async def _aclose(response: httpx.Response) -> None:

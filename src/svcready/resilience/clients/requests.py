@@ -11,14 +11,15 @@ from urllib3.util import Timeout, parse_url
 
 from svcready._core.guard import guard
 from svcready.resilience._http._errors import is_failure
-from svcready.resilience._http._exchange import Exchange, Guarded
+from svcready.resilience._http._exchange import Exchange
+from svcready.resilience._http._guarded import Guarded
 from svcready.resilience._http._named import named_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from svcready.resilience._composing._policy import Policy
-    from svcready.resilience._http._exchange import Time
+    from svcready.resilience._http._guarded import Time
 
     Timeouts = float | tuple[float | None, float | None] | Timeout | None
 
@@ -97,12 +98,13 @@ class PolicyAdapter(BaseAdapter):
 
         def attempt(request: requests.PreparedRequest) -> requests.Response:
             nonlocal attempts
-            for passed in exchange.begin():
-                _close(passed)
-
+            before = exchange.begin()
             error: Exception | None = None
             time: Time | None = None
             try:
+                for passed in before:
+                    _close(passed)
+
                 time = _time(self._guarded, exchange, request)
                 made = _prepared(request, time, again=attempts > 0)
                 attempts += 1
