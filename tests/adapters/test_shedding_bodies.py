@@ -149,3 +149,41 @@ def test_observing_lets_all_of_them_go_on() -> None:
     with running(service="orders", settings=settings, clock=FakeClock()):
         asyncio.run(main())
         assert http_shedder().state().in_flight == 0
+
+
+def test_who_has_left_is_told_nothing() -> None:
+    """A client that goes while its body is waited for is a client that left."""
+    heard: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        heard.append((await receive())["type"])
+
+    async def main() -> None:
+        wrapped, gone = svcready.wrap(app), asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            raise AssertionError(message)
+
+        scopes = [http_scope("/", method="POST") for _ in range(9)]
+        asked = []
+        for scope in scopes:
+            asked.append(asyncio.create_task(wrapped(scope, receive, send)))
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+        held = [http_shedder().enter("critical") for _ in range(5)]
+        gone.set()
+        await asyncio.gather(*asked)
+        for admission in held:
+            http_shedder().leave(admission, None)
+
+    with running(service="orders", settings=SMALL, clock=FakeClock()) as harness:
+        asyncio.run(main())
+        assert heard == ["http.disconnect"] * 9
+        statuses = {line["http"]["status"] for line in harness.access_lines}  # type: ignore[index]
+        assert statuses == {499}
+        assert http_shedder().state().in_flight == 0

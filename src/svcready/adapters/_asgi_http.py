@@ -207,7 +207,9 @@ class HttpExchange(Request):
             message = await wait_for_client(self, self._receive())
         else:
             message = await wait_for_client(self, self._receive(), self._readmit)
-            if self._turned_away is not None:
+            if message["type"] == "http.disconnect":
+                self._turned_away = None  # there is nobody to be told
+            elif self._turned_away is not None:
                 raise RequestRefused("load_shedding", 1.0, self._turned_away)
 
         if message["type"] == "http.disconnect":

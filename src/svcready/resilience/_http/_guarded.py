@@ -5,16 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from svcready.errors import (
-    DeadlineSpent,
-    DeclarationError,
-)
+from svcready.errors import DeadlineSpent, DeclarationError
 from svcready.resilience._http._deadline_fields import name_of_field, text_of
 from svcready.resilience._http._hosts import plan_for_host, plan_of
-from svcready.resilience._layering._layers import (
-    FALLBACK,
-    TIMEOUT,
-)
+from svcready.resilience._layering._layers import FALLBACK, TIMEOUT
 from svcready.resilience._parts import PER_HOST
 from svcready.resilience._timing import _deadline
 from svcready.resilience._timing._cut_short import TICK_S
