@@ -16,8 +16,8 @@ from svcready.resilience._layering._layers import (
     HEDGE,
     once,
 )
-from svcready.resilience._retrying._nested import begun_anew, handed_on
-from svcready.resilience._retrying._retrier import not_again
+from svcready.resilience._retrying._marks import not_again
+from svcready.resilience._retrying._nested import handed_on
 from svcready.resilience._timing import _deadline
 from svcready.resilience._timing._cut_short import TICK_S, is_timeout
 
@@ -153,7 +153,6 @@ class Exchange(Generic[A]):
 
     def brought(self, answer: A) -> bool:
         """Take an attempt's answer; False: nobody waits for it any more."""
-        begun_anew(answer, self._plan.name)
         self._answers.append(answer)
         return not self._over
 
