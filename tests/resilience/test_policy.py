@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+import pickle
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import svcready
-from svcready.errors import CircuitOpen, DeclarationError
+from svcready.errors import CircuitOpen, DeclarationError, Rejected
 from svcready.resilience import (
     circuit_breaker,
     get_breaker,
@@ -24,6 +25,8 @@ from tests.resilience.peers import Dependency, run_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+
+    from tests.conftest import Faults
 
 
 def test_parts_are_the_policys_own() -> None:
@@ -174,6 +177,38 @@ def test_it_guards_blocks() -> None:
         asyncio.run(fail())
 
 
+@pytest.mark.parametrize("spelt", ["with", "async with", "guard"])
+def test_what_a_block_goes_without_is_told(faults: Faults, spelt: str) -> None:
+    """Retry and fallback do nothing for a block: once a policy, and it is guarded."""
+    payments = policy("payments", retry=OSError, fallback=lambda: 0, breaker=True)
+
+    async def main() -> None:
+        async with payments:
+            pass
+
+    for _ in range(2):
+        if spelt == "async with":
+            asyncio.run(main())
+        else:
+            with payments if spelt == "with" else payments.guard():
+                pass
+
+    told = str(faults.claim("resilience.policy"))
+    assert "'payments'" in told
+    assert "fallback and retry" in told
+    assert payments.call(int, "7") == 7
+
+
+@pytest.mark.parametrize(
+    "part", [{"retry": OSError}, {"hedge": 0.1}, {"fallback": lambda: 0}]
+)
+def test_a_block_that_nothing_guards_is_an_error(part: dict[str, Any]) -> None:
+    """A policy of parts that only calls can have refuses blocks when they begin."""
+    payments = policy("payments", **part)
+    with pytest.raises(DeclarationError, match=r"'payments'.*call"), payments:
+        pytest.fail("nothing would have guarded this")
+
+
 def test_it_makes_single_calls() -> None:
     """`call` is the policy without a decorator, for plain and coroutine functions."""
     payments = policy("payments", breaker=True)
@@ -283,3 +318,24 @@ def test_a_probe_has_twice_the_time_of_an_attempt(clock: FakeClock) -> None:
 
 def _fail(text: str) -> None:
     raise OSError(text)
+
+
+@pytest.mark.parametrize(
+    ("wait", "said"),
+    [
+        (29.999942387453048, "30"),
+        (0.012345678, "0.0123"),
+        (1234.5678, "1235"),
+        (99.96, "100"),
+        (7, "7"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_refusals_are_said_in_numbers_that_people_read(wait: float, said: str) -> None:
+    """Three digits, in text and repr; the number itself is kept, also when pickled."""
+    error = CircuitOpen("payments", "open", wait)
+    assert str(error) == f"payments: open; retry after {said} s"
+    assert repr(error) == f"CircuitOpen('payments', 'open', retry_after={said})"
+    again = pickle.loads(pickle.dumps(error))
+    assert again.retry_after == wait
+    assert repr(Rejected("payments", "body")) == "Rejected('payments', 'body')"
