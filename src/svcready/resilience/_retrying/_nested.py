@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import publish
 from svcready.resilience._events import RetryNested
+from svcready.resilience._lineage import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +117,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             return
 
         yield link
-        link = link.__cause__
+        link = cause_of(link)
 
 
 def _marks(answer: object) -> dict[str, object]:
