@@ -19,8 +19,9 @@ from svcready.resilience import (
     retry,
 )
 from svcready.resilience._composing._policy_parts import ARGUMENTS
+from svcready.resilience._http._hosts import plan_for_host, plan_of
 from svcready.testing import FakeClock
-from tests.resilience.peers import Dependency, run_on
+from tests.resilience.peers import Dependency, breaker_of, run_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -283,3 +284,42 @@ def test_a_probe_has_twice_the_time_of_an_attempt(clock: FakeClock) -> None:
 
 def _fail(text: str) -> None:
     raise OSError(text)
+
+
+@pytest.mark.parametrize("used", ["call", "guard", "late", "host"])
+def test_a_probe_has_its_lease_however_the_policy_is_used(
+    clock: FakeClock, used: str
+) -> None:
+    """A probe that may take 30 s is not lost after the 10 s of one without a time."""
+    name = "payments"
+
+    def take() -> str:
+        clock.advance(25.0)
+        with pytest.raises(CircuitOpen) as refused:
+            policy(name).call(Dependency())
+
+        assert refused.value.reason == "half_open"
+        return "answer"
+
+    late = policy("payments")(take)
+    slow = policy(
+        "payments",
+        timeout=30,
+        breaker=circuit_breaker(consecutive_failures=1, window=60),
+    )
+    if used == "host":
+        name = plan_for_host(plan_of("payments"), "https", "bank.example", None).name
+
+    run_on(clock)
+    breaker = breaker_of(name)
+    breaker.settle(breaker.admit(), "failure")
+    clock.advance(10.0)
+    if used == "guard":
+        with slow.guard():
+            take()
+    elif used == "late":
+        late()
+    else:
+        policy(name).call(take)
+
+    assert breaker.counts()["success"] == 1

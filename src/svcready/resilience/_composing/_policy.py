@@ -17,6 +17,7 @@ from svcready.resilience._layering._layers import (
     TIMEOUT,
     apply_layers,
     gates_of,
+    lease_probes,
     once,
 )
 from svcready.resilience._parts import declared_as, forget_but
@@ -103,6 +104,7 @@ class Plan:
             )
 
         self._arguments, self._layers, self._place = arguments, layers, place
+        lease_probes(layers)
 
     def derive(self, base: Plan) -> None:
         """
@@ -115,6 +117,7 @@ class Plan:
         base.layers  # noqa: B018 - says so if there are none
         self._layers = taken(self.name, base._arguments, renamed=True)
         self._arguments, self._place = base._arguments, base._place
+        lease_probes(self._layers)
 
 
 POLICIES: Register[Plan] = Register("policy")
