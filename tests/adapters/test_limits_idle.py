@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import flask
@@ -14,11 +13,8 @@ from fastapi import APIRouter, FastAPI
 
 import svcready
 from svcready.errors import ConfigurationError
-from svcready.testing import FakeClock, Harness, running
-from tests.adapters.limits import nothing_declared
+from tests.adapters.limits import Running, nothing_declared
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
-
-Running = Callable[..., AbstractContextManager[Harness]]
 
 
 @pytest.fixture(autouse=True)
@@ -26,17 +22,6 @@ def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers."""
     with nothing_declared():
         yield
-
-
-@pytest.fixture
-def run() -> Running:
-    """Start a runtime with these rules."""
-
-    def begin(rules: str = "", **more: object) -> AbstractContextManager[Harness]:
-        settings = {"http.rate_limits": rules, **more}
-        return running(service="orders", settings=settings, clock=FakeClock())
-
-    return begin
 
 
 def make_fastapi() -> tuple[Any, Callable[[], object]]:

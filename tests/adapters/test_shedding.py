@@ -25,12 +25,6 @@ SMALL = {
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    """Time that only the test moves."""
-    return FakeClock()
-
-
-@pytest.fixture
 def run(clock: FakeClock) -> Running:
     """Start a runtime with such settings."""
     return lambda **more: running(
