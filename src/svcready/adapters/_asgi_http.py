@@ -273,6 +273,8 @@ class HttpExchange(Request):
         for one in self.admitted:
             self._turned_away = one.readmit() or self._turned_away
 
+        self.rejected = self.rejected or self._turned_away is not None
+
     def _end_well(self) -> None:
         """Complete the request; of a failed one the error may still come out."""
         if self.status < _FAILED:

@@ -194,6 +194,7 @@ class _Gate:
         quota.spend()
         answer = quota.check(self._rules)
         if answer is not None:
+            quota.request.rejected = True
             quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
@@ -207,6 +208,7 @@ class _Gate:
         quota.spend()
         answer = await quota.check_async(self._rules)
         if answer is not None:
+            quota.request.rejected = True
             quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
@@ -237,7 +239,7 @@ class _Nobody:
 
     method = OTHER_VALUE
     client: str | None = None
-    streamed = refused = False
+    streamed = refused = rejected = False
     owing: Owed | None = None
 
     def __init__(self) -> None:
