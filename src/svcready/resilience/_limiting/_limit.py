@@ -13,9 +13,9 @@ from svcready.resilience._declared import Declared
 from svcready.resilience._layering._guard import Guard, Guarding
 from svcready.resilience._layering._layers import LIMIT, apply_layer, compiled
 from svcready.resilience._layering._primitive import Primitive
+from svcready.resilience._limiting._hidden import note_limited
 from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused
-from svcready.resilience._limiting._limit_idle import note_limited
 from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
