@@ -42,6 +42,8 @@ class Inbound(Protocol):
     """Whether the response's body came in pieces, as far as it did."""
     refused: bool
     """Whether it was refused before the framework took its route."""
+    rejected: bool
+    """Whether it was refused at all: its line is one of many."""
     owing: Owed | None
     """What it pays if it is answered before anything asks at its route."""
 
@@ -242,6 +244,7 @@ class Admissions:
                 continue
 
             if isinstance(verdict, Refusal):
+                request.rejected = True
                 _drop(request)
                 return verdict
 
@@ -263,6 +266,7 @@ class Admissions:
                     continue
 
                 if isinstance(verdict, Refusal):
+                    request.rejected = True
                     _drop(request)
                     return verdict
 
@@ -294,6 +298,7 @@ def ask_at_route(request: Inbound) -> Refusal | None:
             continue
 
         if answer is not None:
+            request.rejected = True
             return answer
 
     return None
@@ -309,6 +314,7 @@ async def ask_at_route_async(request: Inbound) -> Refusal | None:
             continue
 
         if answer is not None:
+            request.rejected = True
             return answer
 
     return None
