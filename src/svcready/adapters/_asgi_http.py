@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault, report_foreign
@@ -50,6 +49,7 @@ __all__ = ["HttpExchange"]
 
 _FAILED = 500
 _UNKNOWN = -1
+_ROUTED_BY = ("path", "root_path", "method")
 _LEFT = ("starlette.requests", "ClientDisconnect")
 """What Starlette raises when the client has gone."""
 
@@ -74,6 +74,7 @@ class HttpExchange(Request):
 
     __slots__ = (
         "_ahead",
+        "_arrival",
         "_base",
         "_left",
         "_loop",
@@ -98,6 +99,7 @@ class HttpExchange(Request):
         ahead: Ahead[Scope],
     ) -> None:
         self._ahead = ahead
+        self._arrival: tuple[object, ...] | None = None
         self._scope = scope
         self._base = base
         self._receive = receive
@@ -140,8 +142,19 @@ class HttpExchange(Request):
         if tell is None:
             return NOWHERE
 
-        key = (scope["path"], scope.get("root_path"), scope["method"])
-        return keep_route(self, key, partial(tell, scope))
+        key = self._arrival or _routed_by(scope)
+        routed = dict(zip(_ROUTED_BY, key, strict=True))
+        return keep_route(self, key, lambda: tell({**scope, **routed}))
+
+    def arrived(self, scope: Scope) -> None:
+        """
+        Go on with the scope with which the request has got to the router.
+
+        Middleware may have made another of it, with what it left there for resolvers;
+        and mounts change its root path below.
+        """
+        if self._arrival is None:
+            self._scope, self._arrival = scope, _routed_by(scope)
 
     def wait_for(self, told: Awaitable[object]) -> object:
         """Have the request's event loop run an awaitable that a thread waits for."""
@@ -319,3 +332,7 @@ class HttpExchange(Request):
             route = self._route()
             sent = None if self.sent < 0 else self.sent
             self.complete(route, status, error, sent)
+
+
+def _routed_by(scope: Scope) -> tuple[object, ...]:
+    return scope["path"], scope.get("root_path") or "", scope["method"]

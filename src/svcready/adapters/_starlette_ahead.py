@@ -10,6 +10,7 @@ from starlette.routing import Host, Match, Mount, WebSocketRoute, compile_path
 
 from svcready._core.guard import report_fault
 from svcready.adapters._admission import NOWHERE, Taken
+from svcready.adapters._asgi_http import HttpExchange
 from svcready.adapters._asgi_messages import below
 from svcready.adapters._starlette_routes import children, have_changed, look
 from svcready.errors import LoadShed
@@ -111,6 +112,9 @@ def at_route(app: ASGIApp) -> ASGIApp:
 async def _ask(
     app: ASGIApp, request: Inbound, call: tuple[Scope, Receive, Send]
 ) -> None:
+    if isinstance(request, HttpExchange):
+        request.arrived(call[0])
+
     refusal = await ask_at_route_async(request)
     if refusal is None:
         await app(*call)

@@ -165,6 +165,10 @@ class Exchange(InFlight):
         key = tuple(environ.get(name) for name in _ROUTED_BY)
         return keep_route(self, key, partial(tell, environ))
 
+    def arrived(self, environ: WSGIEnvironment) -> None:
+        """Go on with the environ that got to the application, maybe a copy."""
+        self._environ = environ
+
     def refusing(self) -> None:
         """Have the application at hand answer what a limit on a function raises."""
         catch = self._ahead.catch

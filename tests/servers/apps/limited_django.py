@@ -24,15 +24,21 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
+def move(request: HttpRequest) -> None:
+    request.path_info = request.path_info.removeprefix("/v2")
+
+
 @sync_and_async_middleware
 def authenticates(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
     async def answer_async(request: HttpRequest) -> Any:
+        move(request)
         if is_wrong(request.headers.get("x-token")):
             return HttpResponse(status=401)
 
         return await get_response(request)
 
     def answer(request: HttpRequest) -> Any:
+        move(request)
         if is_wrong(request.headers.get("x-token")):
             return HttpResponse(status=401)
 
