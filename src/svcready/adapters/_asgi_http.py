@@ -16,6 +16,7 @@ from svcready.adapters._admission import (
 )
 from svcready.adapters._asgi_messages import (
     add_headers,
+    below,
     describe,
     header_reader,
     may_close,
@@ -127,7 +128,7 @@ class HttpExchange(Request):
 
     def bare_path(self) -> str | None:
         """Return its raw path where nothing declares routes; it may pick a rule."""
-        return self._path if self._ahead.route is None else None
+        return None if self._ahead.route else below(self._scope) or "/"
 
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""

@@ -147,7 +147,7 @@ class Exchange(InFlight):
 
     def bare_path(self) -> str | None:
         """Return its raw path where nothing declares routes; it may pick a rule."""
-        return self._path if self._ahead.route is None else None
+        return None if self._ahead.route else self._environ.get("PATH_INFO") or "/"
 
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""

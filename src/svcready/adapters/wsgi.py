@@ -105,7 +105,12 @@ class WSGIWrapper:
 
         environ[REQUEST] = flight
         if plan.admission is not None:
-            refusal = flight.ask(plan.admission)
+            try:
+                refusal = flight.ask(plan.admission)
+            except BaseException as error:  # a time-out of gevent's, or the end
+                flight.end(error)
+                raise
+
             if refusal is not None:
                 return _refuse(flight, refusal)
 

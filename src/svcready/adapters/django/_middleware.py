@@ -100,7 +100,12 @@ class Middleware:
             return self._get_response(request)
 
         if plan.admission is not None:
-            refusal = flight.ask(plan.admission)
+            try:
+                refusal = flight.ask(plan.admission)
+            except BaseException as error:  # a time-out of gevent's, or the end
+                flight.end(error)
+                raise
+
             if refusal is not None:
                 return _refuse(plan, flight, request, refusal)
 
