@@ -10,6 +10,7 @@ from svcready._runtime import PlanCell, note_bare
 from svcready.adapters._admission import BARE
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import REQUEST, Body, Exchange
+from svcready.adapters._wsgi_input import WaitedFor, comes_with_body
 from svcready.adapters._wsgi_messages import close_after
 from svcready.admin import (
     MOST_BODY_BYTES,
@@ -113,6 +114,9 @@ class WSGIWrapper:
 
             if refusal is not None:
                 return _refuse(flight, refusal)
+
+            if flight.admitted and comes_with_body(environ):
+                environ["wsgi.input"] = WaitedFor(environ["wsgi.input"], flight)
 
         try:
             body = self._app(environ, flight.start)
