@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault, report_foreign
@@ -17,6 +16,7 @@ from svcready.adapters._admission import (
 )
 from svcready.adapters._asgi_messages import (
     add_headers,
+    below,
     describe,
     header_reader,
     may_close,
@@ -50,6 +50,7 @@ __all__ = ["HttpExchange"]
 
 _FAILED = 500
 _UNKNOWN = -1
+_ROUTED_BY = ("path", "root_path", "method")
 _LEFT = ("starlette.requests", "ClientDisconnect")
 """What Starlette raises when the client has gone."""
 
@@ -74,6 +75,7 @@ class HttpExchange(Request):
 
     __slots__ = (
         "_ahead",
+        "_arrival",
         "_base",
         "_left",
         "_loop",
@@ -98,6 +100,7 @@ class HttpExchange(Request):
         ahead: Ahead[Scope],
     ) -> None:
         self._ahead = ahead
+        self._arrival: tuple[object, ...] | None = None
         self._scope = scope
         self._base = base
         self._receive = receive
@@ -125,7 +128,7 @@ class HttpExchange(Request):
 
     def bare_path(self) -> str | None:
         """Return its raw path where nothing declares routes; it may pick a rule."""
-        return self._path if self._ahead.route is None else None
+        return None if self._ahead.route else below(self._scope) or "/"
 
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""
@@ -140,8 +143,19 @@ class HttpExchange(Request):
         if tell is None:
             return NOWHERE
 
-        key = (scope["path"], scope.get("root_path"), scope["method"])
-        return keep_route(self, key, partial(tell, scope))
+        key = self._arrival or _routed_by(scope)
+        routed = dict(zip(_ROUTED_BY, key, strict=True))
+        return keep_route(self, key, lambda: tell({**scope, **routed}))
+
+    def arrived(self, scope: Scope) -> None:
+        """
+        Go on with the scope with which the request has got to the router.
+
+        Middleware may have made another of it, with what it left there for resolvers;
+        and mounts change its root path below.
+        """
+        if self._arrival is None:
+            self._scope, self._arrival = scope, _routed_by(scope)
 
     def wait_for(self, told: Awaitable[object]) -> object:
         """Have the request's event loop run an awaitable that a thread waits for."""
@@ -341,3 +355,7 @@ class HttpExchange(Request):
             route = self._route()
             sent = None if self.sent < 0 else self.sent
             self.complete(route, status, error, sent)
+
+
+def _routed_by(scope: Scope) -> tuple[object, ...]:
+    return scope["path"], scope.get("root_path") or "", scope["method"]

@@ -233,22 +233,24 @@ class Admissions:
 
     def ask(self, request: Inbound) -> Refusal | None:
         """Return the answer if one of them refuses; keep what the others said."""
-        for admission in self._chain:
-            try:
-                verdict = admission.enter(request)
-            except Exception as error:  # noqa: BLE001 - the application serves on
-                report_fault("http.admission", error)
-                continue
+        try:
+            for admission in self._chain:
+                try:
+                    verdict = admission.enter(request)
+                except Exception as error:  # noqa: BLE001 - the application serves on
+                    report_fault("http.admission", error)
+                    continue
 
-            if verdict is None:
-                continue
+                if isinstance(verdict, Refusal):
+                    request.rejected = True
+                    _drop(request)
+                    return verdict
 
-            if isinstance(verdict, Refusal):
-                request.rejected = True
-                _drop(request)
-                return verdict
-
-            request.admitted.append(verdict)
+                if verdict is not None:
+                    request.admitted.append(verdict)
+        except BaseException:
+            _drop(request)  # ended while it waited for a store
+            raise
 
         return None
 
