@@ -490,6 +490,22 @@ def test_a_hedge_believes_only_its_own(clock: FakeClock, *, threads: bool) -> No
     assert leaf.calls == 2
 
 
+def test_a_hedge_believes_a_pools_thread(clock: FakeClock) -> None:
+    """What a retry in a thread without a context gave up on starts no other attempt."""
+    inner = retry("orders")(new := Down(httpx.ConnectError("new")))
+
+    async def attempt() -> object:
+        with ThreadPoolExecutor(1) as pool:
+            return await asyncio.wrap_future(pool.submit(inner))
+
+    run_on(clock)
+    hedge = svcready.hedge("mirrors", 3_600.0, on=Exception)
+    with pytest.raises(httpx.ConnectError):
+        asyncio.run(hedge(attempt)())
+
+    assert new.calls == 3
+
+
 @pytest.mark.parametrize("shape", [plain, coroutine, awaitable, stream, async_stream])
 def test_a_fallback_answers_for_its_own_only(shape: Shape, clock: FakeClock) -> None:
     """An error that somebody gave up on before is the caller's, as a new one is."""
