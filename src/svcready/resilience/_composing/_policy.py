@@ -21,6 +21,7 @@ from svcready.resilience._layering._layers import (
     TIMEOUT,
     apply_layers,
     gates_of,
+    lease_probes,
     once,
 )
 from svcready.resilience._parts import declared_as, forget_but
@@ -111,6 +112,7 @@ class Plan:
             )
 
         self._arguments, self._layers, self._place = arguments, layers, place
+        lease_probes(layers)
 
     def complain(self) -> None:
         """Say once which parts a block goes without, which nobody would see."""
@@ -135,6 +137,7 @@ class Plan:
         base.layers  # noqa: B018 - says so if there are none
         self._layers = taken(self.name, base._arguments, renamed=True)
         self._arguments, self._place = base._arguments, base._place
+        lease_probes(self._layers)
 
 
 POLICIES: Register[Plan] = Register("policy")
