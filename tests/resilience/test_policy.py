@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import svcready
-from svcready.errors import CircuitOpen, DeclarationError, Rejected
+from svcready.errors import CircuitOpen, DeclarationError
 from svcready.resilience import (
     circuit_breaker,
     get_breaker,
@@ -243,25 +242,6 @@ def test_blocks_left_out_of_order_keep_their_guards() -> None:
     assert second.level.in_use == 0
 
 
-def test_asking_before_the_queue_takes_no_probe() -> None:
-    """A breaker that has just become half-open keeps its probe for who is admitted."""
-    clock = FakeClock()
-    breaker = circuit_breaker("payments", consecutive_failures=1)
-    run_on(clock)
-    with pytest.raises(OSError, match="down"):
-        breaker.call(_fail, "down")
-
-    with pytest.raises(CircuitOpen):
-        breaker.breaker.peek()
-
-    clock.advance(10.0)
-    for _ in range(3):
-        breaker.breaker.peek()
-
-    assert breaker.state == "half_open"
-    assert breaker.call(int, "7") == 7
-
-
 def test_refused_calls_pay_for_no_retries(clock: FakeClock) -> None:
     """A dependency that saw nothing of them owes them nothing."""
     payments = policy("payments", retry=OSError, breaker=True)
@@ -292,50 +272,3 @@ def test_a_wrong_short_spelling_is_named_as_it_was_given(
     """The message has the policy, its argument and the value."""
     with pytest.raises(DeclarationError, match=rf"'payments'.*{argument}={value!r}"):
         policy("payments", **{argument: value})  # type: ignore[arg-type]
-
-
-def test_a_probe_has_twice_the_time_of_an_attempt(clock: FakeClock) -> None:
-    """A probe that may answer late isn't given up before it can."""
-    payments = policy(
-        "payments",
-        breaker=circuit_breaker(consecutive_failures=1, probes=1, window=60),
-        timeout=14,
-    )
-    run_on(clock)
-    with pytest.raises(OSError, match="down"):
-        payments.call(_fail, "down")
-
-    clock.advance(10.0)
-
-    @payments
-    def slow() -> int:
-        clock.advance(12.0)
-        return 7
-
-    assert slow() == 7
-    assert get_breaker("payments").state == "closed"
-
-
-def _fail(text: str) -> None:
-    raise OSError(text)
-
-
-@pytest.mark.parametrize(
-    ("wait", "said"),
-    [
-        (29.999942387453048, "30"),
-        (0.012345678, "0.0123"),
-        (1234.5678, "1235"),
-        (99.96, "100"),
-        (7, "7"),
-        (float("inf"), "inf"),
-    ],
-)
-def test_refusals_are_said_in_numbers_that_people_read(wait: float, said: str) -> None:
-    """Three digits, in text and repr; the number itself is kept, also when pickled."""
-    error = CircuitOpen("payments", "open", wait)
-    assert str(error) == f"payments: open; retry after {said} s"
-    assert repr(error) == f"CircuitOpen('payments', 'open', retry_after={said})"
-    again = pickle.loads(pickle.dumps(error))
-    assert again.retry_after == wait
-    assert repr(Rejected("payments", "body")) == "Rejected('payments', 'body')"

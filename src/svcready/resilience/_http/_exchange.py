@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready.resilience._composing._policy import Plan
+    from svcready.resilience._hedging._hedge_core import HedgeCore
     from svcready.resilience._http._guarded import Time
     from svcready.resilience._layering._gate import Gate
     from svcready.resilience._timing._threads import Pool
@@ -88,6 +89,7 @@ class Exchange(Generic[A]):
 
     __slots__ = (
         "_answers",
+        "_asked",
         "_consumed",
         "_held",
         "_losers",
@@ -114,6 +116,7 @@ class Exchange(Generic[A]):
         self._repeatable = repeatable
         self._answers: list[A] = []
         self._running = 0
+        self._asked = False
         self._over = False
         self._held: list[_Place] = []
         self._losers: list[A] = []
@@ -146,14 +149,20 @@ class Exchange(Generic[A]):
         Begin an attempt; returns the answers that must be closed before it.
 
         Raises:
-            Rejected: It can't be made: the body is gone, or it would be a second write
-                beside one that is still running.
+            Rejected: It can't be made: the body is gone, nobody waits for it any more,
+                or it would be a second write beside one that is still running, or
+                after one that the hedge does not repeat.
         """
+        if self._over:
+            raise Rejected(self._plan.name, "over")
+
         if self._consumed or (self._running and not self._repeatable):
             raise Rejected(self._plan.name, "body")
 
-        if self._running and not (self._parallel and is_idempotent(*self._method)):
-            raise Rejected(self._plan.name, "not_idempotent")
+        if self._running or self._asked:
+            alone = self._running and not self._parallel
+            if alone or not is_idempotent(*self._method):
+                raise Rejected(self._plan.name, "not_idempotent")
 
         self._running += 1
         if HEDGE in self._plan.layers:  # which answer counts is open till the end
@@ -165,6 +174,10 @@ class Exchange(Generic[A]):
     def end(self, error: Exception | None = None) -> None:
         """End an attempt, with what it raised; a body that it took is gone."""
         self._running -= 1
+        hedge = cast("HedgeCore | None", self._plan.layers.get(HEDGE))
+        if hedge is not None and not _is_repeated(error, hedge):
+            self._asked = True  # the next one may have been under way for long
+
         if self._repeatable or (error is not None and is_unsent(error)):
             return
 
@@ -268,6 +281,15 @@ class Exchange(Generic[A]):
         while self._held:
             place = self._held.pop()  # of an answer that nobody has closed
             place.leave()
+
+
+def _is_repeated(error: Exception | None, hedge: HedgeCore) -> bool:
+    """Return whether an attempt that ended so is followed by one that does the same."""
+    if error is None:
+        return False
+
+    unsent = isinstance(error, Rejected) or is_unsent(error)
+    return unsent or hedge.names(error)
 
 
 class _Held:

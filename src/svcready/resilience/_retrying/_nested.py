@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from svcready._core.events import publish
 from svcready.resilience._events import RetryNested
+from svcready.resilience._lineage import cause_of
 from svcready.resilience._retrying._marks import MARK
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             return
 
         yield link
-        link = link.__cause__
+        link = cause_of(link)
 
 
 def _marks(answer: object) -> dict[str, object]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Course", "Retrier"]
 
+_LONGEST_S = 1e9
 _PLAIN = {"attempts", "not_retryable"}  # what needs no word if nothing was retried
 
 
@@ -246,7 +247,7 @@ class Retrier:
         if not isinstance(hint, int | float) or not hint >= 0.0:
             return None
 
-        return float(hint)
+        return float(min(hint, _LONGEST_S))  # an integer may be none of a float's
 
     def _give_up(self, error: Exception, attempt: int, reason: str) -> None:
         plain = reason in _PLAIN

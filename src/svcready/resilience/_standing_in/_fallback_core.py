@@ -11,7 +11,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.context import mark_degraded
 from svcready._core.events import publish
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_fault, report_foreign
 from svcready.errors import (
     AttemptTimeout,
     DeadlineExceeded,
@@ -160,11 +160,17 @@ class FallbackCore:
         """Count a call that was answered, and keep its answer under *key*."""
         if self.answers is None:
             self._count("success")
-        elif key is None:
-            self._count("success_unkept")
-        else:
-            self.answers.put(key, answer)
-            self._count("success")
+            return
+
+        kept = key is not None
+        if key is not None:
+            try:
+                self.answers.put(key, answer)
+            except Exception as fault:  # noqa: BLE001 - a key's own, and it is answered
+                report_foreign("resilience.stale_key", fault)
+                kept = False
+
+        self._count("success" if kept else "success_unkept")
 
     def succeeded(self) -> None:
         """Count a call that was answered by what is not to be kept."""
@@ -199,7 +205,12 @@ class FallbackCore:
             and self.answers is not None
             and config.stale_max_age_s is not None
         ):
-            kept = self.answers.get(key, config.stale_max_age_s)
+            kept = None
+            try:
+                kept = self.answers.get(key, config.stale_max_age_s)
+            except Exception as fault:  # noqa: BLE001 - the call's own error must get out
+                report_foreign("resilience.stale_key", fault)
+
             if kept is not None:
                 self._answered("stale", error)
                 return kept
