@@ -849,6 +849,31 @@ def test_a_wrong_rule_is_reported_and_the_others_hold(run: Running) -> None:
         assert [ask("/orders/1").status for _ in range(2)] == [200, 429]
 
 
+def test_a_burst_that_nobody_could_pay_is_reported(run: Running) -> None:
+    """Of a rule and of code's limit; the rate stays, the variable is named."""
+    svcready.limit("60/s burst 20", name="reports", cost=5)
+    environ = {
+        "SVCREADY_HTTP_RATE_LIMITS": "* 60/s burst 20 by address cost 6 as bulk",
+        "SVCREADY_LIMIT__BULK__BURST": "2",
+        "SVCREADY_LIMIT__REPORTS__RATE": "3/s burst 4",
+    }
+    with running(service="orders", environ=environ, clock=FakeClock()) as harness:
+        make_flask(harness)
+        reports, bulk = harness.runtime.problems()
+        assert [
+            part["rate"]
+            for parts in harness.runtime.resilience.describe().values()
+            for kind, part in parts.items()
+            if kind == "limit"
+        ] == [(60.0, 20), (60.0, 20)]
+
+    assert bulk == (
+        "limit bulk: SVCREADY_LIMIT__BULK__BURST: a burst of 2 is below the cost of 6 "
+        "that a call has, which nobody could ever pay: the rate is left as declared"
+    )
+    assert reports.startswith("limit reports: SVCREADY_LIMIT__REPORTS__RATE: a burst")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

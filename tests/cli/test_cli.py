@@ -242,6 +242,46 @@ CONTRADICTIONS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "INITIAL_LIMIT=500",
+            "{}INITIAL_LIMIT=500, above {}MAX_LIMIT=200 (the default): the limit "
+            "begins at 200",
+        ),
+        (
+            "INITIAL_LIMIT=500 MAX_LIMIT=300",
+            "{}INITIAL_LIMIT=500, above {}MAX_LIMIT=300: the limit begins at 300",
+        ),
+        (
+            "INITIAL_LIMIT=2",
+            "{}INITIAL_LIMIT=2, below {}MIN_LIMIT=5 (the default): the limit begins at "
+            "5",
+        ),
+        (
+            "MIN_LIMIT=50 MAX_LIMIT=10",
+            "{}MIN_LIMIT=50, above {}MAX_LIMIT=10: the limit is 50 throughout",
+        ),
+    ],
+)
+def test_what_holds_a_limit_back_is_named_with_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    said: str,
+    told: str,
+) -> None:
+    """Both variables and both numbers, so that the right one can be changed."""
+    prefix = "SVCREADY_HTTP_SHEDDING_"
+    for word in said.split():
+        name, _, value = word.partition("=")
+        monkeypatch.setenv(f"{prefix}{name}", value)
+
+    assert main(["config", "--check"]) == 1
+    _, problem, _ = capsys.readouterr().out.splitlines()
+    assert problem == f"  ! {told.replace('{}', prefix)}"
+
+
 @pytest.mark.parametrize("said", CONTRADICTIONS)
 def test_check_and_the_start_find_the_same_contradictions(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str

@@ -39,6 +39,7 @@ class InboundLimits:
         self._means = means
         self._clock = clock
         self._ruled: dict[str, Limiter] = {}
+        self._wrong: dict[str, tuple[str, ...]] = {}
         self._rules: tuple[Rule, ...] = ()
         self._idle = IdleLimits()
         self._exhausted = Exhausted(clock)
@@ -48,6 +49,7 @@ class InboundLimits:
     def start(self) -> None:
         """Put the operator's rules in force, keeping the state of those known."""
         known, self._ruled = self._ruled, {}
+        self._wrong.clear()
         rules = []
         taken = {limiter.name for limiter in _declared()}
         for said in self._means.rules():
@@ -58,7 +60,9 @@ class InboundLimits:
             if limiter is None or limiter.by != by:
                 limiter = Limiter(name, config, by)
 
-            config, _ = override_limit(config, self._means.values(name))
+            limiter.dearest = said.cost
+            values = self._means.values(name)
+            config, self._wrong[name] = override_limit(config, values, said.cost)
             limiter.use(config, self._clock)
             self._ruled[name] = limiter
             rules.append(Rule(limiter, said.method, said.path, said.cost))
@@ -113,7 +117,22 @@ class InboundLimits:
                         f"svcready.resilience.resolver({part.of!r})"
                     )
 
+        for declared in LIMITS.things():
+            name, limiter = declared.core.name, declared.core
+            values = self._means.values(name)
+            _, wrong = override_limit(declared.config, values, limiter.dearest)
+            yield from self._told(name, wrong)
+
+        for name, wrong in self._wrong.items():
+            yield from self._told(name, wrong)
+
         yield from self._idle.find(self._rules, self._means.routes())
+
+    def _told(self, name: str, wrong: tuple[str, ...]) -> Iterator[str]:
+        """Yield what is wrong with an operator's values, by the variables' names."""
+        for problem in wrong:
+            field, _, text = problem.partition(":")
+            yield f"limit {name}: {self._means.named(name, field)}:{text}"
 
     def _make(self) -> Limits:
         options = self._means.options()
