@@ -858,7 +858,7 @@ def test_a_burst_that_nobody_could_pay_is_reported(run: Running) -> None:
         "SVCREADY_LIMIT__REPORTS__RATE": "3/s burst 4",
     }
     with running(service="orders", environ=environ, clock=FakeClock()) as harness:
-        make_flask(harness)
+        harness.runtime.ready()
         reports, bulk = harness.runtime.problems()
         assert [
             part["rate"]

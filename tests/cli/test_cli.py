@@ -247,8 +247,10 @@ CONTRADICTIONS = [
     [
         (
             "INITIAL_LIMIT=500",
-            "{}INITIAL_LIMIT=500, above {}MAX_LIMIT=200 (the default): the limit "
-            "begins at 200",
+            (
+                "{}INITIAL_LIMIT=500, above {}MAX_LIMIT=200 (the default): "
+                "the limit begins at 200"
+            ),
         ),
         (
             "INITIAL_LIMIT=500 MAX_LIMIT=300",
@@ -256,8 +258,10 @@ CONTRADICTIONS = [
         ),
         (
             "INITIAL_LIMIT=2",
-            "{}INITIAL_LIMIT=2, below {}MIN_LIMIT=5 (the default): the limit begins at "
-            "5",
+            (
+                "{}INITIAL_LIMIT=2, below {}MIN_LIMIT=5 (the default): "
+                "the limit begins at 5"
+            ),
         ),
         (
             "MIN_LIMIT=50 MAX_LIMIT=10",

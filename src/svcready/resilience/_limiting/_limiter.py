@@ -61,8 +61,8 @@ def override_limit(
     if config.rate != declared and config.rate.burst < dearest:
         field = "burst" if isinstance(burst, int) else "rate"
         problem = (
-            f"{field}: a burst of {config.rate.burst} is below the cost of {dearest} that a "
-            "call has, which nobody could ever pay: the rate is left as declared"
+            f"{field}: a burst of {config.rate.burst} is below the cost of {dearest} "
+            "that a call has, which nobody could ever pay: the rate is left as declared"
         )
         config, problems = config._replace(rate=declared), (problem,)
 
