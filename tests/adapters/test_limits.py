@@ -319,6 +319,22 @@ def test_a_rule_without_its_resolver_is_reported_and_limits_by_address(
         )
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("adress", "address"), ("tennant", "tenant"), ("rout", "route"), ("zzz", "")],
+)
+def test_a_misspelt_key_is_named(run: Running, said: str, meant: str) -> None:
+    """The nearest of what keys can be and of the resolvers that are declared."""
+    svcready.resilience.resolver("tenant")(lambda _: "one")
+    with run(f"* 1/m by {said}") as harness:
+        harness.runtime.ready()
+        (problem,) = harness.runtime.problems()
+
+    assert problem.endswith(f"svcready.resilience.resolver({said!r})")
+    assert ("did you mean" in problem) is bool(meant)
+    assert f"did you mean {meant}? If not, declare" in problem or not meant
+
+
 def test_a_resolver_that_fails_limits_by_address(run: Running, faults: Faults) -> None:
     """Its error is counted and goes no further; awaited on WSGI, it fails, too."""
 

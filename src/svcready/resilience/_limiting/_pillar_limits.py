@@ -8,7 +8,7 @@ from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._limit import LIMITS
 from svcready.resilience._limiting._limit_idle import IdleLimits
-from svcready.resilience._limiting._limit_keys import parse_key
+from svcready.resilience._limiting._limit_keys import BUILT_IN, parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
 from svcready.resilience._limiting._limits import Limits
@@ -113,8 +113,7 @@ class InboundLimits:
                 if part.kind == "resolver" and RESOLVERS.get(part.of) is None:
                     yield (
                         f"limit {limiter.name} is by {part.of}, and no resolver is "
-                        f"called so: it limits by address instead; declare "
-                        f"svcready.resilience.resolver({part.of!r})"
+                        f"called so: it limits by address instead; {_meant(part.of)}"
                     )
 
         for declared in LIMITS.things():
@@ -137,6 +136,19 @@ class InboundLimits:
     def _make(self) -> Limits:
         options = self._means.options()
         return Limits(self._rules, self.store, self._clock, options, self._exhausted)
+
+
+def _meant(word: str) -> str:
+    """Return what is to be done about a key that no resolver has."""
+    from svcready.config._problems import nearest  # where something is wrong only
+
+    near = nearest(word, (*BUILT_IN, "header:", *RESOLVERS.names()), 0.75)
+    resolver = f"svcready.resilience.resolver({word!r})"
+    return (
+        f"did you mean {near}? If not, declare {resolver}"
+        if near
+        else (f"declare {resolver}")
+    )
 
 
 def _declared() -> list[Limiter]:
