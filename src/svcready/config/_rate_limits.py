@@ -238,9 +238,9 @@ RATE_AND_BURST: Kind[tuple[float, int]] = Kind(
 RATE_RULES: Kind[tuple[RateRule, ...]] = Kind(
     "rate limits",
     _parse_rules,
-    "METHOD PATH RATE burst NUMBER by KEY; ..., where METHOD and PATH may be *, and one "
-    "of them left out, PATH is a route's template, KEY is address, client, route, all, "
-    "header:NAME or a resolver's name, and cost NUMBER or as NAME may follow: "
+    "METHOD PATH RATE burst NUMBER by KEY; ..., where METHOD and PATH may be *, and "
+    "one of them left out, PATH is a route's template, KEY is address, client, route, "
+    "all, header:NAME or a resolver's name, and cost NUMBER or as NAME may follow: "
     "POST /orders 50/s burst 100 by address; * 1000/s by tenant",
     show=_show_rules,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready.resilience._answered import answer_policies
 from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
 from svcready.resilience._limiting._inbound import Admissions
 from svcready.resilience._limiting._limits_late import LateLimits
@@ -45,6 +46,7 @@ class InboundPillar:
         """Put the operator's numbers in force, keeping what is known."""
         if self._means.http is not None:
             use_field(self._means.http().deadline_header)
+            answer_policies(on=self._means.http().answer_refusals)
 
         self.shedding.start()
         self.limits.start()
@@ -52,6 +54,7 @@ class InboundPillar:
     def close(self) -> None:
         """Let go."""
         use_field(DEADLINE_HEADER)
+        answer_policies(on=False)
         self.shedding.close()
         self.limits.close()
 
