@@ -37,6 +37,8 @@ class InboundPillar:
         self._means = means
         self._clock = clock
         self._deadlines: DeadlineCounts | None = None
+        self.named = means.named
+        """Returns what the operator calls a limit's field."""
         self.shedding = InboundShedding(means, clock)
         """The load shedding."""
         self.limits = LateLimits(means, clock)
