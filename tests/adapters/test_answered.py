@@ -251,6 +251,19 @@ def test_what_comes_up_in_a_body_stays_what_it_is() -> None:
             asyncio.run(ask_asgi(app, http_scope("/pay")))
 
 
+def test_a_router_that_is_served_alone() -> None:
+    """Without the middleware that knows handlers there are none to go first."""
+
+    async def pay(request: Any) -> PlainTextResponse:
+        return PlainTextResponse(throw(CircuitOpen("payments", "open", 8.2)))
+
+    app = Starlette(routes=[Route("/pay", pay)])
+    with running() as harness:
+        harness.runtime.attach(app)
+        app.build_middleware_stack()
+        assert asyncio.run(ask_asgi(app.router, http_scope("/pay"))).status == 503
+
+
 def test_websockets_are_left_alone() -> None:
     """There is nothing to answer: the error goes on to the server."""
     app = FastAPI()

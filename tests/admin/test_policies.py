@@ -119,6 +119,22 @@ def test_what_is_in_use_is_shown(clock: FakeClock) -> None:
         assert parts["retry"]["budget_left"] < 10.0
 
 
+def test_the_other_parts_show_what_they_have(clock: FakeClock) -> None:
+    """What a hedge may pay for, how much a throttle holds back, lost threads."""
+    with runs(clock) as harness:
+        svcready.policy(
+            "shown-others",
+            hedge=svcready.hedge(after="10ms"),
+            throttle=True,
+            timeout=svcready.timeout(after=1, threads=2),
+        )
+        parts = policy(harness, "shown-others")["parts"]
+
+    assert parts["hedge"]["budget_left"] == 10.0
+    assert parts["throttle"]["rejection"] == 0.0
+    assert parts["timeout"]["abandoned"] == 0
+
+
 def test_each_number_has_its_source(clock: FakeClock) -> None:
     """A variable's name, though it says what the code does; preset, code or default."""
     environ = {

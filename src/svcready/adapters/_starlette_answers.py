@@ -57,7 +57,8 @@ class AnsweringRouter:
 
     def _is_handled(self, scope: Scope, error: BaseException) -> bool:
         """Tell whether the application has a handler for *error*, or for all errors."""
-        handlers: dict[object, Any] = scope["starlette.exception_handlers"][0]
+        handlers: dict[object, Any]
+        handlers, _ = scope.get("starlette.exception_handlers", ({}, {}))
         last = self._app.exception_handlers
         return (
             Exception in last

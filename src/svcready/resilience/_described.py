@@ -184,9 +184,7 @@ def _standing(kind: str, core: Any) -> dict[str, object]:
         return {"rejection": _rounded(core.rejection)}
 
     if kind in {"retry", "hedge"}:
-        budget = getattr(core, "budget", None)
-        left = math.inf if budget is None else budget.balance()
-        return {"budget_left": _plain(left)}
+        return {"budget_left": _plain(core.budget.balance())}
 
     if kind == "timeout" and core.pool is not None:
         return {"abandoned": core.abandoned}

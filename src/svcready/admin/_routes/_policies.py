@@ -40,7 +40,8 @@ def policies_route(resilience: ResiliencePillar) -> Route:
 
 
 def _as_text(policies: list[dict[str, Any]], left_out: int) -> str:
-    lines = [f"process {os.getpid()}, {len(policies) + left_out} policies and limits"]
+    count = len(policies) + left_out
+    lines = [f"process {os.getpid()}, policies and limits: {count}"]
     for policy in policies:
         made_from = policy.get("made_from")
         order = " > ".join(policy["order"]) or "limit of callers"
