@@ -107,6 +107,11 @@ def test_callers_are_limited(served: Served, tmp_path: Path) -> None:
             assert line["http"]["status"] == 503  # type: ignore[index]
             late = ask("/late", "s", "203.0.113.4")
             assert (late.status, b"Gateway Timeout" in late.body) == (504, True)
+            moved = ask("/v2/shared/1", "m", "203.0.113.5")  # middleware sends it on
+            assert {name: told["r"] for name, told in shown(moved).items()} == {
+                "tenants": 2,
+                "shared": 19,
+            }
 
         assert service.get("/health/liveness").status == 200
         page = service.client.get("/metrics").text

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._limit import LIMITS
-from svcready.resilience._limiting._limit_idle import IdleLimits
 from svcready.resilience._limiting._limit_keys import BUILT_IN, parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
@@ -41,7 +40,6 @@ class InboundLimits:
         self._ruled: dict[str, Limiter] = {}
         self._wrong: dict[str, tuple[str, ...]] = {}
         self._rules: tuple[Rule, ...] = ()
-        self._idle = IdleLimits()
         self._exhausted = Exhausted(clock)
         self.store: Store = means.store() if means.store else MemoryStore(clock)
         """Where the buckets are."""
@@ -106,6 +104,10 @@ class InboundLimits:
         """Return the limits of the operator's rules."""
         return list(self._ruled.values())
 
+    def rules(self) -> tuple[Rule, ...]:
+        """Return the operator's rules."""
+        return self._rules
+
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the limits, once everything is declared."""
         for limiter in (*_declared(), *self._ruled.values()):
@@ -124,8 +126,6 @@ class InboundLimits:
 
         for name, wrong in self._wrong.items():
             yield from self._told(name, wrong)
-
-        yield from self._idle.find(self._rules, self._means.routes())
 
     def _told(self, name: str, wrong: tuple[str, ...]) -> Iterator[str]:
         """Yield what is wrong with an operator's values, by the variables' names."""
