@@ -17,7 +17,7 @@ from starlette.routing import (
 
 from svcready._core.guard import report_fault
 from svcready.adapters._admission import NOWHERE, Taken
-from svcready.adapters._asgi_http import HttpExchange
+from svcready.adapters._asgi_admitted import AdmittedExchange
 from svcready.adapters._asgi_messages import below
 from svcready.adapters._starlette_answers import AnsweringRouter, answer_to, respond
 from svcready.adapters._starlette_routes import children, have_changed, look
@@ -122,7 +122,7 @@ def at_route(app: ASGIApp) -> ASGIApp:
 async def _ask(
     app: ASGIApp, request: Inbound, call: tuple[Scope, Receive, Send]
 ) -> None:
-    if isinstance(request, HttpExchange):
+    if isinstance(request, AdmittedExchange):
         request.arrived(call[0])
 
     refusal = await ask_at_route_async(request)

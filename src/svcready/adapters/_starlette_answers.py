@@ -9,6 +9,8 @@ from starlette.responses import Response
 from svcready.resilience._answered import ANSWERED, is_answered
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from starlette.applications import Starlette
     from starlette.types import Message, Receive, Scope, Send
 
@@ -42,10 +44,10 @@ class AnsweringRouter:
 
         began = False
 
-        async def sending(message: Message) -> None:
+        def sending(message: Message) -> Awaitable[None]:  # no coroutine of its own
             nonlocal began
             began = True
-            await send(message)
+            return send(message)
 
         try:
             await self._routed(scope, receive, sending)

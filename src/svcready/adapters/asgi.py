@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import report_fault
 from svcready._runtime import PlanCell, note_bare
 from svcready.adapters._admission import BARE
+from svcready.adapters._asgi_admitted import AdmittedExchange
 from svcready.adapters._asgi_http import HttpExchange
 from svcready.adapters._asgi_messages import CLOSE, below, header_reader, may_close
 from svcready.adapters._asgi_websocket import WebsocketExchange
@@ -114,8 +115,12 @@ class ASGIWrapper:
             return
 
         try:
-            exchange = HttpExchange(
-                plan, scope, base, receive, send, self._route_of, self._ahead
+            exchange = (
+                HttpExchange(plan, scope, base, receive, send, self._route_of)
+                if plan.admission is None
+                else AdmittedExchange(
+                    plan, scope, base, receive, send, self._route_of, self._ahead
+                )
             )
         except Exception as error:  # noqa: BLE001 - the application goes on
             report_fault("http.begin", error)
@@ -124,11 +129,7 @@ class ASGIWrapper:
 
         try:
             try:
-                await (
-                    self._app(scope, exchange.receive, exchange.send)
-                    if plan.admission is None
-                    else exchange.admit(plan.admission, self._app)
-                )
+                await exchange.serve(self._app)
             except ANSWERED as error:
                 await exchange.answer(error)
         except BaseException as error:
