@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import sys
+import warnings
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -14,7 +17,7 @@ from tests.distribution import Distribution, begins, processes
 from tests.left_behind import SETTINGS, look_around
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from xdist.remote import Producer
 
@@ -58,6 +61,55 @@ def pytest_collection_finish() -> None:
     """Let no garbage collection of a test look through what all of them share."""
     gc.collect()
     gc.freeze()
+
+
+CHILDREN_LAST_S = 300
+"""No process that a test forks lives longer, whatever it hangs at."""
+
+
+def _bound_child() -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(CHILDREN_LAST_S)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_bound_child)
+
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Take note of a test that fails."""
+    report = yield
+    if report.failed:
+        item.stash[_failed] = True
+
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """
+    Collect what a failed test did not get to close, and say nothing of it.
+
+    Its traceback kept that; a collection in a later test would have that one fail.
+    """
+    done = yield
+    if item.stash.get(_failed, False):
+        for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+            vars(sys).pop(name, None)
+
+        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                gc.collect()
+        finally:
+            sys.unraisablehook = hook
+
+    return done
 
 
 class Faults:

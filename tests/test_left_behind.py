@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+HOOKS = """
+from tests.conftest import pytest_runtest_makereport, pytest_runtest_protocol
+"""
 TESTS = """
 import gc
 import socket
@@ -29,9 +32,10 @@ def test_that_collects():
 
 def test_a_failed_tests_garbage_fails_no_other(tmp_path: Path) -> None:
     """What it did not get to close is nobody else's, whoever collects next."""
+    (tmp_path / "conftest.py").write_text(HOOKS)
     (tmp_path / "test_two.py").write_text(TESTS)
     root = Path(__file__).parents[1]
-    options = ("-c", root / "pyproject.toml", "-p", "tests.conftest")
+    options = ("-c", root / "pyproject.toml")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options, "--no-cov", tmp_path],
         cwd=root,
