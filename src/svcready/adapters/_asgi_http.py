@@ -12,7 +12,6 @@ from svcready.adapters._admission import (
     begin_asking,
     keep_route,
     pay_async,
-    spelt,
 )
 from svcready.adapters._asgi_messages import (
     add_headers,
@@ -21,16 +20,15 @@ from svcready.adapters._asgi_messages import (
     header_reader,
     may_close,
     read_headers,
+    respond,
+    routed_by,
     tells_events,
 )
 from svcready.adapters._in_thread import wait_in_thread
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.adapters._waiting import wait_for_client
 from svcready.resilience._answered import is_answered
-from svcready.resilience._limiting._inbound import (
-    RequestRefused,
-    leave_all,
-)
+from svcready.resilience._limiting._inbound import RequestRefused, leave_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -144,7 +142,7 @@ class HttpExchange(Request):
         if tell is None:
             return NOWHERE
 
-        key = self._arrival or _routed_by(scope)
+        key = self._arrival or routed_by(scope)
         routed = dict(zip(_ROUTED_BY, key, strict=True))
         return keep_route(self, key, lambda: tell({**scope, **routed}))
 
@@ -156,7 +154,7 @@ class HttpExchange(Request):
         and mounts change its root path below.
         """
         if self._arrival is None:
-            self._scope, self._arrival = scope, _routed_by(scope)
+            self._scope, self._arrival = scope, routed_by(scope)
 
     def wait_for(self, told: Awaitable[object]) -> object:
         """Have the request's event loop run an awaitable that a thread waits for."""
@@ -204,21 +202,12 @@ class HttpExchange(Request):
     async def refuse(self, refusal: Refusal, send: Send) -> None:
         """Answer in the application's place."""
         self.refused = True
-        await send(
-            {
-                "type": "http.response.start",
-                "status": refusal.status,
-                "headers": spelt(refusal),
-            }
-        )
-        body = b"" if self.method == "HEAD" else refusal.body
-        await send({"type": "http.response.body", "body": body})
+        await respond(refusal, self.method, send)
 
     async def receive(self) -> Message:
         """Receive for the application."""
         if self.plan.admission is None or self._read or self.status:
-            # Once it answers, or has all of the body, it waits for the client to leave
-            # at most, and may well be at work beside that.
+            # It waits for no body, and may well be at work beside that.
             message = await self._receive()
         else:
             message = await self._receive_body()
@@ -356,7 +345,3 @@ class HttpExchange(Request):
             route = self._route()
             sent = None if self.sent < 0 else self.sent
             self.complete(route, status, error, sent)
-
-
-def _routed_by(scope: Scope) -> tuple[object, ...]:
-    return scope["path"], scope.get("root_path") or "", scope["method"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
-from svcready.adapters._admission import admitted_headers
+from svcready.adapters._admission import admitted_headers, spelt
 from svcready.adapters._hosts import server_of
 from svcready.adapters._inbound import NO_HEADERS
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from svcready.adapters._inbound import Headers
     from svcready.adapters._lifecycle import Request
     from svcready.adapters._plan import RequestPlan
+    from svcready.resilience._limiting._inbound import Refusal
 
     Scope = MutableMapping[str, object]
     Message = MutableMapping[str, object]
@@ -31,6 +32,8 @@ __all__ = [
     "header_reader",
     "may_close",
     "read_headers",
+    "respond",
+    "routed_by",
     "tells_events",
 ]
 
@@ -211,3 +214,17 @@ def _listening(scope: Scope) -> dict[str, str | int]:
 
     address: dict[str, str | int] = {"server.address": server[0]}
     return address if server[1] is None else {**address, "server.port": server[1]}
+
+
+def routed_by(scope: Scope) -> tuple[object, ...]:
+    """Return what a request's route depends on."""
+    return scope["path"], scope.get("root_path") or "", scope["method"]
+
+
+async def respond(refusal: Refusal, method: str, send: Send) -> None:
+    """Send a finished answer to a request with *method*."""
+    headers = spelt(refusal)
+    start = {"type": "http.response.start", "status": refusal.status}
+    await send({**start, "headers": headers})
+    body = b"" if method == "HEAD" else refusal.body
+    await send({"type": "http.response.body", "body": body})
