@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
+import pickle
 from typing import TYPE_CHECKING
 
 import pytest
 
 import svcready
-from svcready.errors import CircuitOpen, DeclarationError
+from svcready.errors import BulkheadFull, CircuitOpen, DeclarationError
 from svcready.resilience import (
     circuit_breaker,
     get_breaker,
+    get_bulkhead,
     get_policy,
     get_retry,
     policy,
@@ -323,3 +326,21 @@ def test_a_probe_has_its_lease_however_the_policy_is_used(
         policy(name).call(take)
 
     assert breaker.counts()["success"] == 1
+
+
+def test_copies_are_the_same_policy() -> None:
+    """What has a policy for an attribute may be copied, or sent to another process."""
+    payments = policy("payments", bulkhead=1)
+    room = get_bulkhead("payments")
+    with payments.guard():
+        for made in (
+            copy.copy(payments),
+            copy.deepcopy(payments),
+            pickle.loads(pickle.dumps(payments)),
+            copy.deepcopy(room),
+        ):
+            with pytest.raises(BulkheadFull):
+                asyncio.run(asyncio.to_thread(made.call, Dependency()))
+
+    with pytest.raises(DeclarationError, match="elsewhere"):
+        pickle.loads(pickle.dumps(policy("elsewhere"))).call(Dependency())
