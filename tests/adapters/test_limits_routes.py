@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from typing import Any
 
 import flask
@@ -17,11 +16,9 @@ from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 
 from svcready.adapters import _starlette_ahead
 from svcready.adapters._asgi_messages import below
-from svcready.testing import FakeClock, Harness, running
-from tests.adapters.limits import nothing_declared
+from svcready.adapters.fastapi import list_routes
+from tests.adapters.limits import Running, nothing_declared
 from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
-
-Running = Callable[[str], AbstractContextManager[Harness]]
 
 
 @pytest.fixture(autouse=True)
@@ -29,17 +26,6 @@ def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers."""
     with nothing_declared():
         yield
-
-
-@pytest.fixture
-def run() -> Running:
-    """Start a runtime with these rules."""
-
-    def begin(rules: str) -> AbstractContextManager[Harness]:
-        settings = {"http.rate_limits": rules}
-        return running(service="orders", settings=settings, clock=FakeClock())
-
-    return begin
 
 
 def ask(app: Any, path: str, /, host: str = "example.org", **more: Any) -> Reply:
@@ -178,3 +164,54 @@ def test_flask_looks_for_its_rule_once(
         monkeypatch.setattr(flask.Flask, "create_url_adapter", create)
         assert ask_wsgi(app.wsgi_app, "/a").status == 200
         assert len([request for request in made if request is not None]) == 2
+
+
+def test_a_mount_and_a_route_have_parameters_of_one_name(run: Running) -> None:
+    """The route has its limit all the same, converters included."""
+    rules = "/{id}/orders/{id} 1/m by address as a; /{id}/n/{id:int} 1/m as b"
+    with run(rules) as harness:
+        inner = [Route("/orders/{id}", page), Route("/n/{id:int}", page)]
+        app = Starlette(routes=[Mount("/{id}", routes=inner)])
+        harness.runtime.attach(app)
+        assert [ask(app, "/1/orders/2").status for _ in range(2)] == [200, 429]
+        assert [ask(app, "/1/n/x").status for _ in range(2)] == [404, 404]
+        assert [route.template for route in list_routes(app)] == [
+            "/{id}/orders/{id}",
+            "/{id}/n/{id}",
+            "/{id}/{path}",
+        ]
+
+
+class Passes:
+    """Middleware around an application, as they are written by hand."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        await self.app(scope, receive, send)
+
+
+def test_an_application_is_mounted_behind_middleware(run: Running) -> None:
+    """Its routes have the limits and the templates that they would have without it."""
+    with run("/sub/orders 1/m by address as a; /sub/late 1/m as b") as harness:
+        inner = Starlette(routes=[Route("/orders", page)])
+        app = Starlette(routes=[Mount("/sub", app=Passes(Passes(inner)))])
+        harness.runtime.attach(app)
+        assert [ask(app, "/sub/orders").status for _ in range(2)] == [200, 429]
+        inner.add_route("/late", page)
+        assert [ask(app, "/sub/late").status for _ in range(2)] == [200, 429]
+
+
+def test_what_is_mounted_may_be_nothing_of_the_kind(run: Running) -> None:
+    """A bare application has no routes, and one around itself is looked at no more."""
+    loop = Passes(None)
+    loop.app = loop
+    with run("* 1/m by address") as harness:
+        app = Starlette(routes=[Mount("/a", app=Passes(page)), Mount("/b", app=loop)])
+        harness.runtime.attach(app)
+        assert [route.template for route in list_routes(app)] == [
+            "/a/{path}",
+            "/b/{path}",
+        ]

@@ -151,6 +151,31 @@ def test_observing_lets_all_of_them_go_on() -> None:
         assert http_shedder().state().in_flight == 0
 
 
+def test_who_gives_up_waiting_is_answered_what_it_says() -> None:
+    """What was done is not called too much, because its body was looked for in vain."""
+    done: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        done.append("charged")
+        looking = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        held.extend(http_shedder().enter("critical") for _ in range(5))
+        looking.cancel()
+        await asyncio.wait([looking])
+        await send({"type": "http.response.start", "status": 201, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    held: list[int] = []
+    with running(service="orders", settings=SMALL, clock=FakeClock()):
+        wrapped = svcready.wrap(app)
+        assert asyncio.run(ask(wrapped, asyncio.Event())) == 201
+        assert done == ["charged"]
+        for admission in held:
+            http_shedder().leave(admission, None)
+
+        assert http_shedder().state().in_flight == 0
+
+
 def test_who_has_left_is_told_nothing() -> None:
     """A client that goes while its body is waited for is a client that left."""
     heard: list[str] = []

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import inspect
-import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import svcready
-from svcready.errors import BulkheadFull, CircuitOpen, DeclarationError
+from svcready.errors import CircuitOpen, DeclarationError
 from svcready.resilience import (
     circuit_breaker,
     get_breaker,
-    get_bulkhead,
     get_policy,
     get_retry,
     policy,
     retry,
 )
 from svcready.resilience._composing._policy_parts import ARGUMENTS
-from svcready.resilience._http._hosts import plan_for_host, plan_of
 from svcready.testing import FakeClock
-from tests.resilience.peers import Dependency, breaker_of, run_on
+from tests.resilience.peers import Dependency, run_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+
+    from tests.conftest import Faults
 
 
 def test_parts_are_the_policys_own() -> None:
@@ -178,6 +176,38 @@ def test_it_guards_blocks() -> None:
         asyncio.run(fail())
 
 
+@pytest.mark.parametrize("spelt", ["with", "async with", "guard"])
+def test_what_a_block_goes_without_is_told(faults: Faults, spelt: str) -> None:
+    """Retry and fallback do nothing for a block: once a policy, and it is guarded."""
+    payments = policy("payments", retry=OSError, fallback=lambda: 0, breaker=True)
+
+    async def main() -> None:
+        async with payments:
+            pass
+
+    for _ in range(2):
+        if spelt == "async with":
+            asyncio.run(main())
+        else:
+            with payments if spelt == "with" else payments.guard():
+                pass
+
+    told = str(faults.claim("resilience.policy"))
+    assert "'payments'" in told
+    assert "fallback and retry" in told
+    assert payments.call(int, "7") == 7
+
+
+@pytest.mark.parametrize(
+    "part", [{"retry": OSError}, {"hedge": 0.1}, {"fallback": lambda: 0}]
+)
+def test_a_block_that_nothing_guards_is_an_error(part: dict[str, Any]) -> None:
+    """A policy of parts that only calls can have refuses blocks when they begin."""
+    payments = policy("payments", **part)
+    with pytest.raises(DeclarationError, match=r"'payments'.*call"), payments:
+        pytest.fail("nothing would have guarded this")
+
+
 def test_it_makes_single_calls() -> None:
     """`call` is the policy without a decorator, for plain and coroutine functions."""
     payments = policy("payments", breaker=True)
@@ -212,25 +242,6 @@ def test_blocks_left_out_of_order_keep_their_guards() -> None:
     assert second.level.in_use == 0
 
 
-def test_asking_before_the_queue_takes_no_probe() -> None:
-    """A breaker that has just become half-open keeps its probe for who is admitted."""
-    clock = FakeClock()
-    breaker = circuit_breaker("payments", consecutive_failures=1)
-    run_on(clock)
-    with pytest.raises(OSError, match="down"):
-        breaker.call(_fail, "down")
-
-    with pytest.raises(CircuitOpen):
-        breaker.breaker.peek()
-
-    clock.advance(10.0)
-    for _ in range(3):
-        breaker.breaker.peek()
-
-    assert breaker.state == "half_open"
-    assert breaker.call(int, "7") == 7
-
-
 def test_refused_calls_pay_for_no_retries(clock: FakeClock) -> None:
     """A dependency that saw nothing of them owes them nothing."""
     payments = policy("payments", retry=OSError, breaker=True)
@@ -261,86 +272,3 @@ def test_a_wrong_short_spelling_is_named_as_it_was_given(
     """The message has the policy, its argument and the value."""
     with pytest.raises(DeclarationError, match=rf"'payments'.*{argument}={value!r}"):
         policy("payments", **{argument: value})  # type: ignore[arg-type]
-
-
-def test_a_probe_has_twice_the_time_of_an_attempt(clock: FakeClock) -> None:
-    """A probe that may answer late isn't given up before it can."""
-    payments = policy(
-        "payments",
-        breaker=circuit_breaker(consecutive_failures=1, probes=1, window=60),
-        timeout=14,
-    )
-    run_on(clock)
-    with pytest.raises(OSError, match="down"):
-        payments.call(_fail, "down")
-
-    clock.advance(10.0)
-
-    @payments
-    def slow() -> int:
-        clock.advance(12.0)
-        return 7
-
-    assert slow() == 7
-    assert get_breaker("payments").state == "closed"
-
-
-def _fail(text: str) -> None:
-    raise OSError(text)
-
-
-@pytest.mark.parametrize("used", ["call", "guard", "late", "host"])
-def test_a_probe_has_its_lease_however_the_policy_is_used(
-    clock: FakeClock, used: str
-) -> None:
-    """A probe that may take 30 s is not lost after the 10 s of one without a time."""
-    name = "payments"
-
-    def take() -> str:
-        clock.advance(25.0)
-        with pytest.raises(CircuitOpen) as refused:
-            policy(name).call(Dependency())
-
-        assert refused.value.reason == "half_open"
-        return "answer"
-
-    late = policy("payments")(take)
-    slow = policy(
-        "payments",
-        timeout=30,
-        breaker=circuit_breaker(consecutive_failures=1, window=60),
-    )
-    if used == "host":
-        name = plan_for_host(plan_of("payments"), "https", "bank.example", None).name
-
-    run_on(clock)
-    breaker = breaker_of(name)
-    breaker.settle(breaker.admit(), "failure")
-    clock.advance(10.0)
-    if used == "guard":
-        with slow.guard():
-            take()
-    elif used == "late":
-        late()
-    else:
-        policy(name).call(take)
-
-    assert breaker.counts()["success"] == 1
-
-
-def test_copies_are_the_same_policy() -> None:
-    """What has a policy for an attribute may be copied, or sent to another process."""
-    payments = policy("payments", bulkhead=1)
-    room = get_bulkhead("payments")
-    with payments.guard():
-        for made in (
-            copy.copy(payments),
-            copy.deepcopy(payments),
-            pickle.loads(pickle.dumps(payments)),
-            copy.deepcopy(room),
-        ):
-            with pytest.raises(BulkheadFull):
-                asyncio.run(asyncio.to_thread(made.call, Dependency()))
-
-    with pytest.raises(DeclarationError, match="elsewhere"):
-        pickle.loads(pickle.dumps(policy("elsewhere"))).call(Dependency())

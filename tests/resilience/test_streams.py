@@ -187,7 +187,6 @@ def test_a_stream_that_gives_up_raises_its_error(clock: FakeClock) -> None:
 
     assert caught.value is error
     assert len(clock.sleeps) == 2
-    del error.__dict__["__svcready_exhausted__"]
 
     async def main() -> None:
         await anext(other())

@@ -101,6 +101,11 @@ def test_callers_are_limited(served: Served, tmp_path: Path) -> None:
         if "django" in served.name:  # the others are asked in tests/adapters
             shed = ask("/shed", "s", "203.0.113.4")
             assert (shed.status, shed.headers["retry-after"]) == (503, "7")
+            moved = ask("/v2/shared/1", "m", "203.0.113.5")  # middleware sends it on
+            assert {name: told["r"] for name, told in shown(moved).items()} == {
+                "tenants": 2,
+                "shared": 19,
+            }
 
         assert service.get("/health/liveness").status == 200
         page = service.client.get("/metrics").text

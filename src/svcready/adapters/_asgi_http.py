@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault, report_foreign
@@ -17,6 +16,7 @@ from svcready.adapters._admission import (
 )
 from svcready.adapters._asgi_messages import (
     add_headers,
+    below,
     describe,
     header_reader,
     may_close,
@@ -50,6 +50,7 @@ __all__ = ["HttpExchange"]
 
 _FAILED = 500
 _UNKNOWN = -1
+_ROUTED_BY = ("path", "root_path", "method")
 _LEFT = ("starlette.requests", "ClientDisconnect")
 """What Starlette raises when the client has gone."""
 
@@ -74,6 +75,7 @@ class HttpExchange(Request):
 
     __slots__ = (
         "_ahead",
+        "_arrival",
         "_base",
         "_left",
         "_loop",
@@ -98,6 +100,7 @@ class HttpExchange(Request):
         ahead: Ahead[Scope],
     ) -> None:
         self._ahead = ahead
+        self._arrival: tuple[object, ...] | None = None
         self._scope = scope
         self._base = base
         self._receive = receive
@@ -125,7 +128,7 @@ class HttpExchange(Request):
 
     def bare_path(self) -> str | None:
         """Return its raw path where nothing declares routes; it may pick a rule."""
-        return self._path if self._ahead.route is None else None
+        return None if self._ahead.route else below(self._scope) or "/"
 
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""
@@ -140,8 +143,19 @@ class HttpExchange(Request):
         if tell is None:
             return NOWHERE
 
-        key = (scope["path"], scope.get("root_path"), scope["method"])
-        return keep_route(self, key, partial(tell, scope))
+        key = self._arrival or _routed_by(scope)
+        routed = dict(zip(_ROUTED_BY, key, strict=True))
+        return keep_route(self, key, lambda: tell({**scope, **routed}))
+
+    def arrived(self, scope: Scope) -> None:
+        """
+        Go on with the scope with which the request has got to the router.
+
+        Middleware may have made another of it, with what it left there for resolvers;
+        and mounts change its root path below.
+        """
+        if self._arrival is None:
+            self._scope, self._arrival = scope, _routed_by(scope)
 
     def wait_for(self, told: Awaitable[object]) -> object:
         """Have the request's event loop run an awaitable that a thread waits for."""
@@ -201,16 +215,12 @@ class HttpExchange(Request):
 
     async def receive(self) -> Message:
         """Receive for the application."""
-        if self.plan.admission is None or self._read:
+        if self.plan.admission is None or self._read or self.status:
+            # Once it answers, or has all of the body, it waits for the client to leave
+            # at most, and may well be at work beside that.
             message = await self._receive()
-        elif self.status:
-            message = await wait_for_client(self, self._receive())
         else:
-            message = await wait_for_client(self, self._receive(), self._readmit)
-            if message["type"] == "http.disconnect":
-                self._turned_away = None  # there is nobody to be told
-            elif self._turned_away is not None:
-                raise RequestRefused("load_shedding", 1.0, self._turned_away)
+            message = await self._receive_body()
 
         if message["type"] == "http.disconnect":
             self._left = True
@@ -219,12 +229,28 @@ class HttpExchange(Request):
 
         return message
 
+    async def _receive_body(self) -> Message:
+        """Receive what is waited for without a place; come back to one, or refuse."""
+        message = await wait_for_client(self, self._receive(), self._readmit)
+        if self._turned_away is None:
+            return message
+
+        if self.refused:  # it was answered while something waited here
+            return {"type": "http.disconnect"}
+
+        if message["type"] != "http.disconnect":
+            raise RequestRefused("load_shedding", 1.0, self._turned_away)
+
+        self._turned_away = None  # there is nobody to be told
+        return message
+
     async def send(self, message: Message) -> None:
         """Send for the application."""
-        if self._turned_away is not None and await self._is_muted():
+        kind = message["type"]
+        begins = kind == "http.response.start" and self.plan.admission is not None
+        if (begins or self._turned_away is not None) and await self._is_muted(begins):
             return
 
-        kind = message["type"]
         final = False
         if kind == "http.response.body":
             body = message.get("body")
@@ -259,8 +285,16 @@ class HttpExchange(Request):
         if final:
             self._end_well()
 
-    async def _is_muted(self) -> bool:
-        """Answer what was turned away when its body came, and nothing else then."""
+    async def _is_muted(self, begins: bool) -> bool:  # noqa: FBT001 - one caller
+        """
+        Answer what was turned away when its body came, and nothing else then.
+
+        What begins to answer is at work, though something still waits for its client,
+        and so it needs its place again.
+        """
+        if begins:
+            self._readmit(self)
+
         if self._turned_away is None or self.refused:
             return self._muted
 
@@ -272,6 +306,8 @@ class HttpExchange(Request):
         """Go on with what came; what refuses that is the answer, come what may."""
         for one in self.admitted:
             self._turned_away = one.readmit() or self._turned_away
+
+        self.rejected = self.rejected or self._turned_away is not None
 
     def _end_well(self) -> None:
         """Complete the request; of a failed one the error may still come out."""
@@ -319,3 +355,7 @@ class HttpExchange(Request):
             route = self._route()
             sent = None if self.sent < 0 else self.sent
             self.complete(route, status, error, sent)
+
+
+def _routed_by(scope: Scope) -> tuple[object, ...]:
+    return scope["path"], scope.get("root_path") or "", scope["method"]

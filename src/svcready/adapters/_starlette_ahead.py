@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.responses import Response
-from starlette.routing import Host, Match, Mount, WebSocketRoute, compile_path
+from starlette.routing import (
+    PARAM_REGEX,
+    Host,
+    Match,
+    Mount,
+    WebSocketRoute,
+    compile_path,
+)
 
 from svcready._core.guard import report_fault
 from svcready.adapters._admission import NOWHERE, Taken
+from svcready.adapters._asgi_http import HttpExchange
 from svcready.adapters._asgi_messages import below
 from svcready.adapters._starlette_routes import children, have_changed, look
 from svcready.errors import LoadShed
@@ -22,8 +31,8 @@ from svcready.resilience._limiting._inbound import (
 from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
-    from re import Pattern
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,7 +50,7 @@ _ANYTHING = "/{path:path}"
 class _Known(NamedTuple):
     """What finds one route."""
 
-    pattern: Pattern[str]
+    pattern: re.Pattern[str]
     """Matches the paths that it is for."""
     methods: Collection[str] | None
     """What it is for; None: all methods."""
@@ -111,6 +120,9 @@ def at_route(app: ASGIApp) -> ASGIApp:
 async def _ask(
     app: ASGIApp, request: Inbound, call: tuple[Scope, Receive, Send]
 ) -> None:
+    if isinstance(request, HttpExchange):
+        request.arrived(call[0])
+
     refusal = await ask_at_route_async(request)
     if refusal is None:
         await app(*call)
@@ -205,6 +217,13 @@ def _known(
     hosts: tuple[Host, ...],
     taken: Taken,
 ) -> Iterator[_Known]:
+    numbers = count()
+
+    def renamed(parameter: re.Match[str]) -> str:
+        return f"{{at{next(numbers)}{parameter[2] or ''}}}"
+
+    # A mount and a route in it may have parameters of one name, a path may not.
+    path = PARAM_REGEX.sub(renamed, path)
     try:
         yield _Known(compile_path(path)[0], methods, hosts, taken)
     except Exception as error:  # noqa: BLE001 - a route class with paths of its own

@@ -156,7 +156,8 @@ def look(owner: object, depth: int = 0) -> Iterator[Seen]:
     yield Seen(owner, routes, len(routes), routes[-1] if routes else None)
     if depth < _MAX_DEPTH:
         for route in tuple(routes):
-            yield from look(_get(route, "original_router") or route, depth + 1)
+            inner = _get(route, "original_router") or _routing(route)
+            yield from look(inner, depth + 1)
 
 
 def have_changed(seen: tuple[Seen, ...]) -> bool:
@@ -190,8 +191,23 @@ def children(route: object) -> Iterable[object]:
         children: Iterable[object] = included()
         return [_get(child, "starlette_route") or child for child in children]
 
-    below = _get(route, "routes")
+    below = _get(_routing(route), "routes")
     return below if isinstance(below, list | tuple) else ()
+
+
+def _routing(owner: object) -> object:
+    """Return what has the routes of a mount whose application is behind middleware."""
+    if not isinstance(owner, Mount) or owner.routes:
+        return owner
+
+    inner: object = owner.app
+    for _ in range(_MAX_DEPTH):
+        if isinstance(_get(inner, "routes"), list | tuple):
+            return inner
+
+        inner = _get(inner, "app")  # as Starlette's own middleware calls it
+
+    return owner
 
 
 def _walk(

@@ -32,6 +32,11 @@ def wait_for_client(
     Most sends and receives return at once, and nobody can run meanwhile to whom a
     place would be of use. So the first step is taken here; a wait begins where that
     yields. What follows is `yield from` (PEP 380) with a first value taken already.
+
+    Args:
+        request: The request.
+        client: What is waited for.
+        go_on: Called when it has come; a wait that was given up goes on as it was.
     """
     steps = client.__await__()
     try:
@@ -51,9 +56,11 @@ def wait_for_client(
             else:
                 waits_for = next(steps) if sent is None else steps.send(sent)
     except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-    finally:
         go_on(request)
+        return done.value  # type: ignore[no-any-return]
+    except BaseException:
+        _resume(request)  # nothing came that could be refused
+        raise
 
 
 def _thrown(steps: Generator[Any, Any, T], error: BaseException) -> Any:

@@ -147,7 +147,7 @@ class Exchange(InFlight):
 
     def bare_path(self) -> str | None:
         """Return its raw path where nothing declares routes; it may pick a rule."""
-        return self._path if self._ahead.route is None else None
+        return None if self._ahead.route else self._environ.get("PATH_INFO") or "/"
 
     def native(self) -> object:
         """Return the framework's own object for it: what resolvers are called with."""
@@ -164,6 +164,10 @@ class Exchange(InFlight):
 
         key = tuple(environ.get(name) for name in _ROUTED_BY)
         return keep_route(self, key, partial(tell, environ))
+
+    def arrived(self, environ: WSGIEnvironment) -> None:
+        """Go on with the environ that got to the application, maybe a copy."""
+        self._environ = environ
 
     def refusing(self) -> None:
         """Have the application at hand answer what a limit on a function raises."""
@@ -208,33 +212,43 @@ class Body:
     request's context.
     """
 
-    __slots__ = ("_chunks", "_ended", "_flight", "_next", "_open")
+    __slots__ = ("_chunks", "_ended", "_flight", "_next", "_open", "_paused")
 
     def __init__(self, chunks: Iterable[bytes], flight: InFlight) -> None:
         self._chunks = chunks
         self._next = iter(chunks).__next__
         self._flight = flight
         self._open = True
+        self._paused = False
         self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        flight = self._flight
+        paused, self._paused = self._paused, False
+        if paused:
+            _resume(flight)
+
         try:
             chunk = self._next()
         except StopIteration:
             self._end(None)
             raise
         except BaseException as error:
-            self._flight.error = error
+            flight.error = error
             raise
 
-        flight = self._flight
         if chunk and flight.sent and flight.plan.admission is not None:
             flight.stream()  # it is not the first piece
 
         flight.sent += len(chunk)
+        if flight.plan.admission is not None and flight.admitted:
+            self._paused = True  # till the server has got rid of it
+            for one in flight.admitted:
+                one.pause()
+
         return chunk
 
     def close(self) -> None:
@@ -243,6 +257,9 @@ class Body:
             return
 
         self._open = False
+        if self._paused:
+            _resume(self._flight)
+
         try:
             close = getattr(self._chunks, "close", None)
             if close is not None:
@@ -259,3 +276,8 @@ class Body:
             self._flight.end(error)
         elif isinstance(error, Exception):
             self._flight.plan.log_error(error)
+
+
+def _resume(flight: InFlight) -> None:
+    for one in flight.admitted:
+        one.resume()

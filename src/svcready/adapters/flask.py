@@ -17,7 +17,7 @@ from werkzeug.routing import Rule
 
 from svcready._core.guard import guard
 from svcready.adapters._admission import NOWHERE, Ahead, Taken
-from svcready.adapters._wsgi_flight import REQUEST, InFlight
+from svcready.adapters._wsgi_flight import REQUEST, Exchange, InFlight
 from svcready.adapters.wsgi import WSGIWrapper
 from svcready.errors import LoadShed
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused, ask_at_route
@@ -87,6 +87,9 @@ def _limit_at_routes(app: Flask) -> None:
         inbound = INBOUND.get()
         if answer is not None or inbound is None:
             return answer
+
+        if isinstance(inbound, Exchange):
+            inbound.arrived(request.environ)
 
         refusal = ask_at_route(inbound)
         return None if refusal is None else _respond(refusal)

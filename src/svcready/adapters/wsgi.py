@@ -10,6 +10,7 @@ from svcready._runtime import PlanCell, note_bare
 from svcready.adapters._admission import BARE
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import REQUEST, Body, Exchange
+from svcready.adapters._wsgi_input import WaitedFor, comes_with_body
 from svcready.adapters._wsgi_messages import close_after
 from svcready.admin import (
     MOST_BODY_BYTES,
@@ -105,9 +106,17 @@ class WSGIWrapper:
 
         environ[REQUEST] = flight
         if plan.admission is not None:
-            refusal = flight.ask(plan.admission)
+            try:
+                refusal = flight.ask(plan.admission)
+            except BaseException as error:  # a time-out of gevent's, or the end
+                flight.end(error)
+                raise
+
             if refusal is not None:
                 return _refuse(flight, refusal)
+
+            if flight.admitted and comes_with_body(environ):
+                environ["wsgi.input"] = WaitedFor(environ["wsgi.input"], flight)
 
         try:
             body = self._app(environ, flight.start)

@@ -24,15 +24,21 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
+def move(request: HttpRequest) -> None:
+    request.path_info = request.path_info.removeprefix("/v2")
+
+
 @sync_and_async_middleware
 def authenticates(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
     async def answer_async(request: HttpRequest) -> Any:
+        move(request)
         if is_wrong(request.headers.get("x-token")):
             return HttpResponse(status=401)
 
         return await get_response(request)
 
     def answer(request: HttpRequest) -> Any:
+        move(request)
         if is_wrong(request.headers.get("x-token")):
             return HttpResponse(status=401)
 
@@ -55,6 +61,10 @@ async def decorated_async(_: HttpRequest) -> JsonResponse:
     return JsonResponse({"pressure": svcready.pressure()})
 
 
+def read(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"bytes": len(request.body)})
+
+
 def shed(_: HttpRequest) -> JsonResponse:
     raise LoadShed("shed", "full", retry_after=7)
 
@@ -72,6 +82,7 @@ ON_ASGI = "DJANGO_ON_ASGI" in os.environ
 urlpatterns = [
     path("shared/<int:number>", shared),
     path("awaited", awaited),
+    path("read", read),
     path("decorated", decorated_async if ON_ASGI else decorated),
     *i18n_patterns(path("local/<int:number>", shared), prefix_default_language=False),
     path("shed", shed_async if ON_ASGI else shed),

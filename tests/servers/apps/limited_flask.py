@@ -25,3 +25,8 @@ def shared(number: int) -> dict[str, int]:
 @svcready.limit("2/hour", by="address", name="decorated")
 def decorated() -> dict[str, float]:
     return {"pressure": svcready.pressure()}
+
+
+@app.post("/read")
+def read() -> dict[str, int]:
+    return {"bytes": len(request.get_data())}

@@ -18,6 +18,7 @@ from svcready.adapters._admission import begin_asking, pay, pay_async
 from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.adapters._wsgi_flight import InFlight
+from svcready.adapters._wsgi_input import WaitedFor, comes_with_body
 from svcready.adapters._wsgi_messages import response_headers
 from svcready.adapters.django._flight import Flight
 from svcready.adapters.django._operators import (
@@ -100,9 +101,17 @@ class Middleware:
             return self._get_response(request)
 
         if plan.admission is not None:
-            refusal = flight.ask(plan.admission)
+            try:
+                refusal = flight.ask(plan.admission)
+            except BaseException as error:  # a time-out of gevent's, or the end
+                flight.end(error)
+                raise
+
             if refusal is not None:
                 return _refuse(plan, flight, request, refusal)
+
+            if flight.admitted and comes_with_body(request.META):
+                _wait_for_body(flight, request)
 
         try:
             response: HttpResponseBase = self._get_response(request)  # type: ignore[assignment]
@@ -226,6 +235,13 @@ def _finish(
         report_fault("adapters.django", error)
     finally:
         flight.close()
+
+
+def _wait_for_body(flight: InFlight, request: HttpRequest) -> None:
+    """Have the request wait without a place for what has yet to come."""
+    stream = getattr(request, "_stream", None)
+    if stream is not None:
+        request._stream = WaitedFor(stream, flight)  # type: ignore[assignment]  # noqa: SLF001
 
 
 def _refuse(

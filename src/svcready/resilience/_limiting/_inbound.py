@@ -42,6 +42,8 @@ class Inbound(Protocol):
     """Whether the response's body came in pieces, as far as it did."""
     refused: bool
     """Whether it was refused before the framework took its route."""
+    rejected: bool
+    """Whether it was refused at all: its line is one of many."""
     owing: Owed | None
     """What it pays if it is answered before anything asks at its route."""
 
@@ -231,21 +233,24 @@ class Admissions:
 
     def ask(self, request: Inbound) -> Refusal | None:
         """Return the answer if one of them refuses; keep what the others said."""
-        for admission in self._chain:
-            try:
-                verdict = admission.enter(request)
-            except Exception as error:  # noqa: BLE001 - the application serves on
-                report_fault("http.admission", error)
-                continue
+        try:
+            for admission in self._chain:
+                try:
+                    verdict = admission.enter(request)
+                except Exception as error:  # noqa: BLE001 - the application serves on
+                    report_fault("http.admission", error)
+                    continue
 
-            if verdict is None:
-                continue
+                if isinstance(verdict, Refusal):
+                    request.rejected = True
+                    _drop(request)
+                    return verdict
 
-            if isinstance(verdict, Refusal):
-                _drop(request)
-                return verdict
-
-            request.admitted.append(verdict)
+                if verdict is not None:
+                    request.admitted.append(verdict)
+        except BaseException:
+            _drop(request)  # ended while it waited for a store
+            raise
 
         return None
 
@@ -263,6 +268,7 @@ class Admissions:
                     continue
 
                 if isinstance(verdict, Refusal):
+                    request.rejected = True
                     _drop(request)
                     return verdict
 
@@ -294,6 +300,7 @@ def ask_at_route(request: Inbound) -> Refusal | None:
             continue
 
         if answer is not None:
+            request.rejected = True
             return answer
 
     return None
@@ -309,6 +316,7 @@ async def ask_at_route_async(request: Inbound) -> Refusal | None:
             continue
 
         if answer is not None:
+            request.rejected = True
             return answer
 
     return None

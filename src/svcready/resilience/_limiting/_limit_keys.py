@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core.guard import report_foreign
@@ -22,6 +22,8 @@ _BUILT_IN = ("address", "all", "client", "route")
 _PART = re.compile(r"header:[!#$%&'*+.^_`|~0-9a-z-]{1,64}|[a-z0-9_.-]{1,64}")
 _MOST_PARTS = 4
 _V6_PREFIX = 64
+_V4_BITS = 32
+_TRANSLATED = int(IPv6Address("64:ff9b::")) >> _V4_BITS
 _LONGEST_ADDRESS = 64
 
 
@@ -63,8 +65,9 @@ def address_key(client: str | None) -> str:
     """
     Return what addresses are limited by: an IPv6 network of 64 bits, or the address.
 
-    A household or a machine of a cloud has at least such a network to itself. What is
-    no address has one key for all.
+    A household or a machine of a cloud has at least such a network to itself; all of
+    IPv4 is in one where a translator is in front (RFC 6052), and goes by its own
+    addresses. What is no address has one key for all.
     """
     if not client or len(client) > _LONGEST_ADDRESS:
         return NOBODY
@@ -76,6 +79,9 @@ def address_key(client: str | None) -> str:
 
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped
+        if int(address) >> _V4_BITS == _TRANSLATED:
+            inner = IPv4Address(int(address) & ((1 << _V4_BITS) - 1))
+
         if inner is not None:
             return str(inner)
 
@@ -99,8 +105,10 @@ def digest(parts: Iterable[str]) -> str:
     """Return what stands for values in a store: no secret, and of one length."""
     from hashlib import blake2b  # loads OpenSSL; where something is limited only
 
-    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
-    return blake2b(text, digest_size=16).hexdigest()
+    # With their lengths, so that no value can pass for two, nor two for others.
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    data = text.encode("utf-8", "surrogatepass")
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def keep(told: dict[str, str], name: str, value: object) -> None:

@@ -50,7 +50,6 @@ class Limits:
         late = [rule for rule in rules if waits_for_route(rule.limiter.by)]
         self._all = Rules(rules)
         self._early = Rules(rule for rule in rules if rule not in late)
-        self._late = Rules(late)
         self._unrouted = Unrouted(
             late, Exhausted(clock) if exhausted is None else exhausted
         )
@@ -65,21 +64,37 @@ class Limits:
         """Decide by what is known before the route."""
         quota = Quota(self, request)
         answer = self._unrouted.enter(quota, request)
-        return answer or quota.check(self._before_route(request)) or quota
+        if answer is not None:
+            return answer
+
+        quota.asked = self._before_route(request)
+        return quota.check(quota.asked) or quota
 
     async def enter_async(self, request: Inbound) -> Quota | Refusal:
         """Do as `enter`, on an event loop."""
         quota = Quota(self, request)
-        answer = self._unrouted.enter(quota, request)
+        answer = await self._unrouted.enter_async(quota, request)
         if answer is not None:
             return answer
 
-        rules = self._before_route(request)
+        quota.asked = rules = self._before_route(request)
         return (await quota.check_async(rules) if rules else None) or quota
 
-    def at_route(self, request: Inbound) -> tuple[Rule, ...]:
-        """Return the rules that are for *request* once its route is known."""
-        return self._late.of(request)
+    def at_route(
+        self, request: Inbound, asked: Sequence[Rule] = ()
+    ) -> tuple[Rule, ...]:
+        """
+        Return the rules that are for *request* now that it has got to its route.
+
+        Middleware may have given it another path than it came with, so they are all
+        looked for again.
+
+        Args:
+            request: The request.
+            asked: Which were asked before.
+        """
+        rules = self._all.of(request)
+        return tuple(rule for rule in rules if rule not in asked) if asked else rules
 
     def take(self, wants: Sequence[Want]) -> Decision:
         """Take of the store, or of one of this process's own if that has a fault."""

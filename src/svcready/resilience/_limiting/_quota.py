@@ -42,6 +42,7 @@ class Quota:
         "_routed",
         "_shares",
         "_taken",
+        "asked",
         "level",
         "limits",
         "request",
@@ -56,6 +57,8 @@ class Quota:
         self._routed = False
         self._shares: dict[str, Share] = {}
         self._taken: list[Want] = []
+        self.asked: tuple[Rule, ...] = ()
+        """The rules that were asked before the route."""
         self.level = 0.0
         """How much is used of the limit that is used most, from 0 to 1."""
         self.wait_s = 0.0
@@ -163,7 +166,7 @@ class Quota:
         if owed is not None:
             owed.passed()
 
-        return self.limits.at_route(self.request)
+        return self.limits.at_route(self.request, self.asked)
 
     def _wants(
         self, rules: Sequence[Rule], told: dict[str, str]
