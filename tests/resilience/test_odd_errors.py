@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from svcready.resilience import circuit_breaker, policy, retry
-from tests.conftest import Faults
 from tests.resilience.peers import breaker_of
 
 
@@ -29,6 +28,13 @@ class WithProperty(Exception):
     def __cause__(self) -> None:  # type: ignore[override]
         """Raise."""
         raise RuntimeError("cause")
+
+
+class Delegating(Exception):
+    """Has what another error has, and none."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
 
 
 class Nowhere(Exception):
@@ -54,9 +60,7 @@ ODD = (WithArguments, WithProperty, Nowhere, OfNoHash)
 
 @pytest.mark.parametrize("kind", ODD, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("preset", ["http", "database", "redis", "aws", "message"])
-def test_an_odd_error_goes_out_as_it_is(
-    kind: type[Exception], preset: str, faults: Faults
-) -> None:
+def test_an_odd_error_goes_out_as_it_is(kind: type[Exception], preset: str) -> None:
     """No preset's judge puts an error of its own in its place."""
     guarded = policy("odd", preset=preset)
 
@@ -77,7 +81,9 @@ def test_an_odd_error_goes_out_as_it_is(
     assert sum(breaker_of("odd").counts().values()) == 2
 
 
-@pytest.mark.parametrize("kind", ODD[:-1], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", (*ODD[:-1], Delegating), ids=lambda kind: kind.__name__
+)
 def test_an_odd_error_is_counted(kind: type[Exception]) -> None:
     """A retry and a breaker take it for what their arguments say."""
     calls: list[int] = []
