@@ -1,12 +1,13 @@
-"""Errors of applications that are not as errors should be: they go out as they are."""
+"""Errors that are not as errors should be: they go out as they are, and hold nothing."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
-from svcready.resilience import circuit_breaker, policy, retry
+from svcready.resilience import bulkhead, circuit_breaker, get_bulkhead, policy, retry
 from tests.resilience.peers import breaker_of
 
 
@@ -82,7 +83,7 @@ def test_an_odd_error_goes_out_as_it_is(kind: type[Exception], preset: str) -> N
 
 
 @pytest.mark.parametrize(
-    "kind", (*ODD[:-1], Delegating), ids=lambda kind: kind.__name__
+    "kind", [*ODD[:-1], Delegating], ids=lambda kind: kind.__name__
 )
 def test_an_odd_error_is_counted(kind: type[Exception]) -> None:
     """A retry and a breaker take it for what their arguments say."""
@@ -99,3 +100,33 @@ def test_an_odd_error_is_counted(kind: type[Exception]) -> None:
 
     assert len(calls) == 3
     assert breaker_of("odd").counts()["failure"] == 3
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_calls_at_the_end_of_the_stack_give_their_permits_back(fails: bool) -> None:  # noqa: FBT001
+    """What could not be left for want of room on the stack is left by the next call."""
+    room = bulkhead("deep", max_concurrent=2)
+    deep = policy("deep", bulkhead=room, breaker=circuit_breaker(success=KeyError))
+
+    @deep
+    def call() -> None:
+        if fails:
+            raise KeyError
+
+    def down(room_left: int) -> None:
+        if room_left:
+            down(room_left - 1)
+
+        with contextlib.suppress(KeyError):
+            call()
+
+        down(0)
+
+    for more in range(30):
+        with pytest.raises(RecursionError):
+            down(more)
+
+    with contextlib.suppress(KeyError):
+        call()
+
+    assert get_bulkhead("deep").level.in_use == 0
