@@ -1,4 +1,4 @@
-"""Errors that are not as errors should be: they go out as they are, and hold nothing."""
+"""Errors that are not as they should be: they go out so, and hold nothing back."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_an_odd_error_is_counted(kind: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_calls_at_the_end_of_the_stack_give_their_permits_back(fails: bool) -> None:  # noqa: FBT001
+def test_calls_at_the_end_of_the_stack_give_their_permits_back(fails: bool) -> None:
     """What could not be left for want of room on the stack is left by the next call."""
     room = bulkhead("deep", max_concurrent=2)
     deep = policy("deep", bulkhead=room, breaker=circuit_breaker(success=KeyError))
