@@ -300,6 +300,22 @@ def test_a_rule_without_its_resolver_is_reported_and_limits_by_address(
         )
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("adress", "address"), ("tennant", "tenant"), ("rout", "route"), ("zzz", "")],
+)
+def test_a_misspelt_key_is_named(run: Running, said: str, meant: str) -> None:
+    """The nearest of what keys can be and of the resolvers that are declared."""
+    svcready.resilience.resolver("tenant")(lambda _: "one")
+    with run(f"* 1/m by {said}") as harness:
+        harness.runtime.ready()
+        (problem,) = harness.runtime.problems()
+
+    assert problem.endswith(f"svcready.resilience.resolver({said!r})")
+    assert ("did you mean" in problem) is bool(meant)
+    assert f"did you mean {meant}? If not, declare" in problem or not meant
+
+
 def test_a_resolver_that_fails_limits_by_address(run: Running, faults: Faults) -> None:
     """Its error is counted and goes no further; awaited on WSGI, it fails, too."""
 
@@ -828,6 +844,31 @@ def test_a_wrong_rule_is_reported_and_the_others_hold(run: Running) -> None:
         assert "'FETCH / 1/s'" in problem
         assert "the rest is used" in problem
         assert [ask("/orders/1").status for _ in range(2)] == [200, 429]
+
+
+def test_a_burst_that_nobody_could_pay_is_reported(run: Running) -> None:
+    """Of a rule and of code's limit; the rate stays, the variable is named."""
+    svcready.limit("60/s burst 20", name="reports", cost=5)
+    environ = {
+        "SVCREADY_HTTP_RATE_LIMITS": "* 60/s burst 20 by address cost 6 as bulk",
+        "SVCREADY_LIMIT__BULK__BURST": "2",
+        "SVCREADY_LIMIT__REPORTS__RATE": "3/s burst 4",
+    }
+    with running(service="orders", environ=environ, clock=FakeClock()) as harness:
+        harness.runtime.ready()
+        reports, bulk = harness.runtime.problems()
+        assert [
+            part["rate"]
+            for parts in harness.runtime.resilience.describe().values()
+            for kind, part in parts.items()
+            if kind == "limit"
+        ] == [(60.0, 20), (60.0, 20)]
+
+    assert bulk == (
+        "limit bulk: SVCREADY_LIMIT__BULK__BURST: a burst of 2 is below the cost of 6 "
+        "that a call has, which nobody could ever pay: the rate is left as declared"
+    )
+    assert reports.startswith("limit reports: SVCREADY_LIMIT__REPORTS__RATE: a burst")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from svcready._core.addresses import address_of
+from svcready._core.redaction import default_redactor
 from svcready.admin import Admission, Gate, OpsRequest, Verdict, build_surface
 from svcready.admin._access._certificates import CertificateWay, names_of
 from svcready.admin._access._failures import Failures
@@ -684,7 +685,9 @@ def test_a_short_token_is_told_of() -> None:
         build_surface(harness.runtime)
         (notice,) = harness.runtime.notices
 
-    assert "SVCREADY_ADMIN_TOKENS: token 2 has fewer than 16 characters" in notice
+    assert "SVCREADY_ADMIN_TOKENS has tokens of fewer than 16 characters" in notice
+    assert "by their places: 2" in notice
+    assert default_redactor().text(notice) == notice
     assert "s3cret" not in notice
 
 

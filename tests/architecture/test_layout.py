@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "loguru": ("svcready.logging._sources._loguru",),
     "starlette": (
         "svcready.adapters._starlette_ahead",
+        "svcready.adapters._starlette_answers",
         "svcready.adapters._starlette_routes",
         "svcready.adapters.fastapi",
         "svcready.demo",

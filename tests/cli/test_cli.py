@@ -126,7 +126,7 @@ def test_config_prints_every_value_with_its_origin(
     monkeypatch.setenv("SVCREADY_ADMIN_TOKENS", "hunter2")
     monkeypatch.setenv("SVCREADY_CHECK__DATABASE__CRITICALITY", "critical")
 
-    assert main(["config", "--check"]) == 0
+    assert main(["config", "--check", "--all"]) == 0
     out = capsys.readouterr().out
     rows = [line for line in out.splitlines() if line.startswith("  ")]
 
@@ -162,7 +162,34 @@ def test_config_shows_what_is_wrong_and_check_fails(
     assert main(["config", "--check"]) == 1
     out = capsys.readouterr().out
     assert out.count("! SVCREADY_HTTP_TRUSTED_HOPS='many' is not allowed") == 2
-    assert "1 problem\n" in out
+    assert out.count("1 problem\n") == 2
+
+
+def test_check_prints_what_is_wrong_and_the_count_last(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody has to look for a problem in a table; `--all` prints that before it."""
+    assert main(["config", "--check"]) == 0
+    head, verdict = capsys.readouterr().out.splitlines()
+    assert verdict == "no problems"
+
+    monkeypatch.setenv("SVCREADY_HTTP_TRUSTED_HOPS", "many")
+    monkeypatch.setenv("SVCREADY_LOG_LEVLE", "debug")
+    monkeypatch.setenv("SVCREADY_LOG_REDACT_ENABLED", "no")
+    assert main(["config", "--check"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == head
+    assert lines[1].endswith("(fails no check)")
+    assert [line[:4] for line in lines[1:]] == ["  - ", "  ! ", "  ! ", "2 pr"]
+    assert lines[-1] == "2 problems"
+
+    assert main(["config", "--check", "--all"]) == 1
+    whole = capsys.readouterr().out.splitlines()
+    assert whole[0] == head
+    assert whole[-4:] == lines[1:]
+    assert len(whole) > 100
+    assert main(["config"]) == 0
+    assert capsys.readouterr().out.splitlines() == whole
 
 
 @pytest.mark.parametrize(
@@ -191,8 +218,9 @@ def test_check_fails_on_what_metrics_cannot_do(
     monkeypatch.setenv(variable, value)
     capsys.readouterr()
     assert main(["config", "--check"]) == 1
-    _, _, problems = capsys.readouterr().out.partition("1 problem\n")
-    assert said in problems
+    _, problem, count = capsys.readouterr().out.splitlines()
+    assert said in problem
+    assert count == "1 problem"
     assert main(["config", "--check", "--json"]) == 1
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert said in problem["text"]
@@ -212,6 +240,50 @@ CONTRADICTIONS = [
     "POLICY__CLI__BREAKER_OPEN_S=9 POLICY__CLI__BREAKER_OPEN_MAX_S=5",
     "POLICY__CLI__BULKHEAD_MAX_QUEUE=9 POLICY__CLI__BULKHEAD_MAX_WAIT_S=0",
 ]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "INITIAL_LIMIT=500",
+            (
+                "{}INITIAL_LIMIT=500, above {}MAX_LIMIT=200 (the default): "
+                "the limit begins at 200"
+            ),
+        ),
+        (
+            "INITIAL_LIMIT=500 MAX_LIMIT=300",
+            "{}INITIAL_LIMIT=500, above {}MAX_LIMIT=300: the limit begins at 300",
+        ),
+        (
+            "INITIAL_LIMIT=2",
+            (
+                "{}INITIAL_LIMIT=2, below {}MIN_LIMIT=5 (the default): "
+                "the limit begins at 5"
+            ),
+        ),
+        (
+            "MIN_LIMIT=50 MAX_LIMIT=10",
+            "{}MIN_LIMIT=50, above {}MAX_LIMIT=10: the limit is 50 throughout",
+        ),
+    ],
+)
+def test_what_holds_a_limit_back_is_named_with_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    said: str,
+    told: str,
+) -> None:
+    """Both variables and both numbers, so that the right one can be changed."""
+    prefix = "SVCREADY_HTTP_SHEDDING_"
+    for word in said.split():
+        name, _, value = word.partition("=")
+        monkeypatch.setenv(f"{prefix}{name}", value)
+
+    assert main(["config", "--check"]) == 1
+    _, problem, _ = capsys.readouterr().out.splitlines()
+    assert problem == f"  ! {told.replace('{}', prefix)}"
 
 
 @pytest.mark.parametrize("said", CONTRADICTIONS)

@@ -66,8 +66,8 @@ def test_environment_beats_file_beats_code() -> None:
             nothing,
         )
     ]
-    assert everything.pinned == ("http.trusted_hops",)
-    assert without_variable.pinned == ()
+    assert everything.pinned == {"http.trusted_hops": "SVCREADY_HTTP_TRUSTED_HOPS"}
+    assert without_variable.pinned == {}
 
 
 def test_nothing_configured_is_no_problem() -> None:

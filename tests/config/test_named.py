@@ -92,7 +92,11 @@ def test_the_environment_wins_even_by_default() -> None:
         "mode": "off",
     }
     assert str(said["retry_attempts"].origin).startswith("SVCREADY_POLICY__DEFAULT__")
-    assert settings.pinned == ("/f [default.policy.payments] retry_attempts",)
+    assert settings.pinned == {
+        "/f [default.policy.payments] retry_attempts": (
+            "SVCREADY_POLICY__DEFAULT__RETRY_ATTEMPTS"
+        )
+    }
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,50 @@ def test_a_wrong_rule_is_named_and_the_others_are_used(wrong: str) -> None:
     assert [rule.path for rule in settings.http.rate_limits] == ["/a", "/b"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "use"),
+    [
+        ("POTS /a 1/s", "a method or * (did you mean POST?) in place of 'POTS'"),
+        ("FETCH / 1/s", "a method or * in place of 'FETCH'"),
+        ("5/s", "* 5/s in place of '5/s'"),
+        ("GET orders 1/s", "a path with / in front, or a rate, in place of 'orders"),
+        ("GET / many by address", "a path with / in front, or a rate, in place of 'm"),
+        ("GET / 5 per fortnight", "a rate such as"),
+        ("GET", "a rate such as"),
+        ("GET / 1/s burst 0", "burst NUMBER, by KEY, cost NUMBER or as NAME in place"),
+        ("GET / 1/s by", "burst NUMBER, by KEY, cost NUMBER or as NAME in place of 'b"),
+        ("GET / 1/s bye address", "by in place of 'bye address'"),
+        ("GET / 1/s brust 5", "burst in place of 'brust 5'"),
+        ("GET / 1/s by a by b", "one by alone in place of 'by a'"),
+        ("GET / 1/s by a+b+c+d+e", "by address, client, route, all, header:NAME"),
+        ("GET / 1/s cost many", "a cost from 0 to 1000000 in place of 'cost many'"),
+        ("GET / 1/s cost 4", "a cost up to the burst, which is 1, in place of 'cost"),
+        ("GET / 1/s as A_B!", "a name of lower-case letters, digits, _, . and -"),
+    ],
+)
+def test_the_part_that_is_wrong_is_named(wrong: str, use: str) -> None:
+    """With what to write in its place and one example, and not the whole grammar."""
+    settings = load(environ={"SVCREADY_HTTP_RATE_LIMITS": f"{wrong}; GET /b 2/s"})
+    (problem,) = settings.problems
+    text = str(problem)
+
+    assert text.startswith(f"SVCREADY_HTTP_RATE_LIMITS='{wrong}' is not allowed: ")
+    assert f"use {use}" in text
+    assert text.endswith(
+        ", as in POST /orders 50/s burst 100 by address; the rest is used"
+    )
+    assert "METHOD PATH RATE" not in text
+
+
+def test_each_wrong_rule_says_what_is() -> None:
+    """Of several the parts are listed, a repeated fault once."""
+    text = "GTE / 1/s; GET / 1/s cost -1; GET /a 1/s cost -1"
+    (problem,) = load(environ={"SVCREADY_HTTP_RATE_LIMITS": text}).problems
+
+    assert "in place of 'GTE', a cost from 0" in str(problem)
+    assert str(problem).count("cost from 0") == 1
+
+
 def test_rules_of_one_name_are_told_apart() -> None:
     """By a number, also where variables would spell them alike."""
     rules = RATE_RULES.parse("* 1/s; * 100/h; * 9/m as all.by.client")

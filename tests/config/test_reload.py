@@ -50,7 +50,7 @@ def test_levels_change_unless_a_variable_says_them() -> None:
     assert after.changed_from(before) == ("log.levels",)
     assert after.log.levels == (("httpx", "WARN"),)
     assert after.log.level == "ERROR"
-    assert after.pinned == ("log.level",)
+    assert after.pinned == {"log.level": "SVCREADY_LOG_LEVEL"}
 
 
 def test_nothing_changed_is_equal() -> None:
@@ -86,7 +86,7 @@ def test_the_environment_pins() -> None:
     after = reload(before)
 
     assert after.http.access_log
-    assert after.pinned == ("http.access_log",)
+    assert after.pinned == {"http.access_log": "SVCREADY_HTTP_ACCESS_LOG"}
 
 
 def test_a_broken_edit_changes_nothing() -> None:

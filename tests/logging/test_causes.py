@@ -20,7 +20,7 @@ def fields(raiser: Callable[[], object]) -> ErrorFields:
     try:
         raiser()
     except BaseException as error:  # noqa: BLE001
-        return ErrorTexts(Redactor().text, 100).fields(error)
+        return ErrorTexts(Redactor(), 100).fields(error)
 
     pytest.fail("nothing was raised")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def texts(max_frames: int = 100) -> ErrorTexts:
     """Make a renderer."""
-    return ErrorTexts(Redactor().text, max_frames)
+    return ErrorTexts(Redactor(), max_frames)
 
 
 def caught(function: Callable[[], object]) -> BaseException:
@@ -229,7 +229,7 @@ def test_a_line_has_the_error(log: Log) -> None:
 
 def test_no_message_is_shown_where_every_value_is_hidden() -> None:
     """A redaction pattern that does not compile hides what exceptions say, too."""
-    texts = ErrorTexts(Redactor(patterns=("(",)).text, 100, hidden=True)
+    texts = ErrorTexts(Redactor(patterns=("(",)), 100, hidden=True)
     try:
         try:
             raise ValueError("C-12345678")

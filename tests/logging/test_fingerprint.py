@@ -62,13 +62,14 @@ sys.path[:0] = [{src!r}, {root!r}]
 import types
 stub = types.ModuleType("orjson")  # not on the way of a fingerprint
 sys.modules["orjson"] = stub
+from svcready._core.redaction import Redactor
 from svcready.logging._lines._errors import ErrorTexts
 import shop.app
 for failure in shop.app.FAILURES:
     try:
         failure([{{}}])
     except Exception as error:
-        print(ErrorTexts(str, 100).fields(error)["fingerprint"])
+        print(ErrorTexts(Redactor(enabled=False), 100).fields(error)["fingerprint"])
 """
 
 
@@ -174,11 +175,13 @@ def test_a_program_is_known_by_its_own_name(tmp_path: Path) -> None:
                 pass
 
             def fail():
+                from svcready._core.redaction import Redactor
                 from svcready.logging._lines._errors import ErrorTexts
                 try:
                     raise Oops
                 except Oops as error:
-                    print(ErrorTexts(str, 100).fields(error)["fingerprint"])
+                    texts = ErrorTexts(Redactor(enabled=False), 100)
+                    print(texts.fields(error)["fingerprint"])
 
             if __name__ == "__main__":
                 fail()

@@ -239,6 +239,9 @@ def test_a_redactor_that_fails_shows_nothing(log: Log) -> None:
         def text(self, value: str) -> str:
             raise LookupError
 
+        def stack(self, value: str, names: object) -> str:
+            raise LookupError
+
     seen: list[str] = []
     before = set_reporter(lambda component, error: seen.append(component))
     other = make_log(redactor=Failing())  # type: ignore[arg-type]

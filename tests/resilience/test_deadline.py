@@ -306,6 +306,83 @@ def test_a_guard_may_be_left_elsewhere(clock: FakeClock) -> None:
     assert counts_of("page") == {"success": 1}
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("how", ["entered", "inside another", "decorated"])
+def test_a_deadline_does_not_stay_where_it_was_entered(
+    clock: FakeClock, how: str, *, asynchronous: bool
+) -> None:
+    """Left elsewhere, it is over in the long-lived context that it was entered in."""
+    page, outer = deadline("page", 1), deadline("outer", 60).guard()
+    orders = deadline("orders", 5)
+    run_on(clock)
+    worker = contextvars.copy_context()
+    guard = page.guard()
+
+    def enter() -> None:
+        if how == "inside another":
+            outer.__enter__()
+
+        guard.__enter__()
+        assert remaining() == 1.0
+
+    async def main() -> None:
+        worker.run(enter)
+
+    asyncio.run(main()) if asynchronous else worker.run(enter)
+    guard.__exit__(None, None, None)
+    clock.advance(2)
+    left_s = 58.0 if how == "inside another" else math.inf
+    if how == "decorated":
+        assert worker.run(orders.call, Dependency()) == "answer"
+
+    assert worker.run(remaining) == left_s
+    assert worker.run(orders.call, Dependency()) == "answer"
+    if how == "inside another":
+        worker.run(outer.__exit__, None, None, None)
+
+    assert worker.run(remaining) == math.inf
+
+
+def test_a_task_that_entered_a_deadline_goes_on_without_it(clock: FakeClock) -> None:
+    """A task that lives on, and one that leaves the block for it."""
+    page = deadline("page", 1)
+    run_on(clock)
+
+    async def main() -> None:
+        guard, left = page.guard(), asyncio.Event()
+
+        async def worker() -> float:
+            await guard.__aenter__()
+            await left.wait()
+            clock.advance(2)
+            return remaining()
+
+        task = asyncio.create_task(worker())
+        await asyncio.sleep(0)
+        await guard.__aexit__(None, None, None)
+        left.set()
+        assert await task == math.inf
+
+    asyncio.run(main())
+
+
+def test_an_earlier_deadline_around_stays_when_a_block_is_left_elsewhere(
+    clock: FakeClock,
+) -> None:
+    """Only the block's own goes: what the caller put there holds."""
+    guard = deadline("page", 60).guard()
+    run_on(clock)
+
+    def enter() -> None:
+        in_force.put(clock.monotonic() + 1)
+        guard.__enter__()
+
+    worker = contextvars.copy_context()
+    worker.run(enter)
+    guard.__exit__(None, None, None)
+    assert worker.run(remaining) == 1.0
+
+
 def test_observing_refuses_nothing(clock: FakeClock) -> None:
     """A call whose time is spent already is counted once, and made."""
     orders = deadline("orders", 5)

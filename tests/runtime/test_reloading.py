@@ -55,3 +55,31 @@ def test_a_reload_tells_what_a_start_would(tmp_path: Path) -> None:
 
         assert told(harness, file, "[default.policy.reloading]\ntimeout_s = 1") == []
         assert harness.runtime.problems() == ()
+
+
+def test_what_a_variable_overrides_is_named_with_it(tmp_path: Path) -> None:
+    """A restart would change nothing: the line says which variable decides."""
+    svcready.policy("reloading.pinned", timeout=2)
+    file = tmp_path / "svcready.toml"
+    file.write_text("")
+    variable = "SVCREADY_POLICY__RELOADING_PINNED__TIMEOUT_S"
+    environ = {
+        "SVCREADY_CORE_CONFIG_FILE": str(file),
+        "SVCREADY_ADMIN_TOKENS": "a" * 32,
+        variable: "3",
+    }
+    with running(environ=environ) as harness:
+        harness.runtime.ready()
+        table = "default.policy.reloading_pinned"
+        text = f"[{table}]\ntimeout_s = 1\nretry_attempts = 2\n"
+        text += f"[default.admin]\ntokens = ['{'b' * 32}']\n"
+        told(harness, file, text)
+        line = harness.logged("configuration file read again")[-1]
+
+    said = cast("Any", line["context"])
+    assert said["overridden"] == [
+        "admin.tokens is overridden by SVCREADY_ADMIN_TOKENS",
+        f"{file} [{table}] timeout_s is overridden by {variable}",
+    ]
+    assert "not_reloadable" not in said
+    assert not any("restart" in problem for problem in said["problems"])

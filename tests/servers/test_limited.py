@@ -101,6 +101,12 @@ def test_callers_are_limited(served: Served, tmp_path: Path) -> None:
         if "django" in served.name:  # the others are asked in tests/adapters
             shed = ask("/shed", "s", "203.0.113.4")
             assert (shed.status, shed.headers["retry-after"]) == (503, "7")
+            refused = ask("/refused", "s", "203.0.113.4")
+            assert (refused.status, refused.headers["retry-after"]) == (503, "7")
+            line = service.access_line(refused.headers["x-request-id"])
+            assert line["http"]["status"] == 503  # type: ignore[index]
+            late = ask("/late", "s", "203.0.113.4")
+            assert (late.status, b"Gateway Timeout" in late.body) == (504, True)
             moved = ask("/v2/shared/1", "m", "203.0.113.5")  # middleware sends it on
             assert {name: told["r"] for name, told in shown(moved).items()} == {
                 "tenants": 2,

@@ -12,7 +12,7 @@ from svcready.config._sections.xray import XraySettings
 from svcready.tracing._pillar import TracePillar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from svcready._core.clock import Clock
 
@@ -42,6 +42,10 @@ class Masker:
     def text(self, text: str, /) -> str:
         """Mask a text."""
         return text.replace("hunter2", "***")
+
+    def stack(self, text: str, names: Collection[str], /) -> str:
+        """Mask a stack."""
+        return self.text(text)
 
     def _value(self, value: object) -> object:
         return self.text(value) if isinstance(value, str) else value

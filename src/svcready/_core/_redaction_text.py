@@ -12,9 +12,10 @@ from svcready._core import _redaction_vendors as vendors
 from svcready._core._redaction_keys import may_name_secret, names_secret
 from svcready._core._redaction_later import Later
 from svcready._core._redaction_pairs import marker, replace_named
+from svcready._core._redaction_source import hide_signs, show_signs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 __all__ = ["MAX_CACHED", "MAX_CACHED_LENGTH", "Texts"]
 
@@ -121,6 +122,26 @@ class Texts:
             text = self._replace_own(text, emails=not certain)
 
         return value if text == value else text
+
+    def stack(self, value: str, names: Collection[str]) -> str:
+        """
+        Return the text of frames with its secrets replaced, and its code left alone.
+
+        Args:
+            value: As `traceback` prints it.
+            names: Those that the frames' code uses: beside a secret's name they are no
+                secrets (`auth=auth`), as literals are.
+        """
+        shown = self.text(value)
+        if shown is value:
+            return value
+
+        unpaired = hide_signs(value, names)
+        if unpaired is value:
+            return shown
+
+        text = show_signs(self.text(unpaired))
+        return self._replace_own(text) if self._wants_more else text
 
     def url(self, value: str) -> str:
         """

@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING, Protocol
 
 from svcready._core._redaction_keys import key_tokens
 from svcready._core._redaction_pairs import marker
+from svcready._core._redaction_source import names_behind, names_in
 from svcready._core._redaction_text import MAX_CACHED, MAX_CACHED_LENGTH, Texts
 from svcready._core._redaction_walk import Cleared, Walk, has_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Cleared", "RedactionSettings", "Redactor", "default_redactor", "marker"]
+__all__ = [
+    "Cleared",
+    "RedactionSettings",
+    "Redactor",
+    "default_redactor",
+    "marker",
+    "names_behind",
+    "names_in",
+]
 
 _SHORT = 20
 """

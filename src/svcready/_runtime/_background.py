@@ -136,6 +136,8 @@ def _reload(runtime: Runtime) -> None:
             "WARNING" if problems else "INFO",
             event="svcready.reloaded",
             changed=list(changed),
-            not_reloadable=list(after.pinned),
+            overridden=[  # a colon behind a secret's name has a secret behind it
+                f"{key} is overridden by {said}" for key, said in after.pinned.items()
+            ],
             problems=problems,
         )

@@ -31,6 +31,10 @@ def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
             partition="partition-key" in told,
         )
 
+    def named(name: str, field: str) -> str:
+        said = runtime.settings.named.explained("LIMIT", name).get(field)
+        return field if said is None else said.origin.where
+
     return InboundMeans(
         lambda: runtime.settings.http.rate_limits,
         lambda name: runtime.settings.named.values("LIMIT", name),
@@ -39,4 +43,5 @@ def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
         lambda: runtime.settings.http,
         shared.rate_store,
         lambda: runtime.apps.routes(),  # noqa: PLW0108 - it may come from another
+        named,
     )

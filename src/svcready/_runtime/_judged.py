@@ -78,21 +78,40 @@ def said_as(settings: Settings, name: str, field: str, *, base: str = "") -> str
 
 def _of_requests(settings: Settings) -> Iterator[str]:
     yield from lacks_redis(settings)
+    yield from _of_shedding(settings)
+
+
+def _of_shedding(settings: Settings) -> Iterator[str]:
+    """Find bounds of load shedding that hold others back; name both, with values."""
     http = settings.http
     least, most = http.shedding_min_limit, http.shedding_max_limit
     if least > most:
         yield (
-            f"{PREFIX}HTTP_SHEDDING_MIN_LIMIT is {least} and ..._MAX_LIMIT {most}: "
-            f"the limit is {least}"
+            f"{_said(settings, 'min', least)}, above {_said(settings, 'max', most)}: "
+            f"the limit is {least} throughout"
         )
 
-    first, most = http.shedding_initial_limit, max(least, most)
-    said = settings.origin("http.shedding_initial_limit")
-    if said.kind != "default" and not least <= first <= most:
+    first = http.shedding_initial_limit
+    if settings.origin("http.shedding_initial_limit").kind == "default":
+        return
+
+    begins = max(least, min(most, first))
+    if begins != first:
+        side = "above" if first > begins else "below"
+        bound = "min" if begins == least else "max"
         yield (
-            f"{said.where} is {first}, which is not within {least} and {most}: the "
-            f"limit begins at {max(least, min(most, first))}"
+            f"{_said(settings, 'initial', first)}, {side} "
+            f"{_said(settings, bound, begins)}: the limit begins at {begins}"
         )
+
+
+def _said(settings: Settings, bound: str, value: int) -> str:
+    key = f"shedding_{bound}_limit"
+    said = settings.origin(f"http.{key}")
+    if said.kind == "default":
+        return f"{PREFIX}HTTP_{key.upper()}={value} (the default)"
+
+    return f"{said.where}={value}"
 
 
 def _of_pillars(settings: Settings) -> Iterator[str]:

@@ -26,6 +26,7 @@ from svcready.adapters._asgi_messages import (
 from svcready.adapters._in_thread import wait_in_thread
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.adapters._waiting import wait_for_client
+from svcready.resilience._answered import is_answered
 from svcready.resilience._limiting._inbound import (
     RequestRefused,
     leave_all,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
         Send,
     )
     from svcready.adapters._plan import RequestPlan
-    from svcready.errors import LoadShed
+    from svcready.resilience._answered import Answered
     from svcready.resilience._limiting._inbound import Admissions, Inbound, Refusal
 
 __all__ = ["HttpExchange"]
@@ -191,9 +192,9 @@ class HttpExchange(Request):
         if refusal is not None:
             await self.refuse(refusal, self.send)
 
-    async def answer(self, error: RequestRefused | LoadShed) -> None:
-        """Answer what refuses the request, or raise it if that is too late."""
-        if self.status:  # the application answered, or has begun to
+    async def answer(self, error: Answered) -> None:
+        """Answer what refuses the request, or raise it if that can't be."""
+        if self.status or not is_answered(error):  # the application has begun to
             raise error
 
         from svcready.resilience._shed._by_hand import answer_to

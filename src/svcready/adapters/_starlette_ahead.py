@@ -6,7 +6,6 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.applications import Starlette
-from starlette.responses import Response
 from starlette.routing import (
     PARAM_REGEX,
     Host,
@@ -20,8 +19,10 @@ from svcready._core.guard import report_fault
 from svcready.adapters._admission import NOWHERE, Taken
 from svcready.adapters._asgi_http import HttpExchange
 from svcready.adapters._asgi_messages import below
+from svcready.adapters._starlette_answers import AnsweringRouter, answer_to, respond
 from svcready.adapters._starlette_routes import children, have_changed, look
 from svcready.errors import LoadShed
+from svcready.resilience._answered import is_meant
 from svcready.resilience._limiting._inbound import (
     INBOUND,
     RequestRefused,
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
 
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from svcready.adapters._asgi_messages import Scope as AnyScope
     from svcready.adapters._starlette_routes import Seen
-    from svcready.resilience._limiting._inbound import Inbound, Refusal
+    from svcready.resilience._limiting._inbound import Inbound
 
 __all__ = ["RoutesAhead", "answer_refusals", "at_route", "catch_refusals"]
 
@@ -128,7 +130,7 @@ async def _ask(
         await app(*call)
     else:
         request.refused = True
-        await _respond(refusal)(*call)
+        await respond(refusal)(*call)
 
 
 def answer_refusals(app: Starlette) -> None:
@@ -136,6 +138,8 @@ def answer_refusals(app: Starlette) -> None:
     for one in (app, *_mounted(app.routes)):
         one.exception_handlers.setdefault(RequestRefused, _answer)
         one.exception_handlers.setdefault(LoadShed, _answer)
+        if not isinstance(one.router.middleware_stack, AnsweringRouter):
+            one.router.middleware_stack = AnsweringRouter(one)
 
 
 def catch_refusals(scope: AnyScope) -> None:
@@ -151,17 +155,10 @@ def catch_refusals(scope: AnyScope) -> None:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    del request
-    if not isinstance(error, RequestRefused | LoadShed):
+    if request.scope["type"] != "http" or not is_meant(error):
         raise error
 
-    from svcready.resilience._shed._by_hand import answer_to
-
-    return _respond(answer_to(error))
-
-
-def _respond(refusal: Refusal) -> Response:
-    return Response(refusal.body, refusal.status, dict(refusal.headers))
+    return answer_to(error)
 
 
 def _mounted(routes: Iterable[object], depth: int = 0) -> Iterator[Starlette]:

@@ -15,7 +15,7 @@ from svcready.adapters._asgi_websocket import WebsocketExchange
 from svcready.adapters._own_thread import answer_off_loop
 from svcready.adapters._plan import build_plan, take_plan
 from svcready.admin import MOST_BODY_BYTES, READING, OpsRequest
-from svcready.errors import LoadShed
+from svcready.resilience._answered import ANSWERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,7 +129,7 @@ class ASGIWrapper:
                     if plan.admission is None
                     else exchange.admit(plan.admission, self._app)
                 )
-            except LoadShed as error:
+            except ANSWERED as error:
                 await exchange.answer(error)
         except BaseException as error:
             exchange.fail(error)

@@ -20,6 +20,7 @@ from svcready.adapters._admission import NOWHERE, Ahead, Taken
 from svcready.adapters._wsgi_flight import REQUEST, Exchange, InFlight
 from svcready.adapters.wsgi import WSGIWrapper
 from svcready.errors import LoadShed
+from svcready.resilience._answered import ANSWERED, is_answered, is_meant
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused, ask_at_route
 from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
+    from svcready.resilience._answered import Answered
     from svcready.resilience._limiting._inbound import Refusal
 
 __all__ = ["attach", "list_routes"]
 
 _EXTENSION = "svcready"
+_FAILED = 500
 _guarded = guard("adapters.flask")
 
 
@@ -101,10 +104,28 @@ def _limit_at_routes(app: Flask) -> None:
 def _answer_refusals(app: Flask) -> None:
     handlers = app.error_handler_spec[None][None]
     handlers.setdefault(RequestRefused, lambda error: _respond(error.answer))
-    handlers.setdefault(LoadShed, _shed)
+    handlers.setdefault(LoadShed, _answer)
+    for kind in ANSWERED:
+        handlers.setdefault(kind, _answer)
 
 
-def _shed(error: LoadShed) -> Response:
+def _answer(error: Answered) -> ResponseReturnValue:
+    """
+    Answer what is refused, unless the application has a handler for more than that.
+
+    Flask asks the handler of the nearest type, which is ours.
+    """
+    if not is_meant(error):
+        spec = current_app.error_handler_spec[None]
+        for kind in type(error).__mro__:
+            own: Any = spec[None].get(kind)
+            if own is not None and own is not _answer:
+                answer: ResponseReturnValue = current_app.ensure_sync(own)(error)
+                return answer
+
+        if not is_answered(error) or spec.get(_FAILED):
+            raise error
+
     from svcready.resilience._shed._by_hand import answer_to
 
     return _respond(answer_to(error))

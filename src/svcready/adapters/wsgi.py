@@ -18,8 +18,7 @@ from svcready.admin import (
     READING,
     OpsRequest,
 )
-from svcready.errors import LoadShed
-from svcready.resilience._limiting._inbound import RequestRefused
+from svcready.resilience._answered import ANSWERED, is_answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from svcready.adapters._admission import Ahead
     from svcready.adapters._plan import RequestPlan
     from svcready.admin import OpsResponse
+    from svcready.resilience._answered import Answered
     from svcready.resilience._limiting._inbound import Refusal
 
 __all__ = ["WSGIWrapper", "wrap"]
@@ -120,8 +120,8 @@ class WSGIWrapper:
 
         try:
             body = self._app(environ, flight.start)
-        except (RequestRefused, LoadShed) as error:
-            if flight.status:  # the application answered, or has begun to
+        except ANSWERED as error:
+            if flight.status or not is_answered(error):  # the application has begun to
                 flight.end(error)
                 raise
 
@@ -172,7 +172,7 @@ def _followed(
     return Body(body, flight)
 
 
-def _answer_to(error: RequestRefused | LoadShed) -> Refusal:
+def _answer_to(error: Answered) -> Refusal:
     from svcready.resilience._shed._by_hand import answer_to
 
     return answer_to(error)

@@ -32,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
 
     What its code says by `init(settings=...)` is not known here; everything else is.
 
+    As checkers do, `--check` prints what is wrong and no more, and the count last.
+
     Returns:
         0, or 1 with `--check` if anything is wrong.
     """
@@ -43,26 +45,36 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--check", action="store_true", help="exit with 1 if anything is wrong"
+        "--check",
+        action="store_true",
+        help="print only what is wrong, and exit with 1 if anything is",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="with --check: print every setting as well"
     )
     options = parser.parse_args(arguments)
     settings = load(environ=os.environ, resolve_secret=SecretResolver(_DEADLINE_S))
     unfit = beforehand(settings)
+    passed = harmless(settings)
+    problems = [*map(str, settings.problems), *unfit]
+    wrong = [problem for problem in problems if problem not in passed]
     if options.json:
         print(json.dumps(report(settings, unfit), indent=2))
     else:
-        print(_as_text(settings, unfit, style_for(sys.stdout, os.environ)))
+        style = style_for(sys.stdout, os.environ)
+        lines = [] if options.check and not options.all else _table(settings, style)
+        head = f"svcready {own_version()} | {settings.service.environment}"
+        told = [problem for problem in problems if problem in passed]
+        print("\n".join((style(head, "bold"), *lines, *_verdict(wrong, told, style))))
 
-    problems = {*map(str, settings.problems), *unfit} - harmless(settings)
-    return 1 if options.check and problems else 0
+    return 1 if options.check and wrong else 0
 
 
-def _as_text(settings: Settings, unfit: tuple[str, ...], style: Style) -> str:
+def _table(settings: Settings, style: Style) -> list[str]:
     rows = describe(settings)
-    head = f"svcready {own_version()} | {settings.service.environment}"
-    lines = [style(head, "bold")]
     names = max(len(_name(row)) for row in rows)
     values = min(max(len(_value(row)) for row in rows), _WIDEST_VALUE)
+    lines: list[str] = []
     section = ""
     for row in rows:
         if row.key.partition(".")[0] != section:
@@ -73,17 +85,20 @@ def _as_text(settings: Settings, unfit: tuple[str, ...], style: Style) -> str:
 
     if settings.pinned:
         lines += ["", "In the file, but the environment decides:"]
-        lines += [f"  {key}" for key in settings.pinned]
+        lines += [f"  {key}: {said}" for key, said in settings.pinned.items()]
 
-    problems = [*map(str, settings.problems), *unfit]
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines += ["", style(count, "bold", "red")]
-        lines += [f"  {style('!', 'red')} {problem}" for problem in problems]
-    else:
-        lines += ["", style("no problems", "green")]
+    return [*lines, ""]
 
-    return "\n".join(lines)
+
+def _verdict(wrong: list[str], told: list[str], style: Style) -> list[str]:
+    """Return what is wrong, a line each, and how much that is as the last line."""
+    lines = [f"  {style('-', 'yellow')} {each} (fails no check)" for each in told]
+    lines += [f"  {style('!', 'red')} {each}" for each in wrong]
+    if not wrong:
+        return [*lines, style("no problems", "green")]
+
+    count = "1 problem" if len(wrong) == 1 else f"{len(wrong)} problems"
+    return [*lines, style(count, "bold", "red")]
 
 
 def _line(row: Row, names: int, values: int, style: Style) -> str:

@@ -301,19 +301,23 @@ def _layer(reader: Reader, texts: tuple[NamedText, ...]) -> Layer:
     return layer
 
 
-def _pinned(reader: Reader, layers: tuple[Layer, ...]) -> tuple[str, ...]:
-    """Return the keys that the file sets in vain."""
-    plain = [
-        key
+def _pinned(reader: Reader, layers: tuple[Layer, ...]) -> Mapping[str, str]:
+    """Return the keys that the file sets in vain, each with the variable that wins."""
+    found = {
+        key: reader.origins[key].where
         for key in reader.file
         if reader.origins[key].kind in {"variable", "standard"}
-    ]
+    }
     variables, file = layers[:2]
-    named = [
-        said.origin.where
-        for (kind, spelt), fields in file.items()
-        for field, said in fields.items()
-        if field in variables.get((kind, spelt), {})
-        or field in variables.get((kind, DEFAULT), {})
-    ]
-    return (*plain, *named)
+    for (kind, spelt), fields in file.items():
+        stronger = {
+            **variables.get((kind, DEFAULT), {}),
+            **variables.get((kind, spelt), {}),
+        }
+        found |= {
+            said.origin.where: stronger[field].origin.where
+            for field, said in fields.items()
+            if field in stronger
+        }
+
+    return MappingProxyType(found)

@@ -46,11 +46,13 @@ class PartlyWrongError(ValueError):
     Args:
         value: What is left when the wrong entries are taken out.
         wrong: The wrong entries, as they were written.
+        use: What to use in place of their wrong parts; empty: whatever is allowed.
     """
 
-    def __init__(self, value: object, wrong: tuple[str, ...]) -> None:
+    def __init__(self, value: object, wrong: tuple[str, ...], use: str = "") -> None:
         self.value = value
         self.wrong = wrong
+        self.use = use
         super().__init__(wrong)
 
 

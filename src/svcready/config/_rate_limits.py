@@ -10,6 +10,8 @@ from svcready._core.http import METHODS
 from svcready._core.rates import ALLOWED as RATES_ALLOWED
 from svcready._core.rates import read_rate
 from svcready.config._kinds import Kind, PartlyWrongError
+from svcready.config._problems import nearest, suggestion
+from svcready.errors import DeclarationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,23 @@ _BY = re.compile(rf"{_PART}(?:\+{_PART}){{0,3}}", re.IGNORECASE)
 _UNFIT = re.compile(r"[^a-z0-9]+")
 _MOST_COST = 1_000_000
 _LONGEST_SLUG = 64
+_OPTIONS = ("by", "cost", "as")
+_EXAMPLE = "POST /orders 50/s burst 100 by address"
+_LIKE = 0.75
+"""How alike a word and a known one must be to be taken for each other."""
+
+
+class _WrongPartError(ValueError):
+    """
+    A part of a rule can't be read.
+
+    Args:
+        part: What was written.
+        use: What to write in its place.
+    """
+
+    def __init__(self, part: str, use: str) -> None:
+        super().__init__(f"{use} in place of {part[:_LONGEST_SLUG]!r}")
 
 
 class RateRule(NamedTuple):
@@ -56,55 +75,119 @@ def _parse_rules(raw: object) -> tuple[RateRule, ...]:
     said = [text for part in parts if (text := str(part).strip())]
     rules: dict[str, RateRule] = {}
     wrong = said[MOST_RULES:]
+    uses = [f"{MOST_RULES} rules at most"] if wrong else []
     for text in said[:MOST_RULES]:
         try:
             rule = _parse_rule(text)
-        except ValueError:
+        except ValueError as error:
             wrong.append(text)
+            uses.append(str(error))
             continue
 
         rule = _named_apart(rule, rules)
         rules[variable(rule.name)] = rule
 
     if wrong:
-        raise PartlyWrongError(tuple(rules.values()), tuple(wrong))
+        use = f"{', '.join(dict.fromkeys(uses))}, as in {_EXAMPLE}"
+        raise PartlyWrongError(tuple(rules.values()), tuple(wrong), use)
 
     return tuple(rules.values())
 
 
 def _parse_rule(text: str) -> RateRule:
-    words = text.split() if text.isprintable() else []
+    if not text.isprintable():
+        raise _WrongPartError(text, "printable text")
+
+    words = text.split()
     options: dict[str, str] = {}
-    while len(words) > 2 and words[-2].lower() in {"by", "cost", "as"}:
+    while len(words) > 2 and words[-2].lower() in _OPTIONS:
         value, word = words.pop(), words.pop().lower()
         if word in options:
-            raise ValueError(text)
+            raise _WrongPartError(f"{word} {value}", f"one {word} alone")
 
         options[word] = value
 
-    if not words:
-        raise ValueError(text)
-
-    method = "*" if words[0].startswith("/") else words.pop(0).upper()
+    method = "*" if words[0].startswith("/") else _method(words.pop(0))
     path = words.pop(0) if words and words[0][0] in "/*" else "*"
-    by, cost = options.get("by", "client").lower(), options.get("cost", "1")
-    name = check_name("limit", options["as"]) if "as" in options else ""
-    if (
-        (method != "*" and method not in METHODS)
-        or not _PATH.fullmatch(path)
-        or not _BY.fullmatch(by)
-        or not (cost.isdecimal() and cost.isascii() and len(cost) <= 7)
-        or not 0 <= int(cost) <= _MOST_COST
-    ):
-        raise ValueError(text)
+    if not _PATH.fullmatch(path):
+        raise _WrongPartError(path, "a path of up to 256 characters")
 
-    per_s, burst = read_rate(" ".join(words))
-    if int(cost) > burst:  # nobody would ever be let through
-        raise ValueError(text)
+    by, cost = _key(options.get("by", "client")), _cost(options.get("cost", "1"))
+    name = _name(options["as"]) if "as" in options else ""
+    per_s, burst = _rate(words)
+    if cost > burst:
+        raise _WrongPartError(
+            f"cost {cost}", f"a cost up to the burst, which is {burst},"
+        )
 
     return RateRule(
-        name or _slug(method, path, by), method, path, per_s, burst, by, int(cost)
+        name or _slug(method, path, by), method, path, per_s, burst, by, cost
     )
+
+
+def _method(word: str) -> str:
+    method = word.upper()
+    if method != "*" and method not in METHODS:
+        if word[0].isdigit():
+            raise _WrongPartError(word, f"* {word}")
+
+        hint = suggestion(nearest(method, METHODS, _LIKE)).replace("; ", "")
+        raise _WrongPartError(word, f"a method or *{f' ({hint})' if hint else ''}")
+
+    return method
+
+
+def _key(said: str) -> str:
+    if not _BY.fullmatch(said):
+        raise _WrongPartError(
+            f"by {said}",
+            "by address, client, route, all, header:NAME or a resolver's name, up to "
+            "four of them with + between,",
+        )
+
+    return said.lower()
+
+
+def _cost(said: str) -> int:
+    plain = said.isdecimal() and said.isascii() and len(said) <= 7
+    if not plain or int(said) > _MOST_COST:
+        raise _WrongPartError(f"cost {said}", f"a cost from 0 to {_MOST_COST}")
+
+    return int(said)
+
+
+def _name(said: str) -> str:
+    try:
+        return check_name("limit", said)
+    except DeclarationError:
+        use = "a name of lower-case letters, digits, _, . and -, not default,"
+        raise _WrongPartError(f"as {said}", use) from None
+
+
+def _rate(words: list[str]) -> tuple[float, int]:
+    if not words:
+        raise ValueError(f"{RATES_ALLOWED}, behind the method and the path")
+
+    for count in range(len(words), 0, -1):
+        try:
+            rate = read_rate(" ".join(words[:count]))
+        except ValueError:
+            continue
+
+        if count == len(words):
+            return rate
+
+        rest, known = words[count:], ("burst", *_OPTIONS)
+        word = rest[0].lower()
+        near = "" if word in known else nearest(word, known)
+        raise _WrongPartError(
+            " ".join(rest), near or "burst NUMBER, by KEY, cost NUMBER or as NAME"
+        )
+
+    if not words[0][0].isdigit():
+        raise _WrongPartError(" ".join(words), "a path with / in front, or a rate,")
+
+    raise _WrongPartError(" ".join(words), RATES_ALLOWED)
 
 
 def _slug(method: str, path: str, by: str) -> str:
@@ -155,9 +238,9 @@ RATE_AND_BURST: Kind[tuple[float, int]] = Kind(
 RATE_RULES: Kind[tuple[RateRule, ...]] = Kind(
     "rate limits",
     _parse_rules,
-    "METHOD PATH RATE burst NUMBER by KEY; ..., where METHOD and PATH may be * or left "
-    "out, PATH is a route's template, KEY is address, client, route, all, "
-    "header:NAME or a resolver's name, and cost NUMBER or as NAME may follow: "
+    "METHOD PATH RATE burst NUMBER by KEY; ..., where METHOD and PATH may be *, and "
+    "one of them left out, PATH is a route's template, KEY is address, client, route, "
+    "all, header:NAME or a resolver's name, and cost NUMBER or as NAME may follow: "
     "POST /orders 50/s burst 100 by address; * 1000/s by tenant",
     show=_show_rules,
 )

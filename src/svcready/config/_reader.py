@@ -107,15 +107,17 @@ class Reader:
         """Parse a value for a name; the second is False if it cannot be used."""
         value: object
         given: object
+        allowed = kind.allowed
         try:
             return _parse(kind, raw), True
         except PartlyWrongError as error:
             value, given, used = error.value, ", ".join(error.wrong), _REST
+            allowed = error.use or allowed
         except Exception:  # noqa: BLE001 - any fault of a kind: "not allowed"
             value, given, used = None, raw, "it is ignored"
 
         text = shown(given, secret=False)
-        problem = Problem("malformed", origin.where, text, kind.allowed, used=used)
+        problem = Problem("malformed", origin.where, text, allowed, used=used)
         self._note(origin, problem)
         return value, used == _REST
 
@@ -167,10 +169,11 @@ class Reader:
                 return self._fallback(entry)[0], False
 
         value: object = None
-        given, used = raw, ""
+        given, used, allowed = raw, "", said.kind.allowed
         try:
             return _parse(said.kind, raw), True
         except PartlyWrongError as error:
+            allowed = error.use or allowed
             if declared.closed is None:
                 value, given, used = error.value, ", ".join(error.wrong), _REST
         except Exception:  # noqa: BLE001, S110 - any fault of a kind: "not allowed"
@@ -181,7 +184,7 @@ class Reader:
             entry,
             said,
             shown(given, secret=declared.secret),
-            said.kind.allowed,
+            allowed,
         )
         self._note(said.origin, problem._replace(used=used or problem.used))
         return (value, True) if used else (self._fallback(entry)[0], False)

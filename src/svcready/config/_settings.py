@@ -83,8 +83,10 @@ class Settings:
     """Where each value was said, by key; a key that is missing has its default."""
     problems: tuple[Problem, ...] = field(default=(), compare=False)
     """Everything that is wrong; empty if all is well."""
-    pinned: tuple[str, ...] = field(default=(), compare=False)
-    """Keys that the file sets in vain, because the environment sets them too."""
+    pinned: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False
+    )
+    """Keys that the file sets in vain, each with the variable that decides."""
     inputs: Inputs | None = field(default=None, compare=False, repr=False)
     """What they were read from; None if they were made by hand."""
 

@@ -73,6 +73,16 @@ class Declared(Generic[C, Config]):
         """Whether the code said anything of it but its name."""
         return self._arguments is not None
 
+    @property
+    def values(self) -> Mapping[str, object]:
+        """The operator's values, by field, as they were put over the code's."""
+        return self._values
+
+    @property
+    def place(self) -> Place:
+        """Where the code declares it."""
+        return self._place
+
     def overridden(self, values: Mapping[str, object]) -> Config:
         """Return its numbers with an operator's values in them."""
         return self._override(self.config, values)[0]

@@ -16,11 +16,13 @@ __all__ = [
     "DERIVED",
     "LIMIT_KIND",
     "PER_HOST",
+    "PRESET_OF",
     "Part",
     "add_part",
     "bind_parts",
     "core_of",
     "cores",
+    "declaration",
     "declared_as",
     "forget_but",
     "look_up",
@@ -42,6 +44,9 @@ DERIVED: dict[str, str] = {}
 
 PER_HOST: set[str] = set()
 """The policies that clients make others from, one for each host."""
+
+PRESET_OF: dict[str, tuple[str, frozenset[str]]] = {}
+"""By policy, the preset that it was made of, and the kinds that the code gave."""
 
 LIMIT_KIND = "limit"
 """What is no part of a policy, and has variables of its own: `SVCREADY_LIMIT__...`."""
@@ -80,6 +85,12 @@ def core_of(kind: str, name: str) -> Any:
     part = _PARTS.get(kind)
     declared = None if part is None else part.register.get(name)
     return None if declared is None else declared.core
+
+
+def declaration(kind: str, name: str) -> AnyDeclared | None:
+    """Return what the code declares of that kind under a name; None: nothing."""
+    part = _PARTS.get(kind)
+    return None if part is None else part.register.get(name)
 
 
 def cores(kind: str) -> list[Any]:

@@ -15,6 +15,7 @@ from svcready.resilience._breaking._states import (
     OPEN,
 )
 from svcready.resilience._composing._contradictions import blind, consistent
+from svcready.resilience._described import MOST_SHOWN, show
 from svcready.resilience._lacking import lacking
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._overrides import naming
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
     from svcready.resilience._breaking._breaker import Breaker
+    from svcready.resilience._described import Shown
     from svcready.resilience._limiting._inbound import Admissions
     from svcready.resilience._limiting._inbound_means import InboundMeans
     from svcready.resilience._parts import AnyDeclared, Part
@@ -197,6 +199,16 @@ class ResiliencePillar:
                 described.setdefault(core.name, {})[kind] = core.config._asdict()
 
         return described
+
+    def show(self, prefix: str = "", most: int = MOST_SHOWN) -> Shown:
+        """
+        Return policies as operators are shown them, by name.
+
+        Args:
+            prefix: How their names begin.
+            most: How many are shown; breakers that are not closed come first.
+        """
+        return show(self._all, self._named, self._inbound.named, prefix, most)
 
     def states(self) -> list[PolicyState]:
         """Return how every breaker stands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready.resilience._answered import answer_policies
 from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
 from svcready.resilience._limiting._idle import ForRoute, RouteCheck
 from svcready.resilience._limiting._inbound import Admissions
@@ -37,6 +38,8 @@ class InboundPillar:
         self._clock = clock
         self._deadlines: DeadlineCounts | None = None
         self._check = RouteCheck()
+        self.named = means.named
+        """Returns what the operator calls a limit's field."""
         self.shedding = InboundShedding(means, clock)
         """The load shedding."""
         self.limits = LateLimits(means, clock)
@@ -46,6 +49,7 @@ class InboundPillar:
         """Put the operator's numbers in force, keeping what is known."""
         if self._means.http is not None:
             use_field(self._means.http().deadline_header)
+            answer_policies(on=self._means.http().answer_refusals)
 
         self.shedding.start()
         self.limits.start()
@@ -53,6 +57,7 @@ class InboundPillar:
     def close(self) -> None:
         """Let go."""
         use_field(DEADLINE_HEADER)
+        answer_policies(on=False)
         self.shedding.close()
         self.limits.close()
 

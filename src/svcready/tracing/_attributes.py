@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from opentelemetry.util.types import AttributeValue
 
@@ -53,6 +53,10 @@ class Redactor(Protocol):
 
     def text(self, text: str, /) -> str:
         """Return *text* with secrets masked."""
+        ...
+
+    def stack(self, text: str, names: Collection[str], /) -> str:
+        """Do so with a stack, whose code uses *names*."""
         ...
 
 
@@ -120,9 +124,15 @@ class Attributes:
         """Return *text* redacted and cut."""
         return self._redactor.text(text)[: self._text_chars]
 
-    def stack(self, text: str) -> str:
-        """Return a stack trace redacted and cut; its end says what happened."""
-        return self._redactor.text(text)[-self._text_chars :]
+    def stack(self, text: str, names: Collection[str] = ()) -> str:
+        """
+        Return a stack trace redacted and cut; its end says what happened.
+
+        Args:
+            text: As `traceback` prints it.
+            names: Those that its code uses, which are no secrets.
+        """
+        return self._redactor.stack(text, names)[-self._text_chars :]
 
     def annotations(
         self, given: Mapping[str, object], known: object, used: int = 0

@@ -6,6 +6,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from svcready._core.guard import report_fault
+from svcready._core.redaction import names_behind
 from svcready._core.type_names import type_name
 from svcready.tracing._contents import note
 from svcready.tracing._otel import ids_of
@@ -35,7 +36,8 @@ def record(span: Span, error: BaseException, attributes: Attributes) -> None:
 
         said = described(error)
         said["exception.message"] = attributes.text(said["exception.message"])
-        said["exception.stacktrace"] = attributes.stack(said["exception.stacktrace"])
+        stack = said["exception.stacktrace"]
+        said["exception.stacktrace"] = attributes.stack(stack, names_behind(error))
         note(span, "exception", said)
     except Exception as fault:  # noqa: BLE001 - telemetry never raises
         report_fault("tracing.span", fault)

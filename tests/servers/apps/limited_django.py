@@ -14,7 +14,7 @@ from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
 
 import svcready
-from svcready.errors import LoadShed
+from svcready.errors import AttemptTimeout, CircuitOpen, LoadShed
 from tests.servers.apps.limited import is_wrong
 
 if TYPE_CHECKING:
@@ -73,6 +73,14 @@ async def shed_async(request: HttpRequest) -> JsonResponse:
     return shed(request)
 
 
+def refused(_: HttpRequest) -> JsonResponse:
+    raise CircuitOpen("payments", "open", 7)
+
+
+async def late(_: HttpRequest) -> JsonResponse:
+    raise AttemptTimeout("payments took too long")
+
+
 @svcready.limit("1/hour", by="later", name="awaited")
 def awaited(_: HttpRequest) -> JsonResponse:
     return JsonResponse({"awaited": True})
@@ -86,5 +94,7 @@ urlpatterns = [
     path("decorated", decorated_async if ON_ASGI else decorated),
     *i18n_patterns(path("local/<int:number>", shared), prefix_default_language=False),
     path("shed", shed_async if ON_ASGI else shed),
+    path("refused", refused),
+    path("late", late),
 ]
 application = get_asgi_application() if ON_ASGI else get_wsgi_application()

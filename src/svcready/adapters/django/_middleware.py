@@ -30,8 +30,7 @@ from svcready.adapters.django._operators import (
     respond,
 )
 from svcready.adapters.django._routes import OwnPaths, template_taken
-from svcready.errors import LoadShed
-from svcready.resilience._limiting._inbound import RequestRefused
+from svcready.resilience._answered import ANSWERED, is_answered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -170,8 +169,8 @@ class Middleware:
     def process_exception(
         self, request: HttpRequest, error: Exception
     ) -> HttpResponse | None:
-        """Answer what a limit on a function refuses, or the application itself."""
-        if not isinstance(error, RequestRefused | LoadShed):
+        """Answer what a limit or a policy refuses, or the application itself."""
+        if not isinstance(error, ANSWERED) or not is_answered(error):
             return None
 
         from svcready.resilience._shed._by_hand import answer_to

@@ -115,9 +115,9 @@ def _doubts(admin: AdminSettings) -> Iterator[str]:
             if is_token(token) and len(token) < SHORT_TOKEN
         ]
         if short:
-            places = ", ".join(map(str, short))
+            # A colon or an equals sign behind that name has a secret behind it.
             yield (
-                f"SVCREADY_ADMIN_{field.upper()}: token {places} has fewer than "
-                f"{SHORT_TOKEN} characters and can be guessed; take one of "
-                "`openssl rand -hex 32`"
+                f"SVCREADY_ADMIN_{field.upper()} has tokens of fewer than "
+                f"{SHORT_TOKEN} characters, which can be guessed (by their places: "
+                f"{', '.join(map(str, short))}); take one of `openssl rand -hex 32`"
             )

@@ -68,10 +68,19 @@ PATHS: Mapping[str, Mapping[str, Operation]] = {
             {200: Response("Their stacks", {**_JSON, "text/plain": _TEXT})},
         )
     },
-    "/admin/policies": _read(
-        "How calls to dependencies are guarded",
-        "The numbers in force of each policy's parts, and what became of calls",
-    ),
+    "/admin/policies": {
+        "GET": Operation(
+            "How calls to dependencies are guarded",
+            {
+                200: Response(
+                    "The parts of each policy from the outside in: the numbers in "
+                    "force and who said them, how they stand, what became of calls",
+                    {**_JSON, "text/plain": _TEXT},
+                )
+            },
+            query={"name": "Those whose name begins so"},
+        )
+    },
     "/admin/breakers": {
         **_read("How circuit breakers stand", "The state of each"),
         "POST": _and(

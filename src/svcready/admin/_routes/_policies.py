@@ -1,63 +1,71 @@
-"""The path `/admin/policies`: the numbers in force, and what became of calls."""
+"""The path `/admin/policies`: the numbers in force, and how policies stand."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
-from svcready.admin._exchange import answer_json
+from svcready.admin._exchange import NO_STORE, TEXT, OpsResponse, answer_json
 from svcready.admin._surface import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from svcready.admin._exchange import OpsRequest, OpsResponse
+    from svcready.admin._exchange import OpsRequest
     from svcready.resilience._pillar import ResiliencePillar
 
 __all__ = ["policies_route"]
 
+_APART = {"calls", "sources", "declared_at"}
+
 
 def policies_route(resilience: ResiliencePillar) -> Route:
     """
-    Make the path that lists policies by name, with their parts.
+    Make the path that lists policies by name with their parts, as JSON or as text.
 
     Args:
         resilience: Whose policies they are.
     """
 
-    def answer(_request: OpsRequest) -> OpsResponse:
-        calls: dict[tuple[str, str], dict[str, int]] = {}
-        for count in resilience.calls():
-            if count.total:
-                calls.setdefault((count.name, count.kind), {})[count.what] = count.total
+    def answer(request: OpsRequest) -> OpsResponse:
+        asked = parse_qs(request.query, max_num_fields=16) if request.query else {}
+        policies, left_out = resilience.show(asked.get("name", [""])[0])
+        if "text/plain" in (request.header("Accept") or ""):
+            body = _as_text(policies, left_out).encode("utf-8", "backslashreplace")
+            return OpsResponse(200, (TEXT, NO_STORE), body)
 
-        shown = [
-            {
-                "name": name,
-                "parts": {
-                    kind: {**_plain(numbers), "calls": calls.get((name, kind), {})}
-                    for kind, numbers in parts.items()
-                },
-            }
-            for name, parts in sorted(resilience.describe().items())
-        ]
-        return answer_json(200, {"policies": shown})
+        said = {"pid": os.getpid(), "policies": policies, "left_out": left_out}
+        return answer_json(200, said)
 
     return Route("/admin/policies", answer, guarded=True)
 
 
-def _plain(numbers: Mapping[str, object]) -> dict[str, object]:
-    """Return what JSON can say of *numbers*."""
-    return {key: _plain_value(value) for key, value in numbers.items()}
+def _as_text(policies: list[dict[str, Any]], left_out: int) -> str:
+    count = len(policies) + left_out
+    lines = [f"process {os.getpid()}, policies and limits: {count}"]
+    for policy in policies:
+        made_from = policy.get("made_from")
+        order = " > ".join(policy["order"]) or "limit of callers"
+        lines += ["", f"{policy['name']}: {order}"]
+        lines += [f"  made from {made_from}"] if made_from else []
+        for kind, part in policy["parts"].items():
+            lines.append(f"  {kind}  {part.get('declared_at', '')}".rstrip())
+            said = part["sources"]
+            lines += [
+                f"    {key} {_shown(value)}"
+                + (f"  ({said[key]})" if key in said else "")
+                for key, value in part.items()
+                if key not in _APART
+            ]
+            lines += [f"    {n} {what}" for what, n in part["calls"].items()]
+
+    if left_out:
+        lines += ["", f"{left_out} more are left out; ask with ?name= and a beginning"]
+
+    return "\n".join((*lines, ""))
 
 
-def _plain_value(value: object) -> object:
-    fields = getattr(value, "_asdict", None)
-    if fields is not None:
-        return _plain(fields())
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
 
-    if isinstance(value, float) and not math.isfinite(value):
-        return None  # no bound
-
-    known = value is None or isinstance(value, bool | int | float | str)
-    return value if known else str(value)
+    return "-" if value is None else str(value)

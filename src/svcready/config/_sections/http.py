@@ -75,6 +75,13 @@ class HttpSettings:
     response_headers: bool = setting(
         True, FLAG, "Sends the request's and the trace's ids back to the caller"
     )
+    answer_refusals: bool = setting(
+        True,
+        FLAG,
+        "Answers requests in which a policy's refusal or time-out came up unhandled "
+        "with 503 or 504; otherwise they are errors, 500",
+        reloadable=True,
+    )
     trusted_hops: int = setting(
         0,
         integer(0, 32),

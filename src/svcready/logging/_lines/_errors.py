@@ -7,7 +7,7 @@ import traceback
 from itertools import islice
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from svcready._core.redaction import marker
+from svcready._core.redaction import marker, names_behind, names_in
 from svcready.logging._lines._causes import CONTEXT, behind, next_in_chain
 from svcready.logging._lines._fingerprint import (
     digest,
@@ -27,8 +27,9 @@ from svcready.logging._lines._stack_text import (
 from svcready.logging._lines._text import kind_name, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
+
+    from svcready.logging._lines._values import Redaction
 
 __all__ = ["Cause", "ErrorFields", "ErrorTexts", "Frame"]
 
@@ -85,15 +86,16 @@ class ErrorTexts:
     The stack is what `traceback.format_exception` gives, secrets apart.
 
     Args:
-        redact: Hides the secrets of a text.
+        redaction: Hides the secrets of texts.
         max_frames: Most frames of one traceback; of longer ones the middle is cut.
         hidden: Show no exception's message at all, because not every secret is known.
     """
 
     def __init__(
-        self, redact: Callable[[str], str], max_frames: int, *, hidden: bool = False
+        self, redaction: Redaction, max_frames: int, *, hidden: bool = False
     ) -> None:
-        self._redact = redact
+        self._redact = redaction.text
+        self._redact_stack = redaction.stack
         self._hidden = hidden
         self._max_frames = max_frames
         self._frames: dict[tuple[int, int], Frame] = {}
@@ -161,8 +163,7 @@ class ErrorTexts:
         return _HIDDEN if self._hidden else self._shown(safe_text(error))
 
     def _shown(self, text: str) -> str:
-        """Return *text* without secrets; what has none and recurs is searched once."""
-        if text in self._innocent:
+        if text in self._innocent:  # what recurs is searched once
             return text
 
         shown = self._redact(text)
@@ -243,11 +244,10 @@ class ErrorTexts:
         return found
 
     def _walk(self, trace: TracebackType | None) -> list[Frame]:
-        cached = self._frames
         found = []
         while trace is not None:
             code = trace.tb_frame.f_code
-            frame = cached.get((id(code), trace.tb_lasti))
+            frame = self._frames.get((id(code), trace.tb_lasti))
             found.append(self._read(trace) if frame is None else frame)
             trace = trace.tb_next
 
@@ -255,12 +255,12 @@ class ErrorTexts:
 
     def _read(self, trace: TracebackType) -> Frame:
         code = trace.tb_frame.f_code
-        summary = traceback.extract_tb(trace, limit=1)
+        text = "".join(traceback.extract_tb(trace, limit=1).format())
         file = code.co_filename
         names = trace.tb_frame.f_globals
         python = is_python(file)
         frame = Frame(
-            self._redact("".join(summary.format())),
+            self._redact_stack(text, {*names_in(code)}),
             (file, trace.tb_lineno, code.co_name),
             not (python or is_library(file, str(names.get("__name__")))),
             python,
@@ -316,7 +316,8 @@ class ErrorTexts:
             return self.last_lines(error)
 
         try:
-            return self._redact("".join(traceback.format_exception(error)))
+            text = "".join(traceback.format_exception(error))
+            return self._redact_stack(text, names_behind(error))
         except Exception:  # noqa: BLE001 - the exceptions' own code
             return self._redact(last_lines(error))
 

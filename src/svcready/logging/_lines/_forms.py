@@ -60,9 +60,7 @@ def make_lines(
     """Return what makes the lines in this form, as the settings say."""
     max_bytes = longest_line(settings)
     values = Values(redactor, count_cut)
-    errors = ErrorTexts(
-        redactor.text, settings.stack_max_frames, hidden=redactor.masks_all
-    )
+    errors = ErrorTexts(redactor, settings.stack_max_frames, hidden=redactor.masks_all)
     if form == "console":
         return ConsoleLines(
             values,

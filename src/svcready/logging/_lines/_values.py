@@ -23,7 +23,7 @@ from svcready.logging._lines._objects import (
 from svcready.logging._lines._text import kind_name, message_text, safe_repr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 __all__ = ["MAX_DEPTH", "Redaction", "Values"]
 
@@ -64,6 +64,10 @@ class Redaction(Protocol):
 
     def text(self, value: str, /) -> str:
         """Return *value* with secrets replaced."""
+        ...
+
+    def stack(self, value: str, names: Collection[str], /) -> str:
+        """Do so with the text of frames, whose code uses *names*."""
         ...
 
 

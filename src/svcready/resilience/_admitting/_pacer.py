@@ -164,6 +164,11 @@ class Pacer:
         """How many calls wait for their turn."""
         return self._waiting
 
+    def tokens(self) -> float:
+        """Return how many calls would be let through now, at once."""
+        taken = max(0.0, self._tat_s - self._monotonic()) / self._interval_s
+        return max(0.0, self.config.rate.burst - taken)
+
     def counts(self) -> dict[str, int]:
         """Return how many calls were admitted and refused since the process began."""
         with self._lock:

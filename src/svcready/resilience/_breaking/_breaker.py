@@ -86,7 +86,8 @@ class Breaker:
         self._lease_until_s = math.inf
         self.least_lease_s: Callable[[], float] = float  # 0.0: no time-out is known
         self._passed = 0
-        self._opening = Opening()
+        self.opening = Opening()
+        """How long it stays open, and since when it is as it is."""
         self._pass = Tally(clock.monotonic, math.inf)  # what nobody settles
         self.admission: Tally | None = None
         """What a call may settle with without asking; None: call `admit`."""
@@ -100,7 +101,7 @@ class Breaker:
     @property
     def state(self) -> str:
         """The state now; an open breaker whose time is over counts as half-open."""
-        due = self._state == OPEN and self._clock.monotonic() >= self._opening.until_s
+        due = self._state == OPEN and self._clock.monotonic() >= self.opening.until_s
         return HALF_OPEN if due else self._state
 
     @property
@@ -114,7 +115,7 @@ class Breaker:
             return
 
         with self._lock:
-            left_s = self._opening.until_s - self._clock.monotonic()
+            left_s = self.opening.until_s - self._clock.monotonic()
             state, waits = self._state, self._state == OPEN and left_s > 0.0
             if not waits and state != FORCED_OPEN:
                 return  # to be seen when it is admitted
@@ -135,7 +136,7 @@ class Breaker:
             tally = self._admit(now_s)
             observed = self.config.mode == "observe"
             state = self._state
-            wait_s = self._opening.until_s - now_s if state == OPEN else None
+            wait_s = self.opening.until_s - now_s if state == OPEN else None
             if tally is None:
                 self._ledger.count("observed" if observed else "rejected")
 
@@ -205,7 +206,7 @@ class Breaker:
             else:
                 self._restart(now_s)
 
-            self._opening.forget()
+            self.opening.forget()
             self._set_gates()
 
         self._outbox.tell()
@@ -236,7 +237,7 @@ class Breaker:
             self._ledger.advance(self._clock.monotonic())
             self._ledger.use(config, clock)
             self._lease_until_s += shift_s
-            self._opening.shift(shift_s)
+            self.opening.shift(shift_s)
             self._clock = clock
             self.config = config
             self._pass.monotonic = clock.monotonic
@@ -258,7 +259,7 @@ class Breaker:
         if self._state in {CLOSED, FORCED_CLOSED}:
             return self._ledger.live
 
-        if self._state == OPEN and now_s >= self._opening.until_s:
+        if self._state == OPEN and now_s >= self.opening.until_s:
             self._move(HALF_OPEN, "elapsed", now_s)
 
         if self._state != HALF_OPEN or self._probe is not None:
@@ -306,7 +307,7 @@ class Breaker:
 
     def _open(self, reason: str, now_s: float) -> None:
         heard_s = self._ledger.heard_s(now_s) if reason == "peers" else 0.0
-        open_s = self._opening.begin(self.config, now_s, self._rng(), heard_s)
+        open_s = self.opening.begin(self.config, now_s, self._rng(), heard_s)
         self._move(OPEN, reason, now_s, open_s)
 
     def _move(self, state: str, reason: str, now_s: float, open_s: float = 0.0) -> None:
@@ -315,9 +316,7 @@ class Breaker:
         self._outbox.add(BreakerMoved(self.name, before, state, reason, open_s, mode))
         self._state = state
         self.reason = reason
-        if state == CLOSED:
-            self._opening.closed_since_s = now_s
-
+        self.opening.moved(now_s, closed=state == CLOSED)
         self._set_gates()
 
     def _restart(self, now_s: float) -> None:

@@ -21,13 +21,15 @@ class Opening:
     Guarded by its owner's lock.
     """
 
-    __slots__ = ("closed_since_s", "times", "until_s")
+    __slots__ = ("closed_since_s", "since_s", "times", "until_s")
 
     def __init__(self) -> None:
         self.until_s = -math.inf
         """Until when it stays open, if it is."""
         self.closed_since_s = -math.inf
         """Since when it is closed; inf: it is not, or was not yet since it opened."""
+        self.since_s = -math.inf
+        """Since when the breaker is in its state; -inf: it never moved."""
         self.times = 0
         """How often it has opened, a quiet window forgetting it."""
 
@@ -54,6 +56,12 @@ class Opening:
         self.until_s = now_s + open_s
         return open_s
 
+    def moved(self, now_s: float, *, closed: bool) -> None:
+        """Take note that the breaker is in another state now."""
+        self.since_s = now_s
+        if closed:
+            self.closed_since_s = now_s
+
     def forget(self) -> None:
         """Begin as though it had never opened."""
         self.times = 0
@@ -63,3 +71,4 @@ class Opening:
         """Carry its times over to a clock that is ahead by *by_s*."""
         self.until_s += by_s
         self.closed_since_s += by_s
+        self.since_s += by_s

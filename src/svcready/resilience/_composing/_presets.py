@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from svcready.errors import DeclarationError
+from svcready.resilience._parts import PRESET_OF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +52,8 @@ def preset_parts(
     module = import_module(f"svcready.resilience.{PRESETS[preset]}")
     make = cast("Callable[[], Mapping[str, object]]", module.preset)
     parts = {**dict.fromkeys(given), **make()}
+    own = frozenset(each for each, value in given.items() if value is not None)
+    PRESET_OF[policy] = (preset, own)
     for argument, value in given.items():
         if value is not None:
             parts[argument] = value

@@ -171,7 +171,7 @@ class Race:
         return task
 
     async def _attempt(self) -> object:
-        self._running.put()  # in a context of its own
+        self._running.put(again=False)  # in a context of its own
         result = self._call(*self._args, **self._kwargs)
         if is_awaitable(result):
             return await cast("Awaitable[object]", result)
@@ -179,7 +179,7 @@ class Race:
         return result
 
     async def _go_on(self, running: Awaitable[object]) -> object:
-        self._running.put()
+        self._running.put(again=False)
         return await running
 
     def _cancel(self) -> None:

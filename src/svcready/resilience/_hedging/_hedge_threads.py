@@ -36,7 +36,7 @@ class _Attempt(Job):
         running: Running,
     ) -> None:
         def attempt(*args: object, **kwargs: object) -> object:
-            running.put()  # in a context of its own
+            running.put(again=False)  # in a context of its own
             return call(*args, **kwargs)
 
         super().__init__(attempt, args, kwargs)

@@ -113,7 +113,7 @@ class Guard:
         if timer is None:
             return
 
-        scope = Scope(timer)
+        scope = Scope(timer, is_block=True)
         if awaits:
             scope.enter_async()
         else:

@@ -9,7 +9,7 @@ from svcready._core.clock import SYSTEM_CLOCK
 from svcready.resilience._layering import _awaits, _calls
 from svcready.resilience._layering._results import PLAIN, is_awaitable, settle_error
 from svcready.resilience._retrying._retrier import Course
-from svcready.resilience._timing._deadline import UNTIL_S, lift, put
+from svcready.resilience._timing._deadline import lift, put, until_s
 from svcready.resilience._timing._timed import settled
 from svcready.resilience._timing._timer import Lapse, TimeConfig
 
@@ -43,7 +43,7 @@ class Begun(NamedTuple):
 
     def until_s(self) -> float:
         """Return when the call must be done, by its own deadline or the caller's."""
-        return min(self.at_s + self.whole.short_s, UNTIL_S.get())
+        return min(self.at_s + self.whole.short_s, until_s())
 
 
 class _Boundless:
@@ -168,11 +168,11 @@ class Whole:
         kwargs: Mapping[str, object],
     ) -> object:
         """Make the attempts that follow the first, in the time that is left."""
-        retrier, until_s = self.retrier, begun.until_s()
+        retrier, by_s = self.retrier, begun.until_s()
         monotonic = begun.whole.monotonic
-        token = put(until_s)
+        token = put(by_s)
         try:
-            course = Course(retrier, until_s, before=begun.before)
+            course = Course(retrier, by_s, before=begun.before)
             result = _calls.again(course, failed, self.inner, args, kwargs)
         except BaseException as error:
             lift(token)
@@ -197,17 +197,17 @@ class Whole:
         kwargs: Mapping[str, object],
     ) -> object:
         """Do the same for a coroutine function."""
-        until_s, caller_s = begun.until_s(), UNTIL_S.get()
-        course = Course(self.retrier, until_s, before=begun.before)
+        by_s, caller_s = begun.until_s(), until_s()
+        course = Course(self.retrier, by_s, before=begun.before)
         following = _awaits.again(course, failed, self.inner, args, kwargs)
         del failed  # its traceback holds this frame
         monotonic = begun.whole.monotonic
-        bounded = begun.attempt.short_s < math.inf and until_s < caller_s
-        if not bounded and monotonic() < until_s:
+        bounded = begun.attempt.short_s < math.inf and by_s < caller_s
+        if not bounded and monotonic() < by_s:
             return await settled(self.deadline, following, *self._own(begun))
 
         # Every attempt has a timer of its own, or none follows.
-        token = put(until_s)
+        token = put(by_s)
         try:
             result = await following
         except BaseException as error:

@@ -56,11 +56,7 @@ class Inbound(Protocol):
         ...
 
     def bare_path(self) -> str | None:
-        """
-        Return its raw path where nothing declares routes; None where something does.
-
-        It may tell which rule holds, and is never a key or a label.
-        """
+        """Return its raw path, never a label, where nothing declares routes."""
         ...
 
     def native(self) -> object:

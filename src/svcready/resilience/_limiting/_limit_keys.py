@@ -12,13 +12,23 @@ from svcready.errors import DeclarationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CLIENT", "NOBODY", "KeyPart", "address_key", "digest", "keep", "parse_key"]
+__all__ = [
+    "BUILT_IN",
+    "CLIENT",
+    "NOBODY",
+    "KeyPart",
+    "address_key",
+    "digest",
+    "keep",
+    "parse_key",
+]
 
 NOBODY = "-"
 """The key of those whose address is not known, or is none: they share one."""
 CLIENT = "principal"
 """The resolver that `client` asks, where there is one."""
-_BUILT_IN = ("address", "all", "client", "route")
+BUILT_IN = ("address", "all", "client", "route")
+"""What `by=` means without a resolver, beside `header:<name>`."""
 _PART = re.compile(r"header:[!#$%&'*+.^_`|~0-9a-z-]{1,64}|[a-z0-9_.-]{1,64}")
 _MOST_PARTS = 4
 _V6_PREFIX = 64
@@ -54,7 +64,7 @@ def parse_key(text: object) -> tuple[KeyPart, ...]:
 
 
 def _part(word: str) -> KeyPart:
-    if word in _BUILT_IN:
+    if word in BUILT_IN:
         return KeyPart(word, CLIENT if word == "client" else "")
 
     kind, colon, name = word.partition(":")

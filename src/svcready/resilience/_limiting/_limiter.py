@@ -59,9 +59,10 @@ def override_limit(
         config = config._replace(rate=config.rate._replace(burst=burst))
 
     if config.rate != declared and config.rate.burst < dearest:
+        field = "burst" if isinstance(burst, int) else "rate"
         problem = (
-            f"a burst of {config.rate.burst} is below the cost of {dearest} that a "
-            "call has, which nobody could ever pay: the rate is left as declared"
+            f"{field}: a burst of {config.rate.burst} is below the cost of {dearest} "
+            "that a call has, which nobody could ever pay: the rate is left as declared"
         )
         config, problems = config._replace(rate=declared), (problem,)
 

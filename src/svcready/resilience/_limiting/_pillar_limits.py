@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._limit import LIMITS
-from svcready.resilience._limiting._limit_keys import parse_key
+from svcready.resilience._limiting._limit_keys import BUILT_IN, parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
 from svcready.resilience._limiting._limits import Limits
@@ -38,6 +38,7 @@ class InboundLimits:
         self._means = means
         self._clock = clock
         self._ruled: dict[str, Limiter] = {}
+        self._wrong: dict[str, tuple[str, ...]] = {}
         self._rules: tuple[Rule, ...] = ()
         self._exhausted = Exhausted(clock)
         self.store: Store = means.store() if means.store else MemoryStore(clock)
@@ -46,6 +47,7 @@ class InboundLimits:
     def start(self) -> None:
         """Put the operator's rules in force, keeping the state of those known."""
         known, self._ruled = self._ruled, {}
+        self._wrong.clear()
         rules = []
         taken = {limiter.name for limiter in _declared()}
         for said in self._means.rules():
@@ -56,7 +58,9 @@ class InboundLimits:
             if limiter is None or limiter.by != by:
                 limiter = Limiter(name, config, by)
 
-            config, _ = override_limit(config, self._means.values(name))
+            limiter.dearest = said.cost
+            values = self._means.values(name)
+            config, self._wrong[name] = override_limit(config, values, said.cost)
             limiter.use(config, self._clock)
             self._ruled[name] = limiter
             rules.append(Rule(limiter, said.method, said.path, said.cost))
@@ -111,13 +115,40 @@ class InboundLimits:
                 if part.kind == "resolver" and RESOLVERS.get(part.of) is None:
                     yield (
                         f"limit {limiter.name} is by {part.of}, and no resolver is "
-                        f"called so: it limits by address instead; declare "
-                        f"svcready.resilience.resolver({part.of!r})"
+                        f"called so: it limits by address instead; {_meant(part.of)}"
                     )
+
+        for declared in LIMITS.things():
+            name, limiter = declared.core.name, declared.core
+            values = self._means.values(name)
+            _, wrong = override_limit(declared.config, values, limiter.dearest)
+            yield from self._told(name, wrong)
+
+        for name, wrong in self._wrong.items():
+            yield from self._told(name, wrong)
+
+    def _told(self, name: str, wrong: tuple[str, ...]) -> Iterator[str]:
+        """Yield what is wrong with an operator's values, by the variables' names."""
+        for problem in wrong:
+            field, _, text = problem.partition(":")
+            yield f"limit {name}: {self._means.named(name, field)}:{text}"
 
     def _make(self) -> Limits:
         options = self._means.options()
         return Limits(self._rules, self.store, self._clock, options, self._exhausted)
+
+
+def _meant(word: str) -> str:
+    """Return what is to be done about a key that no resolver has."""
+    from svcready.config._problems import nearest  # where something is wrong only
+
+    near = nearest(word, (*BUILT_IN, "header:", *RESOLVERS.names()), 0.75)
+    resolver = f"svcready.resilience.resolver({word!r})"
+    return (
+        f"did you mean {near}? If not, declare {resolver}"
+        if near
+        else (f"declare {resolver}")
+    )
 
 
 def _declared() -> list[Limiter]:

@@ -13,33 +13,68 @@ if TYPE_CHECKING:
 
     from svcready._core.clock import Clock
 
-__all__ = ["UNTIL_S", "lift", "put", "read_by", "remaining", "until_s"]
+__all__ = ["UNTIL_S", "Until", "lift", "put", "read_by", "remaining", "until_s"]
 
 UNTIL_S: ContextVar[float] = ContextVar("svcready.deadline", default=math.inf)
 """What `put` sets; the hot paths of timers set and reset it themselves."""
 
-until_s = UNTIL_S.get
-"""Return the monotonic time by which the work at hand must be done; inf: no bound."""
-
 _monotonic = SYSTEM_CLOCK.monotonic
+
+
+class Until(float):
+    """
+    The deadline of a block, which may be left in another context than it began in.
+
+    There nobody can take it out of its own, and that may live on: a worker's thread.
+    """
+
+    __slots__ = ("is_over", "outer_s")
+
+    is_over: bool
+    outer_s: float
+
+
+def until_s() -> float:
+    """Return the monotonic time by which the work at hand must be done; inf: none."""
+    value = UNTIL_S.get()
+    if type(value) is not Until:
+        return value
+
+    in_force: float = value
+    while type(in_force) is Until and in_force.is_over:
+        in_force = in_force.outer_s
+
+    if in_force is not value:
+        UNTIL_S.set(in_force)  # the short ways look at nothing else
+
+    return in_force
 
 
 def put(deadline_s: float) -> Token[float]:
     """Put a deadline in force; one that is there and earlier stays."""
-    return UNTIL_S.set(min(deadline_s, UNTIL_S.get()))
+    outer_s = until_s()
+    if type(deadline_s) is Until:
+        deadline_s.is_over, deadline_s.outer_s = False, outer_s
+
+    return UNTIL_S.set(min(deadline_s, outer_s))
 
 
-def lift(token: Token[float]) -> None:
+def lift(token: Token[float], deadline_s: float = math.inf) -> None:
     """
     Put back the deadline that was in force before *token*'s `put`.
 
     In another context than that of `put` (a block that a framework leaves elsewhere,
-    a coroutine that the collector closes) there is nothing to be put back.
+    a coroutine that the collector closes) it can't be: a block's is over from now on.
+
+    Args:
+        token: What `put` returned.
+        deadline_s: What it was called with, if that was a block's.
     """
     try:
         UNTIL_S.reset(token)
     except ValueError:
-        return
+        if type(deadline_s) is Until:
+            deadline_s.is_over = True
 
 
 def read_by(clock: Clock) -> None:
@@ -58,4 +93,4 @@ def remaining() -> float:
     Returns:
         `math.inf` where nothing bounds it, 0.0 where the time is over.
     """
-    return max(0.0, UNTIL_S.get() - _monotonic())
+    return max(0.0, until_s() - _monotonic())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcready.resilience._timing import _deadline
 from svcready.resilience._timing._alarms import Alarm, alarms_of, next_key
+from svcready.resilience._timing._deadline import Until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ class Bound:
         """
         token, self._token = self._token, None
         if token is not None:
-            _deadline.lift(token)
+            _deadline.lift(token, self._until_s)
 
         alarm, self._alarm = self._alarm, None
         task, self._task = self._task, None
@@ -135,14 +136,29 @@ class Scope:
         timer: The time-out or deadline.
         until_s: The monotonic time by which it must end; None: all its time is left.
         lapse: The timer's numbers when it began; None: it begins now.
+        is_block: It may be left in another context than it is entered in.
     """
 
-    __slots__ = ("_bound", "_by_caller", "_lapse", "_late_at_s", "_timer", "_until_s")
+    __slots__ = (
+        "_bound",
+        "_by_caller",
+        "_is_block",
+        "_lapse",
+        "_late_at_s",
+        "_timer",
+        "_until_s",
+    )
 
     def __init__(
-        self, timer: Timer, until_s: float | None = None, lapse: Lapse | None = None
+        self,
+        timer: Timer,
+        until_s: float | None = None,
+        lapse: Lapse | None = None,
+        *,
+        is_block: bool = False,
     ) -> None:
         self._timer = timer
+        self._is_block = is_block
         self._lapse: Lapse | None = lapse or timer.lapse
         self._until_s = until_s
         self._bound: Bound | None = None
@@ -271,5 +287,6 @@ class Scope:
 
         self._by_caller = outer_s < own_s
         self._late_at_s = min(outer_s, own_s)
-        self._bound = Bound(lapse.monotonic, self._late_at_s)
+        by_s = self._late_at_s
+        self._bound = Bound(lapse.monotonic, Until(by_s) if self._is_block else by_s)
         return self._bound

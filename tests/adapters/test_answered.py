@@ -1,0 +1,285 @@
+"""Refusals and time-outs of policies that no code handles: 503 and 504, not 500."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import flask
+import pytest
+from fastapi import FastAPI, WebSocket
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Mount, Route
+
+import svcready
+from svcready.errors import (
+    AttemptTimeout,
+    BulkheadFull,
+    CircuitOpen,
+    DeadlineExceeded,
+    DeadlineSpent,
+    RateLimited,
+    Rejected,
+    Throttled,
+)
+from svcready.testing import Harness, running
+from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
+
+Ask = Callable[[], Reply]
+ERRORS = [
+    (CircuitOpen("payments", "open", 8.2), 503, "9"),
+    (BulkheadFull("payments", "full"), 503, None),
+    (RateLimited("payments", "rate", 0.2), 503, "1"),
+    (Throttled("payments", "throttled"), 503, None),
+    (DeadlineSpent("payments", "spent"), 504, ""),
+    (AttemptTimeout("payments took longer than 2 s"), 504, ""),
+    (DeadlineExceeded("payments took longer than 5 s"), 504, ""),
+]
+
+
+def throw(error: Exception) -> Any:
+    """Raise it."""
+    raise error
+
+
+def make_fastapi(harness: Harness, error: Exception) -> Ask:
+    """An application whose endpoint lets a policy's error up."""
+    app = FastAPI()
+    app.get("/pay")(lambda: throw(error))
+    harness.runtime.attach(app)
+    return lambda: asyncio.run(ask_asgi(app, http_scope("/pay")))
+
+
+def make_mounted(harness: Harness, error: Exception) -> Ask:
+    """One whose mounted application does."""
+
+    async def pay(request: Any) -> PlainTextResponse:
+        return PlainTextResponse(throw(error))
+
+    inner = Starlette(routes=[Route("/", pay)])
+    app = Starlette(routes=[Mount("/pay", inner)])
+    harness.runtime.attach(app)
+    return lambda: asyncio.run(ask_asgi(app, http_scope("/pay/")))
+
+
+def make_flask(harness: Harness, error: Exception) -> Ask:
+    """The same in Flask."""
+    app = flask.Flask("orders")
+    app.get("/pay")(lambda: throw(error))
+    harness.runtime.attach(app)
+    return lambda: ask_wsgi(app.wsgi_app, "/pay")
+
+
+def make_bare_asgi(harness: Harness, error: Exception) -> Ask:
+    """A bare callable."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        throw(error)
+
+    wrapped = svcready.wrap(app)
+    return lambda: asyncio.run(ask_asgi(wrapped, http_scope("/pay")))
+
+
+def make_bare_wsgi(harness: Harness, error: Exception) -> Ask:
+    """A bare callable for threads."""
+    wrapped = svcready.wrap(lambda environ, start_response: [throw(error)])
+    return lambda: ask_wsgi(wrapped, "/pay")
+
+
+Make = Callable[[Harness, Exception], Ask]
+every = pytest.mark.parametrize(
+    "make", [make_fastapi, make_mounted, make_flask, make_bare_asgi, make_bare_wsgi]
+)
+
+
+@every
+@pytest.mark.parametrize(("error", "status", "again"), ERRORS)
+def test_what_is_answered(
+    make: Make, error: Exception, status: int, again: str | None
+) -> None:
+    """Problem details, with Retry-After for refusals; nothing of the policy is told."""
+    with running() as harness:
+        reply = make(harness, error)()
+        assert reply.status == status
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.headers["cache-control"] == "no-store"
+        assert "x-request-id" in {name.lower() for name in reply.headers}
+        told = reply.headers.get("retry-after", "")
+        assert told in (("1", "2", "3") if again is None else (again,))
+        problem = json.loads(reply.body)
+        assert (problem["status"], problem["type"]) == (status, "about:blank")
+        assert "payments" not in reply.body.decode()
+
+
+@every
+def test_lines_and_metrics_have_the_status_that_was_sent(make: Make) -> None:
+    """One access line, no error line with a stack for each refused request."""
+    count = "http_server_request_duration_seconds_count"
+    with running() as harness:
+
+        def counted(status: str) -> float:
+            return harness.sample(count, http_response_status_code=status) or 0.0
+
+        before = counted("503"), counted("500")
+        make(harness, CircuitOpen("payments", "open", 8.2))()
+        statuses = [line["http"]["status"] for line in harness.access_lines]  # type: ignore[index]
+        assert statuses == [503]
+        assert [line for line in harness.lines if "error" in line] == []
+        assert (counted("503"), counted("500")) == (before[0] + 1, before[1])
+
+
+@every
+def test_it_can_be_switched_off(make: Make) -> None:
+    """Then it is an error as any other, 500 with a line."""
+    with running(settings={"http.answer_refusals": False}) as harness:
+        try:
+            status = make(harness, CircuitOpen("payments", "open", 8.2))().status
+        except CircuitOpen:  # as servers get it, which answer 500
+            status = 500
+
+        assert status == 500
+        (line,) = [line for line in harness.lines if "error" in line]
+        assert line["error"]["type"] == "svcready.errors.CircuitOpen"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", [CircuitOpen, Rejected, Exception, 500])
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_handler_of_the_application_goes_first(
+    kind: Any, on: bool, is_async: bool
+) -> None:
+    """One for the very type, for a base of it, or for all errors, on or off."""
+    app = FastAPI()
+    app.get("/pay")(lambda: throw(CircuitOpen("payments", "open")))
+
+    async def later(request: Any, error: Exception) -> PlainTextResponse:
+        assert isinstance(error, CircuitOpen)
+        return PlainTextResponse("later", 429)
+
+    def plain(request: Any, error: Exception) -> PlainTextResponse:
+        assert isinstance(error, CircuitOpen)
+        return PlainTextResponse("later", 429)
+
+    with running(settings={"http.answer_refusals": on}) as harness:
+        harness.runtime.attach(app)
+        app.add_exception_handler(kind, later if is_async else plain)
+        reply = asyncio.run(ask_quietly(app))
+
+    assert reply == 429
+
+
+async def ask_quietly(app: Any) -> int:
+    """Return the status, though the error goes on to the server as well."""
+    statuses: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    try:
+        await app(http_scope("/pay"), receive, send)
+    except CircuitOpen:
+        pass
+
+    (status,) = statuses
+    return status
+
+
+@pytest.mark.parametrize("kind", [CircuitOpen, Rejected, Exception, 500])
+@pytest.mark.parametrize("on", [True, False])
+def test_so_does_one_of_flask(kind: Any, on: bool) -> None:
+    """As it would be asked without us."""
+    app = flask.Flask("orders")
+    app.get("/pay")(lambda: throw(CircuitOpen("payments", "open")))
+    app.register_error_handler(kind, lambda error: ("later", 429))
+    with running(settings={"http.answer_refusals": on}) as harness:
+        harness.runtime.attach(app)
+        assert ask_wsgi(app.wsgi_app, "/pay").status == 429
+
+
+def test_a_time_out_that_the_application_handles() -> None:
+    """`TimeoutError` is a base of ours, and its handler goes before our answer."""
+    app = flask.Flask("orders")
+    app.get("/pay")(lambda: throw(AttemptTimeout("payments")))
+    app.register_error_handler(TimeoutError, lambda error: ("slow", 408))
+    with running() as harness:
+        harness.runtime.attach(app)
+        assert ask_wsgi(app.wsgi_app, "/pay").status == 408
+
+
+@every
+def test_other_time_outs_are_errors(make: Make) -> None:
+    """What is no policy's is nobody's answer."""
+    with running() as harness:
+        try:
+            assert make(harness, TimeoutError("a socket"))().status == 500
+        except TimeoutError:
+            pass
+
+        assert [line for line in harness.lines if "error" in line]
+
+
+def test_a_response_that_began_is_not_answered_again() -> None:
+    """Then it is an error as any other."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        throw(CircuitOpen("payments", "open"))
+
+    with running(), pytest.raises(CircuitOpen):
+        asyncio.run(ask_asgi(svcready.wrap(app), http_scope("/pay")))
+
+
+def test_what_comes_up_in_a_body_stays_what_it_is() -> None:
+    """A refusal in a stream ends that, and no other error takes its place."""
+    app = FastAPI()
+
+    async def body() -> Any:
+        yield b"one"
+        throw(CircuitOpen("payments", "open"))
+
+    app.get("/pay")(lambda: StreamingResponse(body()))
+    with running() as harness:
+        harness.runtime.attach(app)
+        with pytest.raises(CircuitOpen):
+            asyncio.run(ask_asgi(app, http_scope("/pay")))
+
+
+def test_a_router_that_is_served_alone() -> None:
+    """Without the middleware that knows handlers there are none to go first."""
+
+    async def pay(request: Any) -> PlainTextResponse:
+        return PlainTextResponse(throw(CircuitOpen("payments", "open", 8.2)))
+
+    app = Starlette(routes=[Route("/pay", pay)])
+    with running() as harness:
+        harness.runtime.attach(app)
+        app.build_middleware_stack()
+        assert asyncio.run(ask_asgi(app.router, http_scope("/pay"))).status == 503
+
+
+def test_websockets_are_left_alone() -> None:
+    """There is nothing to answer: the error goes on to the server."""
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def serve(socket: WebSocket) -> None:
+        throw(CircuitOpen("payments", "open"))
+
+    async def send(message: Any) -> None:
+        del message
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    scope = {**http_scope("/ws"), "type": "websocket", "subprotocols": []}
+    with running() as harness:
+        harness.runtime.attach(app)
+        with pytest.raises(CircuitOpen):
+            asyncio.run(app(scope, receive, send))
