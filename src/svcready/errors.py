@@ -62,6 +62,10 @@ class ConfigurationError(SvcreadyError):
             + "\n".join(f"  - {problem}" for problem in problems)
         )
 
+    def __reduce__(self) -> tuple[type[ConfigurationError], tuple[tuple[str, ...]]]:
+        """Have copies and other processes make it of its problems, not of its text."""
+        return type(self), (self.problems,)
+
 
 class DeclarationError(SvcreadyError, ValueError):
     """Code declares something wrong: a bad name, argument, or a second meaning."""

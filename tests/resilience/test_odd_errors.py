@@ -1,13 +1,13 @@
-"""Errors of applications that are not as errors should be: they go out as they are."""
+"""Errors that are not as they should be: they go out so, and hold nothing back."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
-from svcready.resilience import circuit_breaker, policy, retry
-from tests.conftest import Faults
+from svcready.resilience import bulkhead, circuit_breaker, get_bulkhead, policy, retry
 from tests.resilience.peers import breaker_of
 
 
@@ -29,6 +29,13 @@ class WithProperty(Exception):
     def __cause__(self) -> None:  # type: ignore[override]
         """Raise."""
         raise RuntimeError("cause")
+
+
+class Delegating(Exception):
+    """Has what another error has, and none."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
 
 
 class Nowhere(Exception):
@@ -54,9 +61,7 @@ ODD = (WithArguments, WithProperty, Nowhere, OfNoHash)
 
 @pytest.mark.parametrize("kind", ODD, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("preset", ["http", "database", "redis", "aws", "message"])
-def test_an_odd_error_goes_out_as_it_is(
-    kind: type[Exception], preset: str, faults: Faults
-) -> None:
+def test_an_odd_error_goes_out_as_it_is(kind: type[Exception], preset: str) -> None:
     """No preset's judge puts an error of its own in its place."""
     guarded = policy("odd", preset=preset)
 
@@ -77,7 +82,9 @@ def test_an_odd_error_goes_out_as_it_is(
     assert sum(breaker_of("odd").counts().values()) == 2
 
 
-@pytest.mark.parametrize("kind", ODD[:-1], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [*ODD[:-1], Delegating], ids=lambda kind: kind.__name__
+)
 def test_an_odd_error_is_counted(kind: type[Exception]) -> None:
     """A retry and a breaker take it for what their arguments say."""
     calls: list[int] = []
@@ -93,3 +100,33 @@ def test_an_odd_error_is_counted(kind: type[Exception]) -> None:
 
     assert len(calls) == 3
     assert breaker_of("odd").counts()["failure"] == 3
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_calls_at_the_end_of_the_stack_give_their_permits_back(fails: bool) -> None:
+    """What could not be left for want of room on the stack is left by the next call."""
+    room = bulkhead("deep", max_concurrent=2)
+    deep = policy("deep", bulkhead=room, breaker=circuit_breaker(success=KeyError))
+
+    @deep
+    def call() -> None:
+        if fails:
+            raise KeyError
+
+    def down(room_left: int) -> None:
+        if room_left:
+            down(room_left - 1)
+
+        with contextlib.suppress(KeyError):
+            call()
+
+        down(0)
+
+    for more in range(30):
+        with pytest.raises(RecursionError):
+            down(more)
+
+    with contextlib.suppress(KeyError):
+        call()
+
+    assert get_bulkhead("deep").level.in_use == 0

@@ -216,6 +216,10 @@ class Policy(Guarding):
             timeout=cast("Timer | None", layers.get(TIMEOUT)),
         )
 
+    def __reduce__(self) -> tuple[Callable[[str], Policy], tuple[str]]:
+        """Have copies and other processes know it by its name, as declared there."""
+        return policy, (self.name,)
+
     def __repr__(self) -> str:
         return f"<policy {self.name!r}>"
 

@@ -57,7 +57,8 @@ def plan_for_host(base: Plan, scheme: str, host: str, port: int | None) -> Plan:
     if plan is not None and plan.is_declared:
         return plan
 
-    hosts = sum(each == base.name for each in DERIVED.values())
+    # In one step: other threads meet hosts of theirs meanwhile.
+    hosts = tuple(DERIVED.values()).count(base.name)
     if not name or hosts >= MOST_HOSTS:
         return base
 
@@ -66,7 +67,7 @@ def plan_for_host(base: Plan, scheme: str, host: str, port: int | None) -> Plan:
         plan = POLICIES.declare(name, None, lambda: Plan(name))
         plan.derive(base)
     except DeclarationError:  # another name is spelt the same in variables
-        del DERIVED[name]
+        DERIVED.pop(name, None)
         return base
 
     return plan

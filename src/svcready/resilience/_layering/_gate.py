@@ -72,6 +72,10 @@ class Gate(Protocol):
         ...
 
 
+_OVERDUE: list[tuple[Gate, object]] = []
+"""What there was no room on the stack for to be left, with what it was entered."""
+
+
 class Unjudged(Exception):
     """Stands for an end that says nothing of the dependency: a consumer's own error."""
 
@@ -103,6 +107,9 @@ class Passage:
             Rejected: One refused; those before it have been left.
         """
         gates, entered = self._gates, self._entered
+        if _OVERDUE:
+            _leave_overdue()
+
         if len(gates) > 1:
             for gate in gates:
                 gate.peek()
@@ -119,6 +126,9 @@ class Passage:
     async def enter_async(self) -> None:
         """Pass all gates, waiting as a task."""
         gates, entered = self._gates, self._entered
+        if _OVERDUE:
+            _leave_overdue()
+
         if len(gates) > 1:
             for gate in gates:
                 gate.peek()
@@ -147,13 +157,17 @@ class Passage:
             elapsed_s: What counts as its duration; None: the time since the last gate.
         """
         entered, self._entered = self._entered, []
-        self._go_on(None)
+        if self._resting:
+            self._go_on(None)
+
         if elapsed_s is None:
             elapsed_s = self._gates[0].clock.monotonic() - self._started_s
 
         for gate, token in reversed(entered):
             try:
                 gate.leave(token, error, elapsed_s)
+            except RecursionError:
+                _OVERDUE.append((gate, token))
             except Exception as fault:  # noqa: BLE001 - the others must be left too
                 report_fault("resilience.gate", fault)
 
@@ -189,3 +203,17 @@ class Passage:
     def __del__(self) -> None:
         if self._entered:
             self.leave(Unjudged())
+
+
+def _leave_overdue() -> None:
+    for _ in range(len(_OVERDUE)):
+        try:
+            gate, token = _OVERDUE.pop()
+        except IndexError:  # another thread was faster
+            return
+
+        try:
+            gate.leave(token, Unjudged(), 0.0)
+        except RecursionError:
+            _OVERDUE.append((gate, token))
+            return

@@ -10,7 +10,7 @@ from svcready.resilience._layering._layers import apply_layer, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import ParamSpec
+    from typing import ParamSpec, Self
 
     from svcready.resilience._layering._layers import Layer
 
@@ -102,6 +102,10 @@ class Primitive(Generic[C]):
         """
         layers = {self.RANK: cast("Layer", self.core)}
         return cast("Callable[P, R]", once(function, layers))(*args, **kwargs)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return itself, as its state is there once: what has it may be copied."""
+        return self
 
     def __repr__(self) -> str:
         name = None if self._core is None else self.name

@@ -189,7 +189,7 @@ def give_up(error: Exception, name: str, note: str) -> None:
 def note_on(error: Exception, note: str) -> None:
     """Add a note to *error*, once."""
     # Not `add_note`: an exception that is a frozen dataclass refuses to be set.
-    notes = getattr(error, "__notes__", None)
+    notes = error.__dict__.get("__notes__")  # as instances have them
     if notes is None:
         error.__dict__["__notes__"] = [note]
     elif isinstance(notes, list) and note not in notes:
