@@ -75,6 +75,14 @@ class AuditError(SvcreadyError):
     """An audit record could not be written and `SVCREADY_AUDIT_STRICT` is on."""
 
 
+def _rounded(number: object) -> str:
+    """Return a number as people read it: three digits that count, no exponent."""
+    if not isinstance(number, int | float):
+        return repr(number)
+
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
 class Rejected(SvcreadyError):
     """
     A policy refused to make the call, so nothing was called.
@@ -95,8 +103,13 @@ class Rejected(SvcreadyError):
 
     def __str__(self) -> str:
         wait = self.retry_after
-        hint = "" if wait is None else f"; retry after {wait:.3g} s"
+        hint = "" if wait is None else f"; retry after {_rounded(wait)} s"
         return f"{self.name}: {self.reason}{hint}"
+
+    def __repr__(self) -> str:
+        wait = self.retry_after
+        hint = "" if wait is None else f", retry_after={_rounded(wait)}"
+        return f"{type(self).__name__}({self.name!r}, {self.reason!r}{hint})"
 
 
 class CircuitOpen(Rejected):

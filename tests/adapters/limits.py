@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from svcready.resilience._limiting._limit import LIMITS
 from svcready.resilience._limiting._pressure import GAUGE
 from svcready.resilience._limiting._resolvers import RESOLVERS
+from svcready.testing import Harness
 
-__all__ = ["nothing_declared"]
+__all__ = ["Running", "nothing_declared"]
+
+Running = Callable[..., AbstractContextManager[Harness]]
+"""Starts a runtime with these rules and further settings."""
 
 
 @contextmanager

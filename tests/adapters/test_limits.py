@@ -7,7 +7,6 @@ import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Annotated, Any
 
 import flask
@@ -31,11 +30,10 @@ from svcready.resilience._limiting._limit_keys import address_key
 from svcready.resilience._limiting._pressure import Pressure
 from svcready.resilience._limiting._store import Decision, Want
 from svcready.testing import FakeClock, Harness, running
-from tests.adapters.limits import nothing_declared
+from tests.adapters.limits import Running, nothing_declared
 from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
 from tests.conftest import Faults
 
-Running = Callable[..., AbstractContextManager[Harness]]
 Ask = Callable[..., Reply]
 
 
@@ -44,23 +42,6 @@ def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers."""
     with nothing_declared():
         yield
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Time that only the test moves."""
-    return FakeClock()
-
-
-@pytest.fixture
-def run(clock: FakeClock) -> Running:
-    """Start a runtime with these rules and further settings."""
-
-    def begin(rules: str = "", **more: object) -> AbstractContextManager[Harness]:
-        settings = {"http.rate_limits": rules, **more}
-        return running(service="orders", settings=settings, clock=clock)
-
-    return begin
 
 
 def counts(harness: Harness) -> dict[tuple[str, str], int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import flask
@@ -14,11 +13,8 @@ from fastapi import APIRouter, FastAPI
 
 import svcready
 from svcready.errors import ConfigurationError
-from svcready.testing import FakeClock, Harness, running
-from tests.adapters.limits import nothing_declared
+from tests.adapters.limits import Running, nothing_declared
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
-
-Running = Callable[..., AbstractContextManager[Harness]]
 
 
 @pytest.fixture(autouse=True)
@@ -26,17 +22,6 @@ def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers."""
     with nothing_declared():
         yield
-
-
-@pytest.fixture
-def run() -> Running:
-    """Start a runtime with these rules."""
-
-    def begin(rules: str = "", **more: object) -> AbstractContextManager[Harness]:
-        settings = {"http.rate_limits": rules, **more}
-        return running(service="orders", settings=settings, clock=FakeClock())
-
-    return begin
 
 
 def make_fastapi() -> tuple[Any, Callable[[], object]]:
@@ -137,6 +122,82 @@ def test_a_rule_for_no_route_is_told(run: Running, make: Make) -> None:
             "limit other is for DELETE /orders, and no route there takes that method: "
             "it holds for nothing"
         )
+
+
+@both
+def test_a_priority_for_no_route_is_told(run: Running, make: Make) -> None:
+    """As a limit is, with shedding on or off: both are rules for routes."""
+    rules = "POST /order critical; DELETE /orders sheddable; HEAD /orders critical; "
+    rules += "GET /orders exempt; * /orders default"
+    with run(**{"http.priorities": rules}) as harness:
+        app, begin = make()
+        harness.runtime.attach(app)
+        app.get("/orders")(lambda: "ok")
+        begin()
+        typo, other = harness.runtime.problems()
+        assert typo == (
+            "priority critical is for POST /order, and there is no such route: it "
+            "holds for nothing; the nearest is /orders"
+        )
+        assert other == (
+            "priority sheddable is for DELETE /orders, and no route there takes that "
+            "method: it holds for nothing"
+        )
+
+
+@pytest.mark.parametrize(
+    ("rules", "hint"),
+    [
+        ("/o/{oid} 9/s", "; it is spelt {} here"),
+        ("GET /o/:oid/ 9/s", "; it is spelt {} here"),
+        ("/o/<oid> 9/s as o", "; it is spelt {} here"),
+        ("/oo/<oid> 9/s", "; the nearest is {}"),
+        ("/customers/{name}/invoices 9/s", ""),
+    ],
+)
+@both
+def test_another_spelling_of_a_route_is_no_other_route(
+    run: Running, make: Make, rules: str, hint: str
+) -> None:
+    """Flask and FastAPI write parameters otherwise; far from all, none is named."""
+    is_flask = make is make_flask
+    template = "/o/<int:oid>" if is_flask else "/o/{o_id}"
+    priorities = rules.rpartition(" 9/s")[0]
+    priorities = f"{priorities if ' ' in priorities else f'* {priorities}'} critical"
+    with run(rules, **{"http.priorities": priorities}) as harness:
+        app, begin = make()
+        harness.runtime.attach(app)
+        app.get("/other/{x}" if not is_flask else "/other/<x>")(lambda x: x)
+        app.get(template, **_named(app, "one"))(lambda **_: "ok")
+        app.post("/oo", **_named(app, "two"))(lambda: "ok")
+        begin()
+        told = harness.runtime.problems()
+        assert len(told) == 2
+        for problem in told:
+            said = "and there is no such route: it holds for nothing"
+            assert problem.endswith(said + hint.format(template))
+
+
+@both
+def test_a_limit_above_a_route_is_told_though_nobody_keeps_it(
+    run: Running, make: Make
+) -> None:
+    """As in a function that makes applications; above another limit, too."""
+
+    def build(app: Any) -> None:
+        @svcready.limit("1/m", name="outer")
+        @svcready.limit("1/m", name="inner")
+        @app.get("/orders")  # type: ignore[untyped-decorator]
+        def create() -> str:
+            return "ok"
+
+    with run() as harness:
+        app, begin = make()
+        harness.runtime.attach(app)
+        build(app)
+        begin()
+        told = sorted(problem.split()[1] for problem in harness.runtime.problems())
+        assert told == ["inner", "outer"]
 
 
 def test_routers_and_several_applications_have_routes(run: Running) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from typing import Any
 
 import flask
@@ -18,11 +17,8 @@ from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 from svcready.adapters import _starlette_ahead
 from svcready.adapters._asgi_messages import below
 from svcready.adapters.fastapi import list_routes
-from svcready.testing import FakeClock, Harness, running
-from tests.adapters.limits import nothing_declared
+from tests.adapters.limits import Running, nothing_declared
 from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
-
-Running = Callable[[str], AbstractContextManager[Harness]]
 
 
 @pytest.fixture(autouse=True)
@@ -30,17 +26,6 @@ def _nothing_declared() -> Iterator[None]:
     """Every test declares into empty registers."""
     with nothing_declared():
         yield
-
-
-@pytest.fixture
-def run() -> Running:
-    """Start a runtime with these rules."""
-
-    def begin(rules: str) -> AbstractContextManager[Harness]:
-        settings = {"http.rate_limits": rules}
-        return running(service="orders", settings=settings, clock=FakeClock())
-
-    return begin
 
 
 def ask(app: Any, path: str, /, host: str = "example.org", **more: Any) -> Reply:

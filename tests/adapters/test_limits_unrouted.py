@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import flask
@@ -20,8 +19,8 @@ import svcready
 from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._limiting._store import Decision, Left, Store, Want
 from svcready.resilience._limiting._unrouted import Exhausted
-from svcready.testing import FakeClock, Harness, running
-from tests.adapters.limits import nothing_declared
+from svcready.testing import FakeClock, Harness
+from tests.adapters.limits import Running, nothing_declared
 from tests.adapters.support import Reply, ask_asgi, ask_wsgi, http_scope
 
 
@@ -42,7 +41,6 @@ class Seeing:
         return self.take(wants)
 
 
-Running = Callable[..., AbstractContextManager[Harness]]
 Ask = Callable[..., Reply]
 
 
@@ -56,23 +54,6 @@ def _nothing_declared() -> Iterator[None]:
             return request.headers.get("x-token") or None
 
         yield
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Time that only the test moves."""
-    return FakeClock()
-
-
-@pytest.fixture
-def run(clock: FakeClock) -> Running:
-    """Start a runtime with these rules and further settings."""
-
-    def begin(rules: str = "", **more: object) -> AbstractContextManager[Harness]:
-        settings = {"http.rate_limits": rules, **more}
-        return running(service="orders", settings=settings, clock=clock)
-
-    return begin
 
 
 class Authenticates:

@@ -25,12 +25,6 @@ SMALL = {
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    """Time that only the test moves."""
-    return FakeClock()
-
-
-@pytest.fixture
 def run(clock: FakeClock) -> Running:
     """Start a runtime with such settings."""
     return lambda **more: running(
@@ -114,6 +108,25 @@ def test_observing_serves_all_and_tells(run: Running) -> None:
         assert harness.sample(counter, **calls, outcome="observed") == 5
         assert harness.sample(counter, **calls, outcome="success") == 4
         assert any(line.get("event") == "load_shedding.began" for line in harness.lines)
+
+
+def test_the_line_tells_how_much_a_class_may_fill(run: Running) -> None:
+    """Refused at 3 in flight with a limit of 5, for 70 % of that are the class's."""
+
+    async def main() -> None:
+        inner = Held()
+        app = svcready.wrap(inner)
+        tasks = await hold(app, 4)
+        inner.gate.set()
+        assert [(await task).status for task in tasks] == [200] * 3 + [503]
+
+    with run(**{"http.priorities": "* /* sheddable; * / sheddable"}) as harness:
+        asyncio.run(main())
+        (line,) = (x for x in harness.lines if x.get("event") == "load_shedding.began")
+        assert line["message"] == (
+            "http sheds load: 3 requests are in flight, and class sheddable may fill 3 "
+            "of the limit of 5"
+        )
 
 
 def test_off_is_nothing(run: Running) -> None:

@@ -11,6 +11,8 @@ import pytest
 from svcready._core import fork
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Faults
 
 CHILD = """
@@ -135,3 +137,40 @@ def test_a_failing_reset_does_not_stop_the_others(
 
     assert ran == [1]
     assert isinstance(faults.claim("fork"), OSError)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_fork_waits_for_what_a_thread_of_ours_imports(
+    tmp_path: Path, ends: bool
+) -> None:
+    """
+    The child can import it too, whose lock CPython would leave held by nobody; what
+    itself waits for the thread that forks is given up.
+
+    The module goes on at the fork, and is not done before the fork is, if that waits
+    for nothing: the thread that forks keeps the interpreter.
+    """
+    (tmp_path / "slow.py").write_text(
+        "from __main__ import begun, go_on\n"
+        "begun.set()\n"
+        "go_on.wait(30)\n"
+        "[None for _ in range(2_000_000)]\n"
+    )
+    run(f"""
+from svcready._core.worker import Worker
+sys.path.insert(0, {str(tmp_path)!r})
+begun, go_on = threading.Event(), threading.Event()
+if {ends}:
+    os.register_at_fork(before=go_on.set)  # before ours, which was registered first
+else:
+    fork._MOST_IMPORTING_S = 0.01
+worker = Worker("w")
+worker.every(9.0, lambda: __import__("slow"), name="j", first_s=0.0)
+worker.wake()
+begun.wait(30)
+def work():
+    if {ends}:
+        import slow
+    return True
+in_child(work, threading.Lock())
+""")

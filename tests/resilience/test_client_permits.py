@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from svcready.resilience import Bulkhead, bulkhead, policy, retry
+from svcready.resilience.clients import _closing
 from svcready.resilience.clients.httpx import AsyncPolicyTransport, PolicyTransport
 
 
@@ -57,8 +58,12 @@ def room() -> Bulkhead:
     return bulkhead("quotes", max_concurrent=4)
 
 
-def test_cancelled_while_a_loser_is_closed_nothing_is_kept(room: Bulkhead) -> None:
+def test_cancelled_while_a_loser_is_closed_nothing_is_kept(
+    monkeypatch: pytest.MonkeyPatch, room: Bulkhead
+) -> None:
     """The winner's permit comes back although nobody gets its answer."""
+    monkeypatch.setattr(_closing, "MOST", 0)  # too many are closed: it is waited for
+    monkeypatch.setattr(_closing, "WITHIN_S", 30.0)
     quotes = policy("quotes", hedge=0.005, bulkhead=room)
     server = Server((503, 30.0), (200, 0.0))
 

@@ -65,7 +65,12 @@ GIVEN_UP: dict[str, Callable[[], Exception]] = {
 def test_what_svcready_gave_up_on_is_answered(error: str) -> None:
     """Refusals, our time-outs and what a retry exhausted, without naming them."""
     prices = fallback("prices", lambda order: f"about {order}")
-    assert prices.call(Dependency(GIVEN_UP[error]()), 7) == "about 7"
+
+    def fail(order: int) -> object:
+        failure = GIVEN_UP[error]()
+        raise failure
+
+    assert prices.call(fail, 7) == "about 7"
     assert counts() == {"success": 0, "fallback": 1}
 
 

@@ -18,6 +18,7 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from svcready._core import fork
+from svcready.errors import AttemptTimeout
 from svcready.resilience import (
     Bulkhead,
     bulkhead,
@@ -30,6 +31,7 @@ from svcready.resilience._layering import _guard
 from svcready.resilience._timing import _deadline
 from svcready.testing import FakeClock
 from tests.conftest import Faults
+from tests.resilience import timed_loop
 from tests.resilience.peers import breaker_of, run_on
 
 IDLE = Level(0, 0, 1)
@@ -236,7 +238,7 @@ def test_a_stack_ends_no_tasks_block(faults: Faults) -> None:
             await asyncio.to_thread(stack.close)
             faults.claim("resilience.guard")
             assert get_bulkhead("bank").level.in_use == 1
-            assert [frame < 0 for _, frame in _guard._OPEN.values()] == [True]
+            assert [awaits for _, (*_, awaits) in _guard._OPEN.values()] == [True]
 
         assert not _guard._OPEN
         assert get_bulkhead("bank").level.in_use == 0
@@ -360,3 +362,54 @@ def test_blocks_that_end_elsewhere_leave_nothing(made: Bulkhead) -> None:
         assert alive <= 2
 
     contextvars.copy_context().run(asyncio.run, main())
+
+
+def test_who_enters_for_others_ends_their_own_blocks(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A wrapper's functions are gone when its block ends, and ids are used again.
+
+    The blocks of two tasks, each left by a function whose id the other one's had that
+    entered, end as themselves: with their own time-outs, and without a word.
+    """
+    bounded = policy("payments", timeout=5, bulkhead=2)
+    run_on(clock)
+    ids = {"_slow_in": 1, "_quick_in": 2, "_slow_out": 2, "_quick_out": 1}
+    monkeypatch.setattr(
+        _guard, "id", lambda frame: ids[frame.f_code.co_name], raising=False
+    )
+
+    async def _slow_in() -> None:
+        await bounded.__aenter__()
+
+    async def _slow_out(error: BaseException) -> None:
+        await bounded.__aexit__(type(error), error, None)
+
+    async def _quick_in() -> None:
+        await bounded.__aenter__()
+
+    async def _quick_out() -> None:
+        await bounded.__aexit__(None, None, None)
+
+    async def slow() -> None:
+        await _slow_in()
+        try:
+            await asyncio.sleep(50)
+        except asyncio.CancelledError as error:
+            await _slow_out(error)
+
+    async def quick() -> None:
+        await _quick_in()
+        await asyncio.sleep(1)
+        await _quick_out()
+        await asyncio.sleep(50)
+
+    async def main() -> None:
+        begun = asyncio.create_task(slow()), asyncio.create_task(quick())
+        ended = await asyncio.gather(*begun, return_exceptions=True)
+        assert [type(each) for each in ended] == [AttemptTimeout, type(None)]
+
+    timed_loop.run(clock, main())
+    assert get_bulkhead("payments").level.in_use == 0
+    assert not _guard._OPEN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +24,8 @@ from tests.resilience.peers import Dependency, run_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+
+    from tests.conftest import Faults
 
 
 def test_parts_are_the_policys_own() -> None:
@@ -174,6 +176,38 @@ def test_it_guards_blocks() -> None:
         asyncio.run(fail())
 
 
+@pytest.mark.parametrize("spelt", ["with", "async with", "guard"])
+def test_what_a_block_goes_without_is_told(faults: Faults, spelt: str) -> None:
+    """Retry and fallback do nothing for a block: once a policy, and it is guarded."""
+    payments = policy("payments", retry=OSError, fallback=lambda: 0, breaker=True)
+
+    async def main() -> None:
+        async with payments:
+            pass
+
+    for _ in range(2):
+        if spelt == "async with":
+            asyncio.run(main())
+        else:
+            with payments if spelt == "with" else payments.guard():
+                pass
+
+    told = str(faults.claim("resilience.policy"))
+    assert "'payments'" in told
+    assert "fallback and retry" in told
+    assert payments.call(int, "7") == 7
+
+
+@pytest.mark.parametrize(
+    "part", [{"retry": OSError}, {"hedge": 0.1}, {"fallback": lambda: 0}]
+)
+def test_a_block_that_nothing_guards_is_an_error(part: dict[str, Any]) -> None:
+    """A policy of parts that only calls can have refuses blocks when they begin."""
+    payments = policy("payments", **part)
+    with pytest.raises(DeclarationError, match=r"'payments'.*call"), payments:
+        pytest.fail("nothing would have guarded this")
+
+
 def test_it_makes_single_calls() -> None:
     """`call` is the policy without a decorator, for plain and coroutine functions."""
     payments = policy("payments", breaker=True)
@@ -208,25 +242,6 @@ def test_blocks_left_out_of_order_keep_their_guards() -> None:
     assert second.level.in_use == 0
 
 
-def test_asking_before_the_queue_takes_no_probe() -> None:
-    """A breaker that has just become half-open keeps its probe for who is admitted."""
-    clock = FakeClock()
-    breaker = circuit_breaker("payments", consecutive_failures=1)
-    run_on(clock)
-    with pytest.raises(OSError, match="down"):
-        breaker.call(_fail, "down")
-
-    with pytest.raises(CircuitOpen):
-        breaker.breaker.peek()
-
-    clock.advance(10.0)
-    for _ in range(3):
-        breaker.breaker.peek()
-
-    assert breaker.state == "half_open"
-    assert breaker.call(int, "7") == 7
-
-
 def test_refused_calls_pay_for_no_retries(clock: FakeClock) -> None:
     """A dependency that saw nothing of them owes them nothing."""
     payments = policy("payments", retry=OSError, breaker=True)
@@ -257,29 +272,3 @@ def test_a_wrong_short_spelling_is_named_as_it_was_given(
     """The message has the policy, its argument and the value."""
     with pytest.raises(DeclarationError, match=rf"'payments'.*{argument}={value!r}"):
         policy("payments", **{argument: value})  # type: ignore[arg-type]
-
-
-def test_a_probe_has_twice_the_time_of_an_attempt(clock: FakeClock) -> None:
-    """A probe that may answer late isn't given up before it can."""
-    payments = policy(
-        "payments",
-        breaker=circuit_breaker(consecutive_failures=1, probes=1, window=60),
-        timeout=14,
-    )
-    run_on(clock)
-    with pytest.raises(OSError, match="down"):
-        payments.call(_fail, "down")
-
-    clock.advance(10.0)
-
-    @payments
-    def slow() -> int:
-        clock.advance(12.0)
-        return 7
-
-    assert slow() == 7
-    assert get_breaker("payments").state == "closed"
-
-
-def _fail(text: str) -> None:
-    raise OSError(text)

@@ -26,6 +26,7 @@ from svcready.resilience import (
     circuit_breaker,
     get_retry,
     retry,
+    stale,
 )
 from svcready.resilience._retrying._backoff import full_jitter_s
 from svcready.testing import FakeClock
@@ -116,6 +117,25 @@ def test_a_function_that_fails_retries_nothing(
     assert str(faults.claim("resilience.retry_after")).startswith("LookupError in ")
 
 
+async def awaited(error: Exception) -> bool:
+    """Have to be awaited, which makes what it returns no False."""
+    return False
+
+
+@pytest.mark.parametrize("argument", ["on", "retry_after", "success", "key"])
+def test_a_function_that_must_be_awaited_is_refused(argument: str) -> None:
+    """Nobody awaits it: a coroutine would be a yes to every error, or no call's key."""
+    declare: Callable[..., object] = retry
+    arguments: dict[str, object] = {"on": OSError, argument: awaited}
+    if argument in {"success", "key"}:
+        declare, arguments = circuit_breaker, {argument: awaited}
+        if argument == "key":
+            declare, arguments = stale, {"max_age": 1, "key": awaited}
+
+    with pytest.raises(DeclarationError, match=f"{argument}=.*plain function"):
+        declare(**arguments)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), GeneratorExit()])
 def test_exits_pass(clock: FakeClock, error: BaseException) -> None:
     """What is no `Exception` is never retried."""
@@ -188,6 +208,7 @@ def hinted(error: Exception) -> float | None:
         (30.1, []),
         (float("nan"), [0.05]),
         (-1.0, [0.05]),
+        (10**400, []),
     ],
 )
 def test_the_server_may_date_the_retry(

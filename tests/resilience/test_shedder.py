@@ -84,7 +84,7 @@ def test_observing_refuses_nobody(clock: FakeClock, heard: list[object]) -> None
     shedder = made(clock, "observe")
     assert all(shedder.enter("default") for _ in range(30))
     assert shedder.counts() == {("default", "success"): 18, ("default", "observed"): 12}
-    assert heard == [SheddingBegan("http", "observe", 20, 18, "default")]
+    assert heard == [SheddingBegan("http", "observe", 20, 18, "default", 18)]
     assert shedder.state().in_flight == 30
 
 
@@ -134,7 +134,7 @@ def test_only_the_beginning_and_the_end_are_told(
     clock.advance(0.2)
     assert not shedder.state().shedding
     began, ended = heard
-    assert began == SheddingBegan("http", "enforce", 20, 20, "critical")
+    assert began == SheddingBegan("http", "enforce", 20, 20, "critical", 20)
     assert isinstance(ended, SheddingEnded)
     assert ended.rejected == 1_000
     assert ended.lasted_s == pytest.approx(24.975)

@@ -218,6 +218,31 @@ def test_a_key_that_fails_is_our_matter(
     faults.claim("resilience.stale_key")
 
 
+class Unequal:
+    """Can be hashed, and fails when it is compared."""
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("equal")
+
+
+def test_arguments_that_fail_when_compared_are_our_matter(faults: Faults) -> None:
+    """The call's answer and its error go out as they are."""
+    prices = Prices()
+    price = fallback("prices", stale="5m")(prices)
+    price(Unequal())
+    assert price(Unequal()) is not None
+    prices.shut = True
+    with pytest.raises(CircuitOpen):
+        price(Unequal())
+
+    assert counts() == {"success": 1, "success_unkept": 1, "failed": 1}
+    for _ in range(2):
+        faults.claim("resilience.stale_key")
+
+
 def test_what_gives_its_items_once_is_not_kept() -> None:
     """An iterator that one caller has emptied is no answer for the next."""
     prices = Prices()

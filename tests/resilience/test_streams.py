@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 import pytest
 
 from svcready.errors import CircuitOpen, DeadlineExceeded
-from svcready.resilience import circuit_breaker, retry
+from svcready.resilience import circuit_breaker, policy, retry
 from svcready.testing import FakeClock
 from tests.resilience.peers import Dependency, breaker_of, retrier_of, run_on
 
@@ -187,7 +187,6 @@ def test_a_stream_that_gives_up_raises_its_error(clock: FakeClock) -> None:
 
     assert caught.value is error
     assert len(clock.sleeps) == 2
-    del error.__dict__["__svcready_exhausted__"]
 
     async def main() -> None:
         await anext(other())
@@ -238,6 +237,35 @@ def test_a_stream_holds_the_probe_as_long_as_it_gives(clock: FakeClock) -> None:
         assert refused.value.reason == "half_open"
 
     assert breaker.breaker.counts()["success"] == 1
+
+
+def test_an_item_gives_a_probing_stream_its_whole_lease_again(
+    clock: FakeClock,
+) -> None:
+    """Twice what an attempt may take, if that is more than the lease."""
+    slow = policy(
+        "payments",
+        timeout=12,
+        breaker=circuit_breaker(consecutive_failures=1, window=60),
+    )
+    run_on(clock)
+    with pytest.raises(ConnectionError):
+        slow.call(Dependency(ConnectionError()))
+
+    clock.advance(10.0)
+
+    @slow
+    def stream() -> Generator[int, None, None]:
+        yield from range(5)
+
+    for _ in stream():
+        clock.advance(20.0)
+        with pytest.raises(CircuitOpen) as refused:
+            slow.call(Dependency())
+
+        assert refused.value.reason == "half_open"
+
+    assert breaker_of("payments").counts()["success"] == 1
 
 
 def test_only_the_way_to_the_first_item_can_be_slow(clock: FakeClock) -> None:

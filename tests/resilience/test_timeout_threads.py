@@ -9,6 +9,7 @@ import os
 import threading
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -343,3 +344,26 @@ def test_a_retry_runs_each_attempt_in_its_thread() -> None:
     assert pay() == "paid"
     over.set()
     until_none_is_abandoned("payments")
+
+
+def test_what_was_given_up_before_it_began_never_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that comes up late makes no call that nobody waits for any more."""
+    late: list[Callable[[], object]] = []
+
+    def start(run: Callable[[], object], *_: str) -> bool:
+        late.append(run)
+        return True
+
+    monkeypatch.setattr(threads, "start_daemon", start)
+    monkeypatch.setattr(threads, "_IDLE_S", 0.0)
+    made: list[int] = []
+    bounded = timeout("payments", "10ms", threads=1)
+    with pytest.raises(AttemptTimeout):
+        bounded.call(made.append, 1)
+
+    assert bounded.core.abandoned == 1
+    late.pop()()
+    assert made == []
+    assert bounded.core.abandoned == 0

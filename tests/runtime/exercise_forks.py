@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import signal
@@ -224,6 +225,7 @@ def forked_with(lock: Any, name: str) -> int:
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        faulthandler.dump_traceback_later(HELD_BY_A_CALL_S - 1)  # where it hangs
         signal.alarm(HELD_BY_A_CALL_S)
         try:
             exercise(name)

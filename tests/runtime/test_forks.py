@@ -92,6 +92,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
+    print(run.stderr)  # where the threads of a child were that hung
     outcomes: dict[str, str] = json.loads(written.read_text())
     return outcomes
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import http.client
 import json
 import os
@@ -11,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -62,14 +65,24 @@ def free_port() -> int:
     """
     Return a port that is free, and stays so until somebody listens there.
 
-    Those that the kernel picks for clients could be taken in between.
+    Those that the kernel picks for clients could be taken in between; and those that
+    other test processes were given, they keep by a lock as long as they live.
     """
     for port in _PORTS:
         with socket.socket() as probe, contextlib.suppress(OSError):
+            fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             probe.bind(("", port))
             return port
 
     pytest.fail("every port was given once")
+
+
+@functools.cache
+def _claims() -> int:
+    """Return the file of which who claims a port locks the byte of its number."""
+    name = f"svcready-test-ports-{os.getuid()}"
+    path = Path(tempfile.gettempdir(), name)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 class Answer(NamedTuple):

@@ -107,6 +107,9 @@ def test_patience_ends(pipe: Pipe, outlet: Outlet) -> None:
     pipe.fill()
     channel = Channel("audit", outlet, keep=True, max_lines=1)
     assert channel.put(LINE, logging.INFO, 0.01)
+    while outlet._flight is None:
+        pass  # else the thread makes room later, when it takes the line in hand
+
     while channel.put(LINE, logging.INFO, 0):
         pass
 

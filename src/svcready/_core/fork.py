@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
+import time
 from types import MethodType
 from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 __all__ = ["before_fork", "install", "reset_in_child"]
 
@@ -16,6 +20,12 @@ _resets: list[Callable[[], Callable[[], None] | None]] = []
 _preparations: list[Callable[[], Callable[[], None] | None]] = []
 _installed = False
 _SWEEP_AT = 256
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
+_IMPORTS = "<frozen importlib._bootstrap>"
+_PAUSE_S = 0.001
+_MOST_IMPORTING_S = 5.0
+"""An import that takes longer may wait for the thread that forks."""
 
 
 def reset_in_child(reset: Callable[[], None]) -> None:
@@ -68,6 +78,7 @@ def install() -> None:
 
 def _run_preparations() -> None:
     _run(_preparations)
+    _let_imports_end()
 
 
 def _run_resets() -> None:
@@ -86,3 +97,39 @@ def _run(references: list[Callable[[], Callable[[], None] | None]]) -> None:
             function()
         except Exception as error:  # noqa: BLE001 - the child must come up
             report_fault("fork", error)
+
+
+def _let_imports_end() -> None:
+    """
+    Wait while a thread of ours imports: a child could never import that module.
+
+    CPython makes its locks of single modules anew for nobody, so a child waits for
+    ever for the one that a thread of its parent held.
+    """
+    me, ends_s = threading.get_ident(), None
+    while any(
+        _imports(frame)
+        for thread, frame in sys._current_frames().items()  # noqa: SLF001 - the only way
+        if thread != me
+    ):
+        now_s = time.monotonic()
+        ends_s = ends_s or now_s + _MOST_IMPORTING_S
+        if now_s >= ends_s:
+            return
+
+        time.sleep(_PAUSE_S)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Tell whether code of ours has a thread import at this moment."""
+    imports = False
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name == _IMPORTS:
+            imports = True
+        elif imports and name.startswith(_OURS):
+            return True
+
+        frame = frame.f_back
+
+    return False

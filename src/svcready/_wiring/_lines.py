@@ -158,8 +158,8 @@ def log_limits(logs: LogPillar, now: Callable[[], float]) -> list[Callable[[], N
     def shedding(e: SheddingBegan) -> None:
         sheds = "sheds load" if e.mode == "enforce" else "would shed load"
         logs.event(
-            f"{e.name} {sheds}: {e.in_flight} requests are in flight, and the limit "
-            f"is {e.limit}",
+            f"{e.name} {sheds}: {e.in_flight} requests are in flight, and class "
+            f"{e.priority} may fill {e.room} of the limit of {e.limit}",
             "WARNING",
             event="load_shedding.began",
             **e._asdict(),

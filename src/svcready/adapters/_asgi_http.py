@@ -215,16 +215,12 @@ class HttpExchange(Request):
 
     async def receive(self) -> Message:
         """Receive for the application."""
-        if self.plan.admission is None or self._read:
+        if self.plan.admission is None or self._read or self.status:
+            # Once it answers, or has all of the body, it waits for the client to leave
+            # at most, and may well be at work beside that.
             message = await self._receive()
-        elif self.status:
-            message = await wait_for_client(self, self._receive())
         else:
-            message = await wait_for_client(self, self._receive(), self._readmit)
-            if message["type"] == "http.disconnect":
-                self._turned_away = None  # there is nobody to be told
-            elif self._turned_away is not None:
-                raise RequestRefused("load_shedding", 1.0, self._turned_away)
+            message = await self._receive_body()
 
         if message["type"] == "http.disconnect":
             self._left = True
@@ -233,12 +229,28 @@ class HttpExchange(Request):
 
         return message
 
+    async def _receive_body(self) -> Message:
+        """Receive what is waited for without a place; come back to one, or refuse."""
+        message = await wait_for_client(self, self._receive(), self._readmit)
+        if self._turned_away is None:
+            return message
+
+        if self.refused:  # it was answered while something waited here
+            return {"type": "http.disconnect"}
+
+        if message["type"] != "http.disconnect":
+            raise RequestRefused("load_shedding", 1.0, self._turned_away)
+
+        self._turned_away = None  # there is nobody to be told
+        return message
+
     async def send(self, message: Message) -> None:
         """Send for the application."""
-        if self._turned_away is not None and await self._is_muted():
+        kind = message["type"]
+        begins = kind == "http.response.start" and self.plan.admission is not None
+        if (begins or self._turned_away is not None) and await self._is_muted(begins):
             return
 
-        kind = message["type"]
         final = False
         if kind == "http.response.body":
             body = message.get("body")
@@ -273,8 +285,16 @@ class HttpExchange(Request):
         if final:
             self._end_well()
 
-    async def _is_muted(self) -> bool:
-        """Answer what was turned away when its body came, and nothing else then."""
+    async def _is_muted(self, begins: bool) -> bool:  # noqa: FBT001 - one caller
+        """
+        Answer what was turned away when its body came, and nothing else then.
+
+        What begins to answer is at work, though something still waits for its client,
+        and so it needs its place again.
+        """
+        if begins:
+            self._readmit(self)
+
         if self._turned_away is None or self.refused:
             return self._muted
 
@@ -286,6 +306,8 @@ class HttpExchange(Request):
         """Go on with what came; what refuses that is the answer, come what may."""
         for one in self.admitted:
             self._turned_away = one.readmit() or self._turned_away
+
+        self.rejected = self.rejected or self._turned_away is not None
 
     def _end_well(self) -> None:
         """Complete the request; of a failed one the error may still come out."""

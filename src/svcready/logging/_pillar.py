@@ -112,7 +112,7 @@ class LogPillar:
         self._servers = ServerLoggers(self.handler)
         self._process = ProcessHooks()
         self._config = ConfigHooks(self.unify)
-        self._access = AccessLog(self.handler)
+        self._access = AccessLog(self.handler, clock.monotonic)
         self._started = False
         fork.reset_in_child(self._after_fork)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from svcready._core.guard import report_foreign
 from svcready.errors import DeclarationError
 from svcready.resilience._config import BreakerConfig, RetryConfig
+from svcready.resilience._layering._kinds import Kind, kind_of
 from svcready.resilience._numbers import count, ratio, seconds
 from svcready.resilience._retrying._budget import RATIO
 
@@ -19,6 +20,7 @@ __all__ = [
     "Errors",
     "Matcher",
     "breaker_config",
+    "check_plain",
     "retry_config",
     "source_of",
 ]
@@ -59,6 +61,7 @@ class Matcher:
 
             self._key: object = frozenset(self._types)
         elif callable(given):
+            check_plain(argument, given)
             self._predicate = errors
             self._key = source_of(errors)
         else:
@@ -91,6 +94,21 @@ class Matcher:
                 "cancellation and exits always pass"
             )
             raise DeclarationError(msg)
+
+
+def check_plain(argument: str, function: Callable[..., object]) -> None:
+    """
+    See that *function* answers when it is called.
+
+    Raises:
+        DeclarationError: What it returns has to be awaited or iterated, which nobody
+            does: it would be taken for a yes.
+    """
+    if kind_of(function) is not Kind.PLAIN:
+        raise DeclarationError(
+            f"{argument}={function!r}: nobody awaits or iterates what it returns; use "
+            "a plain function"
+        )
 
 
 def source_of(function: Callable[[Exception], object] | None) -> object:

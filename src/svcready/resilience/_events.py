@@ -164,6 +164,8 @@ class SheddingBegan(NamedTuple):
     """How many are."""
     priority: str
     """The class of the one that was refused."""
+    room: int
+    """How many of the limit requests of that class may fill."""
 
 
 class SheddingEnded(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_field
+from svcready.resilience._limiting._idle import ForRoute, RouteCheck
 from svcready.resilience._limiting._inbound import Admissions
 from svcready.resilience._limiting._limits_late import LateLimits
-from svcready.resilience._shed._lost_marks import lost_marks
 from svcready.resilience._shed._pillar_shedding import InboundShedding
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class InboundPillar:
         self._means = means
         self._clock = clock
         self._deadlines: DeadlineCounts | None = None
+        self._check = RouteCheck()
         self.shedding = InboundShedding(means, clock)
         """The load shedding."""
         self.limits = LateLimits(means, clock)
@@ -62,7 +63,8 @@ class InboundPillar:
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
-        return (*self.limits.problems(), *lost_marks(self._means.routes))
+        rules = tuple(self._rules())
+        return (*self.limits.problems(), *self._check.find(rules, self._means.routes))
 
     def counts(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield how many requests there were: kind, name, outcome, how many."""
@@ -74,6 +76,16 @@ class InboundPillar:
     def levels(self) -> Iterator[tuple[str, str, int, int, int]]:
         """Yield how full it is: kind, name, in flight, waiting, how many may be."""
         return self.shedding.levels()
+
+    def _rules(self) -> Iterator[ForRoute]:
+        """Yield all that the operator says of routes."""
+        for rule in self.limits.rules():
+            what = f"limit {rule.limiter.name}"
+            yield ForRoute(what, rule.method, rule.path, starred=True)
+
+        http = None if self._means.http is None else self._means.http()
+        for method, template, name in () if http is None else http.priorities:
+            yield ForRoute(f"priority {name}", method, template)
 
     def _deadline(self) -> list[Admission]:
         http = None if self._means.http is None else self._means.http()

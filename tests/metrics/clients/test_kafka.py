@@ -49,17 +49,19 @@ async def take(brokers: str, topic: str, page: Page) -> list[float]:
         bootstrap_servers=brokers, auto_offset_reset="earliest"
     )
     await consumer.start()
-    consumer.assign([aiokafka.TopicPartition(topic, 0)])
-    lags = []
-    await asyncio.wait_for(consumer.getone(), 20)
-    lags.append(page.value(LAG, messaging_destination_name=topic))
-    taken = 1
-    while taken < 3:
-        found = await consumer.getmany(timeout_ms=1000)
-        taken += sum(map(len, found.values()))
+    try:
+        consumer.assign([aiokafka.TopicPartition(topic, 0)])
+        await asyncio.wait_for(consumer.getone(), 20)
+        lags = [page.value(LAG, messaging_destination_name=topic)]
+        taken = 1
+        while taken < 3:
+            found = await consumer.getmany(timeout_ms=1000)
+            taken += sum(map(len, found.values()))
 
-    lags.append(page.value(LAG, messaging_destination_name=topic))
-    await consumer.stop()
+        lags.append(page.value(LAG, messaging_destination_name=topic))
+    finally:
+        await consumer.stop()  # or it speaks of it whenever it is collected
+
     return lags
 
 

@@ -258,6 +258,43 @@ def test_a_blocked_loop_is_no_lost_server(told: list[object]) -> None:
     assert told == []
 
 
+def test_a_plain_call_never_holds_up_its_event_loop(faults: Faults) -> None:
+    """Whatever the server is at, it is not asked, which is told of once."""
+
+    async def called(store: SharedRates) -> list[bool]:
+        return [store.take(ONE).allowed for _ in range(8)]
+
+    with redis_server() as server, asking(server.port, on_loop=True) as asker:
+        warm(asker)
+        assert asker.runner is not None
+        with paused(server):
+            allowed = asker.runner.run(called(asker.store))
+
+        assert allowed == [True] * 5 + [False] * 3
+        assert asker.store.without()["event_loop"] == 8
+        assert asker.store.contact.failures() == {}
+        assert "a plain function that a coroutine calls" in str(
+            faults.claim("limits.event_loop")
+        )
+        assert asker.ask().decision.left[0].remaining == 4  # of the shared bucket
+
+
+def test_what_is_given_back_on_a_loop_is_given_to_the_server() -> None:
+    """Nobody waits for that: it is sent after."""
+
+    async def returned(store: SharedRates) -> int:
+        await store.take_async([ONE[0]._replace(cost=3)])
+        assert store.take([ONE[0]._replace(cost=-3)]).allowed
+        await asyncio.wait(store._returning)
+        return (await store.take_async(ONE)).left[0].remaining
+
+    with redis_server() as server, asking(server.port, on_loop=True) as asker:
+        warm(asker)
+        assert asker.runner is not None
+        assert asker.runner.run(returned(asker.store)) == 4
+        assert "event_loop" not in asker.store.without()
+
+
 def test_a_thread_that_keeps_the_gil_is_no_lost_server(told: list[object]) -> None:
     """Where a C function of the application keeps the GIL, Redis still decides."""
     over = threading.Event()

@@ -100,11 +100,8 @@ class Breaker:
     @property
     def state(self) -> str:
         """The state now; an open breaker whose time is over counts as half-open."""
-        state = self._state
-        if state == OPEN and self._clock.monotonic() >= self._opening.until_s:
-            return HALF_OPEN
-
-        return state
+        due = self._state == OPEN and self._clock.monotonic() >= self._opening.until_s
+        return HALF_OPEN if due else self._state
 
     @property
     def clock(self) -> Clock:
@@ -187,7 +184,7 @@ class Breaker:
             with self._lock:
                 now_s = self._clock.monotonic()
                 if tally is self._probe and now_s < self._lease_until_s:
-                    self._lease_until_s = now_s + self.config.probe_lease_s
+                    self._lease_until_s = now_s + self._lease_s()
 
     def force(self, state: str) -> None:
         """Hold *state*, one of the forced ones, until `reset`."""
@@ -268,9 +265,11 @@ class Breaker:
             return None
 
         self._probe = Tally(self._clock.monotonic)
-        lease_s = max(self.config.probe_lease_s, self.least_lease_s())
-        self._lease_until_s = now_s + lease_s
+        self._lease_until_s = now_s + self._lease_s()
         return self._probe
+
+    def _lease_s(self) -> float:
+        return max(self.config.probe_lease_s, self.least_lease_s())
 
     def _expire(self, now_s: float) -> None:
         if self._probe is not None and now_s >= self._lease_until_s:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from svcready._core.declarations import Register, check_name
+from svcready._core.guard import report_fault
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.resilience._composing._contradictions import check
@@ -14,9 +15,13 @@ from svcready.resilience._composing._presets import preset_parts
 from svcready.resilience._layering._guard import Guard, Guarding
 from svcready.resilience._layering._layers import (
     DEADLINE,
+    FALLBACK,
+    HEDGE,
+    RETRY,
     TIMEOUT,
     apply_layers,
     gates_of,
+    lease_probes,
     once,
 )
 from svcready.resilience._parts import declared_as, forget_but
@@ -38,6 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["POLICIES", "Plan", "Policy", "get_policy", "policy"]
 
+_CALLS_ONLY = {FALLBACK: "fallback", RETRY: "retry", HEDGE: "hedge"}
+"""The parts that need a call which they can make again, or answer for."""
+
 
 class Plan:
     """
@@ -47,13 +55,14 @@ class Plan:
         name: The policy's name.
     """
 
-    __slots__ = ("_arguments", "_layers", "_place", "name")
+    __slots__ = ("_arguments", "_complained", "_layers", "_place", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._arguments: Mapping[str, object] = {}
         self._layers: Mapping[int, Layer] | None = None
         self._place: Place | None = None
+        self._complained = False
 
     @property
     def is_declared(self) -> bool:
@@ -103,6 +112,19 @@ class Plan:
             )
 
         self._arguments, self._layers, self._place = arguments, layers, place
+        lease_probes(layers)
+
+    def complain(self) -> None:
+        """Say once which parts a block goes without, which nobody would see."""
+        without = [name for rank, name in _CALLS_ONLY.items() if rank in self.layers]
+        if without and not self._complained:
+            self._complained = True
+            text = (
+                f"policy {self.name!r}: a block is run once, so its "
+                f"{' and '.join(without)} do nothing for `with`: decorate a function, "
+                "use call(), or guard blocks with a policy that has no such part"
+            )
+            report_fault("resilience.policy", DeclarationError(text))
 
     def derive(self, base: Plan) -> None:
         """
@@ -115,6 +137,7 @@ class Plan:
         base.layers  # noqa: B018 - says so if there are none
         self._layers = taken(self.name, base._arguments, renamed=True)
         self._arguments, self._place = base._arguments, base._place
+        lease_probes(self._layers)
 
 
 POLICIES: Register[Plan] = Register("policy")
@@ -129,7 +152,8 @@ class Policy(Guarding):
     circuit breaker, rate limit, time-out of an attempt. A block is not run again, so
     for `with payments:` those hold that admit a call or bound it: deadline, throttle,
     bulkhead, breaker, rate limit and time-out; the times interrupt only what
-    `async with payments:` guards.
+    `async with payments:` guards. That a fallback, retry or hedge is left out is
+    reported, once a policy; a block that nothing is left for is an error.
 
     One object serves all threads, tasks and event loops.
     """
@@ -171,8 +195,21 @@ class Policy(Guarding):
         return call(*args, **kwargs)
 
     def guard(self) -> Guard:
-        """Return a context manager for one block, sync or async."""
-        layers = self._plan.layers
+        """
+        Return a context manager for one block, sync or async.
+
+        Raises:
+            DeclarationError: No part of the policy can guard one.
+        """
+        plan = self._plan
+        layers = plan.layers
+        if layers.keys() <= _CALLS_ONLY.keys():
+            raise DeclarationError(
+                f"policy {plan.name!r} has nothing that a block could be guarded by: "
+                "decorate a function, or use call()"
+            )
+
+        plan.complain()
         return Guard(
             *gates_of(layers),
             deadline=cast("Timer | None", layers.get(DEADLINE)),

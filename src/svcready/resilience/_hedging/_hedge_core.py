@@ -16,7 +16,8 @@ from svcready.resilience._hedging._latencies import Latencies
 from svcready.resilience._overrides import parsed
 from svcready.resilience._parts import core_of
 from svcready.resilience._retrying._budget import RATIO, RESERVE_PER_S, Budget
-from svcready.resilience._retrying._retrier import give_up, is_exhausted, note_on
+from svcready.resilience._retrying._marks import give_up, note_on
+from svcready.resilience._retrying._nested import given_up
 from svcready.resilience._timing import _deadline
 from svcready.resilience._timing._threads import Pool
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.resilience._arguments import Matcher
     from svcready.resilience._layering._kinds import Kind
+    from svcready.resilience._retrying._marks import Running
     from svcready.resilience._retrying._retrier import Retrier
 
 __all__ = ["HedgeConfig", "HedgeCore", "override_hedge"]
@@ -188,21 +190,32 @@ class HedgeCore:
         """Return whether *error* starts the next attempt at once."""
         return self._on(error)
 
-    def follows(self, error: Exception) -> bool:
+    def follows(self, error: Exception, running: Running) -> bool:
         """Return the same, save what svcready refused or has tried enough."""
-        refused = isinstance(error, Rejected) or is_exhausted(error)
+        refused = isinstance(error, Rejected) or given_up(error, running)
         return not refused and self.names(error)
 
-    def failed(self, error: Exception, attempts: int, refused: str | None) -> None:
-        """Count a call of which all attempts failed, the first of them with *error*."""
+    def failed(
+        self, error: Exception, running: Running, attempts: int, refused: str | None
+    ) -> None:
+        """
+        Count a call of which all attempts failed.
+
+        Args:
+            error: What the first of them raised.
+            running: The call.
+            attempts: How many had been started.
+            refused: Why there were no more of them, if there were to be.
+        """
         self.count("failed")
-        if attempts == 1 and not (refused and self.follows(error)):
+        follows = self.follows(error, running)
+        if attempts == 1 and not (refused and follows):
             return
 
         times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         why = refused or "attempts"
         note = f"svcready: hedge {self.name!r} gave up after {times}: {why}"
-        if self.follows(error):
+        if follows:
             give_up(error, self.name, note)
         else:
             note_on(error, note)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from svcready.resilience._admitting._whose import running_loop
 from svcready.resilience._layering._results import is_awaitable
+from svcready.resilience._retrying._marks import Running
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -38,7 +39,16 @@ class Race:
         kwargs: Its keyword arguments.
     """
 
-    __slots__ = ("_args", "_call", "_core", "_kwargs", "_left", "_refused", "_tasks")
+    __slots__ = (
+        "_args",
+        "_call",
+        "_core",
+        "_kwargs",
+        "_left",
+        "_refused",
+        "_running",
+        "_tasks",
+    )
 
     def __init__(
         self,
@@ -53,6 +63,7 @@ class Race:
         self._kwargs = kwargs
         self._left = core.config.max_hedges
         self._refused: str | None = None
+        self._running = Running()
         self._tasks: list[Task[object]] = []
 
     async def run(self, running: Awaitable[object] | None = None) -> object:
@@ -87,7 +98,7 @@ class Race:
 
         error = tasks[0].exception()
         assert isinstance(error, Exception)
-        core.failed(error, len(tasks), self._refused)
+        core.failed(error, self._running, len(tasks), self._refused)
         try:
             raise error
         finally:
@@ -140,7 +151,8 @@ class Race:
         errors = [task.exception() for task in done]
         try:
             return any(
-                isinstance(error, Exception) and self._core.follows(error)
+                isinstance(error, Exception)
+                and self._core.follows(error, self._running)
                 for error in errors
             )
         finally:
@@ -152,18 +164,23 @@ class Race:
         running: Awaitable[object] | None,
     ) -> Task[object]:
         task = create_task(
-            self._attempt() if running is None else _await(running),
+            self._attempt() if running is None else self._go_on(running),
             name=f"svcready-hedge-{self._core.name}-{len(self._tasks)}",
         )
         self._tasks.append(task)
         return task
 
     async def _attempt(self) -> object:
+        self._running.put()  # in a context of its own
         result = self._call(*self._args, **self._kwargs)
         if is_awaitable(result):
             return await cast("Awaitable[object]", result)
 
         return result
+
+    async def _go_on(self, running: Awaitable[object]) -> object:
+        self._running.put()
+        return await running
 
     def _cancel(self) -> None:
         for task in self._tasks:
@@ -261,7 +278,3 @@ def _retrieve(task: Task[object]) -> None:
     """Take note of how a task ended, so that nobody calls it never retrieved."""
     if not task.cancelled():
         task.exception()
-
-
-async def _await(running: Awaitable[object]) -> object:
-    return await running

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready.errors import DeadlineExceeded
+from svcready.resilience._retrying._marks import Running
 from svcready.resilience._timing import _deadline
 from svcready.resilience._timing._threads import Job
 
@@ -32,8 +33,13 @@ class _Attempt(Job):
         args: tuple[object, ...],
         kwargs: Mapping[str, object],
         ended_ones: SimpleQueue[_Attempt],
+        running: Running,
     ) -> None:
-        super().__init__(call, args, kwargs)
+        def attempt(*args: object, **kwargs: object) -> object:
+            running.put()  # in a context of its own
+            return call(*args, **kwargs)
+
+        super().__init__(attempt, args, kwargs)
         self._ended_ones = ended_ones
 
     def end(self, *, abandoned: bool = False) -> None:
@@ -60,7 +66,8 @@ def race_in_threads(
         DeadlineExceeded: The deadline around the call passed.
     """
     ended: SimpleQueue[_Attempt] = SimpleQueue()
-    attempts = [_Attempt(call, args, kwargs, ended)]
+    running = Running()
+    attempts = [_Attempt(call, args, kwargs, ended, running)]
     pool = core.pool
     core.begin()
     if pool is None or not pool.start(attempts[0]):
@@ -84,11 +91,11 @@ def race_in_threads(
                 if not isinstance(attempt.error, Exception):
                     return attempt.outcome()
 
-                if not core.follows(attempt.error):
+                if not core.follows(attempt.error, running):
                     continue
 
             if left:
-                another = _Attempt(call, args, kwargs, ended)
+                another = _Attempt(call, args, kwargs, ended, running)
                 refused = core.refusal()
                 if refused is None and not pool.start(another):
                     refused = "threads"
@@ -100,7 +107,7 @@ def race_in_threads(
                     due_s = SYSTEM_CLOCK.monotonic() + after_s
 
         if isinstance(first.error, Exception):
-            core.failed(first.error, len(attempts), refused)
+            core.failed(first.error, running, len(attempts), refused)
 
         return first.outcome()
     finally:

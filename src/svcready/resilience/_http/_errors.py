@@ -6,6 +6,8 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from svcready.resilience._lineage import args_of, library_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -15,7 +17,6 @@ __all__ = [
     "causes",
     "is_failure",
     "is_unsent",
-    "library_of",
     "said_by",
 ]
 
@@ -130,11 +131,6 @@ _TRANSIENT_PROXY = frozenset((408, 429, 502, 503, 504))
 _FAILED = 500
 
 
-def library_of(kind: type) -> str:
-    """Return the top-level package that a class is of."""
-    return kind.__module__.partition(".")[0]
-
-
 def said_by(error: BaseException) -> Said:
     """Return what *error* says, judged by the innermost error that it carries."""
     answer = _answer_of(error)
@@ -198,7 +194,7 @@ def _carried(error: BaseException) -> BaseException | None:
     """Return the error that another was made of: its reason, or its first argument."""
     inner: object = getattr(error, "reason", None)
     if not isinstance(inner, BaseException):
-        inner = error.args[0] if error.args else None
+        inner = next(iter(args_of(error)), None)
 
     return inner if isinstance(inner, BaseException) else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from svcready.errors import (
@@ -16,22 +18,58 @@ from svcready.resilience._layering._layers import (
     HEDGE,
     once,
 )
-from svcready.resilience._retrying._nested import begun_anew, handed_on
-from svcready.resilience._retrying._retrier import not_again
+from svcready.resilience._retrying._marks import not_again
+from svcready.resilience._retrying._nested import handed_on
 from svcready.resilience._timing import _deadline
 from svcready.resilience._timing._cut_short import TICK_S, is_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Token
 
     from svcready._core.clock import Clock
     from svcready.resilience._composing._policy import Plan
+    from svcready.resilience._hedging._hedge_core import HedgeCore
     from svcready.resilience._http._guarded import Time
     from svcready.resilience._layering._gate import Gate
+    from svcready.resilience._timing._threads import Pool
 
 __all__ = ["Exchange"]
 
 A = TypeVar("A")
+
+
+class _Place:
+    """
+    What one attempt was admitted with, and which answer it brought.
+
+    Args:
+        gate: Who admitted it.
+        token: With what.
+    """
+
+    __slots__ = ("answer", "elapsed_s", "gate", "put", "token")
+
+    def __init__(self, gate: Gate, token: object) -> None:
+        self.gate = gate
+        self.token = token
+        self.answer: object = None
+        self.elapsed_s = 0.0
+        self.put: Token[_Place | None] = _PLACE.set(self)
+
+    def go_on(self) -> None:
+        """Have the permit be nobody's who runs."""
+        if type(self.token) is Permit:
+            self.token.go_on(None)
+
+    def leave(self) -> None:
+        """Give it back."""
+        self.go_on()
+        self.gate.leave(self.token, None, self.elapsed_s)
+
+
+_PLACE: ContextVar[_Place | None] = ContextVar("svcready.http.place", default=None)
+"""The attempt that runs here, in a thread of a time-out's too."""
 
 
 class Exchange(Generic[A]):
@@ -51,8 +89,10 @@ class Exchange(Generic[A]):
 
     __slots__ = (
         "_answers",
+        "_asked",
         "_consumed",
         "_held",
+        "_losers",
         "_method",
         "_over",
         "_parallel",
@@ -76,8 +116,10 @@ class Exchange(Generic[A]):
         self._repeatable = repeatable
         self._answers: list[A] = []
         self._running = 0
+        self._asked = False
         self._over = False
-        self._held: list[tuple[Gate, object, float]] = []
+        self._held: list[_Place] = []
+        self._losers: list[A] = []
         self._consumed = False
 
     @property
@@ -107,14 +149,20 @@ class Exchange(Generic[A]):
         Begin an attempt; returns the answers that must be closed before it.
 
         Raises:
-            Rejected: It can't be made: the body is gone, or it would be a second write
-                beside one that is still running.
+            Rejected: It can't be made: the body is gone, nobody waits for it any more,
+                or it would be a second write beside one that is still running, or
+                after one that the hedge does not repeat.
         """
+        if self._over:
+            raise Rejected(self._plan.name, "over")
+
         if self._consumed or (self._running and not self._repeatable):
             raise Rejected(self._plan.name, "body")
 
-        if self._running and not (self._parallel and is_idempotent(*self._method)):
-            raise Rejected(self._plan.name, "not_idempotent")
+        if self._running or self._asked:
+            alone = self._running and not self._parallel
+            if alone or not is_idempotent(*self._method):
+                raise Rejected(self._plan.name, "not_idempotent")
 
         self._running += 1
         if HEDGE in self._plan.layers:  # which answer counts is open till the end
@@ -126,6 +174,10 @@ class Exchange(Generic[A]):
     def end(self, error: Exception | None = None) -> None:
         """End an attempt, with what it raised; a body that it took is gone."""
         self._running -= 1
+        hedge = cast("HedgeCore | None", self._plan.layers.get(HEDGE))
+        if hedge is not None and not _is_repeated(error, hedge):
+            self._asked = True  # the next one may have been under way for long
+
         if self._repeatable or (error is not None and is_unsent(error)):
             return
 
@@ -153,7 +205,10 @@ class Exchange(Generic[A]):
 
     def brought(self, answer: A) -> bool:
         """Take an attempt's answer; False: nobody waits for it any more."""
-        begun_anew(answer, self._plan.name)
+        place = _PLACE.get()
+        if place is not None:
+            place.answer = answer
+
         self._answers.append(answer)
         return not self._over
 
@@ -163,24 +218,32 @@ class Exchange(Generic[A]):
         return answer
 
     def settle(self, kept: A | None) -> list[A]:
-        """End the exchange; returns the answers that are to be closed."""
+        """End the exchange; returns the answers that are to be closed, and `closed`."""
         self._over = True
-        return [answer for answer in self._answers if answer is not kept]
+        self._losers = [answer for answer in self._answers if answer is not kept]
+        return self._losers
 
-    def hold(self, gate: Gate, token: object, elapsed_s: float) -> bool:
-        """Keep a permit till the answer is closed; False: nobody waits for it."""
-        if type(token) is Permit:
-            token.rest()  # who asked goes on, with other calls
+    @property
+    def pool(self) -> Pool | None:
+        """The threads that a hedge's attempts run in; None: it has none."""
+        pool: Pool | None = getattr(self._plan.layers.get(HEDGE), "pool", None)
+        return pool
 
-        entry = (gate, token, elapsed_s)
-        self._held.append(entry)
-        if self._over:  # `release` may have been there already, in another thread
-            try:
-                self._held.remove(entry)
-            except ValueError:
-                return True  # and has given it back
+    @property
+    def is_race(self) -> bool:
+        """Whether attempts run beside each other."""
+        return HEDGE in self._plan.layers
 
-            _go_on(token)
+    def hold(self, place: _Place, elapsed_s: float) -> bool:
+        """Keep a permit till its answer is closed; False: nobody waits for it."""
+        if type(place.token) is Permit:
+            place.token.rest()  # who asked goes on, with other calls
+
+        place.elapsed_s = elapsed_s
+        self._held.append(place)
+        # Another thread may have closed the answer already.
+        if self._over and self._take(place):
+            place.go_on()
             return False
 
         return True
@@ -188,26 +251,45 @@ class Exchange(Generic[A]):
     @property
     def holds(self) -> bool:
         """Whether there is something to `release`."""
-        return bool(self._held)
+        return any(not self._has_lost(place) for place in self._held.copy())
 
     def release(self) -> None:
-        """Give back what was held for the answer; once."""
-        while self._held:
-            try:
-                gate, token, elapsed_s = self._held.pop()
-            except IndexError:  # another thread was faster
-                return
+        """Give back what was held for the answer that is kept; once."""
+        for place in self._held.copy():
+            if not self._has_lost(place) and self._take(place):
+                place.leave()
 
-            _go_on(token)
-            gate.leave(token, None, elapsed_s)
+    def closed(self, loser: A) -> None:
+        """Give back what was held for an answer that nobody gets; once."""
+        for place in self._held.copy():
+            if place.answer is loser and self._take(place):
+                place.leave()
+
+    def _has_lost(self, place: _Place) -> bool:
+        return any(place.answer is loser for loser in self._losers)
+
+    def _take(self, place: _Place) -> bool:
+        """Return whether *place* is the caller's to give back, and nobody else's."""
+        try:
+            self._held.remove(place)
+        except ValueError:
+            return False
+
+        return True
 
     def __del__(self) -> None:
-        self.release()  # of an answer that nobody has closed
+        while self._held:
+            place = self._held.pop()  # of an answer that nobody has closed
+            place.leave()
 
 
-def _go_on(token: object) -> None:
-    if type(token) is Permit:
-        token.go_on(None)
+def _is_repeated(error: Exception | None, hedge: HedgeCore) -> bool:
+    """Return whether an attempt that ended so is followed by one that does the same."""
+    if error is None:
+        return False
+
+    unsent = isinstance(error, Rejected) or is_unsent(error)
+    return unsent or hedge.names(error)
 
 
 class _Held:
@@ -227,17 +309,21 @@ class _Held:
     def peek(self) -> None:
         self._gate.peek()
 
-    def enter(self) -> object:
-        return self._gate.enter()
+    def enter(self) -> _Place:
+        return _Place(self._gate, self._gate.enter())
 
-    async def enter_async(self) -> object:
-        return await self._gate.enter_async()
+    async def enter_async(self) -> _Place:
+        return _Place(self._gate, await self._gate.enter_async())
 
     def leave(
         self, token: object, error: BaseException | None, elapsed_s: float
     ) -> None:
-        if error is not None or not self._exchange.hold(self._gate, token, elapsed_s):
-            self._gate.leave(token, error, elapsed_s)
+        place = cast("_Place", token)
+        with suppress(ValueError):  # left in another context
+            _PLACE.reset(place.put)
+
+        if error is not None or not self._exchange.hold(place, elapsed_s):
+            self._gate.leave(place.token, error, elapsed_s)
 
     def renew(self, token: object) -> None:
-        self._gate.renew(token)
+        self._gate.renew(cast("_Place", token).token)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from svcready.resilience._layering._gate import Passage
 from svcready.resilience._layering._results import is_awaitable, settle_error
 from svcready.resilience._retrying._attempts import bound
+from svcready.resilience._retrying._marks import LAST
 from svcready.resilience._retrying._retrier import Course
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def retried(retrier: Retrier, call: AsyncCall) -> AsyncCall:
         if meter is None:
             return await bounded(retrier, call, args, kwargs)
 
+        before = LAST.number
         try:
             result = await call(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the retrier says what is retried
@@ -109,7 +111,8 @@ def retried(retrier: Retrier, call: AsyncCall) -> AsyncCall:
             return result
 
         try:
-            return await again(Course(retrier), failed, call, args, kwargs)
+            course = Course(retrier, before=before)
+            return await again(course, failed, call, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -135,6 +138,7 @@ def fused(
         if tally is None or meter is None:
             return await bounded(retrier, inner, args, kwargs)
 
+        before = LAST.number
         try:
             result = await call(*args, **kwargs)
         except BaseException as error:
@@ -158,7 +162,8 @@ def fused(
             return result
 
         try:
-            return await again(Course(retrier), failed, inner, args, kwargs)
+            course = Course(retrier, before=before)
+            return await again(course, failed, inner, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -247,7 +252,7 @@ def go_on(
     """
 
     async def rest(running: Course) -> object:
-        running.attempt = course.attempt
+        running.attempt, running.before = course.attempt, course.before
         return await _first(running, call, args, kwargs, result)
 
     left_s = max(0.0, course.until_s - course.retrier.clock.monotonic())
@@ -261,6 +266,7 @@ async def _first(
     kwargs: Mapping[str, object],
     result: object = None,
 ) -> object:
+    token = course.put(again=course.attempt > 1)
     try:
         if result is None:
             result = call(*args, **kwargs)
@@ -272,6 +278,8 @@ async def _first(
     else:
         course.done()
         return result
+    finally:
+        course.lift(token)
 
     try:
         return await again(course, failed, call, args, kwargs)
@@ -297,6 +305,7 @@ async def again(
 
         del failed
         await course.retrier.clock.sleep_async(wait_s)
+        token = course.put()
         try:
             result = call(*args, **kwargs)
             if is_awaitable(result):
@@ -304,6 +313,8 @@ async def again(
         except Exception as error:  # noqa: BLE001 - the retrier says what is retried
             failed = error
             continue
+        finally:
+            course.lift(token)
 
         course.done()
         return result

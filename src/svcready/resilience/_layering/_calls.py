@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from svcready.resilience._layering import _awaits
 from svcready.resilience._layering._gate import Passage
 from svcready.resilience._layering._results import PLAIN, is_awaitable, settle_error
+from svcready.resilience._retrying._marks import LAST
 from svcready.resilience._retrying._retrier import Course
 from svcready.resilience._timing import _deadline
 
@@ -80,13 +81,15 @@ def retried(retrier: Retrier, call: Call) -> Call:
         if meter is None:
             return _within(retrier, call, args, kwargs)
 
+        before = LAST.number
         try:
             result = call(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the retrier says what is retried
             failed = error
         else:
             if type(result) not in PLAIN and is_awaitable(result):
-                return _awaits.go_on(Course(retrier), call, args, kwargs, result)
+                course = Course(retrier, before=before)
+                return _awaits.go_on(course, call, args, kwargs, result)
 
             if meter.monotonic() < meter.edge:
                 meter.ok += 1
@@ -96,7 +99,8 @@ def retried(retrier: Retrier, call: Call) -> Call:
             return result
 
         try:
-            return again(Course(retrier), failed, call, args, kwargs)
+            course = Course(retrier, before=before)
+            return again(course, failed, call, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -120,6 +124,7 @@ def fused(retrier: Retrier, breaker: Breaker, call: Call, inner: Call) -> Call:
         if tally is None or meter is None:
             return _within(retrier, inner, args, kwargs)
 
+        before = LAST.number
         try:
             result = call(*args, **kwargs)
         except BaseException as error:
@@ -131,7 +136,8 @@ def fused(retrier: Retrier, breaker: Breaker, call: Call, inner: Call) -> Call:
         else:
             if type(result) not in PLAIN and is_awaitable(result):
                 waiting = _awaits.settle(breaker, tally, result)
-                return _awaits.go_on(Course(retrier), inner, args, kwargs, waiting)
+                course = Course(retrier, before=before)
+                return _awaits.go_on(course, inner, args, kwargs, waiting)
 
             now_s = tally.monotonic()
             if now_s < tally.edge:
@@ -147,7 +153,8 @@ def fused(retrier: Retrier, breaker: Breaker, call: Call, inner: Call) -> Call:
             return result
 
         try:
-            return again(Course(retrier), failed, inner, args, kwargs)
+            course = Course(retrier, before=before)
+            return again(course, failed, inner, args, kwargs)
         finally:
             del failed  # its traceback holds this frame
 
@@ -209,6 +216,7 @@ def _first(
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
 ) -> object:
+    token = course.put(again=False)
     try:
         result = call(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - the retrier says what is retried
@@ -219,6 +227,8 @@ def _first(
 
         course.done()
         return result
+    finally:
+        course.lift(token)
 
     try:
         return again(course, failed, call, args, kwargs)
@@ -244,11 +254,14 @@ def again(
 
         del failed
         course.retrier.clock.sleep(wait_s)
+        token = course.put()
         try:
             result = call(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the retrier says what is retried
             failed = error
             continue
+        finally:
+            course.lift(token)
 
         if is_awaitable(result):
             return _awaits.go_on(course, call, args, kwargs, result)

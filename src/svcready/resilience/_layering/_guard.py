@@ -14,11 +14,13 @@ from svcready.resilience._layering._gate import Passage
 from svcready.resilience._timing._scope import Scope
 
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
-    from typing import Self
+    from types import CodeType, FrameType, TracebackType
+    from typing import Self, TypeAlias
 
     from svcready.resilience._layering._gate import Gate
     from svcready.resilience._timing._timer import Timer
+
+    Place: TypeAlias = tuple[int, CodeType, bool]
 
 __all__ = ["Guard", "Guarding"]
 
@@ -149,7 +151,7 @@ class Guarding:
     def __enter__(self) -> Self:
         guard = self.guard()
         guard.__enter__()
-        _enter(self, guard, id(sys._getframe(1)))  # noqa: SLF001 - it is kept nowhere
+        _enter(self, guard, _place(sys._getframe(1)))  # noqa: SLF001 - it is not kept
         return self
 
     def __exit__(
@@ -158,15 +160,15 @@ class Guarding:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        guard = _leave(self, sys._getframe(1), 1, error)  # noqa: SLF001 - as above
+        guard = _leave(self, _place(sys._getframe(1)), error)  # noqa: SLF001 - as above
         if guard is not None:
             guard.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> Self:
-        frame = -id(sys._getframe(1))  # noqa: SLF001 - as above
+        place = _place(sys._getframe(1), awaits=True)  # noqa: SLF001 - as above
         guard = self.guard()
         await guard.__aenter__()
-        _enter(self, guard, frame)
+        _enter(self, guard, place)
         return self
 
     async def __aexit__(
@@ -175,7 +177,8 @@ class Guarding:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        guard = _leave(self, sys._getframe(1), -1, error)  # noqa: SLF001 - as above
+        place = _place(sys._getframe(1), awaits=True)  # noqa: SLF001 - as above
+        guard = _leave(self, place, error)
         if guard is not None:
             guard.__exit__(kind, error, trace)
 
@@ -185,22 +188,22 @@ class _Entered(NamedTuple):
 
     owner: object
     guard: Guard
-    frame: int
-    """Which function's it is: the frame's id, negative for `async with`."""
+    place: Place
+    """Which function's it is."""
     whose: object
     """Who entered it: contexts are copied by tasks and threads."""
     outer: _Entered | None
 
 
 _ENTERED: ContextVar[_Entered | None] = ContextVar("svcready.guards", default=None)
-_OPEN: dict[Guard, tuple[object, int]] = {}
+_OPEN: dict[Guard, tuple[object, Place]] = {}
 """
-Every block that a shared object guards, in whichever context: the object and the frame.
+Every block that a shared object guards, in whichever context: the object and the place.
 
 No lock: threads and finalizers add to it and pop from it, each in one step, and look
 for others' in a copy.
 """
-_PARENTS: list[dict[Guard, tuple[object, int]]] = []
+_PARENTS: list[dict[Guard, tuple[object, Place]]] = []
 """
 What was open where this process was forked: only the forking thread's blocks are left.
 
@@ -218,31 +221,38 @@ def _forget() -> None:
 fork.reset_in_child(_forget)
 
 
-def _enter(owner: object, guard: Guard, frame: int) -> None:
-    _OPEN[guard] = owner, frame
+def _place(frame: FrameType, *, awaits: bool = False) -> Place:
+    """
+    Tell one function's run from all others, and `async with` from `with`.
+
+    A frame is its function's as long as that runs; one that has entered a block for
+    others is gone when the block ends, and its id may be that of any other.
+    """
+    return id(frame), frame.f_code, awaits
+
+
+def _enter(owner: object, guard: Guard, place: Place) -> None:
+    _OPEN[guard] = owner, place
     outer = _ENTERED.get()
     while outer is not None and _is_over(outer.guard):
         outer = outer.outer  # it was left in another context
 
-    _ENTERED.set(_Entered(owner, guard, frame, whose(), outer))
+    _ENTERED.set(_Entered(owner, guard, place, whose(), outer))
 
 
 def _is_over(guard: Guard) -> bool:
     return guard not in _OPEN and not any(guard in opened for opened in _PARENTS)
 
 
-def _leave(
-    owner: object, caller: FrameType, sign: int, error: BaseException | None
-) -> Guard | None:
+def _leave(owner: object, place: Place, error: BaseException | None) -> Guard | None:
     """Return the guard of the block that is left, which nobody else gets."""
-    frame = sign * id(caller)
     entered = _ENTERED.get()
-    if entered is not None and entered.frame == frame and entered.owner is owner:
+    if entered is not None and entered.place == place and entered.owner is owner:
         _ENTERED.set(entered.outer)
     else:
-        entered = _entered(owner, frame)
-        if entered is not None and entered.frame != frame and not _is_stack(caller):
-            guard = _elsewhere(owner, frame, exact=True)
+        entered = _entered(owner, place)
+        if entered is not None and entered.place != place:
+            guard = _elsewhere(owner, place, exact=True)
             if guard is not None:
                 _complain(owner, error)
                 return guard
@@ -259,19 +269,14 @@ def _leave(
             return guard
 
     _complain(owner, error)
-    return _elsewhere(owner, frame)
+    return _elsewhere(owner, place)
 
 
-def _is_stack(caller: FrameType) -> bool:
-    """Return whether the standard library leaves a block for somebody."""
-    return caller.f_globals.get("__name__") == "contextlib"
-
-
-def _entered(owner: object, frame: int) -> _Entered | None:
-    """Return the last block of *owner* in this context, that of *frame* if any."""
+def _entered(owner: object, place: Place) -> _Entered | None:
+    """Return the last block of *owner* in this context, that of *place* if any."""
     entered, last, me = _ENTERED.get(), None, whose()
     while entered is not None:
-        if entered.owner is owner and entered.frame == frame:
+        if entered.owner is owner and entered.place == place:
             return entered
 
         if last is None and entered.owner is owner and entered.whose == me:
@@ -296,19 +301,19 @@ def _take_out(block: _Entered) -> None:
     _ENTERED.set(left)
 
 
-def _elsewhere(owner: object, frame: int, *, exact: bool = False) -> Guard | None:
-    """Return the guard that *owner* entered in *frame*, or else first of its kind."""
+def _elsewhere(owner: object, place: Place, *, exact: bool = False) -> Guard | None:
+    """Return the guard that *owner* entered in *place*, or else first of its kind."""
     while True:
         found = None
-        for guard, (entered, place) in _OPEN.copy().items():
+        for guard, (entered, other) in _OPEN.copy().items():
             if entered is not owner:
                 continue
 
-            if place == frame:
+            if other == place:
                 found = guard
                 break
 
-            if not exact and found is None and (place > 0) is (frame > 0):
+            if not exact and found is None and other[-1] is place[-1]:
                 found = guard
 
         if found is None or _OPEN.pop(found, None) is not None:

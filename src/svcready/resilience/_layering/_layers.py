@@ -44,6 +44,7 @@ __all__ = [
     "compiled",
     "dressed",
     "gates_of",
+    "lease_probes",
     "once",
 ]
 
@@ -125,13 +126,17 @@ def apply_layers(function: Call, name: str, layers: Mapping[int, Layer]) -> Call
 
     check(name, later=True)
     _look_for_retries(function, name, layers)
-    if BREAKER in layers and TIMEOUT in layers:
-        timer = cast("Timer", layers[TIMEOUT])
-        cast("Breaker", layers[BREAKER]).least_lease_s = timer.twice_s
-
+    lease_probes(layers)
     wrapper = dressed(compiled(function, layers), function)
     setattr(wrapper, _PLAN, _Plan(wrapper, name, function, layers))
     return wrapper
+
+
+def lease_probes(layers: Mapping[int, Layer]) -> None:
+    """Have a probe of the breaker's be lost only after twice an attempt's time-out."""
+    if BREAKER in layers and TIMEOUT in layers:
+        timer = cast("Timer", layers[TIMEOUT])
+        cast("Breaker", layers[BREAKER]).least_lease_s = timer.twice_s
 
 
 def _look_for_retries(function: Call, name: str, layers: Mapping[int, Layer]) -> None:

@@ -87,6 +87,7 @@ def retried(retrier: Retrier, call: StreamCall) -> StreamCall:
         until_s = min(_deadline.until_s(), retrier.clock.monotonic() + bound_s)
         course = Course(retrier, until_s)
         while True:
+            token = course.put(again=course.attempt > 1)
             try:
                 stream = call(*args, **kwargs)
                 item = next(stream)
@@ -100,6 +101,8 @@ def retried(retrier: Retrier, call: StreamCall) -> StreamCall:
             else:
                 course.done()
                 break
+            finally:
+                course.lift(token)
 
             retrier.clock.sleep(wait_s)
 
@@ -267,6 +270,7 @@ async def _begin(
     """Return the stream that gave a first item, and the item; None: there is none."""
     while True:
         stream = call()
+        token = course.put(again=course.attempt > 1)
         try:
             item = await anext(stream)
         except StopAsyncIteration:
@@ -279,5 +283,7 @@ async def _begin(
         else:
             course.done()
             return stream, item
+        finally:
+            course.lift(token)
 
         await course.retrier.clock.sleep_async(wait_s)

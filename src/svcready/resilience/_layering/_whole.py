@@ -38,6 +38,8 @@ class Begun(NamedTuple):
     """What the time-out gives each attempt; it bounds them, or is off."""
     whole: Lapse
     """What the deadline gives the call; the same."""
+    before: int
+    """The last mark that was put on an error before it."""
 
     def until_s(self) -> float:
         """Return when the call must be done, by its own deadline or the caller's."""
@@ -170,7 +172,7 @@ class Whole:
         monotonic = begun.whole.monotonic
         token = put(until_s)
         try:
-            course = Course(retrier, until_s)
+            course = Course(retrier, until_s, before=begun.before)
             result = _calls.again(course, failed, self.inner, args, kwargs)
         except BaseException as error:
             lift(token)
@@ -196,7 +198,7 @@ class Whole:
     ) -> object:
         """Do the same for a coroutine function."""
         until_s, caller_s = begun.until_s(), UNTIL_S.get()
-        course = Course(self.retrier, until_s)
+        course = Course(self.retrier, until_s, before=begun.before)
         following = _awaits.again(course, failed, self.inner, args, kwargs)
         del failed  # its traceback holds this frame
         monotonic = begun.whole.monotonic

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from svcready.resilience._layering._results import PLAIN, is_awaitable
 from svcready.resilience._layering._whole import Begun
+from svcready.resilience._retrying._marks import LAST
 from svcready.resilience._timing._alarms import next_key
 from svcready.resilience._timing._deadline import UNTIL_S, lift
 from svcready.resilience._timing._scope import is_ours
@@ -49,12 +50,12 @@ def plain(whole: Whole) -> Call:
             if permit is None:
                 return general(*args, **kwargs)
 
-        token = _put(until_s)
+        last, token = LAST.number, _put(until_s)
         try:
             result = call(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - `failed` raises it
             lift(token)
-            begun = Begun(began_s, attempt, total)
+            begun = Begun(began_s, attempt, total, last)
             failed = whole.failed(tally, permit, begun, error)
         else:
             _lift(token)
@@ -72,7 +73,7 @@ def plain(whole: Whole) -> Call:
                 attempt.counter.ok += 1
                 total.counter.ok += 1
             else:
-                whole.succeeded(tally, Begun(began_s, attempt, total), ended_s)
+                whole.succeeded(tally, Begun(began_s, attempt, total, last), ended_s)
 
             return result
 
@@ -112,14 +113,14 @@ def coroutine(whole: Whole) -> AsyncCall:
 
         requests, key = task.cancelling(), next_key()
         queue.entries[key] = (until_s, task)
-        token = _put(until_s)
+        last, token = LAST.number, _put(until_s)
         try:
             result = await call(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - `failed` raises it
             lift(token)
             ours = not queue.drop(key) and is_ours(task, requests, error)
-            begun, expired = Begun(began_s, attempt, total), timer if ours else None
-            failed = whole.failed(tally, permit, begun, error, expired)
+            begun = Begun(began_s, attempt, total, last)
+            failed = whole.failed(tally, permit, begun, error, timer if ours else None)
         else:
             _lift(token)
             if queue.entries.pop(key, None) is None and not queue.drop(key):
@@ -135,7 +136,7 @@ def coroutine(whole: Whole) -> AsyncCall:
                 attempt.counter.ok += 1
                 total.counter.ok += 1
             else:
-                whole.succeeded(tally, Begun(began_s, attempt, total), ended_s)
+                whole.succeeded(tally, Begun(began_s, attempt, total, last), ended_s)
 
             return result
 

@@ -42,6 +42,8 @@ class Inbound(Protocol):
     """Whether the response's body came in pieces, as far as it did."""
     refused: bool
     """Whether it was refused before the framework took its route."""
+    rejected: bool
+    """Whether it was refused at all: its line is one of many."""
     owing: Owed | None
     """What it pays if it is answered before anything asks at its route."""
 
@@ -54,11 +56,7 @@ class Inbound(Protocol):
         ...
 
     def bare_path(self) -> str | None:
-        """
-        Return its raw path where nothing declares routes; None where something does.
-
-        It may tell which rule holds, and is never a key or a label.
-        """
+        """Return its raw path, never a label, where nothing declares routes."""
         ...
 
     def native(self) -> object:
@@ -240,6 +238,7 @@ class Admissions:
                     continue
 
                 if isinstance(verdict, Refusal):
+                    request.rejected = True
                     _drop(request)
                     return verdict
 
@@ -265,6 +264,7 @@ class Admissions:
                     continue
 
                 if isinstance(verdict, Refusal):
+                    request.rejected = True
                     _drop(request)
                     return verdict
 
@@ -296,6 +296,7 @@ def ask_at_route(request: Inbound) -> Refusal | None:
             continue
 
         if answer is not None:
+            request.rejected = True
             return answer
 
     return None
@@ -311,6 +312,7 @@ async def ask_at_route_async(request: Inbound) -> Refusal | None:
             continue
 
         if answer is not None:
+            request.rejected = True
             return answer
 
     return None

@@ -13,9 +13,9 @@ from svcready.resilience._declared import Declared
 from svcready.resilience._layering._guard import Guard, Guarding
 from svcready.resilience._layering._layers import LIMIT, apply_layer, compiled
 from svcready.resilience._layering._primitive import Primitive
+from svcready.resilience._limiting._hidden import note_limited
 from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._inbound import INBOUND, RequestRefused
-from svcready.resilience._limiting._limit_idle import note_limited
 from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
@@ -194,6 +194,7 @@ class _Gate:
         quota.spend()
         answer = quota.check(self._rules)
         if answer is not None:
+            quota.request.rejected = True
             quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
@@ -207,6 +208,7 @@ class _Gate:
         quota.spend()
         answer = await quota.check_async(self._rules)
         if answer is not None:
+            quota.request.rejected = True
             quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
@@ -237,7 +239,7 @@ class _Nobody:
 
     method = OTHER_VALUE
     client: str | None = None
-    streamed = refused = False
+    streamed = refused = rejected = False
     owing: Owed | None = None
 
     def __init__(self) -> None:

@@ -73,7 +73,7 @@ class Limits:
     async def enter_async(self, request: Inbound) -> Quota | Refusal:
         """Do as `enter`, on an event loop."""
         quota = Quota(self, request)
-        answer = self._unrouted.enter(quota, request)
+        answer = await self._unrouted.enter_async(quota, request)
         if answer is not None:
             return answer
 

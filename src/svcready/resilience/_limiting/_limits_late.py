@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from svcready._core.clock import Clock
     from svcready.resilience._limiting._inbound import Admission
     from svcready.resilience._limiting._inbound_means import InboundMeans
+    from svcready.resilience._limiting._limit_rules import Rule
     from svcready.resilience._limiting._limiter import Limiter
     from svcready.resilience._limiting._pillar_limits import InboundLimits
     from svcready.resilience._parts import AnyDeclared
@@ -63,6 +66,10 @@ class LateLimits:
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
         return () if self._limits is None else tuple(self._limits.problems())
+
+    def rules(self) -> Sequence[Rule]:
+        """Return the operator's rules."""
+        return () if self._limits is None else self._limits.rules()
 
     def ruled(self) -> list[Limiter]:
         """Return the limits of the operator's rules."""

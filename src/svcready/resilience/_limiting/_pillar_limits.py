@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from svcready.resilience._admitting._gcra import Rate
 from svcready.resilience._limiting._in_force import IN_FORCE
 from svcready.resilience._limiting._limit import LIMITS
-from svcready.resilience._limiting._limit_idle import IdleLimits
 from svcready.resilience._limiting._limit_keys import parse_key
 from svcready.resilience._limiting._limit_rules import Rule
 from svcready.resilience._limiting._limiter import LimitConfig, Limiter, override_limit
@@ -40,7 +39,6 @@ class InboundLimits:
         self._clock = clock
         self._ruled: dict[str, Limiter] = {}
         self._rules: tuple[Rule, ...] = ()
-        self._idle = IdleLimits()
         self._exhausted = Exhausted(clock)
         self.store: Store = means.store() if means.store else MemoryStore(clock)
         """Where the buckets are."""
@@ -102,6 +100,10 @@ class InboundLimits:
         """Return the limits of the operator's rules."""
         return list(self._ruled.values())
 
+    def rules(self) -> tuple[Rule, ...]:
+        """Return the operator's rules."""
+        return self._rules
+
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the limits, once everything is declared."""
         for limiter in (*_declared(), *self._ruled.values()):
@@ -112,8 +114,6 @@ class InboundLimits:
                         f"called so: it limits by address instead; declare "
                         f"svcready.resilience.resolver({part.of!r})"
                     )
-
-        yield from self._idle.find(self._rules, self._means.routes())
 
     def _make(self) -> Limits:
         options = self._means.options()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from svcready._core import fork
 from svcready.resilience._admitting._gcra import gcra
+from svcready.resilience._limiting._overflow import Overflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,8 @@ class Want(NamedTuple):
     """How much of it; 0 only asks, below 0 gives back."""
     limit: str = ""
     """The limit's name: only its own buckets can push this one out of a store."""
+    lasting: bool = False
+    """Whether even those may not: what there is no room for is kept as a sketch."""
 
 
 class Left(NamedTuple):
@@ -80,13 +83,14 @@ class MemoryStore:
         clock: Monotonic time.
         most_keys: How many buckets it keeps of each limit; beyond, the one that was
             asked of longest ago goes, which is whole again by then unless keys are
-            being made up.
+            being made up; of wants that are `lasting` it goes into an `Overflow`.
     """
 
     def __init__(self, clock: Clock, most_keys: int = _MOST_KEYS) -> None:
         self.clock = clock
         self._most_keys = most_keys
         self._tats_s: dict[str, OrderedDict[str, float]] = {}
+        self._overflows: dict[str, Overflow] = {}
         self._lock = threading.Lock()
         fork.reset_in_child(self._reset)
 
@@ -131,16 +135,21 @@ class MemoryStore:
         """Let all buckets be whole."""
         with self._lock:
             self._tats_s.clear()
+            self._overflows.clear()
 
     def _tat_s(self, want: Want, now_s: float) -> float:
         """Return what is kept of a bucket, empty at worst; the lock is held."""
         tats_s = self._tats_s.get(want.limit)
         kept_s = None if tats_s is None else tats_s.get(want.key)
+        empty_s = now_s + want.rate.burst / want.rate.per_s
         if tats_s is None or kept_s is None:
-            return now_s
+            overflow = self._overflows.get(want.limit)
+            if overflow is None or not want.lasting:
+                return now_s
+
+            return min(empty_s, max(now_s, overflow.tat_s(want.key)))
 
         tats_s.move_to_end(want.key)  # who is refused is not forgotten for asking
-        empty_s = now_s + want.rate.burst / want.rate.per_s
         if kept_s <= empty_s:
             return kept_s
 
@@ -157,7 +166,22 @@ class MemoryStore:
 
         tats_s[want.key] = tat_s
         if len(tats_s) > self._most_keys:
-            tats_s.popitem(last=False)
+            key, gone_s = tats_s.popitem(last=False)
+            if want.lasting:
+                self._overflow(want.limit, key, gone_s, now_s)
+
+    def _overflow(self, limit: str, key: str, tat_s: float, now_s: float) -> None:
+        """Keep what there is no room for as far as can be; the lock is held."""
+        overflow = self._overflows.get(limit)
+        if overflow is not None and overflow.until_s <= now_s:
+            del self._overflows[limit]
+            overflow = None
+
+        if tat_s > now_s:
+            if overflow is None:
+                overflow = self._overflows[limit] = Overflow()
+
+            overflow.keep(key, tat_s)
 
     def _reset(self) -> None:
         # What the parent's clients took, they took: the counts stay.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.resilience._limiting._fields_draft11 import (
@@ -16,7 +17,7 @@ from svcready.resilience._limiting._pressure import GAUGE
 from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from svcready._core.clock import Clock
     from svcready.resilience._admitting._gcra import Rate
@@ -53,6 +54,12 @@ class Exhausted:
     When one has enough for one more request, one is let in, and the next when that has
     got to its route: who makes many at once learns no more than who makes one.
 
+    There is room for 10 000. Whoever has more addresses than that could push each out
+    before its turn comes again, and be asked of nobody. So as long as one that was
+    pushed out may be used up, it is not `sure`, and the store is asked of every address
+    that is not in here: Redis, which has them all, or the memory, whose `Overflow`
+    forgets none.
+
     Args:
         clock: Monotonic time.
     """
@@ -60,6 +67,15 @@ class Exhausted:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._spent: OrderedDict[str, _Spent] = OrderedDict()
+        self._unsure_until_s = -inf
+
+    @property
+    def sure(self) -> bool:
+        """Whether what is not in here is not used up."""
+        return self._clock.monotonic() >= self._unsure_until_s
+
+    def __contains__(self, want: Want) -> bool:
+        return want.key in self._spent
 
     def __bool__(self) -> bool:
         return bool(self._spent)
@@ -72,11 +88,23 @@ class Exhausted:
         now_s, rate = self._clock.monotonic(), want.rate
         missing_s = left.full_after_s - (rate.burst - want.cost) / rate.per_s
         wait_s = min(max(missing_s, left.retry_after_s), rate.burst / rate.per_s)
-        again_s, full_s = now_s + wait_s, now_s + left.full_after_s
-        self._spent[want.key] = _Spent(rate, left, again_s, full_s)
+        self._keep(want, left, now_s, wait_s)
+
+    def asked(self, want: Want, left: Left) -> None:
+        """Keep how a bucket stands that nothing was known of, and let one more in."""
+        if left.remaining < want.cost:
+            self.took(want, left)
+        elif left.remaining < want.rate.burst:
+            interval_s = want.cost / want.rate.per_s
+            self._keep(want, left, self._clock.monotonic(), interval_s)
+
+    def _keep(self, want: Want, left: Left, now_s: float, wait_s: float) -> None:
+        spent = _Spent(want.rate, left, now_s + wait_s, now_s + left.full_after_s)
+        self._spent[want.key] = spent
         if len(self._spent) > _MOST_KEPT:
             with suppress(KeyError):  # another thread was faster
-                self._spent.popitem(last=False)
+                _, gone = self._spent.popitem(last=False)
+                self._unsure_until_s = max(self._unsure_until_s, gone.full_s)
 
     def left(self, want: Want) -> Left | None:
         """Return how a bucket stands that has too little for *want*; else let it in."""
@@ -137,12 +165,48 @@ class Unrouted:
 
     def enter(self, quota: Quota, request: Inbound) -> Refusal | None:
         """Have *request* owe what these rules take; answer whose address has none."""
-        # Where there are no routes, all rules hold before one.
-        if not self._rules or request.bare_path() is not None:
+        if not self._owes(quota, request):
             return None
 
+        unknown = self._unknown(request)
+        if unknown:
+            asked = [want._replace(cost=0) for want in unknown]
+            self._learn(unknown, quota.limits.take(asked))
+
+        return self._answer(quota, request)
+
+    async def enter_async(self, quota: Quota, request: Inbound) -> Refusal | None:
+        """Do as `enter`, on an event loop."""
+        if not self._owes(quota, request):
+            return None
+
+        unknown = self._unknown(request)
+        if unknown:
+            asked = [want._replace(cost=0) for want in unknown]
+            self._learn(unknown, await quota.limits.take_async(asked))
+
+        return self._answer(quota, request)
+
+    def _owes(self, quota: Quota, request: Inbound) -> bool:
+        """Have it owe; return whether any address is known to have none left."""
+        # Where there are no routes, all rules hold before one.
+        if not self._rules or request.bare_path() is not None:
+            return False
+
         request.owing = Owing(self, quota)
-        return self._answer(quota, request) if self.exhausted else None
+        return bool(self.exhausted)
+
+    def _unknown(self, request: Inbound) -> list[Want]:
+        """Return what to ask the store of, for too many are used up to know all."""
+        exhausted = self.exhausted
+        if exhausted.sure:
+            return []
+
+        return [want for _, want in self.asked(request) if want not in exhausted]
+
+    def _learn(self, unknown: Sequence[Want], decision: Decision) -> None:
+        for want, left in zip(unknown, decision.left, strict=True):
+            self.exhausted.asked(want, left)
 
     def asked(self, request: Inbound) -> list[tuple[Rule, Want]]:
         """Return the rules that are for *request*, and what each takes by address."""
@@ -225,8 +289,8 @@ class Owing:
 
 
 def _apart(want: Want) -> Want:
-    """Return *want* of a bucket that pushes no known caller's out of a store."""
-    return want._replace(limit=f"{want.limit}~")
+    """Return *want* of a bucket that pushes no caller's out of a store, nor is so."""
+    return want._replace(limit=f"{want.limit}~", lasting=True)
 
 
 def _is_undone(status: int) -> bool:

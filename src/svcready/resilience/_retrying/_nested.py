@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from svcready._core.events import publish
 from svcready.resilience._events import RetryNested
+from svcready.resilience._lineage import cause_of
+from svcready.resilience._retrying._marks import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "MARK",
-    "begin_telling",
-    "begun_anew",
-    "forget",
-    "found",
-    "given_up",
-    "handed_on",
-    "met",
-]
+    from svcready.resilience._retrying._marks import Mark, Running
 
-MARK = "__svcready_exhausted__"
-"""Where an error, or an answer, keeps the name of the retry that gave up on it."""
+__all__ = ["begin_telling", "forget", "found", "given_up", "handed_on", "met"]
 
 _MOST_PAIRS = 256
 _FURTHEST = 8
@@ -47,50 +39,50 @@ def found(outer: str, inner: str) -> None:
         publish(pair)
 
 
-def met(outer: str, error: BaseException) -> None:
-    """Look whether a retry that is not *outer* gave up on *error* or its cause."""
+def met(outer: str, error: BaseException, running: Running) -> None:
+    """
+    Look whether a retry inside *outer* gave up on *error* or on its cause.
+
+    Args:
+        outer: The name of the retry that asks.
+        error: What an attempt raised.
+        running: The call that the attempt is of.
+    """
     for link in _chain(error):
-        inner = given_up(link, outer)
+        inner = given_up(link, running, outer)
         if inner:
             found(outer, inner)
             return
 
 
-def given_up(error: BaseException, outer: str = "") -> str:
+def given_up(error: BaseException, running: Running, outer: str = "") -> str:
     """
     Return which retry gave up on *error*, or on the answer that it tells of.
 
     Args:
         error: What an attempt raised, the error of a `raise_for_status()` included.
-        outer: The name of the retry that asks. Its own mark on an error is of an
-            earlier call that raised the same object; on an answer it is a client's.
+        running: The call that the attempt is of: marks of others count for nothing.
+        outer: The name of the retry that asks. On an answer it is a client's.
 
     Returns:
         An empty string if none did.
     """
-    name: str = error.__dict__.get(MARK, outer)
-    if name != outer:
-        return name
+    mark = error.__dict__.get(MARK)
+    if running.believes(mark, outer):
+        return cast("Mark", mark).name
 
     # As instances have them: nobody's property is asked.
     answers = (error.__dict__.get("response"), error.__dict__.get("request_info"))
-    names = (_marks(answer).get(MARK) for answer in answers)
-    return next((name for name in names if isinstance(name, str)), "")
-
-
-def begun_anew(answer: object, name: str) -> None:
-    """Forget that the retry *name* gave up on an answer, which comes once more."""
-    for each in (answer, getattr(answer, "request_info", None)):
-        if _marks(each).get(MARK) == name:
-            del _marks(each)[MARK]
+    marks = (_marks(answer).get(MARK) for answer in answers)
+    return next((cast("Mark", at).name for at in marks if running.believes(at)), "")
 
 
 def handed_on(error: BaseException, answer: object) -> None:
     """Mark an answer that a client hands out instead of *error*, as that is marked."""
-    name = error.__dict__.get(MARK)
-    if name is not None:
+    mark = error.__dict__.get(MARK)
+    if mark is not None:
         for each in (answer, getattr(answer, "request_info", None)):
-            _marks(each)[MARK] = name
+            _marks(each)[MARK] = mark
 
 
 def begin_telling(*, on: bool = True) -> None:
@@ -116,7 +108,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             return
 
         yield link
-        link = link.__cause__
+        link = cause_of(link)
 
 
 def _marks(answer: object) -> dict[str, object]:

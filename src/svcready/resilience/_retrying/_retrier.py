@@ -20,7 +20,15 @@ from svcready.resilience._retrying._backoff import (
     uniform,
 )
 from svcready.resilience._retrying._budget import Budget
-from svcready.resilience._retrying._nested import MARK, given_up, met
+from svcready.resilience._retrying._marks import (
+    MARK,
+    ONCE,
+    Running,
+    give_up,
+    marked,
+    note_on,
+)
+from svcready.resilience._retrying._nested import given_up, met
 from svcready.resilience._timing import _deadline
 from svcready.resilience._timing._cut_short import is_timeout
 
@@ -32,16 +40,9 @@ if TYPE_CHECKING:
     from svcready.resilience._config import RetryConfig
     from svcready.resilience._tally import Tally
 
-__all__ = [
-    "Course",
-    "Retrier",
-    "give_up",
-    "is_exhausted",
-    "not_again",
-    "note_on",
-]
+__all__ = ["Course", "Retrier"]
 
-_ONCE = "__svcready_once__"
+_LONGEST_S = 1e9
 _PLAIN = {"attempts", "not_retryable"}  # what needs no word if nothing was retried
 
 
@@ -77,7 +78,12 @@ class Retrier:
         self.clock = clock
         self.budget = Budget(clock, unlocked=unlocked)
         self.meter: Tally | None = None
-        """What a first attempt's success counts on; None: the call has a deadline."""
+        """
+        What a first attempt's success counts on.
+
+        None: the call has a deadline, or is to be known to what it calls elsewhere.
+        """
+        self._is_careful = False
         self._on = on
         self._retry_after = retry_after
         self.nested = nested
@@ -98,7 +104,8 @@ class Retrier:
             self.budget.use(clock)
 
         self.budget.tune(config.budget_ratio, config.budget_reserve_per_s)
-        self.meter = self.budget.meter if self.bound_s() == math.inf else None
+        is_short = self.bound_s() == math.inf and not self._is_careful
+        self.meter = self.budget.meter if is_short else None
 
     def bound_s(self) -> float:
         """Return how long a call may take in all, in seconds; inf: no bound."""
@@ -137,10 +144,16 @@ class Retrier:
         made = DeadlineExceeded(
             f"{self.name}: the deadline passed in attempt {attempts}"
         )
-        made.__dict__[MARK] = self.name
+        marked(made.__dict__, MARK, self.name)
         return made
 
-    def wait_s(self, error: Exception, attempt: int, until_s: float) -> float | None:
+    def wait_s(
+        self,
+        error: Exception,
+        attempt: int,
+        until_s: float,
+        running: Running | None = None,
+    ) -> float | None:
         """
         Decide after a failed attempt.
 
@@ -148,6 +161,7 @@ class Retrier:
             error: What the attempt raised.
             attempt: Which it was, from 1.
             until_s: The monotonic time by which the call must be done.
+            running: The call; None: it began just now.
 
         Returns:
             Seconds to wait for the next attempt, or None: raise the error.
@@ -160,8 +174,9 @@ class Retrier:
         if attempt == 1 and not isinstance(error, Rejected):
             self.budget.deposit(now_s)  # what was refused put no load on anything
 
-        reason: str | None = self._refusal(error, attempt)
-        if reason == "not_retryable" and not _failed(error):
+        running = running or Running()
+        reason: str | None = self._refusal(error, attempt, running)
+        if reason == "not_retryable" and not _failed(error, running):
             self.budget.answered(now_s)
 
         wait_s, by = 0.0, "error"
@@ -199,18 +214,22 @@ class Retrier:
         with self._lock:
             return dict(self._retries)
 
-    def _refusal(self, error: Exception, attempt: int) -> str | None:
+    def _refusal(self, error: Exception, attempt: int, running: Running) -> str | None:
         if isinstance(error, Rejected):
             limited = isinstance(error, RateLimited) and error.retry_after is not None
             if not limited:
                 return "not_retryable"
 
-        if _ONCE in error.__dict__ or not self._on(error):
+        if _is_once(error, running) or not self._on(error):
             return "not_retryable"
 
         if not self.nested:
-            met(self.name, error)
-            if given_up(error, self.name):
+            met(self.name, error, running)
+            inner = given_up(error, running, self.name)
+            if running.is_unsure:
+                self._is_careful, self.meter = True, None
+
+            if inner:
                 return "nested"
 
         return "attempts" if attempt >= self.config.attempts else None
@@ -228,7 +247,7 @@ class Retrier:
         if not isinstance(hint, int | float) or not hint >= 0.0:
             return None
 
-        return float(hint)
+        return float(min(hint, _LONGEST_S))  # an integer may be none of a float's
 
     def _give_up(self, error: Exception, attempt: int, reason: str) -> None:
         plain = reason in _PLAIN
@@ -256,18 +275,26 @@ class Retrier:
         self._before_fork = self.budget.meter.ok
 
 
-class Course:
+class Course(Running):
     """
     One call's way through its attempts.
 
     Args:
         retrier: The policy.
         until_s: The monotonic time by which the call must be done.
+        before: The last mark that was made before it; None: it begins now.
     """
 
     __slots__ = ("attempt", "error", "retrier", "until_s")
 
-    def __init__(self, retrier: Retrier, until_s: float | None = None) -> None:
+    def __init__(
+        self,
+        retrier: Retrier,
+        until_s: float | None = None,
+        *,
+        before: int | None = None,
+    ) -> None:
+        super().__init__(before)
         self.retrier = retrier
         self.until_s = _deadline.until_s() if until_s is None else until_s
         self.attempt = 1
@@ -278,7 +305,7 @@ class Course:
     def wait_s(self, error: Exception) -> float | None:
         """Return the wait before the next attempt, or None: raise *error*."""
         self.error = error
-        wait_s = self.retrier.wait_s(error, self.attempt, self.until_s)
+        wait_s = self.retrier.wait_s(error, self.attempt, self.until_s, self)
         if wait_s is None:
             self.error = None  # it goes out with its traceback, which holds our frames
         else:
@@ -295,33 +322,11 @@ class Course:
             self.retrier.recovered(self.attempt)
 
 
-def _failed(error: Exception) -> bool:
+def _failed(error: Exception, running: Running) -> bool:
     """Return whether *error* is no answer: nobody was asked, or nobody was there."""
-    is_none = isinstance(error, Rejected | OSError) or _ONCE in error.__dict__
+    is_none = isinstance(error, Rejected | OSError) or _is_once(error, running)
     return is_none or is_timeout(error)
 
 
-def not_again(error: Exception) -> None:
-    """Mark *error* as of a call that can't be made again, whoever would retry it."""
-    error.__dict__[_ONCE] = True
-
-
-def is_exhausted(error: Exception) -> bool:
-    """Return whether a policy has made all the attempts that it makes."""
-    return bool(given_up(error))
-
-
-def give_up(error: Exception, name: str, note: str) -> None:
-    """Mark *error* as what the policy *name* gave up on, and say so on it."""
-    error.__dict__[MARK] = name
-    note_on(error, note)
-
-
-def note_on(error: Exception, note: str) -> None:
-    """Add a note to *error*, once."""
-    # Not `add_note`: an exception that is a frozen dataclass refuses to be set.
-    notes = getattr(error, "__notes__", None)
-    if notes is None:
-        error.__dict__["__notes__"] = [note]
-    elif isinstance(notes, list) and note not in notes:
-        notes.append(note)
+def _is_once(error: Exception, running: Running) -> bool:
+    return running.began_before(error.__dict__.get(ONCE))

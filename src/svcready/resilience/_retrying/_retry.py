@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast, overload
 from svcready._core.declarations import Register, check_name
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
-from svcready.resilience._arguments import Matcher, retry_config, source_of
+from svcready.resilience._arguments import Matcher, check_plain, retry_config, source_of
 from svcready.resilience._config import override_retry
 from svcready.resilience._declared import Declared
 from svcready.resilience._layering._layers import RETRY
@@ -125,6 +125,9 @@ def retry(
             f"retry {name!r} has nothing to retry: "
             "svcready.retry('payments', on=ConnectionError)" + look_up("retry", name)
         )
+
+    if retry_after is not None:
+        check_plain("retry_after", retry_after)
 
     config = retry_config(
         attempts=attempts,

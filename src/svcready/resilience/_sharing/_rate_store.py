@@ -8,11 +8,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
+from svcready._core.guard import report_fault
 from svcready._transport.redis._loop_link import LoopLink, dial_on_loop
 from svcready._transport.redis._pool import Pool
 from svcready._transport.redis._resp import RedisError, RedisRefused
 from svcready._transport.redis._script import is_unknown
 from svcready._transport.redis._whereabouts import Whereabouts
+from svcready.errors import DeclarationError
+from svcready.resilience._admitting._whose import running_loop
 from svcready.resilience._limiting._store import Decision, Left
 from svcready.resilience._sharing._buckets import TAKE, decided, words
 from svcready.resilience._sharing._contact import Contact
@@ -41,12 +44,14 @@ class SharedRates:
     looks for at once where it may have been this process that was held up.
 
     Threads have a pool of connections, every event loop one of its own that its tasks
-    share; a forked child begins without any.
+    share; a forked child begins without any. No event loop waits: what a plain function
+    asks that a coroutine calls is decided by *local*.
 
     Args:
         address: The server.
         prefix: What every bucket's key begins with.
-        local: Decides while the server is lost and *on_failure* is `local`.
+        local: Decides while the server is lost and *on_failure* is `local`, and where
+            nobody may wait for it.
         clock: Monotonic time.
         on_failure: `local`; `open`: everything is allowed; `closed`: nothing is.
         timeout_s: How long asking may take.
@@ -72,6 +77,8 @@ class SharedRates:
         self._lock = threading.Lock()
         self._without: Counter[str] = Counter()
         self._links: dict[AbstractEventLoop, Task[LoopLink | RedisError]] = {}
+        self._told: set[str] = set()
+        self._returning: set[Task[Decision]] = set()
         fork.reset_in_child(self._reset_in_child)
 
     def wake(self) -> None:
@@ -94,9 +101,13 @@ class SharedRates:
             return dict(self._without)
 
     def take(self, wants: Sequence[Want]) -> Decision:
-        """Decide; waits for no longer than the time-out."""
+        """Decide; waits for no longer than the time-out, and on no event loop."""
         if not self.contact.is_up:
             return self._decide_without(wants)
+
+        loop = running_loop()
+        if loop is not None:
+            return self._take_at_once(wants, loop)
 
         ends_s = time.monotonic() + self._timeout_s
         address = self._where.address
@@ -152,6 +163,30 @@ class SharedRates:
 
         self.contact.served()
         return decision
+
+    def _take_at_once(self, wants: Sequence[Want], loop: AbstractEventLoop) -> Decision:
+        """Decide here: all that the loop serves would wait for the answer, too."""
+        if all(want.cost < 0 for want in wants):  # nobody waits for what is given back
+            task = loop.create_task(self.take_async(wants), name="svcready.redis")
+            self._returning.add(task)
+            task.add_done_callback(self._returning.discard)
+            whole = (Left(True, want.rate.burst, 0.0, 0.0) for want in wants)
+            return Decision(True, tuple(whole))
+
+        with self._lock:
+            self._without["event_loop"] += 1
+            new = {want.limit for want in wants} - self._told
+            self._told |= new
+
+        for limit in sorted(new):
+            text = (
+                f"limit {limit} is on a plain function that a coroutine calls: Redis "
+                "would hold up the event loop, so each process counts it by itself; "
+                "put it on a coroutine function"
+            )
+            report_fault("limits.event_loop", DeclarationError(text))
+
+        return self._local.take(wants)
 
     async def _link_of(self, loop: AbstractEventLoop, ends_s: float) -> LoopLink:
         """Return the loop's connection, made by a task that outlives who waits."""
@@ -241,6 +276,7 @@ class SharedRates:
         self._lock = threading.Lock()
         self._without.clear()
         self._links = {}
+        self._returning = set()
 
 
 def _is_over(task: Task[LoopLink | RedisError]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from svcready.config._priorities_text import CLASSES, EXEMPT
 from svcready.errors import DeclarationError
-from svcready.resilience._shed._lost_marks import mark, marked
+from svcready.resilience._limiting._hidden import mark, marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -264,7 +264,8 @@ class Shedder:
         """Count a refusal; the lock is held."""
         now_s = self._clock.monotonic()
         mode = self.config.mode
-        event = self._story.refused(now_s, mode, self._limit, self._in_flight, priority)
+        of = (priority, self._rooms[priority])
+        event = self._story.refused(now_s, mode, self._limit, self._in_flight, of)
         if event is not None:
             self._outbox.add(event)
 

@@ -36,9 +36,18 @@ class Story:
         return bool(self._total)
 
     def refused(
-        self, now_s: float, mode: str, limit: int, in_flight: int, priority: str
+        self, now_s: float, mode: str, limit: int, in_flight: int, of: tuple[str, int]
     ) -> SheddingBegan | None:
-        """Count a refusal, and return what is to be told if it is the first."""
+        """
+        Count a refusal, and return what is to be told if it is the first.
+
+        Args:
+            now_s: Monotonic time.
+            mode: `enforce` or `observe`.
+            limit: How many requests may be in flight.
+            in_flight: How many are.
+            of: The class of what was refused, and how many of the limit it may fill.
+        """
         self._mode = mode
         self._last_s = now_s
         self._total += 1
@@ -46,7 +55,7 @@ class Story:
             return None
 
         self._since_s = now_s
-        return SheddingBegan(self._name, mode, limit, in_flight, priority)
+        return SheddingBegan(self._name, mode, limit, in_flight, *of)
 
     def ended(self, now_s: float, limit: int) -> SheddingEnded | None:
         """Return what is to be told if it is over."""

@@ -8,6 +8,7 @@ from svcready.errors import DeclarationError
 from svcready.resilience._layering._kinds import Kind
 from svcready.resilience._layering._results import PLAIN, is_awaitable
 from svcready.resilience._layering._streams import begun_async, going_on
+from svcready.resilience._retrying._marks import LAST
 from svcready.resilience._standing_in._stale import Kept
 
 if TYPE_CHECKING:
@@ -80,11 +81,11 @@ def _plain(core: FallbackCore, call: Call) -> Call:
         if core.config.mode == "off":
             return call(*args, **kwargs)
 
-        key = core.key_of(args, kwargs)
+        key, before = core.key_of(args, kwargs), LAST.number
         try:
             result = call(*args, **kwargs)
         except Exception as error:
-            verdict = core.verdict(error, key)
+            verdict = core.verdict(error, key, before)
             if verdict is None:
                 raise
 
@@ -94,7 +95,8 @@ def _plain(core: FallbackCore, call: Call) -> Call:
             return _answer(core, verdict, error, args, kwargs)
 
         if type(result) not in PLAIN and is_awaitable(result):
-            return _await(core, cast("Awaitable[object]", result), key, args, kwargs)
+            running = cast("Awaitable[object]", result)
+            return _await(core, running, (key, before), args, kwargs)
 
         core.keep(key, result)
         return result
@@ -107,8 +109,8 @@ def _coroutine(core: FallbackCore, call: Callable[..., Awaitable[object]]) -> Ca
         if core.config.mode == "off":
             return await call(*args, **kwargs)
 
-        key = core.key_of(args, kwargs)
-        return await _await(core, call(*args, **kwargs), key, args, kwargs)
+        begun = core.key_of(args, kwargs), LAST.number
+        return await _await(core, call(*args, **kwargs), begun, args, kwargs)
 
     return wrapper
 
@@ -116,15 +118,16 @@ def _coroutine(core: FallbackCore, call: Callable[..., Awaitable[object]]) -> Ca
 async def _await(
     core: FallbackCore,
     result: Awaitable[object],
-    key: Hashable | None,
+    begun: tuple[Hashable | None, int],
     args: Args,
     kwargs: Kwargs,
 ) -> object:
     """Await what a call returned, or give what stands in for it."""
+    key, before = begun
     try:
         answer = await result
     except Exception as error:
-        verdict = core.verdict(error, key)
+        verdict = core.verdict(error, key, before)
         if verdict is None:
             raise
 
@@ -187,6 +190,7 @@ def _stream(core: FallbackCore, call: Callable[..., Stream]) -> Call:
         if core.config.mode == "off":
             return (yield from stream)
 
+        before = LAST.number
         failed: Exception | None = None
         stand_in: StandIn | None = None
         try:
@@ -195,7 +199,7 @@ def _stream(core: FallbackCore, call: Callable[..., Stream]) -> Call:
             core.succeeded()
             return stop.value
         except Exception as error:
-            stand_in = _streaming(core, error)
+            stand_in = _streaming(core, error, before)
             if stand_in is None:
                 raise
 
@@ -250,10 +254,11 @@ def _async_stream(core: FallbackCore, call: Callable[..., AsyncStream]) -> Call:
         if core.config.mode == "off":
             return await _first(stream)
 
+        before = LAST.number
         try:
             begun = await _first(stream)
         except Exception as error:
-            stand_in = _streaming(core, error)
+            stand_in = _streaming(core, error, before)
             if stand_in is None:
                 raise
 
@@ -302,7 +307,7 @@ async def _first(stream: AsyncStream) -> tuple[AsyncStream, object] | None:
         return None
 
 
-def _streaming(core: FallbackCore, error: Exception) -> StandIn | None:
+def _streaming(core: FallbackCore, error: Exception, before: int) -> StandIn | None:
     """Return what stands in for a stream that failed before its first item."""
-    verdict = core.verdict(error, None)
+    verdict = core.verdict(error, None, before)
     return None if isinstance(verdict, Kept) else verdict

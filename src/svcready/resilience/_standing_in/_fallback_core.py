@@ -11,7 +11,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.context import mark_degraded
 from svcready._core.events import publish
-from svcready._core.guard import report_fault
+from svcready._core.guard import report_fault, report_foreign
 from svcready.errors import (
     AttemptTimeout,
     DeadlineExceeded,
@@ -21,7 +21,8 @@ from svcready.errors import (
 from svcready.resilience._events import FellBack
 from svcready.resilience._overrides import parsed
 from svcready.resilience._parts import core_of
-from svcready.resilience._retrying._retrier import is_exhausted
+from svcready.resilience._retrying._marks import Running
+from svcready.resilience._retrying._nested import given_up
 from svcready.resilience._standing_in import _fallback_calls
 from svcready.resilience._standing_in._stale import Answers
 
@@ -159,25 +160,38 @@ class FallbackCore:
         """Count a call that was answered, and keep its answer under *key*."""
         if self.answers is None:
             self._count("success")
-        elif key is None:
-            self._count("success_unkept")
-        else:
-            self.answers.put(key, answer)
-            self._count("success")
+            return
+
+        kept = key is not None
+        if key is not None:
+            try:
+                self.answers.put(key, answer)
+            except Exception as fault:  # noqa: BLE001 - a key's own, and it is answered
+                report_foreign("resilience.stale_key", fault)
+                kept = False
+
+        self._count("success" if kept else "success_unkept")
 
     def succeeded(self) -> None:
         """Count a call that was answered by what is not to be kept."""
         self._count("success")
 
-    def verdict(self, error: Exception, key: Hashable | None) -> Kept | StandIn | None:
+    def verdict(
+        self, error: Exception, key: Hashable | None, before: int
+    ) -> Kept | StandIn | None:
         """
         Decide what answers a call that failed.
+
+        Args:
+            error: What it raised.
+            key: Under which its answer would have been kept.
+            before: The last mark that was put on an error before it.
 
         Returns:
             A last good answer, which counts as given; or who makes one, whose
             `answered` or `broke` follows; or None: *error* goes to the caller.
         """
-        if not self._covers(error):
+        if not self._covers(error, before):
             self._count("unmatched")
             return None
 
@@ -191,7 +205,12 @@ class FallbackCore:
             and self.answers is not None
             and config.stale_max_age_s is not None
         ):
-            kept = self.answers.get(key, config.stale_max_age_s)
+            kept = None
+            try:
+                kept = self.answers.get(key, config.stale_max_age_s)
+            except Exception as fault:  # noqa: BLE001 - the call's own error must get out
+                report_foreign("resilience.stale_key", fault)
+
             if kept is not None:
                 self._answered("stale", error)
                 return kept
@@ -223,12 +242,12 @@ class FallbackCore:
         with self._lock:
             return {"success": 0, **self._outcomes}
 
-    def _covers(self, error: Exception) -> bool:
+    def _covers(self, error: Exception, before: int) -> bool:
         if self._on is not None:
             return self._on(error)
 
         ours = isinstance(error, Rejected | AttemptTimeout | DeadlineExceeded)
-        if ours or is_exhausted(error):
+        if ours or given_up(error, Running(before, anywhere=True)):
             return True
 
         # What would have been tried again, if an operator had left it on.

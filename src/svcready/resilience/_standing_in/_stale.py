@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from svcready._core import fork
 from svcready._core.guard import report_foreign
 from svcready.errors import DeclarationError
-from svcready.resilience._arguments import source_of
+from svcready.resilience._arguments import check_plain, source_of
 from svcready.resilience._numbers import count, seconds
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ def stale(
     given: object = key
     if given is not None and not callable(given):
         raise DeclarationError(f"key={key!r}: use a function of the call's arguments")
+
+    if key is not None:
+        check_plain("key", key)
 
     return Stale(
         seconds("max_age", max_age), key, count("max_entries", max_entries, low=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.errors import AttemptTimeout
-from svcready.resilience._lineage import lineage
+from svcready.resilience._lineage import args_of, cause_of, lineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,5 +58,5 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             return
 
         yield link
-        carried = link.args[0] if link.args else None
-        link = carried if isinstance(carried, BaseException) else link.__cause__
+        carried = next(iter(args_of(link)), None)
+        link = carried if isinstance(carried, BaseException) else cause_of(link)

@@ -153,7 +153,9 @@ class Pool:
 
     def _work(self, jobs: SimpleQueue[Job]) -> None:
         while (job := self._next(jobs)) is not None:
-            job.run()
+            if job not in self._abandoned:  # before it began: it need not begin
+                job.run()
+
             with self._lock:
                 abandoned = job in self._abandoned
                 self._abandoned.discard(job)

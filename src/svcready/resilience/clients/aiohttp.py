@@ -125,13 +125,7 @@ class PolicyMiddleware:
             _note_failure(exchange, request, error)
             raise
         finally:
-            for other in exchange.settle(kept):
-                other.close()
-
-            if kept is None or kept.connection is None:
-                exchange.release()
-            elif exchange.holds:
-                kept.connection.add_callback(exchange.release)
+            _settle(exchange, kept)
 
         return kept
 
@@ -148,6 +142,18 @@ class _Failed(aiohttp.ClientResponseError):
             headers=response.headers,
         )
         self.response = response
+
+
+def _settle(exchange: Exchange[ClientResponse], kept: ClientResponse | None) -> None:
+    """Close what the application doesn't get, and hold what it does."""
+    for other in exchange.settle(kept):
+        other.close()
+        exchange.closed(other)
+
+    if kept is None or kept.connection is None:
+        exchange.release()
+    elif exchange.holds:
+        kept.connection.add_callback(exchange.release)
 
 
 class _Failure(NamedTuple):

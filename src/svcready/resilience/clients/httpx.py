@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -11,6 +12,7 @@ from svcready.resilience._http._errors import is_failure
 from svcready.resilience._http._exchange import Exchange
 from svcready.resilience._http._guarded import Guarded, within
 from svcready.resilience._http._named import named_by
+from svcready.resilience.clients._closing import Closing
 from svcready.resilience.clients._held import HeldAsyncStream, HeldStream
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class PolicyTransport(httpx.BaseTransport):
     ) -> None:
         self._guarded = Guarded(policy, per_host=per_host, send_deadline=send_deadline)
         self._transport = transport or httpx.HTTPTransport()
+        self._closing = Closing()
 
     def __enter__(self) -> Self:
         self._transport.__enter__()
@@ -81,10 +84,12 @@ class PolicyTransport(httpx.BaseTransport):
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
+        self._closing.finish()
         self._transport.__exit__(kind, error, trace)
 
     def close(self) -> None:
-        """Close the transport that makes the attempts."""
+        """Close the transport that makes the attempts, and first what has lost."""
+        self._closing.finish()
         self._transport.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -107,7 +112,7 @@ class PolicyTransport(httpx.BaseTransport):
                 time = _time(self._guarded, exchange, request)
                 response = self._transport.handle_request(_prepared(request, time))
                 if not exchange.brought(response):
-                    _close(response)
+                    self._closing.here(exchange, response)
 
                 return _judged(response, request)
             except Exception as failure:
@@ -127,7 +132,7 @@ class PolicyTransport(httpx.BaseTransport):
             kept = exchange.failed(failed, failed.response)
         finally:
             for other in exchange.settle(kept):
-                _close(other)
+                self._closing.in_thread(exchange, other)
 
             if kept is None:
                 exchange.release()
@@ -167,6 +172,7 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._guarded = Guarded(policy, per_host=per_host, send_deadline=send_deadline)
         self._transport = transport or httpx.AsyncHTTPTransport()
+        self._closing = Closing()
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -178,10 +184,12 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
+        await self._closing.finish_async()
         await self._transport.__aexit__(kind, error, trace)
 
     async def aclose(self) -> None:
-        """Close the transport that makes the attempts."""
+        """Close the transport that makes the attempts, and first what has lost."""
+        await self._closing.finish_async()
         await self._transport.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -231,7 +239,7 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
             if kept is None:
                 exchange.release()
 
-            await _aclose_all(exchange, others, kept)
+            await self._part(exchange, others, kept)
 
         if exchange.holds and kept.is_closed:
             exchange.release()
@@ -240,6 +248,32 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
             kept.stream = HeldAsyncStream(inner, exchange)
 
         return kept
+
+    async def _part(
+        self,
+        exchange: Exchange[httpx.Response],
+        others: Iterable[httpx.Response],
+        kept: httpx.Response | None,
+    ) -> None:
+        """
+        Close the answers that are not the application's; losers in tasks.
+
+        Cancelled meanwhile, also what nobody will get then.
+        """
+        try:
+            for other in others:
+                done = partial(exchange.closed, other)
+                if exchange.is_race:
+                    await self._closing.in_task(other.aclose, done)
+                else:
+                    await _aclose(other)
+                    done()
+        except BaseException:
+            exchange.release()
+            if kept is not None:
+                await _aclose(kept)
+
+            raise
 
 
 class _Failed(httpx.HTTPStatusError):
@@ -301,23 +335,6 @@ def _judged(response: httpx.Response, request: httpx.Request) -> httpx.Response:
 def _close(response: httpx.Response) -> None:
     with _closing:
         response.close()
-
-
-async def _aclose_all(
-    exchange: Exchange[httpx.Response],
-    others: Iterable[httpx.Response],
-    kept: httpx.Response | None,
-) -> None:
-    """Close *others*; cancelled meanwhile, also what nobody will get then."""
-    try:
-        for other in others:
-            await _aclose(other)
-    except BaseException:
-        exchange.release()
-        if kept is not None:
-            await _aclose(kept)
-
-        raise
 
 
 async def _aclose(response: httpx.Response) -> None:

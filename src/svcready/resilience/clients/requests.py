@@ -14,6 +14,7 @@ from svcready.resilience._http._errors import is_failure
 from svcready.resilience._http._exchange import Exchange
 from svcready.resilience._http._guarded import Guarded
 from svcready.resilience._http._named import named_by
+from svcready.resilience.clients._closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,9 +74,11 @@ class PolicyAdapter(BaseAdapter):
         super().__init__()
         self._guarded = Guarded(policy, per_host=per_host, send_deadline=send_deadline)
         self._adapter = adapter or HTTPAdapter()
+        self._closing = Closing()
 
     def close(self) -> None:
-        """Close the adapter that makes the attempts."""
+        """Close the adapter that makes the attempts, and first what has lost."""
+        self._closing.finish()
         self._adapter.close()
 
     def send(
@@ -114,7 +117,7 @@ class PolicyAdapter(BaseAdapter):
                 )
                 response.request = request
                 if not exchange.brought(response):
-                    _close(response)
+                    self._closing.here(exchange, response)
                 elif not stream:
                     response.content  # noqa: B018 - a body that breaks off is a failure
 
@@ -136,7 +139,7 @@ class PolicyAdapter(BaseAdapter):
             kept = exchange.failed(failed, failed.response)
         finally:
             for other in exchange.settle(kept):
-                _close(other)
+                self._closing.in_thread(exchange, other)
 
             exchange.release()
 

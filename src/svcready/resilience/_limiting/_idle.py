@@ -1,0 +1,97 @@
+"""What is said of routes and holds for none: rules for another, hidden decorators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from svcready.resilience._limiting._glob import Glob
+from svcready.resilience._limiting._hidden import hidden, noted
+from svcready.resilience._limiting._spelling import meant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from svcready.resilience._limiting._inbound_means import DeclaredRoute
+
+__all__ = ["ForRoute", "RouteCheck"]
+
+
+class ForRoute(NamedTuple):
+    """A rule of the operator's, as far as it says which route it is for."""
+
+    what: str
+    """What it is, for a message: `limit orders`, `priority critical`."""
+    method: str
+    """The method; `*` for all."""
+    path: str
+    """The route's template."""
+    starred: bool = False
+    """Whether `*` in the template stands for anything; alone it is all routes."""
+
+    def fits(self, template: str) -> bool:
+        """Return whether it is for the route with *template*."""
+        if self.starred:
+            return self.path == "*" or Glob(self.path).matches(template)
+
+        return self.path == template
+
+
+class RouteCheck:
+    """Finds what holds for no route, anew when something of it has changed."""
+
+    def __init__(self) -> None:
+        self._of: object = None
+        self._found: tuple[str, ...] = ()
+
+    def find(
+        self, rules: Sequence[ForRoute], routes: Callable[[], Sequence[DeclaredRoute]]
+    ) -> tuple[str, ...]:
+        """
+        Return what is wrong, one line each.
+
+        Args:
+            rules: The operator's.
+            routes: Tells all that there are; none: not known.
+        """
+        if not rules and not noted():
+            return ()
+
+        known = tuple(routes())
+        asked = (tuple(rules), known, noted())
+        if asked != self._of:
+            self._of = asked
+            self._found = (*_unrouted(rules, known), *hidden(known))
+
+        return self._found
+
+
+def _unrouted(
+    rules: Sequence[ForRoute], routes: Sequence[DeclaredRoute]
+) -> Iterator[str]:
+    for rule in rules if routes else ():
+        at = [route for route in routes if rule.fits(route.template)]
+        if rule.path == "*" or any(_takes(route, rule.method) for route in at):
+            continue
+
+        said = f"{rule.what} is for {rule.method} {rule.path}, and "
+        if at:
+            yield f"{said}no route there takes that method: it holds for nothing"
+            continue
+
+        said += "there is no such route: it holds for nothing"
+        likely = sorted(routes, key=lambda route: not _takes(route, rule.method))
+        found = meant(rule.path, (route.template for route in likely))
+        if found is not None:
+            there, is_same = found
+            hint = "it is spelt {} here" if is_same else "the nearest is {}"
+            said += f"; {hint.format(there)}"
+
+        yield said
+
+
+def _takes(route: DeclaredRoute, method: str) -> bool:
+    # Preflights are answered by middleware.
+    if not route.methods or method in {"*", "OPTIONS"}:
+        return True
+
+    return method in route.methods or (method == "HEAD" and "GET" in route.methods)
