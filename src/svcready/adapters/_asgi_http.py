@@ -21,15 +21,14 @@ from svcready.adapters._asgi_messages import (
     header_reader,
     may_close,
     read_headers,
+    routed_as,
+    routed_by,
     tells_events,
 )
 from svcready.adapters._in_thread import wait_in_thread
 from svcready.adapters._lifecycle import CLIENT_CLOSED, Request
 from svcready.adapters._waiting import wait_for_client
-from svcready.resilience._limiting._inbound import (
-    RequestRefused,
-    leave_all,
-)
+from svcready.resilience._limiting._inbound import RequestRefused, leave_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -50,7 +49,6 @@ __all__ = ["HttpExchange"]
 
 _FAILED = 500
 _UNKNOWN = -1
-_ROUTED_BY = ("path", "root_path", "method")
 _LEFT = ("starlette.requests", "ClientDisconnect")
 """What Starlette raises when the client has gone."""
 
@@ -143,19 +141,13 @@ class HttpExchange(Request):
         if tell is None:
             return NOWHERE
 
-        key = self._arrival or _routed_by(scope)
-        routed = dict(zip(_ROUTED_BY, key, strict=True))
-        return keep_route(self, key, lambda: tell({**scope, **routed}))
+        key = self._arrival or routed_by(scope)
+        return keep_route(self, key, lambda: tell(routed_as(scope, key)))
 
     def arrived(self, scope: Scope) -> None:
-        """
-        Go on with the scope with which the request has got to the router.
-
-        Middleware may have made another of it, with what it left there for resolvers;
-        and mounts change its root path below.
-        """
+        """Go on with the scope of the router, which may be a copy."""
         if self._arrival is None:
-            self._scope, self._arrival = scope, _routed_by(scope)
+            self._scope, self._arrival = scope, routed_by(scope)
 
     def wait_for(self, told: Awaitable[object]) -> object:
         """Have the request's event loop run an awaitable that a thread waits for."""
@@ -355,7 +347,3 @@ class HttpExchange(Request):
             route = self._route()
             sent = None if self.sent < 0 else self.sent
             self.complete(route, status, error, sent)
-
-
-def _routed_by(scope: Scope) -> tuple[object, ...]:
-    return scope["path"], scope.get("root_path") or "", scope["method"]

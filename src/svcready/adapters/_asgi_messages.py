@@ -31,10 +31,13 @@ __all__ = [
     "header_reader",
     "may_close",
     "read_headers",
+    "routed_as",
+    "routed_by",
     "tells_events",
 ]
 
 _EVENTS = b"text/event-stream"
+_ROUTED_BY = ("path", "root_path", "method")
 _LISTS = ("tracestate", "baggage")
 CLOSE = (b"connection", b"close")
 """What has a client of HTTP/1 ask over another connection next time."""
@@ -150,6 +153,16 @@ def below(scope: Scope) -> str:
 
     rest = path[len(base) :]
     return path if rest and rest[0] != "/" else rest
+
+
+def routed_by(scope: Scope) -> tuple[object, ...]:
+    """Return what of a scope tells its route."""
+    return scope["path"], scope.get("root_path") or "", scope["method"]
+
+
+def routed_as(scope: Scope, by: tuple[object, ...]) -> Scope:
+    """Return a scope as it was before mounts changed its root path."""
+    return {**scope, **dict(zip(_ROUTED_BY, by, strict=True))}
 
 
 def may_close(scope: Scope) -> bool:

@@ -202,7 +202,7 @@ class _Bound:
     def __init__(self, token: Token[float]) -> None:
         self._token: Token[float] | None = token
 
-    late = refused = False
+    late = False
 
     def headers(self) -> Sequence[tuple[str, str]]:
         return ()

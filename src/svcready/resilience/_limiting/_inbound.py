@@ -126,8 +126,6 @@ class Admitted(Protocol):
 
     late: bool
     """Whether it asks again at the route."""
-    refused: bool
-    """Whether it refused the request after all."""
 
     def headers(self) -> Sequence[tuple[str, str]]:
         """Return what the response carries of it, read when the response starts."""
@@ -322,7 +320,7 @@ def leave_all(
     request: Inbound, status: int, error: BaseException | None, duration_s: float
 ) -> None:
     """Tell everything that admitted *request* how it ended, the inner ones first."""
-    if status == 429 and any(one.refused for one in request.admitted):
+    if status == 429 and request.rejected:
         _drop(request)  # its latency is that of refusing, and no service's
         return
 

@@ -45,7 +45,6 @@ class Quota:
         "asked",
         "level",
         "limits",
-        "refused",
         "request",
         "wait_s",
     )
@@ -58,8 +57,6 @@ class Quota:
         self._routed = False
         self._shares: dict[str, Share] = {}
         self._taken: list[Want] = []
-        self.refused = False
-        """Whether it had not enough for the request."""
         self.asked: tuple[Rule, ...] = ()
         """The rules that were asked before the route."""
         self.level = 0.0
@@ -209,7 +206,6 @@ class Quota:
             self._shares |= {share.key: share for share in shares}
             return None
 
-        self.refused = True
         known = (_returned(share, self._taken) for share in self._shares.values())
         self._shares = {share.key: share for share in (*known, *shares)}
         violated = [share for share in shares if not share.left.allowed]

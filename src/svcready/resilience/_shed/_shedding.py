@@ -74,7 +74,7 @@ class _Place:
 
     __slots__ = ("_admission", "_paused_s", "_priority", "_shedder", "_waited_s")
 
-    late = refused = False
+    late = False
 
     def __init__(self, shedder: Shedder, admission: int, priority: str) -> None:
         self._shedder = shedder
