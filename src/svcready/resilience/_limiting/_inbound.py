@@ -124,10 +124,8 @@ class RequestRefused(RateLimited):
 class Admitted(Protocol):
     """One admission's part in a request that it let through."""
 
-    @property
-    def late(self) -> bool:
-        """Whether it asks again at the route."""
-        ...
+    late: bool
+    """Whether it asks again at the route."""
 
     def headers(self) -> Sequence[tuple[str, str]]:
         """Return what the response carries of it, read when the response starts."""
@@ -322,6 +320,10 @@ def leave_all(
     request: Inbound, status: int, error: BaseException | None, duration_s: float
 ) -> None:
     """Tell everything that admitted *request* how it ended, the inner ones first."""
+    if status == 429 and request.rejected:
+        _drop(request)  # its latency is that of refusing, and no service's
+        return
+
     admitted, request.admitted = request.admitted, []
     for one in reversed(admitted):
         try:
