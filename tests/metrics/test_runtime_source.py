@@ -71,16 +71,40 @@ def test_pauses_are_timed_by_generation() -> None:
 def test_a_collection_that_was_running_is_not_timed() -> None:
     """The callback may come first in the middle of one."""
     pauses = CollectionPauses(lambda: 1.0)
-    pauses._told("stop", {"generation": 2})
+    pauses.start()
+    told = {"generation": 2, "collected": 0, "uncollectable": 0}
+    for callback in gc.callbacks[-2:]:
+        callback("stop", told)
 
+    pauses.close()
     assert counts(pauses()) == [0, 0, 0]
+
+
+def test_a_signal_is_not_lost_in_a_collection() -> None:
+    """What its handler raises ends the process, though a collection was running."""
+    script = """
+import gc, signal, time
+from svcready.metrics.sources._gc import CollectionPauses
+def leave(number, frame):
+    raise SystemExit(7)
+signal.signal(signal.SIGALRM, leave)
+gc.disable()
+heap = [[] for _ in range(1_000_000)]
+pauses = CollectionPauses(time.monotonic)
+pauses.start()
+signal.setitimer(signal.ITIMER_REAL, 0.002)
+gc.collect()
+time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, timeout=50)
+    assert done.returncode == 7
 
 
 def test_the_callback_comes_and_goes_with_the_pillar(make_pillar: Make) -> None:
     """Nothing of ours stays with the garbage collector after the end."""
     before = list(gc.callbacks)
     pillar = make_pillar(runtime=True)
-    assert len(gc.callbacks) == len(before) + 1
+    assert len(gc.callbacks) == len(before) + 2
     gc.collect()
     family = pillar.snapshot().find("python_gc_duration_seconds")
     assert family is not None

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gc
 from bisect import bisect_left
+from collections import deque
+from functools import partial
+from math import nan
+from operator import itemgetter, setitem, sub
 from typing import TYPE_CHECKING
 
 from svcready._core import fork
@@ -11,7 +15,7 @@ from svcready.metrics._model import Distribution, Number
 from svcready.metrics.sources._reading import family
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from svcready.metrics._model import Family
 
@@ -40,6 +44,8 @@ _COUNTS = (
 _GENERATIONS = 3
 # A young collection takes some ten microseconds; what hurts begins at milliseconds.
 _BOUNDS_S = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_MOST_ENDED = 16384
+"""How many collections wait to be counted; a busy process has a hundred a second."""
 
 
 class CollectionCounts:
@@ -83,50 +89,78 @@ class CollectionCounts:
 
 class CollectionPauses:
     """
-    Times every collection by a callback of the collector's.
+    Times every collection by callbacks of the collector's.
 
-    The callback runs in whichever thread collects, while that one may hold any lock;
-    so it takes none and only adds to numbers. One collection runs at a time, hence one
-    cell for its beginning and plain lists for the counts.
+    None of them is Python code. Where that begins, the interpreter runs the handlers of
+    signals that have come; and what those raise in a callback of the collector's
+    (`KeyboardInterrupt`, the `SystemExit` of many a SIGTERM) is printed and dropped,
+    so that the process would go on.
 
     Args:
-        now: Returns monotonic seconds.
+        now: Returns monotonic seconds; a builtin function, or the above holds no more.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._installed = False
+        self._begun: deque[float] = deque(maxlen=1)
+        self._told: dict[str, dict[str, int]] = {}
+        self._ended: deque[tuple[float, int]] = deque(maxlen=_MOST_ENDED)
         self._begin_anew()
+        ended = zip(self._lasted(now), self._generation(), strict=True)
+        self._callbacks = (
+            partial(setitem, self._told),  # self._told[phase] = info
+            _at_phases(
+                start=map(self._begun.append, iter(now, None)),
+                stop=map(self._ended.append, ended),
+            ),
+        )
+        self._installed = False
         fork.reset_in_child(self._begin_anew)
 
     def _begin_anew(self) -> None:
-        self._begun_s: float | None = None
+        self._begun.append(nan)  # of a collection that runs at this moment
+        self._ended.clear()
         self._counts = [[0] * (len(_BOUNDS_S) + 1) for _ in range(_GENERATIONS)]
         self._sums_s = [0.0] * _GENERATIONS
+
+    def _lasted(self, now: Callable[[], float]) -> Iterator[float]:
+        """Return what is asked at a collection's end for the time that it took."""
+        begun = iter(partial(self._begun.__getitem__, 0), None)
+        return map(sub, iter(now, None), begun)
+
+    def _generation(self) -> Iterator[int]:
+        """Return what is asked at a collection's end for its generation."""
+        infos = iter(partial(self._told.get, "stop"), None)
+        return map(itemgetter("generation"), infos)
 
     def start(self) -> None:
         """Time collections from now on."""
         if not self._installed:
             self._installed = True
-            gc.callbacks.append(self._told)
+            gc.callbacks.extend(self._callbacks)
 
     def close(self) -> None:
         """Time no more; what was counted stays."""
         if self._installed:
             self._installed = False
-            gc.callbacks.remove(self._told)
+            for callback in self._callbacks:
+                gc.callbacks.remove(callback)
 
-    def _told(self, phase: str, info: dict[str, int]) -> None:
-        if phase == "start":
-            self._begun_s = self._now()
-        elif self._begun_s is not None:
-            took_s = self._now() - self._begun_s
-            generation = info["generation"]
-            self._counts[generation][bisect_left(_BOUNDS_S, took_s)] += 1
-            self._sums_s[generation] += took_s
+    def _fold(self) -> None:
+        """Count what has ended; several threads may do so at once."""
+        while True:
+            try:
+                took_s, generation = self._ended.popleft()
+            except IndexError:
+                return
+
+            if took_s >= 0.0:  # not nan
+                place = bisect_left(_BOUNDS_S, took_s)
+                self._counts[generation][place] += 1
+                self._sums_s[generation] += took_s
 
     def __call__(self) -> Family:
         """Return the family as it is now."""
+        self._fold()
         points = [
             Distribution((str(generation),), _BOUNDS_S, tuple(counts), sum_s)
             for generation, (counts, sum_s) in enumerate(
@@ -144,6 +178,16 @@ class CollectionPauses:
             labels=("generation",),
             workers="sum",
         )
+
+
+def _at_phases(**steps: Iterator[object]) -> Callable[[str, dict[str, int]], object]:
+    """
+    Return a builtin callable that takes a step at each phase, called as callbacks are.
+
+    It reads the attribute called as the phase, for which a property takes the step.
+    """
+    phases = {phase: property(partial(next, each)) for phase, each in steps.items()}
+    return partial(getattr, type("Phases", (), phases)())
 
 
 def _stats() -> list[dict[str, int]]:
