@@ -49,6 +49,24 @@ def test_an_application_made_before_follows_the_tests_runtime() -> None:
     assert line["service"] == "test"
 
 
+def test_counts_begin_at_zero_in_each_block() -> None:
+    """No test sees what one before it counted; a level is what the code says it is."""
+    orders = svcready.counter("counted_orders", "Orders.", labels=("kind",))
+    retail = orders.labels("retail")
+    took = svcready.histogram("counted_sizes", "Sizes.")
+    level = svcready.gauge("counted_level", "Level.")
+    level.set(4)
+    for _ in range(2):
+        with running() as harness:
+            retail.inc()
+            took.observe(2.5)
+            make_app().test_client().get("/orders/7", buffered=True)
+            assert harness.sample("counted_orders_total", kind="retail") == 1
+            assert harness.sample("counted_sizes_sum") == 2.5
+            assert harness.sample("counted_level") == 4
+            assert harness.sample("http_server_request_duration_seconds_count") == 1
+
+
 def test_a_runtime_in_force_is_no_tests_own() -> None:
     """With a runtime in force already the block refuses, and says what to call."""
     svcready.init(service="orders")

@@ -12,6 +12,7 @@ from svcready._runtime import Runtime, current, put_in_force
 from svcready.config import load
 from svcready.errors import DeclarationError
 from svcready.logging._audit._targets import KeptEntries
+from svcready.metrics._instruments._register import count_anew
 from svcready.testing._policies import Policies, reset_policies
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def running(
     """
     Run a runtime of the test's own, in force inside the `with` block.
 
-    Policies begin anew, before and after. Every request is sampled and every span
+    Policies begin anew, before and after, and counters, histograms and timers at zero;
+    gauges and up-down counters are as the code left them. Every request is sampled and every span
     kept, no span leaves the process, and log lines and audit entries are JSON kept in
     memory. `svcready.init()` inside the block
     gives its application to this runtime and changes nothing else.
@@ -186,6 +188,7 @@ def running(
         write=lambda line, _: written.append(line),
     )
     reset_policies()
+    count_anew()
     harness = Harness(runtime, written)
     try:
         runtime.start()  # a test's time limit can cut it off

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from svcready.metrics._instruments._names import Workers
 
-__all__ = ["REGISTER", "Declarer", "Metric", "forget_all", "reset_if_forked"]
+__all__ = [
+    "REGISTER",
+    "Declarer",
+    "Metric",
+    "count_anew",
+    "forget_all",
+    "reset_if_forked",
+]
 
 Metric = Counter | UpDownCounter | Gauge | Histogram | Timer
 M = TypeVar("M", Counter, UpDownCounter, Gauge, Histogram, Timer)
@@ -157,6 +164,13 @@ def reset_if_forked() -> None:
     """
     if os.getpid() != _pid:
         _reset()
+
+
+def count_anew() -> None:
+    """Start all that adds up from zero, for tests; levels are as they are."""
+    for metric in REGISTER.things():
+        if not isinstance(metric, UpDownCounter | Gauge):
+            metric.reset()
 
 
 def forget_all() -> None:
