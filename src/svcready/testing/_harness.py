@@ -155,10 +155,10 @@ def running(
     Run a runtime of the test's own, in force inside the `with` block.
 
     Policies begin anew, before and after, and counters, histograms and timers at zero;
-    gauges and up-down counters are as the code left them. Every request is sampled and every span
-    kept, no span leaves the process, and log lines and audit entries are JSON kept in
-    memory. `svcready.init()` inside the block
-    gives its application to this runtime and changes nothing else.
+    gauges and up-down counters are as the code left them. Every request is sampled and
+    every span kept, no span leaves the process, and log lines and audit entries are
+    JSON kept in memory. `svcready.init()` inside the block gives its application to
+    this runtime and changes nothing else.
 
     Args:
         service: The service's name.
