@@ -13,8 +13,9 @@ def book(order):
         ...  # the whole transaction, so that all is rerun
 ```
 
-It knows SQLAlchemy, Django, psycopg, psycopg2, asyncpg, the clients of MySQL and
-sqlite3. None of them is imported: an error is known by its class's name and its code.
+It knows SQLAlchemy, Django, psycopg, psycopg2, asyncpg, the clients of MySQL, sqlite3
+and aiosqlite. None of them is imported: an error is known by its class's name and its
+code.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from svcready.resilience._database import _transactions, _verdicts
 from svcready.resilience._lineage import lineage
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 __all__ = [
     "answered",
@@ -35,6 +38,7 @@ __all__ = [
     "rolled_back",
     "statement_timeout",
     "statement_timeout_async",
+    "transaction",
     "transient",
     "unrelated",
 ]
@@ -51,7 +55,9 @@ def transient(error: Exception) -> bool:
     What is run again must be the whole transaction. So the answer is no if the one
     that failed is still open, because it began outside of what would be retried: an
     SQLAlchemy session or connection in a transaction, Django's `atomic`, a driver's
-    connection in one.
+    connection in one. After SQLite's "database is locked" and MySQL's lock wait, which
+    undo the statement alone, the answer is yes only if the end is known: see
+    `transaction` for sqlite3.
 
     A connection that broke during COMMIT leaves unknown what happened. Where it would
     do harm to book twice, use `rolled_back`.
@@ -118,7 +124,8 @@ def in_transaction(connection: object) -> bool:
 
     Args:
         connection: A session or connection of SQLAlchemy's, sync or async, one of
-            psycopg's, psycopg2's or asyncpg's, or Django's `connection`.
+            psycopg's, psycopg2's, asyncpg's, sqlite3's or aiosqlite's, or Django's
+            `connection`.
 
     Raises:
         TypeError: It is none of these.
@@ -128,6 +135,38 @@ def in_transaction(connection: object) -> bool:
         raise TypeError(f"{type(connection).__qualname__} is no connection to ask")
 
     return answer
+
+
+def transaction(
+    connection: sqlite3.Connection,
+) -> AbstractContextManager[sqlite3.Connection]:
+    """
+    Run a block as one transaction of sqlite3's, of which `transient` knows the end.
+
+    sqlite3's errors don't lead to their connection, and after "database is locked" its
+    transaction may still be open. Where this has rolled it back, or it never began, a
+    retry around the block may run it again. It takes the place of `with connection:`
+    and begins as the connection's `isolation_level` says, in autocommit too. Commit
+    nothing within, and use no other connection there: an error could be of either.
+
+    Args:
+        connection: One without an open transaction; SQLite refuses to begin another
+            within it, and so on one with `autocommit=False`, which always has one.
+
+    Raises:
+        TypeError: It is no connection of sqlite3's.
+        sqlite3.OperationalError: The transaction can't begin or end.
+    """
+    import sqlite3
+
+    from svcready.resilience._database._sqlite import run_whole
+
+    if not isinstance(connection, sqlite3.Connection):
+        raise TypeError(
+            f"{type(connection).__qualname__} is no connection of sqlite3's"
+        )
+
+    return run_whole(connection)
 
 
 def bound_statements(engine: object) -> Callable[[], None]:

@@ -11,11 +11,17 @@ from svcready.resilience._lineage import lineage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["is_in_transaction", "is_left_open"]
+__all__ = ["is_in_transaction", "is_left_open", "mark_ended"]
 
 _IN_TRANSACTION = (2, 3)  # libpq's PQTRANS_INTRANS and PQTRANS_INERROR
 _IN_ERROR = 3
 _LENT = ("sqlalchemy.", "asyncpg.PoolConnectionProxy")
+_MARK = "__svcready_ended__"
+
+
+def mark_ended(error: BaseException) -> None:
+    """Say on an error that the transaction in which it came up was rolled back."""
+    error.__dict__[_MARK] = True
 
 
 def is_in_transaction(holder: object) -> bool | None:
@@ -42,6 +48,9 @@ def is_left_open(error: Exception) -> bool | None:
             answers[name] = answers.get(name, False) or _answer(name, holder)
 
     if not answers:
+        if _MARK in vars(error):
+            return False
+
         cursor = getattr(error, "cursor", None)  # psycopg2 is no Python
         return is_in_transaction(getattr(cursor, "connection", None))
 
@@ -114,6 +123,18 @@ def _asyncpg_lent(holder: Any) -> bool:
     return connection is not None and _asyncpg(connection)
 
 
+def _sqlite(holder: Any) -> bool:
+    try:
+        return bool(holder.in_transaction)
+    except ValueError:  # aiosqlite's is closed
+        return False
+    except Exception as error:
+        if "sqlite3.ProgrammingError" in lineage(type(error)):  # closed
+            return False
+
+        raise
+
+
 _ASKED: Mapping[str, Callable[[object], bool]] = {
     "sqlalchemy.Session": _sqlalchemy,
     "sqlalchemy.AsyncSession": _sqlalchemy,
@@ -125,6 +146,8 @@ _ASKED: Mapping[str, Callable[[object], bool]] = {
     "psycopg2.connection": _psycopg2,
     "asyncpg.PoolConnectionProxy": _asyncpg_lent,
     "asyncpg.Connection": _asyncpg,
+    "sqlite3.Connection": _sqlite,
+    "aiosqlite.Connection": _sqlite,
     "django.BaseDatabaseWrapper": _django,
     "django.ConnectionProxy": _django,
 }
