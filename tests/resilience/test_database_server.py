@@ -346,6 +346,35 @@ def test_asyncpgs_own_pool(url: str) -> None:
     asyncio.run(lent_connections(url))
 
 
+async def prepared(url: str) -> None:
+    """Fail in a prepared statement, and ask before and after the transaction's end."""
+    statement = "SELECT 1 FROM account WHERE id = 1 FOR UPDATE"
+    async with (
+        asyncpg.create_pool(url, min_size=1, max_size=2) as pool,
+        pool.acquire() as blocker,
+        blocker.transaction(),
+    ):
+        await blocker.execute(statement)
+        async with pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            lock = await connection.prepare(f"{statement} NOWAIT")
+            with pytest.raises(asyncpg.LockNotAvailableError) as caught:
+                await lock.fetch()
+
+            assert not database.transient(caught.value)
+            await transaction.rollback()
+            assert database.transient(caught.value)
+
+        async with pool.acquire() as connection, connection.transaction():
+            assert database.transient(caught.value)  # it is another's by now
+
+
+def test_asyncpgs_prepared_statements(url: str) -> None:
+    """A prepared statement leads to the connection it was lent with."""
+    asyncio.run(prepared(url))
+
+
 async def transfers(url: str) -> None:
     """Book from one account to the other and back at the same time."""
     engine = create_async_engine(url.replace("://", "+asyncpg://"))

@@ -15,7 +15,7 @@ __all__ = ["is_in_transaction", "is_left_open", "mark_ended"]
 
 _IN_TRANSACTION = (2, 3)  # libpq's PQTRANS_INTRANS and PQTRANS_INERROR
 _IN_ERROR = 3
-_LENT = ("sqlalchemy.", "asyncpg.PoolConnectionProxy")
+_LENT = ("sqlalchemy.", "asyncpg.PoolConnectionProxy", "asyncpg.ConnectionResource")
 _MARK = "__svcready_ended__"
 
 
@@ -123,6 +123,19 @@ def _asyncpg_lent(holder: Any) -> bool:
     return connection is not None and _asyncpg(connection)
 
 
+def _asyncpg_statement(holder: Any) -> bool:
+    connection = getattr(holder, "_connection", None)
+    if connection is None:
+        return False
+
+    # It is of one loan, and its connection counts how often it went back.
+    loan = getattr(holder, "_con_release_ctr", None)
+    if loan != getattr(connection, "_pool_release_ctr", None):
+        return False
+
+    return _asyncpg(connection)
+
+
 def _sqlite(holder: Any) -> bool:
     try:
         return bool(holder.in_transaction)
@@ -146,6 +159,7 @@ _ASKED: Mapping[str, Callable[[object], bool]] = {
     "psycopg2.connection": _psycopg2,
     "asyncpg.PoolConnectionProxy": _asyncpg_lent,
     "asyncpg.Connection": _asyncpg,
+    "asyncpg.ConnectionResource": _asyncpg_statement,
     "sqlite3.Connection": _sqlite,
     "aiosqlite.Connection": _sqlite,
     "django.BaseDatabaseWrapper": _django,
