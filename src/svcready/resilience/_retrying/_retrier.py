@@ -25,6 +25,7 @@ from svcready.resilience._retrying._marks import (
     ONCE,
     Running,
     give_up,
+    mark_of,
     marked,
     note_on,
 )
@@ -329,4 +330,4 @@ def _failed(error: Exception, running: Running) -> bool:
 
 
 def _is_once(error: Exception, running: Running) -> bool:
-    return running.began_before(error.__dict__.get(ONCE))
+    return running.began_before(mark_of(error.__dict__, ONCE))
