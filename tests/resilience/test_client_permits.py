@@ -65,7 +65,7 @@ def test_cancelled_while_a_loser_is_closed_nothing_is_kept(
     monkeypatch.setattr(_closing, "MOST", 0)  # too many are closed: it is waited for
     monkeypatch.setattr(_closing, "WITHIN_S", 30.0)
     quotes = policy("quotes", hedge=0.005, bulkhead=room)
-    server = Server((503, 30.0), (200, 0.0))
+    server = Server((503, 1.0), (200, 0.0))
 
     async def main() -> None:
         transport = AsyncPolicyTransport(quotes, server)
