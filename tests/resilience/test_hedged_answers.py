@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -474,12 +475,8 @@ def test_a_close_that_is_cancelled_closes_the_transport(*, leaves: bool) -> None
     transport = AsyncPolicyTransport(policy("quotes", hedge=1.0), inner)
 
     async def main() -> None:
-        hangs: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        async def hang() -> None:
-            await hangs
-
-        await transport._closing.in_tasks([(hang, lambda: None)])
+        exchange: Any = SimpleNamespace(closed=lambda loser: None)
+        await transport._closing.in_tasks(exchange, [Body(Server(), is_slow=True)])
         end = transport.__aexit__() if leaves else transport.aclose()
         closing = asyncio.ensure_future(end)
         await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from svcready.resilience._timing._threads import Job
 
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Iterable
 
     from svcready.resilience._http._exchange import Exchange
 
@@ -23,7 +23,12 @@ class _Closable(Protocol):
     def close(self) -> None: ...
 
 
+class _AsyncClosable(Protocol):
+    async def aclose(self) -> None: ...
+
+
 C = TypeVar("C", bound=_Closable)
+A = TypeVar("A", bound=_AsyncClosable)
 
 MOST = 32
 """How many are closed at once; where there are more, a call waits for its own."""
@@ -77,17 +82,12 @@ class Closing:
         jobs.add(job)
         return job
 
-    async def in_tasks(
-        self, losers: Iterable[tuple[Callable[[], Awaitable[None]], Callable[[], None]]]
-    ) -> None:
+    async def in_tasks(self, exchange: Exchange[A], losers: Iterable[A]) -> None:
         """
         Have tasks close *losers*, each for `WITHIN_S` at most.
 
         Those beyond `MOST` are waited for; who is cancelled meanwhile leaves them all
         to be closed.
-
-        Args:
-            losers: How each is closed, and what is called then.
         """
         import asyncio
 
@@ -97,9 +97,9 @@ class Closing:
                 tasks.discard(left)  # it never ends
 
         beyond = set()
-        for close, done in losers:
+        for loser in losers:
             is_beyond = len(tasks) >= MOST
-            task = loop.create_task(_bounded(close, done), name="svcready-close")
+            task = loop.create_task(_bounded(exchange, loser), name="svcready-close")
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             if is_beyond:
@@ -127,14 +127,12 @@ class Closing:
         self._jobs, self._tasks = set(), set()  # the parent's threads are not here
 
 
-async def _bounded(
-    close: Callable[[], Awaitable[None]], done: Callable[[], None]
-) -> None:
+async def _bounded(exchange: Exchange[A], loser: A) -> None:
     import asyncio
 
     try:
         with _closing:
             async with asyncio.timeout(WITHIN_S):
-                await close()
+                await loser.aclose()
     finally:
-        done()
+        exchange.closed(loser)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -270,9 +269,7 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
         """
         try:
             if exchange.is_race:
-                await self._closing.in_tasks(
-                    (other.aclose, partial(exchange.closed, other)) for other in others
-                )
+                await self._closing.in_tasks(exchange, others)
             else:
                 for other in others:
                     await _aclose(other)
