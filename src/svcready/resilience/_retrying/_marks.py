@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready.resilience._admitting._whose import whose
+from svcready.resilience._lineage import attributes_of
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -193,20 +194,21 @@ class Running:
 
 def not_again(error: Exception) -> None:
     """Mark *error* as of a call that can't be made again, whoever would retry it."""
-    marked(error.__dict__, ONCE)
+    marked(attributes_of(error), ONCE)
 
 
 def give_up(error: Exception, name: str, note: str) -> None:
     """Mark *error* as what the policy *name* gave up on, and say so on it."""
-    marked(error.__dict__, MARK, name)
+    marked(attributes_of(error), MARK, name)
     note_on(error, note)
 
 
 def note_on(error: Exception, note: str) -> None:
     """Add a note to *error*, once."""
     # Not `add_note`: an exception that is a frozen dataclass refuses to be set.
-    notes = error.__dict__.get("__notes__")  # as instances have them
+    attributes = attributes_of(error)
+    notes = attributes.get("__notes__")  # as instances have them
     if notes is None:
-        error.__dict__["__notes__"] = [note]
+        attributes["__notes__"] = [note]
     elif isinstance(notes, list) and note not in notes:
         notes.append(note)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core.events import publish
 from svcready.resilience._events import RetryNested
-from svcready.resilience._lineage import cause_of
+from svcready.resilience._lineage import attributes_of, cause_of
 from svcready.resilience._retrying._marks import MARK, mark_of
 
 if TYPE_CHECKING:
@@ -67,19 +67,20 @@ def given_up(error: BaseException, running: Running, outer: str = "") -> str:
     Returns:
         An empty string if none did.
     """
-    mark = mark_of(error.__dict__, MARK)
+    mark = mark_of(attributes_of(error), MARK)
     if mark is not None and running.believes(mark, outer):
         return mark.name
 
     # As instances have them: nobody's property is asked.
-    answers = (error.__dict__.get("response"), error.__dict__.get("request_info"))
+    attributes = attributes_of(error)
+    answers = (attributes.get("response"), attributes.get("request_info"))
     marks = (mark_of(_marks(answer), MARK) for answer in answers)
     return next((at.name for at in marks if at and running.believes(at)), "")
 
 
 def handed_on(error: BaseException, answer: object) -> None:
     """Mark an answer that a client hands out instead of *error*, as that is marked."""
-    mark = mark_of(error.__dict__, MARK)
+    mark = mark_of(attributes_of(error), MARK)
     if mark is not None:
         for each in (answer, getattr(answer, "request_info", None)):
             _marks(each)[MARK] = mark
