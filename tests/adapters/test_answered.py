@@ -115,6 +115,31 @@ def test_what_is_answered(
 
 
 @every
+def test_a_group_of_refusals_is_answered_as_the_first_of_them(make: Make) -> None:
+    """As `asyncio.TaskGroup` raises what comes up in one of its tasks, or in more."""
+    spent = ExceptionGroup("inner", [DeadlineExceeded("payments")])
+    group = ExceptionGroup("tasks", [CircuitOpen("payments", "open", 8.2), spent])
+    with running() as harness:
+        reply = make(harness, group)()
+        assert (reply.status, reply.headers["retry-after"]) == (503, "9")
+        assert b"payments" not in reply.body
+        assert [line for line in harness.lines if "error" in line] == []
+
+
+@every
+def test_a_group_with_another_error_is_an_error(make: Make) -> None:
+    """It is not the policies alone that failed."""
+    group = ExceptionGroup("tasks", [CircuitOpen("payments", "open"), KeyError("id")])
+    with running() as harness:
+        try:
+            assert make(harness, group)().status == 500
+        except ExceptionGroup:
+            pass
+
+        assert [line for line in harness.lines if "error" in line]
+
+
+@every
 def test_lines_and_metrics_have_the_status_that_was_sent(make: Make) -> None:
     """One access line, no error line with a stack for each refused request."""
     count = "http_server_request_duration_seconds_count"
