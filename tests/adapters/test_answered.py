@@ -228,6 +228,53 @@ def test_so_does_one_of_flask(kind: Any, on: bool) -> None:
         assert ask_wsgi(app.wsgi_app, "/pay").status == 429
 
 
+class Checking:
+    """Middleware of the application's that asks another service."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let nothing through."""
+        throw(CircuitOpen("users", "open", 8.2))
+
+
+async def check(request: Any, go_on: Any) -> Any:
+    """Do the same as a function."""
+    throw(CircuitOpen("users", "open", 8.2))
+
+
+@pytest.mark.parametrize("is_function", [True, False])
+def test_what_middleware_raises_is_answered(is_function: bool) -> None:
+    """Who asks another service whose a request is does so there."""
+    app = FastAPI()
+    if is_function:
+        app.middleware("http")(check)
+    else:
+        app.add_middleware(Checking)
+
+    with running() as harness:
+        harness.runtime.attach(app)
+        reply = asyncio.run(ask_asgi(app, http_scope("/pay")))
+        assert (reply.status, reply.headers["retry-after"]) == (503, "9")
+        assert [line for line in harness.lines if "error" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "on"), [(Exception, True), (500, True), (None, False)]
+)
+def test_what_middleware_raises_is_the_applications_first(kind: Any, on: bool) -> None:
+    """As with what endpoints raise."""
+    app = FastAPI()
+    app.add_middleware(Checking)
+    if kind is not None:
+        app.add_exception_handler(kind, lambda *_: PlainTextResponse("no", 418))
+
+    with running(settings={"http.answer_refusals": on}) as harness:
+        harness.runtime.attach(app)
+        assert asyncio.run(ask_quietly(app)) == (500 if kind is None else 418)
+
+
 def test_a_time_out_that_the_application_handles() -> None:
     """`TimeoutError` is a base of ours, and its handler goes before our answer."""
     app = flask.Flask("orders")
