@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 from flask import Flask
+from opentelemetry.metrics import get_meter
 
 import svcready
 from svcready._runtime import current
@@ -56,15 +57,24 @@ def test_counts_begin_at_zero_in_each_block() -> None:
     took = svcready.histogram("counted_sizes", "Sizes.")
     level = svcready.gauge("counted_level", "Level.")
     level.set(4)
+    foreign = get_meter("shop").create_counter("counted_foreign")
     for _ in range(2):
-        with running() as harness:
+        with running(settings={"cloudwatch.mode": "emf"}) as harness:
             retail.inc()
+            foreign.add(2)
             took.observe(2.5)
             make_app().test_client().get("/orders/7", buffered=True)
             assert harness.sample("counted_orders_total", kind="retail") == 1
             assert harness.sample("counted_sizes_sum") == 2.5
             assert harness.sample("counted_level") == 4
+            assert harness.sample("counted_foreign_total") == 2
             assert harness.sample("http_server_request_duration_seconds_count") == 1
+            sent = [
+                event["counted_orders"]
+                for event in harness.emf_events
+                if "counted_orders" in event
+            ]
+            assert sent == [1]
 
 
 def test_a_runtime_in_force_is_no_tests_own() -> None:

@@ -95,7 +95,7 @@ class Register(Generic[D]):
         self._kind = kind
         self._entries: dict[str, _Entry[D]] = {}
         self._spellings: dict[str, str] = {}
-        self._things: tuple[D, ...] = ()
+        self._things: tuple[D, ...] | None = ()
         self._binder: Callable[[D], None] | None = None
         self._lock = threading.Lock()
         fork.reset_in_child(self._reset_lock)
@@ -185,7 +185,12 @@ class Register(Generic[D]):
 
     def things(self) -> tuple[D, ...]:
         """Return all things, in the order of declaration; the same until one comes."""
-        return self._things
+        things = self._things
+        if things is None:
+            with self._lock:
+                things = self._listed()
+
+        return things
 
     def bind(self, binder: Callable[[D], None] | None) -> None:
         """
@@ -196,7 +201,7 @@ class Register(Generic[D]):
         """
         with self._lock:
             self._binder = binder
-            things = self.things()
+            things = self._listed()
 
         if binder is not None:
             for thing in things:
@@ -207,7 +212,7 @@ class Register(Generic[D]):
         with self._lock:
             if self._entries.pop(name, None) is not None:
                 self._spellings.pop(variable(name), None)
-                self._things = tuple([entry.thing for entry in self._entries.values()])
+                self._things = None
 
     def clear(self) -> None:
         """Forget everything; for tests, which declare the same names again."""
@@ -220,7 +225,14 @@ class Register(Generic[D]):
         self._check_spelling(name, entry.place)
         self._entries[name] = entry
         self._spellings[variable(name)] = name
-        self._things = tuple([entry.thing for entry in self._entries.values()])
+        self._things = None  # listed when somebody asks: thousands may come
+
+    def _listed(self) -> tuple[D, ...]:
+        """Return all things, the lock being held."""
+        if self._things is None:
+            self._things = tuple([entry.thing for entry in self._entries.values()])
+
+        return self._things
 
     def _check_spelling(self, name: str, place: Place) -> None:
         other = self._spellings.get(variable(name), name)

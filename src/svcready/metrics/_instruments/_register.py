@@ -33,6 +33,7 @@ __all__ = [
     "Declarer",
     "Metric",
     "count_anew",
+    "counts_too",
     "forget_all",
     "reset_if_forked",
 ]
@@ -48,6 +49,7 @@ _OURS = ("svcready_", "svcready.")
 # What each name on a Prometheus page belongs to: two names that differ as declared may
 # be one there (`latency` in seconds and `latency_seconds`).
 _occupied: dict[str, str] = {}
+_counting_too: list[Callable[[], object]] = []
 _pid = os.getpid()
 
 
@@ -171,6 +173,14 @@ def count_anew() -> None:
     for metric in REGISTER.things():
         if not isinstance(metric, UpDownCounter | Gauge):
             metric.reset()
+
+    for begin_anew in _counting_too:
+        begin_anew()
+
+
+def counts_too(begin_anew: Callable[[], object]) -> None:
+    """Have *begin_anew* called when all that adds up starts from zero, for tests."""
+    _counting_too.append(begin_anew)
 
 
 def forget_all() -> None:
