@@ -228,6 +228,18 @@ def test_so_does_one_of_flask(kind: Any, on: bool) -> None:
         assert ask_wsgi(app.wsgi_app, "/pay").status == 429
 
 
+def test_so_does_one_of_a_blueprint() -> None:
+    """Also the one for what failed, of whatever type."""
+    orders = flask.Blueprint("orders", "orders")
+    orders.get("/pay")(lambda: throw(CircuitOpen("payments", "open")))
+    orders.register_error_handler(500, lambda error: ("later", 429))
+    app = flask.Flask("orders")
+    app.register_blueprint(orders)
+    with running() as harness:
+        harness.runtime.attach(app)
+        assert ask_wsgi(app.wsgi_app, "/pay").status == 429
+
+
 class Checking:
     """Middleware of the application's that asks another service."""
 
