@@ -43,5 +43,6 @@ def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
         lambda: runtime.settings.http,
         shared.rate_store,
         lambda: runtime.apps.routes(),  # noqa: PLW0108 - it may come from another
+        lambda: runtime.apps.elsewhere,
         named,
     )
