@@ -197,7 +197,8 @@ def test_probes_and_scrapes_are_in_no_http_metric(harness: Harness) -> None:
 
     assert harness.runtime.metrics is not None
     snapshot = harness.runtime.metrics.snapshot()
-    http = [f for f in snapshot.families if f.name.startswith("http.server.")]
+    ours = [f for f in snapshot.families if f.origin == "svcready"]
+    http = [f for f in ours if f.name.startswith("http.server.")]
     assert {f.name for f in http} == {DURATION, ACTIVE, REQUEST_SIZE, RESPONSE_SIZE}
     assert [family.points for family in http] == [()] * 4
 
