@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
-__all__ = ["ForRoute", "RouteCheck"]
+__all__ = ["ForRoute", "RouteCheck", "idle"]
 
 
 class ForRoute(NamedTuple):
@@ -44,7 +44,10 @@ class RouteCheck:
         self._found: tuple[str, ...] = ()
 
     def find(
-        self, rules: Sequence[ForRoute], routes: Callable[[], Sequence[DeclaredRoute]]
+        self,
+        rules: Sequence[ForRoute],
+        routes: Callable[[], Sequence[DeclaredRoute]],
+        is_own: Callable[[str], bool],
     ) -> tuple[str, ...]:
         """
         Return what is wrong, one line each.
@@ -52,6 +55,7 @@ class RouteCheck:
         Args:
             rules: The operator's.
             routes: Tells all that there are; none: not known.
+            is_own: Tells whether a path is one of svcready's own.
         """
         if not rules and not noted():
             return ()
@@ -60,33 +64,55 @@ class RouteCheck:
         asked = (tuple(rules), known, noted())
         if asked != self._of:
             self._of = asked
-            self._found = (*_unrouted(rules, known), *hidden(known))
+            self._found = (*_unrouted(rules, known, is_own), *hidden(known))
 
         return self._found
 
 
+def idle(
+    rule: ForRoute, routes: Sequence[DeclaredRoute], is_own: Callable[[str], bool]
+) -> str:
+    """
+    Return why *rule* holds for nothing; empty: it holds, or that is not known.
+
+    Args:
+        rule: The operator's.
+        routes: All that there are; none: not known.
+        is_own: Tells whether a path is one of svcready's own.
+    """
+    at = [route for route in routes if rule.fits(route.template)]
+    if not routes or rule.path == "*" or any(_takes(it, rule.method) for it in at):
+        return ""
+
+    if at:
+        return "no route there takes that method: it holds for nothing"
+
+    if is_own(rule.path):
+        return (
+            "that is one of svcready's own paths, which are under no such rule: it "
+            "holds for nothing"
+        )
+
+    said = "there is no such route: it holds for nothing"
+    likely = sorted(routes, key=lambda route: not _takes(route, rule.method))
+    found = meant(rule.path, (route.template for route in likely))
+    if found is not None:
+        there, is_same = found
+        hint = "it is spelt {} here" if is_same else "the nearest is {}"
+        said += f"; {hint.format(there)}"
+
+    return said
+
+
 def _unrouted(
-    rules: Sequence[ForRoute], routes: Sequence[DeclaredRoute]
+    rules: Sequence[ForRoute],
+    routes: Sequence[DeclaredRoute],
+    is_own: Callable[[str], bool],
 ) -> Iterator[str]:
-    for rule in rules if routes else ():
-        at = [route for route in routes if rule.fits(route.template)]
-        if rule.path == "*" or any(_takes(route, rule.method) for route in at):
-            continue
-
-        said = f"{rule.what} is for {rule.method} {rule.path}, and "
-        if at:
-            yield f"{said}no route there takes that method: it holds for nothing"
-            continue
-
-        said += "there is no such route: it holds for nothing"
-        likely = sorted(routes, key=lambda route: not _takes(route, rule.method))
-        found = meant(rule.path, (route.template for route in likely))
-        if found is not None:
-            there, is_same = found
-            hint = "it is spelt {} here" if is_same else "the nearest is {}"
-            said += f"; {hint.format(there)}"
-
-        yield said
+    for rule in rules:
+        why = idle(rule, routes, is_own)
+        if why:
+            yield f"{rule.what} is for {rule.method} {rule.path}, and {why}"
 
 
 def _takes(route: DeclaredRoute, method: str) -> bool:
