@@ -163,6 +163,10 @@ class ResiliencePillar:
         """Return what is wrong, once everything is declared that will be."""
         return self._inbound.problems()
 
+    def doubtful(self) -> frozenset[str]:
+        """Return which of the problems last told may be none."""
+        return self._inbound.doubtful()
+
     def notices(self) -> tuple[str, ...]:
         """Return what is worth knowing of what is declared, and no problem."""
         return tuple(filter(None, map(blind, self.names()))) if self._enabled else ()

@@ -70,9 +70,14 @@ class InboundPillar:
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
-        rules = tuple(self._rules())
-        found = self._check.find(rules, self._means.routes, self._means.is_own)
+        rules, means = tuple(self._rules()), self._means
+        elsewhere = means.elsewhere()
+        found = self._check.find(rules, means.routes, means.is_own, elsewhere)
         return (*self.limits.problems(), *found)
+
+    def doubtful(self) -> frozenset[str]:
+        """Return which of the problems last told may be none."""
+        return self._check.doubtful
 
     def about(self, limiter: Limiter) -> dict[str, object]:
         """Return what operators are shown of a limit besides its numbers."""

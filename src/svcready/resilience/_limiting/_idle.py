@@ -42,12 +42,15 @@ class RouteCheck:
     def __init__(self) -> None:
         self._of: object = None
         self._found: tuple[str, ...] = ()
+        self.doubtful: frozenset[str] = frozenset()
+        """What of it may hold after all, for a route that a request brings."""
 
     def find(
         self,
         rules: Sequence[ForRoute],
         routes: Callable[[], Sequence[DeclaredRoute]],
         is_own: Callable[[str], bool],
+        elsewhere: str = "",
     ) -> tuple[str, ...]:
         """
         Return what is wrong, one line each.
@@ -56,21 +59,27 @@ class RouteCheck:
             rules: The operator's.
             routes: Tells all that there are; none: not known.
             is_own: Tells whether a path is one of svcready's own.
+            elsewhere: Where a request may have routes beside these; empty: nowhere.
         """
         if not rules and not noted():
             return ()
 
         known = tuple(routes())
-        asked = (tuple(rules), known, noted())
+        asked = (tuple(rules), known, noted(), elsewhere)
         if asked != self._of:
             self._of = asked
-            self._found = (*_unrouted(rules, known, is_own), *hidden(known))
+            unrouted = tuple(_unrouted(rules, known, is_own, elsewhere))
+            self.doubtful = frozenset(unrouted if elsewhere else ())
+            self._found = (*unrouted, *hidden(known))
 
         return self._found
 
 
 def idle(
-    rule: ForRoute, routes: Sequence[DeclaredRoute], is_own: Callable[[str], bool]
+    rule: ForRoute,
+    routes: Sequence[DeclaredRoute],
+    is_own: Callable[[str], bool],
+    elsewhere: str = "",
 ) -> str:
     """
     Return why *rule* holds for nothing; empty: it holds, or that is not known.
@@ -79,21 +88,23 @@ def idle(
         rule: The operator's.
         routes: All that there are; none: not known.
         is_own: Tells whether a path is one of svcready's own.
+        elsewhere: Where a request may have routes beside these; empty: nowhere.
     """
+    nothing = "it holds for nothing" + (f", {elsewhere}" if elsewhere else "")
     at = [route for route in routes if rule.fits(route.template)]
     if not routes or rule.path == "*" or any(_takes(it, rule.method) for it in at):
         return ""
 
     if at:
-        return "no route there takes that method: it holds for nothing"
+        return f"no route there takes that method: {nothing}"
 
     if is_own(rule.path):
         return (
-            "that is one of svcready's own paths, which are under no such rule: it "
-            "holds for nothing"
+            "that is one of svcready's own paths, which are under no such rule: "
+            + nothing
         )
 
-    said = "there is no such route: it holds for nothing"
+    said = f"there is no such route: {nothing}"
     likely = sorted(routes, key=lambda route: not _takes(route, rule.method))
     found = meant(rule.path, (route.template for route in likely))
     if found is not None:
@@ -108,9 +119,10 @@ def _unrouted(
     rules: Sequence[ForRoute],
     routes: Sequence[DeclaredRoute],
     is_own: Callable[[str], bool],
+    elsewhere: str,
 ) -> Iterator[str]:
     for rule in rules:
-        why = idle(rule, routes, is_own)
+        why = idle(rule, routes, is_own, elsewhere)
         if why:
             yield f"{rule.what} is for {rule.method} {rule.path}, and {why}"
 

@@ -49,7 +49,7 @@ def limit_shown(
     }
     for rule in rules:
         if rule.limiter is limiter:
-            why = idle(for_route(rule), routes, means.is_own)
+            why = idle(for_route(rule), routes, means.is_own, means.elsewhere())
             said = {"idle": why} if why else {}
             return {**shown, "for": [f"{rule.method} {rule.path}"], **said}
 

@@ -30,15 +30,18 @@ _TIMED_OUT = Refusal(
 )
 
 
-def answer_to(error: Answered) -> Refusal:
+def answer_to(error: Answered | Exception) -> Refusal:
     """
     Return what a request is answered in which *error* came up.
 
     A limit's refusal brings its answer. Time that is over is a 504; any other refusal
     is a 503, to be tried again after its `retry_after`, or in 1, 2 or 3 s by chance if
-    that is None or no such time. What refused, the request's access
-    line tells, and the caller isn't told.
+    that is None or no such time. Of a group the first error is answered. What refused,
+    the access line tells, and the caller isn't told.
     """
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+
     if isinstance(error, RequestRefused):
         return error.answer
 
@@ -56,6 +59,6 @@ def answer_to(error: Answered) -> Refusal:
     return refusal(503, kind, retry_after_s=again_s)
 
 
-def _name_of(error: Answered) -> str:
-    name: object = error.name  # which code may have given as it liked
+def _name_of(error: Exception) -> str:
+    name = getattr(error, "name", "")  # which code may have given as it liked
     return name if isinstance(name, str) else ""
