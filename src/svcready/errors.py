@@ -153,8 +153,28 @@ class DeadlineSpent(Rejected):
 
 
 class AttemptTimeout(SvcreadyError, TimeoutError):
-    """One attempt took longer than its policy's `timeout`."""
+    """
+    One attempt took longer than its policy's `timeout`.
+
+    Args:
+        said: What happened.
+        name: The policy's name; empty: not known.
+    """
+
+    def __init__(self, *said: object, name: str = "") -> None:
+        self.name = name
+        super().__init__(*said)
 
 
 class DeadlineExceeded(SvcreadyError, TimeoutError):
-    """The whole call, retries included, took longer than its `deadline`."""
+    """
+    The whole call, retries included, took longer than its `deadline`.
+
+    Args:
+        said: What happened.
+        name: The policy's name; empty: not known.
+    """
+
+    def __init__(self, *said: object, name: str = "") -> None:
+        self.name = name
+        super().__init__(*said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from svcready.errors import (
     CircuitOpen,
     DeadlineExceeded,
     DeadlineSpent,
+    LoadShed,
     RateLimited,
     Rejected,
     Throttled,
@@ -367,3 +369,91 @@ def test_websockets_are_left_alone() -> None:
         harness.runtime.attach(app)
         with pytest.raises(CircuitOpen):
             asyncio.run(app(scope, receive, send))
+
+
+def context_of(harness: Harness) -> Any:
+    """Return the context of the one access line."""
+    (line,) = harness.access_lines
+    return line.get("context", {})
+
+
+def timed_out(name: str) -> AttemptTimeout:
+    """Return the error of a time-out of that name."""
+    return AttemptTimeout("no end within 2 s", name=name)
+
+
+@every
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (CircuitOpen("payments", "open", 8.2), "CircuitOpen"),
+        (DeadlineSpent("payments", "spent"), "DeadlineSpent"),
+        (LoadShed("payments", "full"), "LoadShed"),
+        (timed_out("payments"), "AttemptTimeout"),
+        (DeadlineExceeded("too long", name="payments"), "DeadlineExceeded"),
+    ],
+)
+def test_the_access_line_says_what_refused(
+    make: Make, error: Exception, kind: str
+) -> None:
+    """Whose policy it was and what it raised: there is no other line of it."""
+    with running() as harness:
+        make(harness, error)()
+        context = context_of(harness)
+        assert context["refused_by"] == "payments"
+        assert context["error_type"] == f"svcready.errors.{kind}"
+
+
+@every
+def test_a_time_out_of_no_name_says_what_it_was(make: Make) -> None:
+    """One that an application made itself need have none."""
+    with running() as harness:
+        make(harness, AttemptTimeout("too long"))()
+        context = context_of(harness)
+        assert context["error_type"] == "svcready.errors.AttemptTimeout"
+        assert "refused_by" not in context
+
+
+def test_middleware_with_a_task_of_its_own_hides_nothing() -> None:
+    """What is noted in a copy of the request's context is on its line as well."""
+    app = FastAPI()
+    app.get("/pay")(lambda: throw(CircuitOpen("payments", "open")))
+
+    @app.middleware("http")
+    async def between(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    with running() as harness:
+        harness.runtime.attach(app)
+        assert asyncio.run(ask_asgi(app, http_scope("/pay"))).status == 503
+        assert context_of(harness)["refused_by"] == "payments"
+
+
+def test_what_the_application_answers_itself_has_no_such_words() -> None:
+    """Another answer to it, or one that a fallback made, was not refused."""
+    app = flask.Flask("orders")
+    app.get("/pay")(lambda: throw(CircuitOpen("payments", "open")))
+    app.after_request(lambda response: flask.Response("stand-in", 200))
+    with running() as harness:
+        harness.runtime.attach(app)
+        assert ask_wsgi(app.wsgi_app, "/pay").status == 200
+        assert "refused_by" not in context_of(harness)
+
+
+def test_the_errors_of_a_policy_have_its_name() -> None:
+    """A time-out's and a deadline's, also after a copy."""
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    slow = svcready.policy("named-slow", timeout=0.001)
+    late = svcready.policy("named-late", deadline=0.001)
+    retried = svcready.policy("named-again", deadline=0.002, retry=OSError)
+    for policy in (slow, late, retried):
+        with pytest.raises((AttemptTimeout, DeadlineExceeded)) as caught:
+            asyncio.run(policy.call(forever))
+
+        error = caught.value
+        assert getattr(error, "name", None) == policy.name
+        again = pickle.loads(pickle.dumps(error))
+        assert (again.name, str(again)) == (policy.name, str(error))

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 
 import svcready
@@ -122,3 +124,30 @@ def test_who_is_cut_short_while_limits_are_asked_leaves_its_place(run: Running) 
         assert http_shedder().state().in_flight == 0
         statuses = [line["http"]["status"] for line in harness.access_lines]  # type: ignore[index]
         assert statuses == [499] * 3
+
+
+def test_cors_around_the_application_is_on_what_is_refused_before_it(
+    run: Running,
+) -> None:
+    """Middleware within the application is not reached by such a request."""
+    headers = [(b"origin", b"https://shop.example")]
+    allowed = "access-control-allow-origin"
+    for around in (False, True):
+        with run("/orders 1/h by address as early; /late 1/h by route as late") as it:
+            app = FastAPI()
+            for path in ("/orders", "/late"):
+                app.get(path)(lambda: "ok")
+
+            if not around:
+                app.add_middleware(CORSMiddleware, allow_origins=["*"])
+
+            it.runtime.attach(app)
+            served: Any = CORSMiddleware(app, allow_origins=["*"]) if around else app
+            for path, told in (("/orders", around), ("/late", True)):
+                answers = [
+                    asyncio.run(ask_asgi(served, http_scope(path, headers=headers)))
+                    for _ in range(2)
+                ]
+                assert [answer.status for answer in answers] == [200, 429]
+                assert allowed in answers[0].headers
+                assert (allowed in answers[1].headers) == told

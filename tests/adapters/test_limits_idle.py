@@ -200,6 +200,23 @@ def test_a_limit_above_a_route_is_told_though_nobody_keeps_it(
         assert told == ["inner", "outer"]
 
 
+@both
+@pytest.mark.parametrize("path", ["/metrics", "/admin/health", "/health/liveness"])
+def test_a_rule_for_an_operators_path_says_whose_it_is(
+    run: Running, make: Make, path: str
+) -> None:
+    """What svcready answers is no route, and never limited; below a prefix, too."""
+    said = "that is one of svcready's own paths, which are under no such rule: it "
+    for prefix in ("", "/ops"):
+        with run(f"GET {prefix}{path} 9/s", **{"http.path_prefix": prefix}) as harness:
+            app, begin = make()
+            harness.runtime.attach(app)
+            app.get("/orders")(lambda: "ok")
+            begin()
+            (problem,) = harness.runtime.problems()
+            assert problem.endswith(f", and {said}holds for nothing")
+
+
 def test_routers_and_several_applications_have_routes(run: Running) -> None:
     """A rule may be for a route of any of them."""
     with run("/inner/{name} 5/s; /flask 5/s; /sub/* 5/s") as harness:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 import svcready
 from svcready.admin import OpsRequest, build_surface
@@ -240,6 +241,39 @@ def test_limits_of_rules_and_of_code_have_sources(clock: FakeClock) -> None:
         "shown-plain": {"rate": "SVCREADY_HTTP_RATE_LIMITS", "mode": "default"},
         "shown-code": {"rate": "code", "mode": "SVCREADY_LIMIT__SHOWN_CODE__MODE"},
     }
+
+
+def test_limits_show_by_whom_for_what_and_where(clock: FakeClock) -> None:
+    """And the rate as it would be said; a rule that holds for nothing says so."""
+    rules = "POST /shown-order 2/m by header:x-key+tenant cost 2 as shown-typo; "
+    rules += "GET /metrics 5/s as shown-own; GET /shown 1/15min as shown-live"
+    with runs(clock, HTTP_RATE_LIMITS=rules) as harness:
+        app = FastAPI()
+        harness.runtime.attach(app)
+
+        @app.post("/shown-orders")
+        @svcready.limit("90/m burst 5", by="all", name="shown-coded", cost=3)
+        def create() -> None:
+            """Be limited."""
+
+        app.get("/shown")(lambda: None)
+        parts = {
+            name: policy(harness, name)["parts"]["limit"]
+            for name in ("shown-typo", "shown-own", "shown-live", "shown-coded")
+        }
+        said = ask(harness, accept="text/plain")
+
+    typo, own, live, code = parts.values()
+    assert typo["rate"] == {"per_s": 0.0333333, "burst": 2, "text": "2/minute"}
+    assert (typo["by"], typo["cost"]) == ("header:x-key+tenant", 2)
+    assert (typo["for"], typo["store"]) == (["POST /shown-order"], "memory")
+    assert typo["idle"].startswith("there is no such route: it holds for nothing")
+    assert own["idle"].startswith("that is one of svcready's own paths")
+    assert (live["rate"]["text"], "idle" in live) == ("4/hour", False)
+    assert (code["by"], code["cost"]) == ("all", 3)
+    assert (code["for"], code["rate"]["text"]) == (["POST /shown-orders"], "90/minute")
+    assert "    for POST /shown-orders\n" in said
+    assert "    by header:x-key+tenant\n" in said
 
 
 def test_policies_of_hosts_are_shown(clock: FakeClock) -> None:

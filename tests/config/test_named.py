@@ -146,6 +146,16 @@ def test_a_misspelt_variable_leads_to_the_right_shape(
     assert problem.nearest == nearest
 
 
+@pytest.mark.parametrize(("field", "said"), [("COST", "cost="), ("BY", "by=")])
+def test_what_only_code_and_rules_say_of_a_limit(field: str, said: str) -> None:
+    """A field that no variable has is answered by who says it."""
+    variable = f"SVCREADY_LIMIT__ORDERS__{field}"
+    (problem,) = load(environ={variable: "2"}).problems
+
+    assert str(problem).startswith(f"{variable} is not known: ")
+    assert f"is said by the code ({said}) or by the rule" in str(problem)
+
+
 def test_a_wrong_value_is_ignored_and_reported() -> None:
     """What the code declares stays in force when a variable cannot be used."""
     settings = load(environ={"SVCREADY_BUCKETS__LATENCY": "2,1"})

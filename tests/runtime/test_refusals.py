@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from svcready.errors import CircuitOpen
-from svcready.resilience import circuit_breaker, limit, policy
+from svcready.errors import AttemptTimeout, CircuitOpen
+from svcready.resilience import circuit_breaker, limit, policy, timeout
 from svcready.resilience._composing._policy import POLICIES
 from svcready.resilience._parts import parts
 from svcready.resilience.clients.httpx import PolicyTransport
@@ -73,6 +74,28 @@ def test_what_would_have_been_refused_is_told_too() -> None:
 
     (line,) = harness.logged("breaker payments would have rejected 1 call in 0 s")
     assert line["level"] == "INFO"
+
+
+def test_time_outs_are_summed_up_as_well() -> None:
+    """Under `enforce` a time-out is told as often as `observe` tells of it."""
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    with running() as harness:
+        refusals = harness.runtime.refusals
+        assert refusals is not None
+        slow = timeout("slow-bank", 0.001)
+        for _ in range(2):
+            with pytest.raises(AttemptTimeout):
+                asyncio.run(slow.call(forever))
+
+        refusals.tell()
+
+    event = "resilience.timed_out"
+    (line,) = [line for line in harness.lines if line.get("event") == event]
+    assert str(line["message"]).startswith("timeout slow-bank timed out 2 calls in ")
+    assert line["level"] == "WARN"
 
 
 def test_a_value_for_a_part_that_a_policy_lacks_is_reported() -> None:

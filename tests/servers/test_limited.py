@@ -105,6 +105,10 @@ def test_callers_are_limited(served: Served, tmp_path: Path) -> None:
             assert (refused.status, refused.headers["retry-after"]) == (503, "7")
             line = service.access_line(refused.headers["x-request-id"])
             assert line["http"]["status"] == 503  # type: ignore[index]
+            assert line["context"] == {
+                "error_type": "svcready.errors.CircuitOpen",
+                "refused_by": "payments",
+            }
             late = ask("/late", "s", "203.0.113.4")
             assert (late.status, b"Gateway Timeout" in late.body) == (504, True)
             moved = ask("/v2/shared/1", "m", "203.0.113.5")  # middleware sends it on

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_FIELDS",
     "ContextRecord",
+    "RefusedBy",
     "activate",
     "bind",
     "bound",
@@ -24,11 +25,22 @@ __all__ = [
     "degraded",
     "mark_degraded",
     "new_record",
+    "note_refusal",
     "record_in",
+    "refused_by",
 ]
 
 NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 """The fields of a record for which nothing was bound."""
+
+
+class RefusedBy(NamedTuple):
+    """What a request was answered by in the application's place."""
+
+    name: str
+    """The policy's name; empty: not known."""
+    error_type: str
+    """The type of its error."""
 
 
 class ContextRecord(NamedTuple):
@@ -51,10 +63,11 @@ class ContextRecord(NamedTuple):
     """True if the server span is recorded and exported."""
     fields: Mapping[str, object] = NO_FIELDS
     """What the application bound; goes on every log line."""
-    degraded: list[str] | None = None
+    degraded: list[str | RefusedBy] | None = None
     """
-    Whose stand-ins answered calls. The one list of a request, which all copies of its
-    record share, so that what a task or thread of its notes is seen by the others.
+    Whose stand-ins answered calls, and what refused the request in the end. The one
+    list of a request, which all copies of its record share, so that what a task or
+    thread of its notes is seen by the others.
     """
 
 
@@ -155,4 +168,20 @@ def degraded() -> tuple[str, ...]:
     """
     record = _CURRENT.get()
     marks = None if record is None else record.degraded
-    return tuple(dict.fromkeys(marks)) if marks else ()
+    names = (mark for mark in marks or () if isinstance(mark, str))
+    return tuple(dict.fromkeys(names)) if marks else ()
+
+
+def note_refusal(name: str, error_type: str) -> None:
+    """Note what the request at hand is answered by; outside any nobody asks."""
+    record = _CURRENT.get()
+    if record is not None and record.degraded is not None:
+        record.degraded.append(RefusedBy(name, error_type))
+
+
+def refused_by() -> RefusedBy | None:
+    """Return what the request at hand was answered by last; None: by nothing."""
+    record = _CURRENT.get()
+    marks = None if record is None else record.degraded
+    found = [mark for mark in marks or () if isinstance(mark, RefusedBy)]
+    return found[-1] if found else None

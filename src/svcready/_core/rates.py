@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["ALLOWED", "read_rate"]
+__all__ = ["ALLOWED", "read_rate", "say_rate"]
 
 ALLOWED = (
     'a rate such as "100/s", "100/minute burst 20" or "5 per second", up to 1000000 '
@@ -66,3 +66,13 @@ def read_rate(text: object) -> tuple[float, int]:
         raise ValueError(text)
 
     return per_s, burst
+
+
+def say_rate(per_s: float) -> str:
+    """Return a rate as a person would say it: `2/minute`; every so often if rarer."""
+    for word in ("second", "minute", "hour", "day"):
+        times = per_s * _UNITS[word]
+        if times > 1.0 - 1e-9 and abs(times - round(times)) < 1e-6 * times:
+            return f"{round(times)}/{word}"
+
+    return f"{per_s:.4g}/second" if per_s >= 1.0 else f"1/{1.0 / per_s:.6g}s"

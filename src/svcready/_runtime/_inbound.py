@@ -45,4 +45,18 @@ def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
         lambda: runtime.apps.routes(),  # noqa: PLW0108 - it may come from another
         lambda: runtime.apps.elsewhere,
         named,
+        lambda path: _is_own(runtime, path),
+        lambda: "memory" if shared.rates is None else "redis",
     )
+
+
+def _is_own(runtime: Runtime, path: str) -> bool:
+    """Tell whether svcready answers *path*, where the application has no such route."""
+    settings = runtime.settings
+    if not path.startswith(settings.http.path_prefix):
+        return False
+
+    path = path[len(settings.http.path_prefix) :]
+    health = settings.health
+    probes = {health.liveness_path, health.readiness_path, health.startup_path}
+    return path in {"/metrics", "/admin", *probes} or path.startswith("/admin/")

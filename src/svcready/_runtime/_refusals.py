@@ -1,4 +1,4 @@
-"""What policies refuse, summed up in a line now and then instead of one for each."""
+"""What policies refuse or end, summed up in a line now and then, not one for each."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["Refusals"]
 
 _EVERY_S = 10.0
-_WORDS = {"rejected": "rejected", "observed": "would have rejected"}
+_WORDS = {
+    "rejected": "rejected",
+    "timed_out": "timed out",
+    "observed": "would have rejected",
+}
 
 
 class Refusals:
     """
-    Tells every ten seconds how many calls each policy has refused since.
+    Tells every ten seconds how many calls each policy has refused or timed out.
 
     Args:
         resilience: The pillar that counts them.
@@ -41,7 +45,7 @@ class Refusals:
             self.tell()
 
     def tell(self) -> None:
-        """Tell of what was refused since the last time, if anything was."""
+        """Tell of what came of it since the last time, if anything did."""
         now_s = self._clock.monotonic()
         passed_s, self._told_at_s = now_s - self._told_at_s, now_s
         before = self._told
@@ -66,7 +70,7 @@ class Refusals:
         self._logs.event(
             f"{kind.replace('_', ' ')} {name} {_WORDS[what]} {times} in "
             f"{passed_s:.3g} s",
-            "WARNING" if what == "rejected" else "INFO",
+            "INFO" if what == "observed" else "WARNING",
             event=f"resilience.{what}",
             component=kind,
             name=name,

@@ -11,12 +11,12 @@ from svcready._core.context import (
     activate,
     bind,
     deactivate,
-    degraded,
     new_record,
 )
 from svcready._core.guard import report_fault
 from svcready._core.http import METHODS, OTHER_VALUE, UNMATCHED
 from svcready._core.type_names import type_name
+from svcready.adapters._marks import bind_marks
 from svcready.errors import DeclarationError
 from svcready.resilience._limiting._inbound import INBOUND, leave_all, stream_all
 from svcready.tracing._otel import attach, detach
@@ -230,10 +230,7 @@ class Request:
                 if route is None:  # what was asked for is in no template
                     bind(path=plan.redact(self._path)[:_LONGEST_PATH])
 
-                stand_ins = degraded()
-                if stand_ins:
-                    bind(degraded=stand_ins)
-
+                bind_marks(status)
                 plan.access.write(
                     self.method,
                     name,

@@ -286,7 +286,11 @@ def _layer(reader: Reader, texts: tuple[NamedText, ...]) -> Layer:
             end = len(origin.name) - len(field)
             spelling = near.upper() if origin.kind == "variable" else near
             meant = f"{origin.name[:end]}{spelling}" if near else ""
+            other = KINDS[kind].elsewhere.get(field, "")
             problem = Problem("unknown", origin.where, nearest=meant)
+            if other:
+                problem = Problem("unknown", origin.where, allowed=other)
+
             if origin.kind == "argument":
                 reader.wrong_arguments.append(str(problem))
             else:

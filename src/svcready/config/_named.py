@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from svcready._core.declarations import variable
@@ -67,6 +68,8 @@ class NamedKind(NamedTuple):
     """The name stands alone, without a field behind it."""
     inert: bool = False
     """Read and checked, and without effect in this version."""
+    elsewhere: Mapping[str, str] = MappingProxyType({})
+    """By what could be taken for a field, who says it instead."""
 
 
 class NamedText(NamedTuple):
@@ -139,6 +142,10 @@ _LIMIT = {
     "rate": _field(RATE_AND_BURST, "How often, and with a burst how many at once"),
     "burst": _field(integer(1, _MANY), "Requests that may come at once"),
 }
+_OF_LIMITS = {
+    "cost": "what a request costs is said by the code (cost=) or by the rule (cost 5)",
+    "by": "whose requests share it is said by the code (by=) or by the rule (by all)",
+}
 KINDS: Mapping[str, NamedKind] = {
     "POLICY": NamedKind(_POLICY, "How calls to one dependency are guarded"),
     "CHECK": NamedKind(_CHECK, "A health check"),
@@ -151,7 +158,11 @@ KINDS: Mapping[str, NamedKind] = {
         "A histogram",
         bare=True,
     ),
-    "LIMIT": NamedKind(_LIMIT, "A limit on what callers may ask of the service"),
+    "LIMIT": NamedKind(
+        _LIMIT,
+        "A limit on what callers may ask of the service",
+        elsewhere=MappingProxyType(_OF_LIMITS),
+    ),
 }
 """Every kind of named things, by its word in variables."""
 

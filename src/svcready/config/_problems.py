@@ -39,6 +39,7 @@ class Problem(NamedTuple):
             text = f"{given} is not allowed: use {self.allowed}"
         elif self.kind == "unknown":
             text = f"{given} is not known"
+            text += f": {self.allowed}" if self.allowed else ""
         elif self.kind == "unmatched":
             text = f"{given} names nothing that the service declares"
         elif self.kind == "inert":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Named = Callable[[str, str], str]
 
-__all__ = ["MOST_SHOWN", "NESTING", "Shown", "fields_of", "show"]
+__all__ = ["MOST_SHOWN", "NESTING", "Limited", "Shown", "fields_of", "show"]
 
 MOST_SHOWN = 500
 """How many policies are shown at once."""
@@ -54,10 +54,19 @@ class Shown(NamedTuple):
     """How many more there are."""
 
 
+class Limited(NamedTuple):
+    """What is known of limits."""
+
+    named: Named
+    """Returns what the operator calls a field of a limit."""
+    about: Callable[[Any], dict[str, object]]
+    """Returns what is shown of a limit besides its numbers."""
+
+
 def show(
     cores: Callable[[str], list[Any]],
     named: Named,
-    limit_named: Named,
+    limits: Limited,
     prefix: str,
     most: int,
 ) -> Shown:
@@ -67,7 +76,7 @@ def show(
     Args:
         cores: Returns the state of everything of a kind.
         named: Returns what the operator calls a field of a policy.
-        limit_named: The same of a limit.
+        limits: What is known of limits.
         prefix: How the names begin.
         most: How many policies are shown; breakers that are not closed come first.
     """
@@ -85,7 +94,9 @@ def show(
     policies = []
     for name in sorted(chosen):
         parts = {
-            kind: _part(kind, core, limit_named if kind == LIMIT_KIND else named)
+            kind: _limit(core, limits)
+            if kind == LIMIT_KIND
+            else _part(kind, core, named)
             for kind, core in found[name].items()
         }
         made_from = {"made_from": DERIVED[name]} if name in DERIVED else {}
@@ -108,6 +119,10 @@ def _part(kind: str, core: Any, named: Named) -> dict[str, Any]:
         }
 
     return part
+
+
+def _limit(core: Any, limits: Limited) -> dict[str, Any]:
+    return {**_part(LIMIT_KIND, core, limits.named), **limits.about(core)}
 
 
 def _of_rule(name: str, number: str, named: Named) -> str:

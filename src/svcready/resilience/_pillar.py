@@ -15,7 +15,7 @@ from svcready.resilience._breaking._states import (
     OPEN,
 )
 from svcready.resilience._composing._contradictions import blind, consistent
-from svcready.resilience._described import MOST_SHOWN, show
+from svcready.resilience._described import MOST_SHOWN, Limited, show
 from svcready.resilience._lacking import lacking
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._overrides import naming
@@ -212,7 +212,13 @@ class ResiliencePillar:
             prefix: How their names begin.
             most: How many are shown; breakers that are not closed come first.
         """
-        return show(self._all, self._named, self._inbound.named, prefix, most)
+        return show(
+            self._all,
+            self._named,
+            Limited(self._inbound.named, self._inbound.about),
+            prefix,
+            most,
+        )
 
     def states(self) -> list[PolicyState]:
         """Return how every breaker stands."""

@@ -9,6 +9,7 @@ from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_fiel
 from svcready.resilience._limiting._idle import ForRoute, RouteCheck
 from svcready.resilience._limiting._inbound import Admissions
 from svcready.resilience._limiting._limits_late import LateLimits
+from svcready.resilience._limiting._limits_shown import for_route, limit_shown
 from svcready.resilience._shed._pillar_shedding import InboundShedding
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from svcready.resilience._http._inbound_deadline import DeadlineCounts
     from svcready.resilience._limiting._inbound import Admission
     from svcready.resilience._limiting._inbound_means import InboundMeans
+    from svcready.resilience._limiting._limiter import Limiter
 
 __all__ = ["InboundPillar"]
 
@@ -69,12 +71,17 @@ class InboundPillar:
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
         rules, means = tuple(self._rules()), self._means
-        found = self._check.find(rules, means.routes, means.elsewhere())
+        elsewhere = means.elsewhere()
+        found = self._check.find(rules, means.routes, means.is_own, elsewhere)
         return (*self.limits.problems(), *found)
 
     def doubtful(self) -> frozenset[str]:
         """Return which of the problems last told may be none."""
         return self._check.doubtful
+
+    def about(self, limiter: Limiter) -> dict[str, object]:
+        """Return what operators are shown of a limit besides its numbers."""
+        return limit_shown(limiter, self.limits.rules(), self._means)
 
     def counts(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield how many requests there were: kind, name, outcome, how many."""
@@ -90,8 +97,7 @@ class InboundPillar:
     def _rules(self) -> Iterator[ForRoute]:
         """Yield all that the operator says of routes."""
         for rule in self.limits.rules():
-            what = f"limit {rule.limiter.name}"
-            yield ForRoute(what, rule.method, rule.path, starred=True)
+            yield for_route(rule)
 
         http = None if self._means.http is None else self._means.http()
         for method, template, name in () if http is None else http.priorities:

@@ -68,4 +68,7 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
 
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "-"
+
     return "-" if value is None else str(value)

@@ -141,7 +141,7 @@ def _next(
 
         core.count("deadline")
         raise DeadlineExceeded(
-            f"{core.name}: the deadline passed while attempts ran"
+            f"{core.name}: the deadline passed while attempts ran", name=core.name
         ) from None
 
 

@@ -203,7 +203,8 @@ class Exchange(Generic[A]):
         late = time is not None and time.is_callers and is_timeout(error)
         if late and _deadline.remaining() <= TICK_S:
             name = self._plan.name
-            return DeadlineExceeded(f"{name}: the caller's deadline has passed")
+            said = f"{name}: the caller's deadline has passed"
+            return DeadlineExceeded(said, name=name)
 
         return error
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
-__all__ = ["MARK", "hidden", "mark", "marked", "note_limited", "noted"]
+__all__ = ["MARK", "hidden", "limits_of", "mark", "marked", "note_limited", "noted"]
 
 MARK = "__svcready_priority__"
 """The attribute of a function that has a priority."""
@@ -59,6 +59,20 @@ def marked(endpoint: object) -> str | None:
     found: str | None = getattr(endpoint, MARK, None)
     if found is None:  # Django's and Flask's `as_view`
         found = getattr(getattr(endpoint, "view_class", None), MARK, None)
+
+    return found
+
+
+def limits_of(endpoint: object) -> set[str]:
+    """Return the limits that are on a route's function, by name."""
+    chain = list(_chain(endpoint))
+    served = {id(one) for one in chain}
+    found: set[str] = set()
+    for function in chain:
+        with suppress(TypeError):  # not hashable, or of no weak references
+            for above in _ABOVE.get(function, ()):
+                if above.kind == _LIMIT and id(above.outer()) in served:
+                    found.add(above.name)
 
     return found
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
-__all__ = ["ForRoute", "RouteCheck"]
+__all__ = ["ForRoute", "RouteCheck", "idle"]
 
 
 class ForRoute(NamedTuple):
@@ -49,6 +49,7 @@ class RouteCheck:
         self,
         rules: Sequence[ForRoute],
         routes: Callable[[], Sequence[DeclaredRoute]],
+        is_own: Callable[[str], bool],
         elsewhere: str = "",
     ) -> tuple[str, ...]:
         """
@@ -57,6 +58,7 @@ class RouteCheck:
         Args:
             rules: The operator's.
             routes: Tells all that there are; none: not known.
+            is_own: Tells whether a path is one of svcready's own.
             elsewhere: Where a request may have routes beside these; empty: nowhere.
         """
         if not rules and not noted():
@@ -66,36 +68,63 @@ class RouteCheck:
         asked = (tuple(rules), known, noted(), elsewhere)
         if asked != self._of:
             self._of = asked
-            unrouted = tuple(_unrouted(rules, known, elsewhere))
+            unrouted = tuple(_unrouted(rules, known, is_own, elsewhere))
             self.doubtful = frozenset(unrouted if elsewhere else ())
             self._found = (*unrouted, *hidden(known))
 
         return self._found
 
 
-def _unrouted(
-    rules: Sequence[ForRoute], routes: Sequence[DeclaredRoute], elsewhere: str
-) -> Iterator[str]:
+def idle(
+    rule: ForRoute,
+    routes: Sequence[DeclaredRoute],
+    is_own: Callable[[str], bool],
+    elsewhere: str = "",
+) -> str:
+    """
+    Return why *rule* holds for nothing; empty: it holds, or that is not known.
+
+    Args:
+        rule: The operator's.
+        routes: All that there are; none: not known.
+        is_own: Tells whether a path is one of svcready's own.
+        elsewhere: Where a request may have routes beside these; empty: nowhere.
+    """
     nothing = "it holds for nothing" + (f", {elsewhere}" if elsewhere else "")
-    for rule in rules if routes else ():
-        at = [route for route in routes if rule.fits(route.template)]
-        if rule.path == "*" or any(_takes(route, rule.method) for route in at):
-            continue
+    at = [route for route in routes if rule.fits(route.template)]
+    if not routes or rule.path == "*" or any(_takes(it, rule.method) for it in at):
+        return ""
 
-        said = f"{rule.what} is for {rule.method} {rule.path}, and "
-        if at:
-            yield f"{said}no route there takes that method: {nothing}"
-            continue
+    if at:
+        return f"no route there takes that method: {nothing}"
 
-        said += f"there is no such route: {nothing}"
-        likely = sorted(routes, key=lambda route: not _takes(route, rule.method))
-        found = meant(rule.path, (route.template for route in likely))
-        if found is not None:
-            there, is_same = found
-            hint = "it is spelt {} here" if is_same else "the nearest is {}"
-            said += f"; {hint.format(there)}"
+    if is_own(rule.path):
+        return (
+            "that is one of svcready's own paths, which are under no such rule: "
+            + nothing
+        )
 
-        yield said
+    said = f"there is no such route: {nothing}"
+    likely = sorted(routes, key=lambda route: not _takes(route, rule.method))
+    found = meant(rule.path, (route.template for route in likely))
+    if found is not None:
+        there, is_same = found
+        hint = "it is spelt {} here" if is_same else "the nearest is {}"
+        said += f"; {hint.format(there)}"
+
+    return said
+
+
+def _unrouted(
+    rules: Sequence[ForRoute],
+    routes: Sequence[DeclaredRoute],
+    is_own: Callable[[str], bool],
+    elsewhere: str,
+) -> Iterator[str]:
+    for rule in rules:
+        why = idle(rule, routes, is_own, elsewhere)
+        if why:
+            yield f"{rule.what} is for {rule.method} {rule.path}, and {why}"
 
 
 def _takes(route: DeclaredRoute, method: str) -> bool:

@@ -57,6 +57,10 @@ class InboundMeans(NamedTuple):
     """Says where a request may have routes beside these; empty: nowhere."""
     named: Callable[[str, str], str] = lambda _, field: field
     """Returns what the operator calls a limit's field."""
+    is_own: Callable[[str], bool] = lambda _: False
+    """Tells whether a path is one of svcready's own: metrics, probes, operators."""
+    kept_in: Callable[[], str] = lambda: "memory"
+    """Tells where limits are counted: `memory`, of this process, or `redis`."""
 
 
 NO_INBOUND = InboundMeans(lambda: (), lambda _: {}, FieldOptions, lambda: None)

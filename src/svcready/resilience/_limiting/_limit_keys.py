@@ -45,6 +45,12 @@ class KeyPart(NamedTuple):
     of: str
     """The header's or the resolver's name."""
 
+    def __str__(self) -> str:
+        if self.kind == "header":
+            return f"header:{self.of}"
+
+        return self.of if self.kind == "resolver" else self.kind
+
 
 def parse_key(text: object) -> tuple[KeyPart, ...]:
     """

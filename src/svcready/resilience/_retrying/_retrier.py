@@ -144,7 +144,7 @@ class Retrier:
         self._count(self._outcomes, "exhausted_deadline")
         publish(RetryExhausted(self.name, attempts, "deadline", kind.__name__))
         made = DeadlineExceeded(
-            f"{self.name}: the deadline passed in attempt {attempts}"
+            f"{self.name}: the deadline passed in attempt {attempts}", name=self.name
         )
         marked(made.__dict__, MARK, self.name)
         return made

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from svcready._core.context import note_refusal
+from svcready._core.type_names import type_name
 from svcready.errors import DeadlineSpent, LoadShed, Rejected
 from svcready.resilience._limiting._inbound import Refusal, RequestRefused
 from svcready.resilience._limiting._problem import (
@@ -35,7 +37,7 @@ def answer_to(error: Answered | Exception) -> Refusal:
     A limit's refusal brings its answer. Time that is over is a 504; any other refusal
     is a 503, to be tried again after its `retry_after`, or in 1, 2 or 3 s by chance if
     that is None or no such time. Of a group the first error is answered. What refused,
-    and why, the caller isn't told.
+    the access line tells, and the caller isn't told.
     """
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
@@ -43,6 +45,7 @@ def answer_to(error: Answered | Exception) -> Refusal:
     if isinstance(error, RequestRefused):
         return error.answer
 
+    note_refusal(_name_of(error), type_name(error))
     if isinstance(error, DeadlineSpent) or not isinstance(error, Rejected):
         return _TIMED_OUT
 
@@ -54,3 +57,8 @@ def answer_to(error: Answered | Exception) -> Refusal:
 
     kind = REDUCED_CAPACITY if isinstance(error, LoadShed) else _UNAVAILABLE
     return refusal(503, kind, retry_after_s=again_s)
+
+
+def _name_of(error: Exception) -> str:
+    name = getattr(error, "name", "")  # which code may have given as it liked
+    return name if isinstance(name, str) else ""

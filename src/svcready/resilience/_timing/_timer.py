@@ -257,11 +257,13 @@ class Timer:
 
     def expired(self, bound_s: float) -> Exception:
         """Return the error of a call that took longer than *bound_s* seconds."""
-        return AttemptTimeout(f"{self.name}: no end within {bound_s:g} s")
+        said = f"{self.name}: no end within {bound_s:g} s"
+        return AttemptTimeout(said, name=self.name)
 
     def cut_off(self) -> DeadlineExceeded:
         """Return the error of a call that a deadline further out has ended."""
-        return DeadlineExceeded(f"{self.name}: the deadline has passed")
+        said = f"{self.name}: the deadline has passed"
+        return DeadlineExceeded(said, name=self.name)
 
     def _reset_in_child(self) -> None:
         self._lock = threading.RLock()
@@ -281,7 +283,8 @@ class DeadlineTimer(Timer):
 
     def expired(self, bound_s: float) -> Exception:
         """Return the error of a call that took longer than *bound_s* seconds."""
-        return DeadlineExceeded(f"{self.name}: no end within {bound_s:g} s")
+        said = f"{self.name}: no end within {bound_s:g} s"
+        return DeadlineExceeded(said, name=self.name)
 
 
 def _no_queue() -> None:
