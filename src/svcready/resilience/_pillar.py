@@ -15,6 +15,7 @@ from svcready.resilience._breaking._states import (
     OPEN,
 )
 from svcready.resilience._composing._contradictions import blind, consistent
+from svcready.resilience._composing._plans import presumed, undeclared
 from svcready.resilience._described import MOST_SHOWN, show
 from svcready.resilience._lacking import lacking
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
@@ -161,11 +162,14 @@ class ResiliencePillar:
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
-        return self._inbound.problems()
+        return (*undeclared(), *self._inbound.problems())
 
     def notices(self) -> tuple[str, ...]:
         """Return what is worth knowing of what is declared, and no problem."""
-        return tuple(filter(None, map(blind, self.names()))) if self._enabled else ()
+        if not self._enabled:
+            return presumed()
+
+        return (*filter(None, map(blind, self.names())), *presumed())
 
     def untuned(self) -> tuple[str, ...]:
         """Return what is wrong with the operator's values for what is declared."""
