@@ -44,4 +44,5 @@ def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
         shared.rate_store,
         lambda: runtime.apps.routes(),  # noqa: PLW0108 - it may come from another
         named,
+        lambda: str(runtime.settings.origin("http.rate_limits")),
     )

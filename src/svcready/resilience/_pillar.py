@@ -16,7 +16,7 @@ from svcready.resilience._breaking._states import (
 )
 from svcready.resilience._composing._contradictions import blind, consistent
 from svcready.resilience._composing._plans import presumed, undeclared
-from svcready.resilience._described import MOST_SHOWN, show
+from svcready.resilience._described import MOST_SHOWN, Names, show
 from svcready.resilience._lacking import lacking
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._overrides import naming
@@ -212,7 +212,9 @@ class ResiliencePillar:
             prefix: How their names begin.
             most: How many are shown; breakers that are not closed come first.
         """
-        return show(self._all, self._named, self._inbound.named, prefix, most)
+        inbound = self._inbound
+        named = Names(self._named, inbound.named, inbound.rules_said)
+        return show(self._all, named, prefix, most)
 
     def states(self) -> list[PolicyState]:
         """Return how every breaker stands."""

@@ -25,7 +25,7 @@ from svcready.resilience._layering._layers import (
     lease_probes,
     once,
 )
-from svcready.resilience._parts import declared_as, forget_but
+from svcready.resilience._parts import PRESET_OF, declared_as, forget_but
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,6 +106,9 @@ class Plan:
             check(self.name)
         except DeclarationError:
             forget_but(self.name, known)  # so that it can be put right and tried again
+            if self._layers is None:
+                PRESET_OF.pop(self.name, None)
+
             raise
 
         if self._layers is not None and self._layers != layers:

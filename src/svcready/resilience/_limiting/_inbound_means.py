@@ -55,6 +55,8 @@ class InboundMeans(NamedTuple):
     """Tells all routes; none where some application's are not known."""
     named: Callable[[str, str], str] = lambda _, field: field
     """Returns what the operator calls a limit's field."""
+    rules_said: Callable[[], str] = lambda: ""
+    """Returns where the operator says the rules."""
 
 
 NO_INBOUND = InboundMeans(lambda: (), lambda _: {}, FieldOptions, lambda: None)
