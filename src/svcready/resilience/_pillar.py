@@ -21,6 +21,7 @@ from svcready.resilience._lacking import lacking
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._overrides import naming
 from svcready.resilience._parts import (
+    DERIVED,
     LIMIT_KIND,
     PER_HOST,
     bind_parts,
@@ -315,6 +316,11 @@ class ResiliencePillar:
         return values
 
     def _tell(self, name: str, problems: tuple[str, ...]) -> None:
+        base = DERIVED.get(name, name)
         for problem in problems:  # several parts may say the same
-            said = naming(problem, partial(self._named, name))
-            self._wrong[f"policy {name}: {said}"] = None
+            said, of_base = (
+                naming(problem, partial(self._named, each)) for each in (name, base)
+            )
+            # What is said of all hosts of a policy is told once, of the policy.
+            whose = base if said == of_base else name
+            self._wrong[f"policy {whose}: {said}"] = None
