@@ -115,6 +115,31 @@ def test_what_is_answered(
 
 
 @every
+def test_a_group_of_refusals_is_answered_as_the_first_of_them(make: Make) -> None:
+    """As `asyncio.TaskGroup` raises what comes up in one of its tasks, or in more."""
+    spent = ExceptionGroup("inner", [DeadlineExceeded("payments")])
+    group = ExceptionGroup("tasks", [CircuitOpen("payments", "open", 8.2), spent])
+    with running() as harness:
+        reply = make(harness, group)()
+        assert (reply.status, reply.headers["retry-after"]) == (503, "9")
+        assert b"payments" not in reply.body
+        assert [line for line in harness.lines if "error" in line] == []
+
+
+@every
+def test_a_group_with_another_error_is_an_error(make: Make) -> None:
+    """It is not the policies alone that failed."""
+    group = ExceptionGroup("tasks", [CircuitOpen("payments", "open"), KeyError("id")])
+    with running() as harness:
+        try:
+            assert make(harness, group)().status == 500
+        except ExceptionGroup:
+            pass
+
+        assert [line for line in harness.lines if "error" in line]
+
+
+@every
 def test_lines_and_metrics_have_the_status_that_was_sent(make: Make) -> None:
     """One access line, no error line with a stack for each refused request."""
     count = "http_server_request_duration_seconds_count"
@@ -201,6 +226,65 @@ def test_so_does_one_of_flask(kind: Any, on: bool) -> None:
     with running(settings={"http.answer_refusals": on}) as harness:
         harness.runtime.attach(app)
         assert ask_wsgi(app.wsgi_app, "/pay").status == 429
+
+
+def test_so_does_one_of_a_blueprint() -> None:
+    """Also the one for what failed, of whatever type."""
+    orders = flask.Blueprint("orders", "orders")
+    orders.get("/pay")(lambda: throw(CircuitOpen("payments", "open")))
+    orders.register_error_handler(500, lambda error: ("later", 429))
+    app = flask.Flask("orders")
+    app.register_blueprint(orders)
+    with running() as harness:
+        harness.runtime.attach(app)
+        assert ask_wsgi(app.wsgi_app, "/pay").status == 429
+
+
+class Checking:
+    """Middleware of the application's that asks another service."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let nothing through."""
+        throw(CircuitOpen("users", "open", 8.2))
+
+
+async def check(request: Any, go_on: Any) -> Any:
+    """Do the same as a function."""
+    throw(CircuitOpen("users", "open", 8.2))
+
+
+@pytest.mark.parametrize("is_function", [True, False])
+def test_what_middleware_raises_is_answered(is_function: bool) -> None:
+    """Who asks another service whose a request is does so there."""
+    app = FastAPI()
+    if is_function:
+        app.middleware("http")(check)
+    else:
+        app.add_middleware(Checking)
+
+    with running() as harness:
+        harness.runtime.attach(app)
+        reply = asyncio.run(ask_asgi(app, http_scope("/pay")))
+        assert (reply.status, reply.headers["retry-after"]) == (503, "9")
+        assert [line for line in harness.lines if "error" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "on"), [(Exception, True), (500, True), (None, False)]
+)
+def test_what_middleware_raises_is_the_applications_first(kind: Any, on: bool) -> None:
+    """As with what endpoints raise."""
+    app = FastAPI()
+    app.add_middleware(Checking)
+    if kind is not None:
+        app.add_exception_handler(kind, lambda *_: PlainTextResponse("no", 418))
+
+    with running(settings={"http.answer_refusals": on}) as harness:
+        harness.runtime.attach(app)
+        assert asyncio.run(ask_quietly(app)) == (500 if kind is None else 418)
 
 
 def test_a_time_out_that_the_application_handles() -> None:

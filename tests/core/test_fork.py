@@ -174,3 +174,72 @@ def work():
     return True
 in_child(work, threading.Lock())
 """)
+
+
+def test_a_service_that_forks_often_waits_once_for_an_import(tmp_path: Path) -> None:
+    """
+    An import that does not end (a service that runs as one) delays one fork.
+
+    The next import is waited for as if there had been none.
+    """
+    (tmp_path / "endless.py").write_text(
+        "from __main__ import begun, go_on\nbegun.set()\ngo_on.wait(30)\n"
+    )
+    run(f"""
+from svcready._core.worker import Worker
+sys.path.insert(0, {str(tmp_path)!r})
+begun, go_on = threading.Event(), threading.Event()
+fork._MOST_IMPORTING_S = 0.02
+pauses = []
+sleep = fork.time.sleep
+def pause(s):
+    pauses.append(s)
+    sleep(s)
+fork.time = type("Time", (), dict(monotonic=fork.time.monotonic, sleep=pause))
+def forked():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+worker = Worker("w")
+worker.every(9.0, lambda: __import__("endless"), name="j", first_s=0.0)
+worker.wake()
+begun.wait(30)
+forked()
+assert pauses
+del pauses[:]
+forked()
+assert not pauses
+go_on.set()
+while fork._importing():
+    sleep(0.001)
+forked()
+assert not fork._slow
+""")
+
+
+def test_what_prepares_for_a_fork_runs_when_imports_have_ended(tmp_path: Path) -> None:
+    """What it notes is so at the fork: seconds later the child would count it twice."""
+    (tmp_path / "slow.py").write_text(
+        "from __main__ import begun, go_on\n"
+        "begun.set()\n"
+        "go_on.wait(30)\n"
+        "[None for _ in range(2_000_000)]\n"
+    )
+    run(f"""
+from svcready._core.worker import Worker
+sys.path.insert(0, {str(tmp_path)!r})
+begun, go_on = threading.Event(), threading.Event()
+os.register_at_fork(before=go_on.set)  # before ours, which was registered first
+imports = []
+fork.before_fork(lambda: imports.append("slow" in sys.modules and fork._importing()))
+worker = Worker("w")
+worker.every(9.0, lambda: __import__("slow"), name="j", first_s=0.0)
+worker.wake()
+begun.wait(30)
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+os.waitpid(pid, 0)
+assert imports == [set()]
+""")

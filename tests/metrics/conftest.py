@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
 import pytest
 
@@ -36,13 +35,6 @@ def _fresh_register() -> Iterator[None]:
     _forget()
     yield
     _forget()
-
-
-@pytest.fixture
-def counting_on() -> Iterator[None]:
-    """Runtimes of tests count on from where the process is, as a service's do."""
-    with patch("svcready.testing._harness.count_anew"):
-        yield
 
 
 def _forget() -> None:

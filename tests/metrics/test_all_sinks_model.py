@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from typing import Any, NamedTuple, cast
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -299,15 +298,13 @@ class AllSinks(RuleBasedStateMachine):
     def start(self, environ: dict[str, str]) -> Harness:
         """Start a runtime."""
         sinks = self.receivers.settings(self.mode, self.temporality)
-        with patch("svcready.testing._harness.count_anew"):  # a service counts on
-            harness = self.run.enter_context(
-                running(
-                    settings=self.settings | sinks,
-                    environ=environ,
-                    clock=self.receivers.clock,
-                )
+        harness = self.run.enter_context(
+            running(
+                settings=self.settings | sinks,
+                environ=environ,
+                clock=self.receivers.clock,
             )
-
+        )
         metrics = harness.runtime.metrics
         assert metrics is not None
         self.sinks = metrics._pusher.sinks

@@ -100,6 +100,31 @@ time.sleep(60)
     assert done.returncode == 7
 
 
+def test_collections_are_timed_again_after_an_end_that_nobody_told_of() -> None:
+    """One that ends while the callbacks are taken away leaves them whole."""
+    pauses = CollectionPauses(lambda: 1.0)
+    pauses.start()
+    del gc.callbacks[-2]
+    gc.collect(2)
+    pauses.close()
+    pauses.start()
+    gc.collect(1)
+    pauses.close()
+    assert counts(pauses())[1] == 1
+
+
+def test_a_list_that_an_application_has_cleared_is_no_fault() -> None:
+    """There is nothing to be taken away."""
+    kept = gc.callbacks[:]
+    pauses = CollectionPauses(lambda: 1.0)
+    pauses.start()
+    gc.callbacks.clear()
+    try:
+        pauses.close()
+    finally:
+        gc.callbacks.extend(kept)
+
+
 def test_the_callback_comes_and_goes_with_the_pillar(make_pillar: Make) -> None:
     """Nothing of ours stays with the garbage collector after the end."""
     before = list(gc.callbacks)

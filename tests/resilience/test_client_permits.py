@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import httpx
 import pytest
 
 from svcready.resilience import Bulkhead, bulkhead, policy, retry
 from svcready.resilience.clients import _closing
+from svcready.resilience.clients.aiohttp import PolicyMiddleware
 from svcready.resilience.clients.httpx import AsyncPolicyTransport, PolicyTransport
+from tests.resilience.http_peer import peer
 
 
 class Body(httpx.AsyncByteStream, httpx.SyncByteStream):
@@ -65,7 +69,7 @@ def test_cancelled_while_a_loser_is_closed_nothing_is_kept(
     monkeypatch.setattr(_closing, "MOST", 0)  # too many are closed: it is waited for
     monkeypatch.setattr(_closing, "WITHIN_S", 30.0)
     quotes = policy("quotes", hedge=0.005, bulkhead=room)
-    server = Server((503, 30.0), (200, 0.0))
+    server = Server((503, 1.0), (200, 0.0))
 
     async def main() -> None:
         transport = AsyncPolicyTransport(quotes, server)
@@ -111,3 +115,25 @@ def test_a_slow_close_between_attempts_stops_no_retry(method: str) -> None:
 
     asyncio.run(main())
     assert server.asked == 2
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_kept_connection_keeps_no_answer(room: Bulkhead, status: int) -> None:
+    """What the loop calls for a connection has the context that it was opened in."""
+    answers: list[weakref.ref[aiohttp.ClientResponse]] = []
+
+    async def main(url: str) -> None:
+        middleware = PolicyMiddleware(policy("quotes", bulkhead=room))
+        async with aiohttp.ClientSession(middlewares=(middleware,)) as session:
+
+            async def ask() -> None:
+                async with session.get(url) as answer:
+                    await answer.read()
+                    answers.append(weakref.ref(answer))
+
+            await asyncio.create_task(ask())
+            gc.collect()
+            assert answers[0]() is None
+
+    with peer() as server:
+        asyncio.run(main(f"{server.url}/status/{status}"))

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -409,3 +410,104 @@ def test_a_real_servers_slow_goodbye_delays_nobody(
             may_close.set()
 
     assert len(real.requests) == 2
+
+
+class Inner(httpx.AsyncBaseTransport, httpx.BaseTransport):
+    """Answers when as many have asked as it was told, and knows what was closed."""
+
+    def __init__(self, number: int = 1) -> None:
+        self.number = number
+        self.bodies: list[Body] = []
+        self.server = Server()
+        self.is_closed = False
+        self._event: asyncio.Event | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer all in one turn of the loop."""
+        self._event = self._event or asyncio.Event()
+        self.bodies.append(Body(self.server, is_slow=True))
+        body = self.bodies[-1]
+        if len(self.bodies) == self.number:
+            self._event.set()
+
+        await self._event.wait()
+        return httpx.Response(200, stream=body)
+
+    async def aclose(self) -> None:
+        """Take note."""
+        self.is_closed = True
+
+    def close(self) -> None:
+        """Take note."""
+        self.is_closed = True
+
+
+def test_a_cancelled_call_leaves_no_answer_open(
+    monkeypatch: pytest.MonkeyPatch, room: Bulkhead
+) -> None:
+    """Cancelled while it waits for what it closes, it has all of them closed."""
+    monkeypatch.setattr(_closing, "MOST", 0)
+    racing = hedge(after=0.001, max_hedges=3)
+    quotes = policy("quotes", hedge=racing, bulkhead=room)
+    inner = Inner(4)
+
+    async def main() -> None:
+        transport = AsyncPolicyTransport(quotes, inner)
+        async with httpx.AsyncClient(transport=transport) as client:
+            call = asyncio.ensure_future(client.get("http://quotes/"))
+            while not inner.server.closing.is_set():  # noqa: ASYNC110 - threads, too
+                await asyncio.sleep(0.001)
+
+            call.cancel()
+            await asyncio.sleep(0)
+            inner.server.may_close.set()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+    asyncio.run(asyncio.wait_for(main(), 20.0))
+    assert (inner.server.closed, room.level.in_use) == (4, 0)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_close_that_is_cancelled_closes_the_transport(*, leaves: bool) -> None:
+    """Who waits no longer for what has lost keeps no connections open."""
+    inner = Inner()
+    transport = AsyncPolicyTransport(policy("quotes", hedge=1.0), inner)
+
+    async def main() -> None:
+        exchange: Any = SimpleNamespace(closed=lambda loser: None)
+        await transport._closing.in_tasks(exchange, [Body(Server(), is_slow=True)])
+        end = transport.__aexit__() if leaves else transport.aclose()
+        closing = asyncio.ensure_future(end)
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+
+    asyncio.run(main())
+    assert inner.is_closed
+
+
+def test_an_interrupt_closes_the_transport(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does a signal that comes while the threads are waited for."""
+
+    def interrupt(closing: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_closing.Closing, "finish", interrupt)
+    inner = Inner()
+    transport = PolicyTransport(policy("quotes", hedge=1.0), inner)
+    with pytest.raises(KeyboardInterrupt):
+        transport.close()
+
+    assert inner.is_closed
+
+
+def test_closing_needs_no_asyncio() -> None:
+    """A client that another kind of event loop runs can be closed."""
+    inner = Inner()
+    end = AsyncPolicyTransport(policy("quotes", hedge=1.0), inner).aclose()
+    with pytest.raises(StopIteration):
+        end.send(None)
+
+    assert inner.is_closed

@@ -31,6 +31,15 @@ class WithProperty(Exception):
         raise RuntimeError("cause")
 
 
+class WithDict(Exception):
+    """Fails when it is asked for its attributes."""
+
+    @property
+    def __dict__(self) -> dict[str, object]:  # type: ignore[override]
+        """Raise."""
+        raise RuntimeError("attributes")
+
+
 class Delegating(Exception):
     """Has what another error has, and none."""
 
@@ -56,7 +65,7 @@ class OfNoHash(Exception, metaclass=_Unhashable):
     """Is of a class that is no key."""
 
 
-ODD = (WithArguments, WithProperty, Nowhere, OfNoHash)
+ODD = (WithArguments, WithProperty, WithDict, Nowhere, OfNoHash)
 
 
 @pytest.mark.parametrize("kind", ODD, ids=lambda kind: kind.__name__)

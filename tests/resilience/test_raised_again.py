@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import svcready
 from svcready.resilience import RetryNested
-from svcready.resilience._retrying import _nested
+from svcready.resilience._retrying import _marks, _nested
 from svcready.resilience._retrying._marks import MARK, Running
 from svcready.resilience._retrying._nested import given_up
 from svcready.resilience._retrying._retry import Retry
@@ -612,3 +612,32 @@ def test_any_history_leaves_three_attempts(
         return made
 
     assert asyncio.run(main()) == [3] * len(stacks)
+
+
+def test_a_pickled_error_needs_nothing_of_ours() -> None:
+    """Who loads it may have no svcready, or another version of it."""
+    error = ConnectionError("new")
+    fail(plain("orders", Down(error)), Down(error))
+    assert MARK in error.__dict__
+    assert b"svcready." not in pickle.dumps(error)
+
+
+def test_a_task_that_starts_its_successor_keeps_little() -> None:
+    """The calls that a context is part of are bounded, however long the chain is."""
+    hedge = svcready.hedge("polls", 3_600.0, on=ConnectionError)
+
+    async def main() -> int:
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        tasks = []
+
+        @hedge
+        async def poll(left: int) -> None:
+            if left:
+                tasks.append(asyncio.ensure_future(poll(left - 1)))
+            else:
+                ended.set_result(len(_marks._AROUND.get()))
+
+        await poll(100)
+        return await ended
+
+    assert asyncio.run(main()) <= 16

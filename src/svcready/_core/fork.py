@@ -26,6 +26,8 @@ _IMPORTS = "<frozen importlib._bootstrap>"
 _PAUSE_S = 0.001
 _MOST_IMPORTING_S = 5.0
 """An import that takes longer may wait for the thread that forks."""
+_slow: set[int] = set()
+"""The threads of such imports, which later forks do not wait for again."""
 
 
 def reset_in_child(reset: Callable[[], None]) -> None:
@@ -77,8 +79,9 @@ def install() -> None:
 
 
 def _run_preparations() -> None:
-    _run(_preparations)
     _let_imports_end()
+    _run(_preparations)  # tell what is so at the fork, not seconds before
+    _let_imports_end()  # hardly ever has one begun meanwhile
 
 
 def _run_resets() -> None:
@@ -106,18 +109,24 @@ def _let_imports_end() -> None:
     CPython makes its locks of single modules anew for nobody, so a child waits for
     ever for the one that a thread of its parent held.
     """
-    me, ends_s = threading.get_ident(), None
-    while any(
-        _imports(frame)
-        for thread, frame in sys._current_frames().items()  # noqa: SLF001 - the only way
-        if thread != me
-    ):
-        now_s = time.monotonic()
-        ends_s = ends_s or now_s + _MOST_IMPORTING_S
-        if now_s >= ends_s:
+    importing = _importing()
+    _slow.intersection_update(importing)
+    if importing <= _slow:
+        return
+
+    ends_s = time.monotonic() + _MOST_IMPORTING_S
+    while not (importing := _importing()) <= _slow:
+        if time.monotonic() >= ends_s:
+            _slow.update(importing)
             return
 
         time.sleep(_PAUSE_S)
+
+
+def _importing() -> set[int]:
+    """Return the other threads in which code of ours has something imported."""
+    me, frames = threading.get_ident(), sys._current_frames()  # noqa: SLF001 - the only way
+    return {each for each in frames if each != me and _imports(frames[each])}
 
 
 def _imports(frame: FrameType | None) -> bool:

@@ -52,6 +52,14 @@ class Applications:
         """The frameworks' names, in order."""
         return sorted(self._frameworks)
 
+    @property
+    def elsewhere(self) -> str:
+        """Where a request may have routes beside those declared; empty: nowhere."""
+        if "Django" not in self._frameworks:
+            return ""
+
+        return "unless a request has an `urlconf` of its own beside ROOT_URLCONF"
+
     def routes(self) -> Sequence[DeclaredRoute]:
         """Return all routes; none where an application is served that declares none."""
         routes: list[DeclaredRoute] = []

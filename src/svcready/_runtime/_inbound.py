@@ -43,6 +43,7 @@ def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
         lambda: runtime.settings.http,
         shared.rate_store,
         lambda: runtime.apps.routes(),  # noqa: PLW0108 - it may come from another
+        lambda: runtime.apps.elsewhere,
         named,
         lambda: str(runtime.settings.origin("http.rate_limits")),
     )

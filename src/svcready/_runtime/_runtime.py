@@ -214,8 +214,7 @@ class Runtime:
 
         Raises:
             ConfigurationError: Strict mode is on, and something is wrong that could
-                not be judged earlier, such as a variable for a check that nobody
-                declared.
+                not be judged earlier (a variable for a check that nobody declared).
         """
         if self._ready or not self.settings.core.enabled:
             return
@@ -223,8 +222,9 @@ class Runtime:
         self._ready = True
         problems: tuple[str, ...] = ()
         if self.settings.core.strict:
-            inert = harmless(self.settings)
-            problems = tuple(p for p in self.problems() if p not in inert)
+            told = self.problems()
+            inert = harmless(self.settings) | self.resilience.doubtful()
+            problems = tuple(p for p in told if p not in inert)
 
         if self.health is not None and not problems:
             self.health.lifecycle.ready()

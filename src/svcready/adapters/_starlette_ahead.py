@@ -19,7 +19,7 @@ from svcready._core.guard import report_fault
 from svcready.adapters._admission import NOWHERE, Taken
 from svcready.adapters._asgi_admitted import AdmittedExchange
 from svcready.adapters._asgi_messages import below
-from svcready.adapters._starlette_answers import AnsweringRouter, answer_to, respond
+from svcready.adapters._starlette_answers import Answering, answer_to, respond
 from svcready.adapters._starlette_routes import children, have_changed, look
 from svcready.errors import LoadShed
 from svcready.resilience._answered import is_meant
@@ -138,8 +138,9 @@ def answer_refusals(app: Starlette) -> None:
     for one in (app, *_mounted(app.routes)):
         one.exception_handlers.setdefault(RequestRefused, _answer)
         one.exception_handlers.setdefault(LoadShed, _answer)
-        if not isinstance(one.router.middleware_stack, AnsweringRouter):
-            one.router.middleware_stack = AnsweringRouter(one)
+        routed = one.router.middleware_stack
+        if not isinstance(routed, Answering):
+            one.router.middleware_stack = Answering(one, routed)
 
 
 def catch_refusals(scope: AnyScope) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import Response
 
 from svcready.resilience._answered import ANSWERED, is_answered
@@ -12,34 +13,35 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from starlette.applications import Starlette
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from svcready.resilience._limiting._inbound import Refusal
 
-__all__ = ["AnsweringRouter", "answer_to", "respond"]
+__all__ = ["Answering", "answer_middleware", "answer_to", "respond"]
 
 _FAILED = 500
 
 
-class AnsweringRouter:
+class Answering:
     """
-    What routes, with an answer where a policy's error comes out of it.
+    A layer of an application, with an answer where a policy's error comes out of it.
 
     Among the handlers of errors ours would be the nearest, and go before the
     application's for `TimeoutError` or all errors; here these are known to be missing.
 
     Args:
-        app: The application; its router's middleware is wrapped.
+        app: The application.
+        layer: What routes in it, or its middleware.
     """
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, layer: ASGIApp) -> None:
         self._app = app
-        self._routed = app.router.middleware_stack
+        self._layer = layer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Route one request."""
+        """Serve one request."""
         if scope["type"] != "http":
-            await self._routed(scope, receive, send)
+            await self._layer(scope, receive, send)
             return
 
         began = False
@@ -50,7 +52,7 @@ class AnsweringRouter:
             return send(message)
 
         try:
-            await self._routed(scope, receive, sending)
+            await self._layer(scope, receive, sending)
         except ANSWERED as error:
             if began or not is_answered(error) or self._is_handled(scope, error):
                 raise
@@ -67,6 +69,12 @@ class AnsweringRouter:
             or _FAILED in last
             or any(kind in handlers for kind in type(error).__mro__)
         )
+
+
+def answer_middleware(app: Starlette, stack: ASGIApp) -> None:
+    """Answer what the middleware of *app* raises before *stack* makes a 500 of it."""
+    if app.user_middleware and isinstance(stack, ServerErrorMiddleware):
+        stack.app = Answering(app, stack.app)
 
 
 def answer_to(error: Any) -> Response:

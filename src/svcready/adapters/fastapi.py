@@ -16,6 +16,7 @@ from svcready.adapters._starlette_ahead import (
     at_route,
     catch_refusals,
 )
+from svcready.adapters._starlette_answers import answer_middleware
 from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
 from svcready.adapters.asgi import ASGIWrapper
 from svcready.admin import build_surface, describe_surface, join_openapi
@@ -62,7 +63,9 @@ def attach(app: object) -> bool:
 
     def build_wrapped() -> ASGIApp:
         answer_refusals(app)
-        wrapper = _wrap(app, build())
+        stack = build()
+        answer_middleware(app, stack)
+        wrapper = _wrap(app, stack)
         setattr(app, _ATTRIBUTE, wrapper)
         return wrapper
 

@@ -116,14 +116,15 @@ def _answer(error: Answered) -> ResponseReturnValue:
     Flask asks the handler of the nearest type, which is ours.
     """
     if not is_meant(error):
-        spec = current_app.error_handler_spec[None]
+        spec = current_app.error_handler_spec
         for kind in type(error).__mro__:
-            own: Any = spec[None].get(kind)
+            own: Any = spec[None][None].get(kind)
             if own is not None and own is not _answer:
                 answer: ResponseReturnValue = current_app.ensure_sync(own)(error)
                 return answer
 
-        if not is_answered(error) or spec.get(_FAILED):
+        places = (*request.blueprints, None)
+        if not is_answered(error) or any(spec[one].get(_FAILED) for one in places):
             raise error
 
     from svcready.resilience._shed._by_hand import answer_to

@@ -9,10 +9,12 @@ from svcready.resilience._limiting._inbound import RequestRefused
 
 __all__ = ["ANSWERED", "Answered", "answer_policies", "is_answered", "is_meant"]
 
-ANSWERED = (Rejected, AttemptTimeout, DeadlineExceeded)
-"""What policies raise in place of a call's outcome."""
+ANSWERED = (Rejected, AttemptTimeout, DeadlineExceeded, ExceptionGroup)
+"""What policies raise in place of a call's outcome, and what task groups make of it."""
 
-Answered: TypeAlias = Rejected | AttemptTimeout | DeadlineExceeded
+Answered: TypeAlias = (
+    Rejected | AttemptTimeout | DeadlineExceeded | ExceptionGroup[Exception]
+)
 
 _on = False
 
@@ -24,7 +26,14 @@ def answer_policies(*, on: bool) -> None:
 
 
 def is_answered(error: BaseException) -> bool:
-    """Tell whether a request is answered by *error*, which no code took care of."""
+    """
+    Tell whether a request is answered by *error*, which no code took care of.
+
+    A group is, if everything in it is: one other error is what people must hear of.
+    """
+    if isinstance(error, ExceptionGroup):
+        return all(map(is_answered, error.exceptions))
+
     return is_meant(error) or (_on and isinstance(error, ANSWERED))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import cast
 
-__all__ = ["args_of", "cause_of", "library_of", "lineage", "names_of"]
+__all__ = ["args_of", "attributes_of", "cause_of", "library_of", "lineage", "names_of"]
 
 _MOST_CLASSES = 512
 
@@ -36,7 +36,9 @@ def library_of(kind: type) -> str:
 
 
 # As instances have them: an application's error may call something else so.
-_ARGS, _CAUSE = (vars(BaseException)[name] for name in ("args", "__cause__"))
+_ARGS, _CAUSE, _ATTRIBUTES = (
+    vars(BaseException)[name] for name in ("args", "__cause__", "__dict__")
+)
 
 
 def args_of(error: BaseException) -> tuple[object, ...]:
@@ -47,6 +49,11 @@ def args_of(error: BaseException) -> tuple[object, ...]:
 def cause_of(error: BaseException) -> BaseException | None:
     """Return what *error* was raised from."""
     return cast("BaseException | None", _CAUSE.__get__(error))
+
+
+def attributes_of(error: BaseException) -> dict[str, object]:
+    """Return what *error* has of its own, where marks on it are kept too."""
+    return cast("dict[str, object]", _ATTRIBUTES.__get__(error))
 
 
 @lru_cache(_MOST_CLASSES)

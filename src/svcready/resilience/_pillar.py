@@ -165,6 +165,10 @@ class ResiliencePillar:
         """Return what is wrong, once everything is declared that will be."""
         return (*undeclared(), *self._inbound.problems())
 
+    def doubtful(self) -> frozenset[str]:
+        """Return which of the problems last told may be none."""
+        return self._inbound.doubtful()
+
     def notices(self) -> tuple[str, ...]:
         """Return what is worth knowing of what is declared, and no problem."""
         if not self._enabled:

@@ -70,8 +70,13 @@ class InboundPillar:
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
-        rules = tuple(self._rules())
-        return (*self.limits.problems(), *self._check.find(rules, self._means.routes))
+        rules, means = tuple(self._rules()), self._means
+        found = self._check.find(rules, means.routes, means.elsewhere())
+        return (*self.limits.problems(), *found)
+
+    def doubtful(self) -> frozenset[str]:
+        """Return which of the problems last told may be none."""
+        return self._check.doubtful
 
     def counts(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield how many requests there were: kind, name, outcome, how many."""

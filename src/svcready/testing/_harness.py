@@ -12,7 +12,6 @@ from svcready._runtime import Runtime, current, put_in_force
 from svcready.config import load
 from svcready.errors import DeclarationError
 from svcready.logging._audit._targets import KeptEntries
-from svcready.metrics._instruments._register import count_anew
 from svcready.testing._policies import Policies, reset_policies
 
 if TYPE_CHECKING:
@@ -22,8 +21,11 @@ if TYPE_CHECKING:
     from svcready._core.clock import Clock
     from svcready.tracing.view._records import SpanRecord
 
+    Series = frozenset[tuple[str, str]]
+
 __all__ = ["Harness", "running"]
 
+_ADD_UP = frozenset(("counter", "histogram", "summary"))
 _MOST_SHOWN = 20
 
 
@@ -64,6 +66,7 @@ class Harness:
         self.policies = Policies()
         """The policies: hold them in a state, count their attempts."""
         self._written = written
+        self._page_before = ""
 
     @property
     def lines(self) -> list[dict[str, object]]:
@@ -121,26 +124,48 @@ class Harness:
 
     def sample(self, name: str, /, **labels: str) -> float | None:
         """
-        Return the value of one sample of the Prometheus page, or None.
+        Return the value of a sample of the Prometheus page, or None.
+
+        Of what adds up (counters, histograms, timers, calls through policies) it is
+        what was added since the block began.
 
         Args:
             name: The sample's name: `orders_created_total`.
             labels: All or some of its labels.
+
+        Returns:
+            The sum over all series that have these labels; None if there is none.
         """
-        from prometheus_client.parser import text_string_to_metric_families
-
-        metrics = self.runtime.metrics
-        if metrics is None:
-            return None
-
-        _, _, body = metrics.prometheus.render(None, None, ())
+        before = {at: value for at, value, _ in _samples(self._page_before, name)}
         found = [
-            sample.value
-            for family in text_string_to_metric_families(body.decode())
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
+            value - before.get(at, 0.0) if adds_up else value
+            for at, value, adds_up in _samples(self._page(), name)
+            if labels.items() <= at
         ]
         return sum(found) if found else None
+
+    def count_from_here(self) -> None:
+        """Have `sample` leave out what was counted until now."""
+        self._page_before = self._page()
+
+    def _page(self) -> str:
+        metrics = self.runtime.metrics
+        if metrics is None:
+            return ""
+
+        _, _, body = metrics.prometheus.render(None, None, ())
+        return body.decode()
+
+
+def _samples(page: str, name: str) -> Iterator[tuple[Series, float, bool]]:
+    """Read the samples called *name*: labels, value, and whether that adds up."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            if sample.name == name:
+                series = frozenset(sample.labels.items())
+                yield series, sample.value, family.type in _ADD_UP
 
 
 @contextmanager
@@ -154,11 +179,10 @@ def running(
     """
     Run a runtime of the test's own, in force inside the `with` block.
 
-    Policies begin anew, before and after, and counters, histograms and timers at zero;
-    gauges and up-down counters are as the code left them. Every request is sampled and
-    every span kept, no span leaves the process, and log lines and audit entries are
-    JSON kept in memory. `svcready.init()` inside the block gives its application to
-    this runtime and changes nothing else.
+    Policies begin anew, before and after. Every request is sampled and every span kept,
+    no span leaves the process, and log lines and audit entries are JSON kept in memory.
+    `svcready.init()` inside the block gives its application to this runtime and changes
+    nothing else.
 
     Args:
         service: The service's name.
@@ -188,11 +212,11 @@ def running(
         write=lambda line, _: written.append(line),
     )
     reset_policies()
-    count_anew()
     harness = Harness(runtime, written)
     try:
         runtime.start()  # a test's time limit can cut it off
         put_in_force(runtime, pinned=True)
+        harness.count_from_here()
         yield harness
     finally:
         put_in_force(None)

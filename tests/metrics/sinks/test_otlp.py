@@ -258,7 +258,6 @@ def test_an_exemplar_that_is_kept_while_another_push_is_on_its_way(
     assert second.sum.data_points[0].exemplars
 
 
-@pytest.mark.usefixtures("counting_on")
 def test_a_further_runtime_sends_nothing_again(receiver: MetricsCollector) -> None:
     """Of totals that outlive a runtime, the next one sends what was added since."""
     orders = declare.counter("orders", "Orders")

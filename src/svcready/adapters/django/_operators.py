@@ -63,6 +63,8 @@ def respond(answer: OpsResponse | Refusal, method: str) -> HttpResponse:
     for name, value in answer.headers:
         response[name] = value
 
+    # Django would write a line of each of these, at ERROR if its status is a 5xx.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
     # What Django's own middleware would add, which runs inside ours.
     response["content-length"] = str(len(answer.body))
     return response

@@ -28,15 +28,7 @@ if TYPE_CHECKING:
 
     from svcready.metrics._instruments._names import Workers
 
-__all__ = [
-    "REGISTER",
-    "Declarer",
-    "Metric",
-    "count_anew",
-    "counts_too",
-    "forget_all",
-    "reset_if_forked",
-]
+__all__ = ["REGISTER", "Declarer", "Metric", "forget_all", "reset_if_forked"]
 
 Metric = Counter | UpDownCounter | Gauge | Histogram | Timer
 M = TypeVar("M", Counter, UpDownCounter, Gauge, Histogram, Timer)
@@ -49,7 +41,6 @@ _OURS = ("svcready_", "svcready.")
 # What each name on a Prometheus page belongs to: two names that differ as declared may
 # be one there (`latency` in seconds and `latency_seconds`).
 _occupied: dict[str, str] = {}
-_counting_too: list[Callable[[], object]] = []
 _pid = os.getpid()
 
 
@@ -166,21 +157,6 @@ def reset_if_forked() -> None:
     """
     if os.getpid() != _pid:
         _reset()
-
-
-def count_anew() -> None:
-    """Start all that adds up from zero, for tests; levels are as they are."""
-    for metric in REGISTER.things():
-        if not isinstance(metric, UpDownCounter | Gauge):
-            metric.reset()
-
-    for begin_anew in _counting_too:
-        begin_anew()
-
-
-def counts_too(begin_anew: Callable[[], object]) -> None:
-    """Have *begin_anew* called when all that adds up starts from zero, for tests."""
-    _counting_too.append(begin_anew)
 
 
 def forget_all() -> None:

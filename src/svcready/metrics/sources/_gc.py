@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from bisect import bisect_left
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from math import nan
 from operator import itemgetter, setitem, sub
@@ -102,7 +103,8 @@ class CollectionPauses:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._begun: deque[float] = deque(maxlen=1)
-        self._told: dict[str, dict[str, int]] = {}
+        # Never without an end: an iterator that has once found none is exhausted.
+        self._told: dict[str, dict[str, int]] = {"stop": {"generation": 0}}
         self._ended: deque[tuple[float, int]] = deque(maxlen=_MOST_ENDED)
         self._begin_anew()
         ended = zip(self._lasted(now), self._generation(), strict=True)
@@ -142,8 +144,9 @@ class CollectionPauses:
         """Time no more; what was counted stays."""
         if self._installed:
             self._installed = False
-            for callback in self._callbacks:
-                gc.callbacks.remove(callback)
+            for callback in reversed(self._callbacks):
+                with suppress(ValueError):  # an application has cleared the list
+                    gc.callbacks.remove(callback)
 
     def _fold(self) -> None:
         """Count what has ended; several threads may do so at once."""

@@ -62,6 +62,10 @@ class _Place:
         if type(self.token) is Permit:
             self.token.go_on(None)
 
+    def forget(self) -> None:
+        """Let go of the answer: connections opened in its context keep this object."""
+        self.answer = None
+
     def leave(self) -> None:
         """Give it back."""
         self.go_on()
@@ -275,6 +279,7 @@ class Exchange(Generic[A]):
         except ValueError:
             return False
 
+        place.forget()
         return True
 
     def __del__(self) -> None:
@@ -323,6 +328,7 @@ class _Held:
             _PLACE.reset(place.put)
 
         if error is not None or not self._exchange.hold(place, elapsed_s):
+            place.forget()
             self._gate.leave(place.token, error, elapsed_s)
 
     def renew(self, token: object) -> None:

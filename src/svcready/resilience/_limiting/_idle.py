@@ -42,9 +42,14 @@ class RouteCheck:
     def __init__(self) -> None:
         self._of: object = None
         self._found: tuple[str, ...] = ()
+        self.doubtful: frozenset[str] = frozenset()
+        """What of it may hold after all, for a route that a request brings."""
 
     def find(
-        self, rules: Sequence[ForRoute], routes: Callable[[], Sequence[DeclaredRoute]]
+        self,
+        rules: Sequence[ForRoute],
+        routes: Callable[[], Sequence[DeclaredRoute]],
+        elsewhere: str = "",
     ) -> tuple[str, ...]:
         """
         Return what is wrong, one line each.
@@ -52,22 +57,26 @@ class RouteCheck:
         Args:
             rules: The operator's.
             routes: Tells all that there are; none: not known.
+            elsewhere: Where a request may have routes beside these; empty: nowhere.
         """
         if not rules and not noted():
             return ()
 
         known = tuple(routes())
-        asked = (tuple(rules), known, noted())
+        asked = (tuple(rules), known, noted(), elsewhere)
         if asked != self._of:
             self._of = asked
-            self._found = (*_unrouted(rules, known), *hidden(known))
+            unrouted = tuple(_unrouted(rules, known, elsewhere))
+            self.doubtful = frozenset(unrouted if elsewhere else ())
+            self._found = (*unrouted, *hidden(known))
 
         return self._found
 
 
 def _unrouted(
-    rules: Sequence[ForRoute], routes: Sequence[DeclaredRoute]
+    rules: Sequence[ForRoute], routes: Sequence[DeclaredRoute], elsewhere: str
 ) -> Iterator[str]:
+    nothing = "it holds for nothing" + (f", {elsewhere}" if elsewhere else "")
     for rule in rules if routes else ():
         at = [route for route in routes if rule.fits(route.template)]
         if rule.path == "*" or any(_takes(route, rule.method) for route in at):
@@ -75,10 +84,10 @@ def _unrouted(
 
         said = f"{rule.what} is for {rule.method} {rule.path}, and "
         if at:
-            yield f"{said}no route there takes that method: it holds for nothing"
+            yield f"{said}no route there takes that method: {nothing}"
             continue
 
-        said += "there is no such route: it holds for nothing"
+        said += f"there is no such route: {nothing}"
         likely = sorted(routes, key=lambda route: not _takes(route, rule.method))
         found = meant(rule.path, (route.template for route in likely))
         if found is not None:

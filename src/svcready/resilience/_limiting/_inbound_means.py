@@ -53,6 +53,8 @@ class InboundMeans(NamedTuple):
     """Makes what the limits are counted in; None: this process's memory."""
     routes: Callable[[], Sequence[DeclaredRoute]] = lambda: ()
     """Tells all routes; none where some application's are not known."""
+    elsewhere: Callable[[], str] = str
+    """Says where a request may have routes beside these; empty: nowhere."""
     named: Callable[[str, str], str] = lambda _, field: field
     """Returns what the operator calls a limit's field."""
     rules_said: Callable[[], str] = lambda: ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from svcready._core import fork
 from svcready.resilience._admitting._whose import whose
+from svcready.resilience._lineage import attributes_of
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -22,6 +23,7 @@ __all__ = [
     "Mark",
     "Running",
     "give_up",
+    "mark_of",
     "marked",
     "not_again",
     "note_on",
@@ -34,6 +36,8 @@ ONCE = "__svcready_once__"
 
 _AROUND: ContextVar[tuple[int, ...]] = ContextVar("svcready.retries", default=())
 """The tokens of the calls that what runs here is part of, in copied contexts too."""
+_MOST_AROUND = 16
+"""How many calls it knows: a task that starts its own successor is in ever more."""
 _tokens = itertools.count(1)
 _lock = threading.RLock()  # a signal handler may call as well
 
@@ -86,7 +90,20 @@ class Mark:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _brought, (self.name, self.number, os.getpid())
+        # What loads the error may know nothing of svcready, or another version.
+        return tuple, ((self.name, self.number, os.getpid()),)
+
+
+def mark_of(holder: dict[str, object], key: str) -> Mark | None:
+    """Return the mark that is kept in *holder*; one that was pickled is made again."""
+    match holder.get(key):
+        case Mark() as mark:
+            return mark
+        case (str(name), int(number), int(pid)):
+            mark = holder[key] = _brought(name, number, pid)
+            return mark
+
+    return None
 
 
 def _brought(name: str, number: int, pid: int) -> Mark:
@@ -141,7 +158,7 @@ class Running:
             self.token = next(_tokens)
 
         self._is_known = self._is_known or again
-        return _AROUND.set((*_AROUND.get(), self.token))
+        return _AROUND.set((*_AROUND.get()[1 - _MOST_AROUND :], self.token))
 
     @staticmethod
     def lift(token: Token[tuple[int, ...]]) -> None:
@@ -151,7 +168,7 @@ class Running:
         except ValueError:
             return
 
-    def believes(self, mark: object, name: str = "") -> bool:
+    def believes(self, mark: Mark | None, name: str = "") -> bool:
         """
         Return whether *mark* was made in this call.
 
@@ -159,7 +176,7 @@ class Running:
             mark: What an error has in the place of one.
             name: Of the retry that asks: calls beside this one make marks of its name.
         """
-        if not isinstance(mark, Mark) or mark.number <= self.before:
+        if mark is None or mark.number <= self.before:
             return False
 
         inside = mark.owner == whose() or self.token in mark.around
@@ -170,27 +187,28 @@ class Running:
         is_elsewhere = self._is_known or (self.token and mark.around)
         return not is_elsewhere and not mark.again and mark.name != name
 
-    def began_before(self, mark: object) -> bool:
+    def began_before(self, mark: Mark | None) -> bool:
         """Return whether *mark* was made since this call began, whoever made it."""
-        return isinstance(mark, Mark) and mark.number > self.before
+        return mark is not None and mark.number > self.before
 
 
 def not_again(error: Exception) -> None:
     """Mark *error* as of a call that can't be made again, whoever would retry it."""
-    marked(error.__dict__, ONCE)
+    marked(attributes_of(error), ONCE)
 
 
 def give_up(error: Exception, name: str, note: str) -> None:
     """Mark *error* as what the policy *name* gave up on, and say so on it."""
-    marked(error.__dict__, MARK, name)
+    marked(attributes_of(error), MARK, name)
     note_on(error, note)
 
 
 def note_on(error: Exception, note: str) -> None:
     """Add a note to *error*, once."""
     # Not `add_note`: an exception that is a frozen dataclass refuses to be set.
-    notes = error.__dict__.get("__notes__")  # as instances have them
+    attributes = attributes_of(error)
+    notes = attributes.get("__notes__")  # as instances have them
     if notes is None:
-        error.__dict__["__notes__"] = [note]
+        attributes["__notes__"] = [note]
     elif isinstance(notes, list) and note not in notes:
         notes.append(note)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from svcready._core.events import publish
 from svcready.resilience._events import RetryNested
-from svcready.resilience._lineage import cause_of
-from svcready.resilience._retrying._marks import MARK
+from svcready.resilience._lineage import attributes_of, cause_of
+from svcready.resilience._retrying._marks import MARK, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from svcready.resilience._retrying._marks import Mark, Running
+    from svcready.resilience._retrying._marks import Running
 
 __all__ = ["begin_telling", "forget", "found", "given_up", "handed_on", "met"]
 
@@ -67,19 +67,20 @@ def given_up(error: BaseException, running: Running, outer: str = "") -> str:
     Returns:
         An empty string if none did.
     """
-    mark = error.__dict__.get(MARK)
-    if running.believes(mark, outer):
-        return cast("Mark", mark).name
+    mark = mark_of(attributes_of(error), MARK)
+    if mark is not None and running.believes(mark, outer):
+        return mark.name
 
     # As instances have them: nobody's property is asked.
-    answers = (error.__dict__.get("response"), error.__dict__.get("request_info"))
-    marks = (_marks(answer).get(MARK) for answer in answers)
-    return next((cast("Mark", at).name for at in marks if running.believes(at)), "")
+    attributes = attributes_of(error)
+    answers = (attributes.get("response"), attributes.get("request_info"))
+    marks = (mark_of(_marks(answer), MARK) for answer in answers)
+    return next((at.name for at in marks if at and running.believes(at)), "")
 
 
 def handed_on(error: BaseException, answer: object) -> None:
     """Mark an answer that a client hands out instead of *error*, as that is marked."""
-    mark = error.__dict__.get(MARK)
+    mark = mark_of(attributes_of(error), MARK)
     if mark is not None:
         for each in (answer, getattr(answer, "request_info", None)):
             _marks(each)[MARK] = mark

@@ -13,6 +13,7 @@ from svcready._core.events import publish
 from svcready._core.guard import report_foreign
 from svcready.errors import DeadlineExceeded, RateLimited, Rejected
 from svcready.resilience._events import RetryExhausted, RetryRecovered, RetryScheduled
+from svcready.resilience._lineage import attributes_of
 from svcready.resilience._retrying._backoff import (
     MAX_HINT_S,
     full_jitter_s,
@@ -25,6 +26,7 @@ from svcready.resilience._retrying._marks import (
     ONCE,
     Running,
     give_up,
+    mark_of,
     marked,
     note_on,
 )
@@ -329,4 +331,4 @@ def _failed(error: Exception, running: Running) -> bool:
 
 
 def _is_once(error: Exception, running: Running) -> bool:
-    return running.began_before(error.__dict__.get(ONCE))
+    return running.began_before(mark_of(attributes_of(error), ONCE))

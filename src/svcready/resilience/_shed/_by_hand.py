@@ -28,14 +28,18 @@ _TIMED_OUT = Refusal(
 )
 
 
-def answer_to(error: Answered) -> Refusal:
+def answer_to(error: Answered | Exception) -> Refusal:
     """
     Return what a request is answered in which *error* came up.
 
     A limit's refusal brings its answer. Time that is over is a 504; any other refusal
     is a 503, to be tried again after its `retry_after`, or in 1, 2 or 3 s by chance if
-    that is None or no such time. What refused, and why, the caller isn't told.
+    that is None or no such time. Of a group the first error is answered. What refused,
+    and why, the caller isn't told.
     """
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+
     if isinstance(error, RequestRefused):
         return error.answer
 

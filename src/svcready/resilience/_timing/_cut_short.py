@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcready.errors import AttemptTimeout
-from svcready.resilience._lineage import args_of, cause_of, lineage
+from svcready.resilience._lineage import args_of, attributes_of, cause_of, lineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ _FURTHEST = 8
 
 def overran(error: BaseException) -> None:
     """Note that *error* came of an attempt whose own time was over."""
-    error.__dict__[_OVERRAN] = True
+    attributes_of(error)[_OVERRAN] = True
 
 
 def is_cut_short(error: BaseException, now_s: float, until_s: float) -> bool:
@@ -36,7 +36,7 @@ def is_cut_short(error: BaseException, now_s: float, until_s: float) -> bool:
         now_s: The monotonic time.
         until_s: The deadline, the attempt's own time-out left out.
     """
-    if now_s < until_s - TICK_S or _OVERRAN in error.__dict__:
+    if now_s < until_s - TICK_S or _OVERRAN in attributes_of(error):
         return False
 
     return not isinstance(error, AttemptTimeout) and is_timeout(error)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from svcready._core import fork
 from svcready._core.guard import guard
+from svcready.resilience._admitting._whose import running_loop
 from svcready.resilience._timing._threads import Job
 
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Iterable
 
     from svcready.resilience._http._exchange import Exchange
 
@@ -22,7 +23,12 @@ class _Closable(Protocol):
     def close(self) -> None: ...
 
 
+class _AsyncClosable(Protocol):
+    async def aclose(self) -> None: ...
+
+
 C = TypeVar("C", bound=_Closable)
+A = TypeVar("A", bound=_AsyncClosable)
 
 MOST = 32
 """How many are closed at once; where there are more, a call waits for its own."""
@@ -76,13 +82,12 @@ class Closing:
         jobs.add(job)
         return job
 
-    async def in_task(
-        self, close: Callable[[], Awaitable[None]], done: Callable[[], None]
-    ) -> None:
+    async def in_tasks(self, exchange: Exchange[A], losers: Iterable[A]) -> None:
         """
-        Have a task await *close*, for `WITHIN_S` at most, and call *done* then.
+        Have tasks close *losers*, each for `WITHIN_S` at most.
 
-        Beyond `MOST` the caller awaits it.
+        Those beyond `MOST` are waited for; who is cancelled meanwhile leaves them all
+        to be closed.
         """
         import asyncio
 
@@ -91,14 +96,17 @@ class Closing:
             if left.get_loop().is_closed():
                 tasks.discard(left)  # it never ends
 
-        running = _bounded(close, done)
-        if len(tasks) >= MOST:
-            await running
-            return
+        beyond = set()
+        for loser in losers:
+            is_beyond = len(tasks) >= MOST
+            task = loop.create_task(_bounded(exchange, loser), name="svcready-close")
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            if is_beyond:
+                beyond.add(task)
 
-        task = loop.create_task(running, name="svcready-close")
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        if beyond:
+            await asyncio.wait(beyond)
 
     def finish(self) -> None:
         """Wait for what threads close, for `WITHIN_S` in all."""
@@ -108,25 +116,23 @@ class Closing:
 
     async def finish_async(self) -> None:
         """Wait for what tasks of this loop close, each of which is bounded."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
+        loop = running_loop()  # none where asyncio does not run
         tasks = [task for task in self._tasks.copy() if task.get_loop() is loop]
         if tasks:
+            import asyncio
+
             await asyncio.wait(tasks)
 
     def _reset(self) -> None:
         self._jobs, self._tasks = set(), set()  # the parent's threads are not here
 
 
-async def _bounded(
-    close: Callable[[], Awaitable[None]], done: Callable[[], None]
-) -> None:
+async def _bounded(exchange: Exchange[A], loser: A) -> None:
     import asyncio
 
     try:
         with _closing:
             async with asyncio.timeout(WITHIN_S):
-                await close()
+                await loser.aclose()
     finally:
-        done()
+        exchange.closed(loser)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -84,13 +83,17 @@ class PolicyTransport(httpx.BaseTransport):
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        self._closing.finish()
-        self._transport.__exit__(kind, error, trace)
+        try:
+            self._closing.finish()
+        finally:
+            self._transport.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Close the transport that makes the attempts, and first what has lost."""
-        self._closing.finish()
-        self._transport.close()
+        try:
+            self._closing.finish()
+        finally:
+            self._transport.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """
@@ -184,13 +187,17 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        await self._closing.finish_async()
-        await self._transport.__aexit__(kind, error, trace)
+        try:
+            await self._closing.finish_async()
+        finally:
+            await self._transport.__aexit__(kind, error, trace)
 
     async def aclose(self) -> None:
         """Close the transport that makes the attempts, and first what has lost."""
-        await self._closing.finish_async()
-        await self._transport.aclose()
+        try:
+            await self._closing.finish_async()
+        finally:
+            await self._transport.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """
@@ -261,13 +268,12 @@ class AsyncPolicyTransport(httpx.AsyncBaseTransport):
         Cancelled meanwhile, also what nobody will get then.
         """
         try:
-            for other in others:
-                done = partial(exchange.closed, other)
-                if exchange.is_race:
-                    await self._closing.in_task(other.aclose, done)
-                else:
+            if exchange.is_race:
+                await self._closing.in_tasks(exchange, others)
+            else:
+                for other in others:
                     await _aclose(other)
-                    done()
+                    exchange.closed(other)
         except BaseException:
             exchange.release()
             if kept is not None:

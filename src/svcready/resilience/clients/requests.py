@@ -78,8 +78,10 @@ class PolicyAdapter(BaseAdapter):
 
     def close(self) -> None:
         """Close the adapter that makes the attempts, and first what has lost."""
-        self._closing.finish()
-        self._adapter.close()
+        try:
+            self._closing.finish()
+        finally:
+            self._adapter.close()
 
     def send(
         self,

@@ -30,7 +30,6 @@ def amounts(harness: Harness) -> dict[str, float]:
     }
 
 
-@pytest.mark.usefixtures("counting_on")
 def test_a_flush_writes_everything_at_once() -> None:
     """What was recorded before the start and since, each once, and valid."""
     orders = svcready.counter("emf_orders", "help")

@@ -8,7 +8,7 @@ from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
 from svcready._core.guard import guard
 from svcready.metrics._instruments._histograms import BucketInstrument
-from svcready.metrics._instruments._register import REGISTER, counts_too
+from svcready.metrics._instruments._register import REGISTER
 from svcready.metrics._model import Distribution, Number
 from svcready.metrics.sinks._cloudwatch._aggregate import Aggregate
 from svcready.metrics.sinks._cloudwatch._foreign import labels_of, read_points
@@ -242,4 +242,3 @@ def _begin_again() -> None:
 
 
 fork.reset_in_child(_begin_again)
-counts_too(_begin_again)

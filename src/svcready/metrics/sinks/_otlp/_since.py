@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from svcready._core import fork
 from svcready._core.clock import SYSTEM_CLOCK
-from svcready.metrics._instruments._register import counts_too
 from svcready.metrics._model import Distribution, Number
 
 if TYPE_CHECKING:
@@ -138,7 +137,6 @@ def _begin_again() -> None:
 
 
 fork.reset_in_child(_begin_again)
-counts_too(_begin_again)
 
 
 def _more(total: Distribution, before: Distribution | None) -> Distribution:

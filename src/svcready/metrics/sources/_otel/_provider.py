@@ -13,7 +13,6 @@ from opentelemetry.metrics import _internal as otel_internal
 
 from svcready._core import fork
 from svcready._core.guard import report_fault
-from svcready.metrics._instruments._register import counts_too
 from svcready.metrics.sources._otel._instruments import (
     ObservedCounter,
     ObservedGauge,
@@ -206,7 +205,6 @@ class Provider(metrics.MeterProvider):
         self._named: dict[tuple[str, str], tuple[type, Shape]] = {}
         self._told: set[tuple[str, str]] = set()
         fork.reset_in_child(self._reset)
-        counts_too(self._count_anew)
 
     def get_meter(
         self,
@@ -283,11 +281,6 @@ class Provider(metrics.MeterProvider):
     def _reset(self) -> None:
         for stream in self.streams():
             stream.reset()
-
-    def _count_anew(self) -> None:
-        for stream in self.streams():
-            if stream.shape.kind in {"counter", "histogram"}:
-                stream.reset()
 
 
 def _tell_conflict(
