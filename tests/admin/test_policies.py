@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -23,6 +23,9 @@ from svcready.resilience._standing_in import _fallback_core
 from svcready.resilience._timing import _timer
 from svcready.resilience.clients.httpx import PolicyTransport
 from svcready.testing import FakeClock, Harness, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TOKEN = "t" * 32
 
@@ -274,6 +277,16 @@ def test_limits_show_by_whom_for_what_and_where(clock: FakeClock) -> None:
     assert (code["for"], code["rate"]["text"]) == (["POST /shown-orders"], "90/minute")
     assert "    for POST /shown-orders\n" in said
     assert "    by header:x-key+tenant\n" in said
+
+
+def test_rules_of_a_file_are_the_files(clock: FakeClock, tmp_path: Path) -> None:
+    """The file and its table by name, as for every other number of it."""
+    file = tmp_path / "svcready.toml"
+    file.write_text('[default.http]\nrate_limits = "* 9/s by address as shown-file"\n')
+    with runs(clock, CORE_CONFIG_FILE=str(file)) as harness:
+        said = policy(harness, "shown-file")["parts"]["limit"]["sources"]
+
+    assert said["rate"] == f"{file} [default.http] rate_limits"
 
 
 def test_policies_of_hosts_are_shown(clock: FakeClock) -> None:

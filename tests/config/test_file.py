@@ -92,6 +92,17 @@ def test_a_byte_order_mark_is_no_problem() -> None:
         ("[default.policy.payments]", []),
         ("[eu-west-1.http]\ntrusted_hops = 99", []),
         ("[staging2.http]\ntrusted_hops = 99", []),
+        (
+            "[prod.policy.pay]\ntimeout_s = 1",
+            [("unknown", "/f [prod]", "[production]")],
+        ),
+        ("[prod.http]\ntrusted_hops = 1\n[production]", []),
+        (
+            "[product.http]\ntrusted_hops = 1",
+            [("unknown", "/f [product]", "[production]")],
+        ),
+        ("[preprod.http]\ntrusted_hops = 1", []),
+        ("[test.http]\ntrusted_hops = 1", []),
     ],
 )
 def test_unknown_tables_and_keys(
@@ -128,7 +139,8 @@ def test_a_file_that_is_no_toml_is_one_problem(content: bytes, reason: str) -> N
     (problem,) = settings.problems
     assert problem.kind == "unreadable"
     assert reason in problem.allowed
-    assert str(problem).startswith("'/f' cannot be read: ")
+    named = "SVCREADY_CORE_CONFIG_FILE='/f' cannot be read: "
+    assert str(problem).startswith(named)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from svcready.resilience import (
 from svcready.resilience._composing._presets import PRESETS
 from svcready.resilience._pillar import ResiliencePillar, apply
 from svcready.resilience._retrying import _nested
-from svcready.testing import FakeClock
+from svcready.testing import FakeClock, running
 from tests.resilience.peers import Dependency, breaker_of, run_on
 
 
@@ -45,6 +45,21 @@ def test_an_attempt_must_fit_into_the_call() -> None:
         policy("orders", timeout=6, retry=retry(on=OSError, deadline=5))
 
     policy("stock", timeout=5, deadline=5)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"deadline": 5}, r"10 s, the preset's timeout, but .*, its deadline, 5 s$"),
+        ({"timeout": 40}, r"take 40 s, but .*, its deadline, 30 s, the preset's$"),
+        ({"timeout": 6, "retry": retry(on=OSError, deadline=5)}, "deadline, 5 s$"),
+        ({"deadline": 60, "timeout": 16}, "may take, 16 s$"),
+    ],
+)
+def test_what_the_preset_says_is_called_so(parts: dict[str, Any], said: str) -> None:
+    """Nobody looks in the code for a number that it doesn't hold."""
+    with pytest.raises(DeclarationError, match=said):
+        policy("payments", preset="http", **parts)
 
 
 def test_a_window_must_hold_two_attempts() -> None:
@@ -96,6 +111,31 @@ def test_an_operators_contradiction_is_reported(clock: FakeClock) -> None:
     assert get_timeout("payments").core.config.bound_s == 4
     assert made.untuned() == ()
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("parts", "variable", "whose"),
+    [
+        ({"retry": OSError}, "RETRY_BASE_S", "the default retry_max_s=5"),
+        (
+            {"retry": retry(on=OSError, wait_max=9)},
+            "RETRY_BASE_S",
+            "the code's retry_max_s=9",
+        ),
+        ({"breaker": True}, "BREAKER_OPEN_S", "the default breaker_open_max_s=120"),
+    ],
+)
+def test_a_number_of_nobodys_is_called_the_default(
+    parts: dict[str, Any], variable: str, whose: str
+) -> None:
+    """Only what the code gives is the code's."""
+    name = f"SVCREADY_POLICY__PAYMENTS__{variable}"
+    with running(environ={name: "200"}) as harness:
+        policy("payments", **parts)
+        harness.runtime.ready()
+        (problem,) = harness.runtime.problems()
+
+    assert f"{name}=200 is above {whose}: both are left as declared" in problem
 
 
 def test_what_is_declared_later_is_looked_at_as_well(clock: FakeClock) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import httpx
+
 import svcready
 from svcready._runtime._background import _reload
+from svcready.resilience.clients.httpx import PolicyTransport
 from svcready.testing import running
 
 if TYPE_CHECKING:
@@ -55,6 +58,53 @@ def test_a_reload_tells_what_a_start_would(tmp_path: Path) -> None:
 
         assert told(harness, file, "[default.policy.reloading]\ntimeout_s = 1") == []
         assert harness.runtime.problems() == ()
+
+
+def test_what_is_not_in_force_has_not_changed(tmp_path: Path) -> None:
+    """A key is among the changed ones or in a problem of the same line, not both."""
+    svcready.policy("reloading.vain", timeout=2, deadline=5)
+    file = tmp_path / "svcready.toml"
+    file.write_text("")
+    with running(environ={"SVCREADY_CORE_CONFIG_FILE": str(file)}) as harness:
+        harness.runtime.ready()
+        text = (
+            "[default.policy.reloading_vain]\ntimeout_s = 9\nbreaker_probes = 2\n"
+            "[default.policy.nobodys]\ntimeout_s = 3\n"
+        )
+        assert len(told(harness, file, text)) == 3
+        assert changed(harness) == []
+        told(harness, file, text.replace("timeout_s = 9", "timeout_s = 4"))
+        assert changed(harness) == ["policy.reloading_vain.timeout_s"]
+        told(harness, file, text)  # what was in force is not any more
+        assert changed(harness) == ["policy.reloading_vain.timeout_s"]
+
+
+def test_what_contradicts_all_hosts_is_told_once(tmp_path: Path) -> None:
+    """Of the policy that the file speaks of, and not of each host besides."""
+    svcready.policy("reloading-hosts", timeout=2, deadline=5)
+    file = tmp_path / "svcready.toml"
+    file.write_text("")
+    inner = httpx.MockTransport(lambda _: httpx.Response(200))
+    transport = PolicyTransport("reloading-hosts", inner, per_host=True)
+    with running(environ={"SVCREADY_CORE_CONFIG_FILE": str(file)}) as harness:
+        harness.runtime.ready()
+        with httpx.Client(transport=transport) as client:
+            for host in ("one", "two", "three"):
+                client.get(f"http://{host}.example/")
+
+        text = "[default.policy.reloading-hosts]\ntimeout_s = 9\n"
+        (problem,) = told(harness, file, text)
+        assert problem.startswith("policy reloading-hosts: an attempt may take 9 s")
+        text += '[default.policy."reloading-hosts.two-example"]\ntimeout_s = 8\n'
+        (problem,) = told(harness, file, text)
+        assert problem.startswith("policy reloading-hosts.two-example: ")
+
+
+def changed(harness: Harness) -> list[str]:
+    """Return what the last line says has changed."""
+    line = harness.logged("configuration file read again")[-1]
+    keys: list[str] = cast("Any", line["context"])["changed"]
+    return keys
 
 
 def test_what_a_variable_overrides_is_named_with_it(tmp_path: Path) -> None:

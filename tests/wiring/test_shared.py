@@ -45,7 +45,7 @@ def test_a_lost_store_is_a_line_once_and_a_number() -> None:
 
         (line,) = harness.logged(
             "Redis does not answer (connection): rate limits follow "
-            "SVCREADY_HTTP_RATE_LIMIT_ON_STORE_FAILURE"
+            "SVCREADY_HTTP_RATE_LIMIT_ON_STORE_FAILURE=local"
         )
         up = harness.sample("svcready_resilience_store_up", store="rate_limits")
         failures = harness.sample(
@@ -130,7 +130,50 @@ def test_requests_are_limited_without_redis(on_failure: str) -> None:
         assert shared.rates is not None
         assert shared.rates.without() == {on_failure: 3}
 
-    assert statuses == {"local": [200, 200, 429], "closed": [429] * 3}[on_failure]
+    assert statuses == {"local": [200, 200, 429], "closed": [503] * 3}[on_failure]
+
+
+def test_the_servers_own_error_is_told_by_its_code() -> None:
+    """It does answer, so the line says what; the rest of its text is nobody's."""
+    with redis_server(password="hunter2") as server:
+        settings = settings_of(server.port) | {
+            "resilience.redis_url": f"redis://:wrong@127.0.0.1:{server.port}",
+            "resilience.share_breakers": False,
+            "http.rate_limit_on_store_failure": "closed",
+            "resilience.redis_timeout_s": 5,
+        }
+        with running(service="orders", settings=settings) as harness:
+            assert not shared_by(harness).rate_store().take(WANTS).allowed
+            (line,) = harness.logged(
+                "Redis answers WRONGPASS: rate limits follow "
+                "SVCREADY_HTTP_RATE_LIMIT_ON_STORE_FAILURE=closed"
+            )
+
+    assert line["context"] == {
+        "name": "rate_limits",
+        "reason": "refused",
+        "code": "WRONGPASS",
+    }
+
+
+@pytest.mark.parametrize(("on_failure", "status"), [("closed", 503), ("open", 200)])
+def test_no_quota_is_claimed_that_nobody_knows(on_failure: str, status: int) -> None:
+    """It is the service that can't: a 503 of its capacity, and no RateLimit fields."""
+    settings = settings_of(free_port()) | {
+        "http.rate_limits": "* 2/h by address",
+        "http.rate_limit_on_store_failure": on_failure,
+    }
+    app = svcready.wrap(answering)
+    with running(service="orders", settings=settings):
+        start, body = asyncio.run(answers(app))[:2]
+
+    names = {name.lower() for name, _ in start["headers"]}
+    assert start["status"] == status
+    assert not names & {b"ratelimit", b"ratelimit-policy"}
+    if status == 503:
+        assert b"retry-after" in names
+        assert b"#temporary-reduced-capacity" in body["body"]
+        assert b"quota" not in body["body"]
 
 
 def test_requests_of_two_services_processes_are_one_limit() -> None:
@@ -157,6 +200,11 @@ async def answering(scope: object, receive: object, send: Any) -> None:
 
 async def asked(app: Any) -> int:
     """Send a request and return the answer's status."""
+    return int((await answers(app))[0]["status"])
+
+
+async def answers(app: Any) -> list[dict[str, Any]]:
+    """Send a request and return what was sent back."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, object]:
@@ -173,5 +221,4 @@ async def asked(app: Any) -> int:
         "client": ("192.0.2.1", 1),
     }
     await app(scope, receive, send)
-    status: int = sent[0]["status"]
-    return status
+    return sent

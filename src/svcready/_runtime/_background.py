@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from svcready._core.guard import guard
 from svcready._core.metadata import look_up
 from svcready._core.redaction import Cleared
+from svcready._runtime._problems import in_force
 from svcready._transport.stdout import STDOUT
 from svcready.config import reload, watch_file
 
@@ -126,7 +127,8 @@ def _reload(runtime: Runtime) -> None:
     if changed:
         runtime.apply_reloaded()
 
-    problems = Cleared(each for each in runtime.problems() if each not in known)
+    told = runtime.problems()
+    problems = Cleared(each for each in told if each not in known)
     if runtime.logging is not None and (changed or problems):
         unreadable = any(p.kind == "unreadable" for p in after.problems)
         runtime.logging.event(
@@ -135,7 +137,7 @@ def _reload(runtime: Runtime) -> None:
             else "configuration file read again",
             "WARNING" if problems else "INFO",
             event="svcready.reloaded",
-            changed=list(changed),
+            changed=in_force(changed, (before, known), (after, told)),
             overridden=[  # a colon behind a secret's name has a secret behind it
                 f"{key} is overridden by {said}" for key, said in after.pinned.items()
             ],

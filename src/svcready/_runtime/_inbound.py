@@ -47,6 +47,7 @@ def inbound_means(runtime: Runtime, shared: Shared) -> InboundMeans:
         named,
         lambda path: _is_own(runtime, path),
         lambda: "memory" if shared.rates is None else "redis",
+        lambda: str(runtime.settings.origin("http.rate_limits")),
     )
 
 

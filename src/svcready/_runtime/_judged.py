@@ -73,7 +73,12 @@ def said_as(settings: Settings, name: str, field: str, *, base: str = "") -> str
         base: The policy that it was made from; empty: none.
     """
     said = settings.named.explained("POLICY", name, base=base).get(field)
-    return f"the code's {field}" if said is None else said.origin.where
+    if said is not None:
+        return said.origin.where
+
+    from svcready.resilience._described import whose
+
+    return whose(name, field)
 
 
 def _of_requests(settings: Settings) -> Iterator[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from svcready._runtime._judged import judged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from svcready._runtime._runtime import Runtime
+    from svcready.config import Settings
 
-__all__ = ["problems"]
+    Told = tuple[Settings, Collection[str]]
+    """Settings, and all that is wrong with them."""
+
+__all__ = ["in_force", "problems"]
 
 
 def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[str, ...]:
@@ -41,3 +46,36 @@ def problems(runtime: Runtime, noted: Iterable[str], *, ready: bool) -> tuple[st
         found += runtime.health.problems()
 
     return tuple(found)
+
+
+def in_force(changed: Iterable[str], before: Told, after: Told) -> list[str]:
+    """
+    Return those of the keys that changed anything.
+
+    What is said of things by their names may be for a thing that nobody declares, or
+    contradict the code, which is a problem then, and not in force.
+
+    Args:
+        changed: Keys whose values are others now.
+        before: Before the change.
+        after: And now.
+    """
+    return [key for key in changed if not (_in_vain(key, *before, *after))]
+
+
+def _in_vain(
+    key: str,
+    before: Settings,
+    known: Collection[str],
+    after: Settings,
+    told: Collection[str],
+) -> bool:
+    """Tell whether a problem names where *key* is said, both times where it is."""
+    found = []
+    for settings, wrong in ((before, known), (after, told)):
+        said = settings.named.flat_explained().get(key)
+        if said is not None:
+            spelt = re.compile(re.escape(said.origin.where) + r"(?!\w)")
+            found.append(any(map(spelt.search, wrong)))
+
+    return bool(found) and all(found)

@@ -38,7 +38,8 @@ def connect(pillars: Pillars) -> Callable[[], None]:
     if pillars.logging is not None:
         undo += log_resilience(pillars.logging, pillars.clock.monotonic)
         undo += log_limits(pillars.logging, pillars.clock.monotonic)
-        undo += log_stores(pillars.logging)
+        shared = pillars.resilience.shared if pillars.resilience else None
+        undo += log_stores(pillars.logging, shared.on_failure if shared else "local")
         undo += log_health(pillars.logging)
         undo += log_metrics(pillars.logging)
         undo += log_destinations(pillars.logging.event)

@@ -18,7 +18,7 @@ __all__ = ["log_stores", "store_families"]
 
 _MEANWHILE = {
     "breakers": "circuit breakers of this process hear of no others",
-    "rate_limits": "rate limits follow SVCREADY_HTTP_RATE_LIMIT_ON_STORE_FAILURE",
+    "rate_limits": "rate limits follow SVCREADY_HTTP_RATE_LIMIT_ON_STORE_FAILURE={}",
 }
 
 
@@ -67,15 +67,26 @@ def store_families(shared: Shared | None) -> Iterator[Family]:
         )
 
 
-def log_stores(logs: LogPillar) -> list[Callable[[], None]]:
-    """Have a line written when a store is lost, and when it is back."""
+def log_stores(logs: LogPillar, on_failure: str) -> list[Callable[[], None]]:
+    """
+    Have a line written when a store is lost, and when it is back.
+
+    Args:
+        logs: Where.
+        on_failure: What rate limits do meanwhile: `local`, `open` or `closed`.
+    """
 
     def lost(e: StoreLost) -> None:
+        what = f"does not answer ({e.reason})"
+        if e.code or e.reason == "refused":
+            what = f"answers {e.code or 'an error'}"
+
+        meanwhile = _MEANWHILE.get(e.name, e.name).format(on_failure)
         logs.event(
-            f"Redis does not answer ({e.reason}): {_MEANWHILE.get(e.name, e.name)}",
+            f"Redis {what}: {meanwhile}",
             "WARNING",
             event="shared_store.lost",
-            **e._asdict(),
+            **{name: said for name, said in e._asdict().items() if said},
         )
 
     def back(e: StoreBack) -> None:

@@ -66,7 +66,7 @@ def watch_file(
 
 
 def parse_file(
-    path: str, environment: str, read_file: Callable[[str], bytes]
+    path: str, environment: str, read_file: Callable[[str], bytes], said: str
 ) -> FileValues:
     """
     Read the file *path* for *environment*; whatever is wrong becomes a problem.
@@ -75,6 +75,7 @@ def parse_file(
         path: Where it is.
         environment: Its table lies over the table `default`.
         read_file: Reads it.
+        said: Who named it, as a problem says it.
     """
     import tomllib
 
@@ -98,7 +99,7 @@ def parse_file(
         problems = (*_misplaced(path, tree, environment), *reader.problems)
         return FileValues(reader.values, tuple(reader.named.values()), problems)
 
-    problem = Problem("unreadable", shown(path, secret=False), allowed=reason)
+    problem = Problem("unreadable", said, shown(path, secret=False), reason)
     return FileValues({}, (), (problem,), readable=False)
 
 
@@ -121,6 +122,14 @@ def _misplaced(
         elif near and abs(len(near) - len(table)) <= 1 and not table.startswith(near):
             # Other tables are other environments', which this process cannot know.
             yield Problem("unknown", name, nearest=f"[{near}]")
+        elif environment not in tree and _is_short_for(table, environment):
+            yield Problem("unknown", name, nearest=f"[{environment}]")
+
+
+def _is_short_for(table: str, environment: str) -> bool:
+    """Tell whether it is a shorter word for it: `prod`, `stage` for `staging`."""
+    shared = table.lower()[: max(3, len(table) - 1)]
+    return 3 <= len(table) < len(environment) and environment.lower().startswith(shared)
 
 
 class _TableReader:

@@ -134,7 +134,8 @@ def load_inputs(
     reader = Reader(inputs.environ, inputs.arguments, inputs.resolve_secret, kept)
     name, path = (str(reader.read(known_keys()[key])) for key in _FIRST)
     reader.relaxed = name in RELAXED
-    file = parse_file(path, name, inputs.read_file) if path else _NO_FILE
+    said = str(reader.origins["core.config_file"])
+    file = parse_file(path, name, inputs.read_file, said) if path else _NO_FILE
     reader.file = file.values
     for entry in entries():
         if entry.key not in _FIRST:

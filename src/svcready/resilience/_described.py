@@ -9,8 +9,9 @@ from svcready.resilience._breaking._states import CLOSED, HALF_OPEN, OPEN
 from svcready.resilience._parts import (
     DERIVED,
     LIMIT_KIND,
-    PRESET_OF,
     declaration,
+    declared_as,
+    of_the_preset,
 )
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Named = Callable[[str, str], str]
 
-__all__ = ["MOST_SHOWN", "NESTING", "Limited", "Shown", "fields_of", "show"]
+__all__ = ["MOST_SHOWN", "NESTING", "Names", "Shown", "fields_of", "show", "whose"]
 
 MOST_SHOWN = 500
 """How many policies are shown at once."""
@@ -42,7 +43,19 @@ _OTHERWISE = {
     ("rate_limit", "rate"): "rate_limit",
     ("timeout", "bound_s"): "timeout_s",
 }
-_RULES = "SVCREADY_HTTP_RATE_LIMITS"
+
+
+class Names(NamedTuple):
+    """How operators are told of policies and limits: who said what, for what."""
+
+    policy: Named
+    """Returns what the operator calls a field of a policy."""
+    limit: Named
+    """The same of a limit."""
+    rules: Callable[[], str]
+    """Returns where the operator says the rules of limits."""
+    about: Callable[[Any], dict[str, object]]
+    """Returns what is shown of a limit besides its numbers."""
 
 
 class Shown(NamedTuple):
@@ -54,19 +67,9 @@ class Shown(NamedTuple):
     """How many more there are."""
 
 
-class Limited(NamedTuple):
-    """What is known of limits."""
-
-    named: Named
-    """Returns what the operator calls a field of a limit."""
-    about: Callable[[Any], dict[str, object]]
-    """Returns what is shown of a limit besides its numbers."""
-
-
 def show(
     cores: Callable[[str], list[Any]],
-    named: Named,
-    limits: Limited,
+    names: Names,
     prefix: str,
     most: int,
 ) -> Shown:
@@ -75,8 +78,7 @@ def show(
 
     Args:
         cores: Returns the state of everything of a kind.
-        named: Returns what the operator calls a field of a policy.
-        limits: What is known of limits.
+        names: How it is told who said a number.
         prefix: How the names begin.
         most: How many policies are shown; breakers that are not closed come first.
     """
@@ -93,12 +95,7 @@ def show(
     chosen = sorted(found, key=lambda name: (name not in awry, name))[:most]
     policies = []
     for name in sorted(chosen):
-        parts = {
-            kind: _limit(core, limits)
-            if kind == LIMIT_KIND
-            else _part(kind, core, named)
-            for kind, core in found[name].items()
-        }
+        parts = {kind: _part(kind, core, names) for kind, core in found[name].items()}
         made_from = {"made_from": DERIVED[name]} if name in DERIVED else {}
         order = [kind for kind in parts if kind != LIMIT_KIND]
         policies.append({"name": name, **made_from, "order": order, "parts": parts})
@@ -106,7 +103,8 @@ def show(
     return Shown(policies, len(found) - len(chosen))
 
 
-def _part(kind: str, core: Any, named: Named) -> dict[str, Any]:
+def _part(kind: str, core: Any, names: Names) -> dict[str, Any]:
+    named = names.limit if kind == LIMIT_KIND else names.policy
     part = {**_numbers(core.config), **_standing(kind, core)}
     part["calls"] = {what: total for what, total in core.counts().items() if total}
     declared = declaration(kind, core.name)
@@ -115,22 +113,21 @@ def _part(kind: str, core: Any, named: Named) -> dict[str, Any]:
         part["declared_at"] = str(declared.place)
     else:  # a limit of an operator's rule
         part["sources"] = {
-            number: _of_rule(core.name, number, named) for number in core.config._fields
+            number: _of_rule(core.name, number, names) for number in core.config._fields
         }
+
+    if kind == LIMIT_KIND:
+        part.update(names.about(core))
 
     return part
 
 
-def _limit(core: Any, limits: Limited) -> dict[str, Any]:
-    return {**_part(LIMIT_KIND, core, limits.named), **limits.about(core)}
-
-
-def _of_rule(name: str, number: str, named: Named) -> str:
+def _of_rule(name: str, number: str, names: Names) -> str:
     for field in fields_of(LIMIT_KIND, number):
-        if (said := named(name, field)) != field:
+        if (said := names.limit(name, field)) != field:
             return said
 
-    return _RULES if number == "rate" else "default"
+    return names.rules() if number == "rate" else "default"
 
 
 def fields_of(kind: str, number: str) -> tuple[str, ...]:
@@ -165,22 +162,46 @@ def _sources(declared: AnyDeclared, kind: str, named: Named) -> dict[str, str]:
         named: Returns what the operator calls a field.
     """
     core, code = declared.core, declared.config
-    base = DERIVED.get(core.name, core.name)
-    preset, given = PRESET_OF.get(base, ("", frozenset()))
     told: dict[str, str] = {}
     for number, value in core.config._asdict().items():
         before = getattr(code, number)
         said = [it for it in fields_of(kind, number) if it in declared.values]
         if said and (value != before or _same(declared.values[said[0]], before)):
-            told[number] = _said(named(core.name, said[0]), said[0])
-        elif value == type(code)._field_defaults.get(number, told):
-            told[number] = "default"
+            told[number] = _said(named(core.name, said[0]), core.name, said[0])
         else:
-            told[number] = (
-                f"preset {preset}" if preset and kind not in given else "code"
-            )
+            told[number] = _of_code(core.name, kind, number, value, type(code))
 
     return told
+
+
+def _of_code(name: str, kind: str, number: str, value: object, of: Any) -> str:
+    """Return who said what no operator did: `default`, `preset http`, `code`."""
+    if number in of._field_defaults and value == of._field_defaults[number]:
+        return "default"
+
+    preset = of_the_preset(name, kind)
+    return f"preset {preset}" if preset else "code"
+
+
+def whose(name: str, field: str) -> str:
+    """
+    Return what a field of a policy is called that no operator said.
+
+    Args:
+        name: The policy's name.
+        field: A field of `POLICY_FIELDS`.
+
+    Returns:
+        `the default retry_max_s`, `the preset's timeout_s`, `the code's timeout_s`.
+    """
+    for kind, declared in declared_as(name).items():
+        for number, value in declared.config._asdict().items():
+            if field in fields_of(kind, number):
+                said = _of_code(name, kind, number, value, type(declared.config))
+                word = said if said == "default" else f"{said.partition(' ')[0]}'s"
+                return f"the {word} {field}"
+
+    return f"the code's {field}"
 
 
 def _standing(kind: str, core: Any) -> dict[str, object]:
@@ -224,9 +245,9 @@ def _breaker(breaker: Breaker) -> dict[str, object]:
     }
 
 
-def _said(where: str, field: str) -> str:
+def _said(where: str, name: str, field: str) -> str:
     """Return who said *field*: no variable did where the whole pillar is off."""
-    unsaid = where in {field, f"the code's {field}"}
+    unsaid = where in {field, whose(name, field)}
     return "SVCREADY_RESILIENCE_ENABLED" if unsaid else where
 
 

@@ -103,6 +103,8 @@ class StoreLost(NamedTuple):
     """Whose: `breakers`, `rate_limits`."""
     reason: str
     """Why: `timeout`, `connection`, `resolve`, `refused` or `garbage`."""
+    code: str = ""
+    """The server's own error: `NOAUTH`, `WRONGPASS`, `OOM`, ...; empty: none."""
 
 
 class StoreBack(NamedTuple):

@@ -26,6 +26,7 @@ __all__ = [
     "declared_as",
     "forget_but",
     "look_up",
+    "of_the_preset",
     "parts",
 ]
 
@@ -117,6 +118,12 @@ def declared_as(name: str) -> dict[str, AnyDeclared]:
         (kind, register.get(name)) for kind, register in parts() if kind != LIMIT_KIND
     )
     return {kind: declared for kind, declared in found if declared is not None}
+
+
+def of_the_preset(name: str, kind: str) -> str:
+    """Return the preset that gave a policy its part of a kind; empty: the code did."""
+    preset, given = PRESET_OF.get(DERIVED.get(name, name), ("", frozenset()))
+    return "" if kind in given else preset
 
 
 def forget_but(name: str, known: Collection[str]) -> None:

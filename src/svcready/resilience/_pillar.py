@@ -15,11 +15,13 @@ from svcready.resilience._breaking._states import (
     OPEN,
 )
 from svcready.resilience._composing._contradictions import blind, consistent
-from svcready.resilience._described import MOST_SHOWN, Limited, show
+from svcready.resilience._composing._plans import presumed, undeclared
+from svcready.resilience._described import MOST_SHOWN, Names, show
 from svcready.resilience._lacking import lacking
 from svcready.resilience._limiting._inbound_means import NO_INBOUND
 from svcready.resilience._overrides import naming
 from svcready.resilience._parts import (
+    DERIVED,
     LIMIT_KIND,
     PER_HOST,
     bind_parts,
@@ -161,7 +163,7 @@ class ResiliencePillar:
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong, once everything is declared that will be."""
-        return self._inbound.problems()
+        return (*undeclared(), *self._inbound.problems())
 
     def doubtful(self) -> frozenset[str]:
         """Return which of the problems last told may be none."""
@@ -169,7 +171,10 @@ class ResiliencePillar:
 
     def notices(self) -> tuple[str, ...]:
         """Return what is worth knowing of what is declared, and no problem."""
-        return tuple(filter(None, map(blind, self.names()))) if self._enabled else ()
+        if not self._enabled:
+            return presumed()
+
+        return (*filter(None, map(blind, self.names())), *presumed())
 
     def untuned(self) -> tuple[str, ...]:
         """Return what is wrong with the operator's values for what is declared."""
@@ -212,13 +217,9 @@ class ResiliencePillar:
             prefix: How their names begin.
             most: How many are shown; breakers that are not closed come first.
         """
-        return show(
-            self._all,
-            self._named,
-            Limited(self._inbound.named, self._inbound.about),
-            prefix,
-            most,
-        )
+        inbound = self._inbound
+        names = Names(self._named, inbound.named, inbound.rules_said, inbound.about)
+        return show(self._all, names, prefix, most)
 
     def states(self) -> list[PolicyState]:
         """Return how every breaker stands."""
@@ -319,6 +320,11 @@ class ResiliencePillar:
         return values
 
     def _tell(self, name: str, problems: tuple[str, ...]) -> None:
+        base = DERIVED.get(name, name)
         for problem in problems:  # several parts may say the same
-            said = naming(problem, partial(self._named, name))
-            self._wrong[f"policy {name}: {said}"] = None
+            said, of_base = (
+                naming(problem, partial(self._named, each)) for each in (name, base)
+            )
+            # What is said of all hosts of a policy is told once, of the policy.
+            whose = base if said == of_base else name
+            self._wrong[f"policy {whose}: {said}"] = None

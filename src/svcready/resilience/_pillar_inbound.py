@@ -42,6 +42,8 @@ class InboundPillar:
         self._check = RouteCheck()
         self.named = means.named
         """Returns what the operator calls a limit's field."""
+        self.rules_said = means.rules_said
+        """Returns where the operator says the rules."""
         self.shedding = InboundShedding(means, clock)
         """The load shedding."""
         self.limits = LateLimits(means, clock)

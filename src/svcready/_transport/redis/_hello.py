@@ -40,7 +40,8 @@ def check_greeted(replies: Sequence[Reply]) -> None:
     for reply in replies:
         if isinstance(reply, RedisRefused):
             # What the server says of a password may hold it.
-            raise RedisError("refused", f"the server answers {reply.code}")
+            text = f"the server answers {reply.code or 'an error'}"
+            raise RedisError("refused", text, reply.code)
 
     if replies[-1] != b"PONG":
         raise RedisError("garbage", "the server does not answer a PING")

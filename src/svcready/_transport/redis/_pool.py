@@ -33,7 +33,7 @@ class Watched(Protocol):
         """Return for how many more seconds it is left alone."""
         ...
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, code: str = "") -> None:
         """Take note that it did not answer."""
         ...
 
@@ -228,7 +228,7 @@ class Pool:
             link = self._connected(address)
         except RedisError as error:
             self._where.learn(error, address)
-            self._watched.failed(error.reason)
+            self._watched.failed(error.reason, error.code)
             with self._lock:
                 self._failures += 1
                 self._wanted = 1  # it is looked for until it is found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -15,13 +16,23 @@ Reply: TypeAlias = "bytes | int | list[Reply] | RedisRefused | None"
 _END = b"\r\n"
 _LONGEST_BYTES = 1024 * 1024
 _DEEPEST = 4
+_CODE = re.compile(r"[A-Z]{2,20}")
 
 
 class RedisError(Exception):
-    """A server can't be asked; `reason` is a fixed word, for a metric's label."""
+    """
+    A server can't be asked.
 
-    def __init__(self, reason: str, text: str = "") -> None:
+    Args:
+        reason: A fixed word, for a metric's label.
+        text: What is wrong.
+        code: What the server's own error begins with, as `NOAUTH`; empty: it is not
+            the server that says so, or it says no such word.
+    """
+
+    def __init__(self, reason: str, text: str = "", code: str = "") -> None:
         self.reason = reason
+        self.code = code
         super().__init__(text or reason)
 
 
@@ -29,8 +40,9 @@ class RedisRefused(RedisError):
     """The server answered with an error; the connection is as good as before."""
 
     def __init__(self, text: str) -> None:
-        self.code = text.split(" ", 1)[0][:32]
-        super().__init__("refused", text[:200])
+        word = text.split(" ", 1)[0]
+        code = word if _CODE.fullmatch(word) else ""  # or it may be anybody's secret
+        super().__init__("refused", text[:200], code)
 
 
 def packed(commands: Iterable[Command]) -> bytes:

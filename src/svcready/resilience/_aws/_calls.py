@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Calls", "named"]
 
+_PRESET = "aws"
+"""What a policy is made of that nobody declared."""
+
 _WHOLE, _FILE, _ONCE = "whole", "file", "once"
 """A body in memory, one that can be read again, and one that can't."""
 
@@ -60,7 +63,7 @@ class Calls:
         guard = named(self._policies, f"{service}.{operation}")
         plan = POLICIES.get(guard.name)
         if plan is None or not plan.is_declared:
-            policy(guard.name, preset="aws")
+            policy(guard.name, preset=_PRESET)
             plan = POLICIES.get(guard.name)
 
         layers = {} if plan is None else dict(plan.layers)
@@ -139,7 +142,9 @@ def named(policies: Named, operation: str) -> Policy:
     if callable(policies) and not isinstance(policies, Policy):
         found = policies(operation)
 
-    return found if isinstance(found, Policy) else policy(cast("str", found))
+    guard = found if isinstance(found, Policy) else policy(cast("str", found))
+    guard._plan.otherwise = _PRESET  # noqa: SLF001 - the policy's other half
+    return guard
 
 
 def _attempt(call: _Call) -> object:

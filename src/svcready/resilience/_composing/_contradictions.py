@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.errors import DeclarationError
-from svcready.resilience._parts import declared_as
+from svcready.resilience._parts import declared_as, of_the_preset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = ["blind", "check", "clashing", "consistent"]
 
@@ -108,24 +108,38 @@ def _clashes(
 ) -> list[_Clash]:
     """Return what is contradictory if *values* are put over the code's numbers."""
     attempt_s, whole_s, window_s = math.inf, math.inf, math.inf
+    deadline_s = math.inf
+    of_preset: set[str] = set()
     for kind, declared in declared_as(name).items():
         config = declared.overridden(values)
+        if of_the_preset(name, kind) and f"{kind}_s" not in values:
+            of_preset.add(kind)
+
         if config.mode == "off" or (later and not declared.is_explicit):
             continue
 
         if kind == "timeout":
             attempt_s = config.bound_s or math.inf
         elif kind == "deadline":
-            whole_s = min(whole_s, config.bound_s or math.inf)
+            deadline_s = config.bound_s or math.inf
+            whole_s = min(whole_s, deadline_s)
         elif kind == "retry":
             whole_s = min(whole_s, config.deadline_s or math.inf)
         elif kind == "breaker":
             window_s = config.window_s
 
-    return clashing(attempt_s, whole_s, window_s)
+    if whole_s < deadline_s:  # it is the retry's own
+        of_preset.discard("deadline")
+
+    return clashing(attempt_s, whole_s, window_s, of_preset)
 
 
-def clashing(attempt_s: float, whole_s: float, window_s: float) -> list[_Clash]:
+def clashing(
+    attempt_s: float,
+    whole_s: float,
+    window_s: float,
+    of_preset: Collection[str] = (),
+) -> list[_Clash]:
     """
     Return what is contradictory in one policy.
 
@@ -133,16 +147,24 @@ def clashing(attempt_s: float, whole_s: float, window_s: float) -> list[_Clash]:
         attempt_s: What an attempt may take, in seconds; inf: as long as it does.
         whole_s: What the whole call may take.
         window_s: What the breaker's window covers; inf: there is no breaker.
+        of_preset: The kinds of parts whose time nobody gave but the preset.
     """
     clashes: list[_Clash] = []
+    attempt, whole = (
+        f"{seconds:g} s{f', {word}' if kind in of_preset else ''}"
+        for kind, seconds, word in (
+            ("timeout", attempt_s, "the preset's timeout"),
+            ("deadline", whole_s, "the preset's"),
+        )
+    )
     if attempt_s == math.inf:
         return clashes
 
     if attempt_s > whole_s:
         clashes.append(
             _Clash(
-                f"an attempt may take {attempt_s:g} s, but the whole call, its "
-                f"deadline, {whole_s:g} s",
+                f"an attempt may take {attempt}, but the whole call, its "
+                f"deadline, {whole}",
                 frozenset({"timeout_s", "deadline_s"}),
             )
         )
@@ -151,7 +173,7 @@ def clashing(attempt_s: float, whole_s: float, window_s: float) -> list[_Clash]:
         clashes.append(
             _Clash(
                 f"the breaker's window of {window_s:g} s is less than twice what an "
-                f"attempt may take, {attempt_s:g} s",
+                f"attempt may take, {attempt}",
                 frozenset({"timeout_s", "breaker_window_s"}),
             )
         )

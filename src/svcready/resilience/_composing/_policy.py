@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from svcready._core.declarations import Register, check_name
+from svcready._core.declarations import check_name
 from svcready._core.guard import report_fault
 from svcready._core.places import calling_place
 from svcready.errors import DeclarationError
 from svcready.resilience._composing._contradictions import check
+from svcready.resilience._composing._plans import POLICIES, nowhere
 from svcready.resilience._composing._policy_late import late
 from svcready.resilience._composing._policy_parts import taken
 from svcready.resilience._composing._presets import preset_parts
@@ -24,7 +25,7 @@ from svcready.resilience._layering._layers import (
     lease_probes,
     once,
 )
-from svcready.resilience._parts import declared_as, forget_but
+from svcready.resilience._parts import PRESET_OF, declared_as, forget_but
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,10 +56,15 @@ class Plan:
         name: The policy's name.
     """
 
-    __slots__ = ("_arguments", "_complained", "_layers", "_place", "name")
+    __slots__ = (
+        *("_arguments", "_complained", "_layers", "_place"),
+        *("name", "otherwise"),
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.otherwise = ""
+        """The preset that it gets if nobody declares it; empty: none."""
         self._arguments: Mapping[str, object] = {}
         self._layers: Mapping[int, Layer] | None = None
         self._place: Place | None = None
@@ -79,10 +85,7 @@ class Plan:
                 the call.
         """
         if self._layers is None:
-            raise DeclarationError(
-                f"policy {self.name!r} is used, but nothing that was imported says "
-                "what it is made of"
-            )
+            raise DeclarationError(nowhere(self.name))
 
         return self._layers
 
@@ -103,6 +106,9 @@ class Plan:
             check(self.name)
         except DeclarationError:
             forget_but(self.name, known)  # so that it can be put right and tried again
+            if self._layers is None:
+                PRESET_OF.pop(self.name, None)
+
             raise
 
         if self._layers is not None and self._layers != layers:
@@ -138,10 +144,6 @@ class Plan:
         self._layers = taken(self.name, base._arguments, renamed=True)
         self._arguments, self._place = base._arguments, base._place
         lease_probes(self._layers)
-
-
-POLICIES: Register[Plan] = Register("policy")
-"""Every policy that the process declared or uses."""
 
 
 class Policy(Guarding):

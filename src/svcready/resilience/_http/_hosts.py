@@ -64,13 +64,16 @@ def plan_for_host(base: Plan, scheme: str, host: str, port: int | None) -> Plan:
 
     DERIVED[name] = base.name
     try:
-        plan = POLICIES.declare(name, None, lambda: Plan(name))
-        plan.derive(base)
+        made = POLICIES.declare(name, None, lambda: Plan(name))
+        made.derive(base)
     except DeclarationError:  # another name is spelt the same in variables
         DERIVED.pop(name, None)
+        if plan is None:  # nobody has written this name
+            POLICIES.remove(name)
+
         return base
 
-    return plan
+    return made
 
 
 def _name(base: str, scheme: str, host: str, port: int | None) -> str:

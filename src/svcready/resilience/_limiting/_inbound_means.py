@@ -61,6 +61,8 @@ class InboundMeans(NamedTuple):
     """Tells whether a path is one of svcready's own: metrics, probes, operators."""
     kept_in: Callable[[], str] = lambda: "memory"
     """Tells where limits are counted: `memory`, of this process, or `redis`."""
+    rules_said: Callable[[], str] = lambda: ""
+    """Returns where the operator says the rules."""
 
 
 NO_INBOUND = InboundMeans(lambda: (), lambda _: {}, FieldOptions, lambda: None)

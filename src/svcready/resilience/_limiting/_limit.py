@@ -161,10 +161,15 @@ def _declarer(
         )
 
     def declare(name: str) -> Limiter:
-        limiter = LIMITS.declare(
+        declared = LIMITS.declare(
             check_name("limit", name), (config, by), lambda: build(name), place=place
-        ).core
-        limiter.dearest = max(limiter.dearest, cost)
+        )
+        limiter = declared.core
+        if cost > limiter.dearest:
+            limiter.dearest = cost
+            # What the operator says may be in force, and be below this cost.
+            declared.tune(declared.values, limiter.clock)
+
         return limiter
 
     return declare

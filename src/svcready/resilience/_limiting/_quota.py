@@ -14,7 +14,12 @@ from svcready.resilience._limiting._fields_draft11 import (
 from svcready.resilience._limiting._limit_keys import keep
 from svcready.resilience._limiting._limiter import key_of
 from svcready.resilience._limiting._pressure import GAUGE
-from svcready.resilience._limiting._problem import QUOTA_EXCEEDED, refusal, retry_after
+from svcready.resilience._limiting._problem import (
+    QUOTA_EXCEEDED,
+    REDUCED_CAPACITY,
+    refusal,
+    retry_after,
+)
 from svcready.resilience._limiting._resolvers import RESOLVERS, resolve, wait_for
 
 if TYPE_CHECKING:
@@ -189,6 +194,9 @@ class Quota:
         self, asked: Sequence[tuple[Rule, Want]], decision: Decision
     ) -> Refusal | None:
         """Count, tell of pressure, and return the answer if there was not enough."""
+        if decision.blind:
+            return self._settle_blind(asked, decision)
+
         shares = []
         clock = self.limits.clock
         for (rule, want), left in zip(asked, decision.left, strict=True):
@@ -217,6 +225,20 @@ class Quota:
             headers=self.headers(),
             more={"violated-policies": [share.name for share in violated]},
         )
+
+    def _settle_blind(
+        self, asked: Sequence[tuple[Rule, Want]], decision: Decision
+    ) -> Refusal | None:
+        """Count what was decided without the store: nobody's quota is known."""
+        for rule, _ in asked:
+            rule.limiter.settle(allowed=decision.allowed)
+
+        if decision.allowed:
+            return None
+
+        self.wait_s = max(left.retry_after_s for left in decision.left)
+        wait_s = retry_after(self.wait_s)
+        return refusal(503, REDUCED_CAPACITY, retry_after_s=wait_s)
 
     def _returned(self) -> list[Want]:
         """Return what to want of a store to give back all that was taken, once."""

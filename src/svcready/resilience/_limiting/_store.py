@@ -57,6 +57,8 @@ class Decision(NamedTuple):
     """Whether all buckets had enough; if not, nothing was taken of any."""
     left: tuple[Left, ...]
     """How each stands, in the order of the wants."""
+    blind: bool = False
+    """Whether that is not known: the store is lost, and the operator's word decides."""
 
 
 class Store(Protocol):
@@ -209,4 +211,4 @@ def spread(wants: Sequence[Want], decision: Decision) -> Decision:
 
     keys = dict.fromkeys(want.key for want in wants)
     by_key = dict(zip(keys, decision.left, strict=True))
-    return Decision(decision.allowed, tuple(by_key[want.key] for want in wants))
+    return decision._replace(left=tuple(by_key[want.key] for want in wants))

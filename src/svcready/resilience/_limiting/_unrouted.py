@@ -205,6 +205,9 @@ class Unrouted:
         return [want for _, want in self.asked(request) if want not in exhausted]
 
     def _learn(self, unknown: Sequence[Want], decision: Decision) -> None:
+        if decision.blind:
+            return
+
         for want, left in zip(unknown, decision.left, strict=True):
             self.exhausted.asked(want, left)
 
@@ -282,8 +285,11 @@ class Owing:
             limiter.settle(allowed=decision.allowed)
             return
 
-        self._unrouted.exhausted.took(want, left)
         limiter.settle(allowed=True)  # it was let through, whatever is left
+        if decision.blind:
+            return
+
+        self._unrouted.exhausted.took(want, left)
         told = left._replace(allowed=True)
         self._quota.tell(self._quota.share(limiter, want, told))
 

@@ -67,19 +67,20 @@ class Contact:
 
         return max(0.0, self._again_at_s - self._clock.monotonic())
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, code: str = "") -> None:
         """
         Take note that it did not answer.
 
         Args:
             reason: A fixed word: `timeout`, `connection`, ...
+            code: What the server's own error begins with: `NOAUTH`, ...
         """
         with self._lock:
             self._failures[reason] += 1
             is_new = self._lose()
 
         if is_new:
-            publish(StoreLost(self.name, reason))
+            publish(StoreLost(self.name, reason, code))
 
     def doubted(self, reason: str) -> None:
         """

@@ -161,7 +161,7 @@ class Gossip:
             if error.reason == "busy":
                 self.contact.missed(error.reason)
             elif not self._where.learn(error, address):
-                self.contact.failed(error.reason)
+                self.contact.failed(error.reason, error.code)
 
             return
 

@@ -211,7 +211,7 @@ class SharedRates:
 
         made = task.result()
         if isinstance(made, RedisError):
-            raise RedisError(made.reason, str(made))
+            raise RedisError(made.reason, str(made), made.code)
 
         return made
 
@@ -244,7 +244,7 @@ class SharedRates:
             if error.reason == "timeout":
                 self.contact.doubted(error.reason)
             else:
-                self.contact.failed(error.reason)
+                self.contact.failed(error.reason, error.code)
 
         self._pool.hosts = ()
         self._pool.seek()
@@ -264,11 +264,11 @@ class SharedRates:
         self._pool.seek()  # in a forked child nobody looks for it yet
         if self._on_failure == "open":
             whole = (Left(True, want.rate.burst, 0.0, 0.0) for want in wants)
-            return Decision(True, tuple(whole))
+            return Decision(True, tuple(whole), blind=True)
 
         if self._on_failure == "closed":
             nothing = Left(False, 0, _CLOSED_RETRY_S, _CLOSED_RETRY_S)
-            return Decision(False, tuple(nothing for _ in wants))
+            return Decision(False, tuple(nothing for _ in wants), blind=True)
 
         return None
 

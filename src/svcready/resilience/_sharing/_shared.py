@@ -47,6 +47,11 @@ class Shared:
         self.rates: SharedRates | None = None
         """What counts rate limits for all processes; None: each counts its own."""
 
+    @property
+    def on_failure(self) -> str:
+        """What rate limits do while their store is lost: `local`, `open`, `closed`."""
+        return self._http.rate_limit_on_store_failure
+
     def wake(self) -> None:
         """Begin in this process; a forked child begins here anew."""
         if self.rates is not None:
@@ -98,7 +103,7 @@ class Shared:
             key_prefix(*scope),
             memory,
             self._clock,
-            on_failure=self._http.rate_limit_on_store_failure,
+            on_failure=self.on_failure,
             timeout_s=settings.redis_timeout_s,
         )
         return self.rates
