@@ -192,7 +192,7 @@ def test_a_rule_for_no_route_is_told_at_the_start(
         assert service.get("/shared/1").status == 200
         (line,) = service.logged("svcready is on, with problems")
         (told,) = line["context"]["problems"]  # type: ignore[index]
-        assert told == (
-            "limit typo is for * /share/*, and there is no such route: it holds for "
-            f"nothing; the nearest is {served.route}"
+        assert told.startswith(
+            "limit typo is for * /share/*, and there is no such route"
         )
+        assert told.endswith(f"; the nearest is {served.route}")
