@@ -173,8 +173,24 @@ def test_few_buckets_are_taken_for_others() -> None:
     for many, at_most in ((20_000, 0.01), (50_000, 0.1)):
         overflow = Overflow()
         for number in range(many):
-            overflow.keep(f"limit:~{address(number)}", 60.0)
+            overflow.keep(f"limit:~{address(number)}", 60.0, 0.0)
 
         others = range(many, many + 10_000)
         wrong = sum(overflow.tat_s(f"limit:~{address(n)}") > 0 for n in others)
         assert wrong / 10_000 <= at_most
+
+
+def test_an_attack_by_more_has_nobody_else_refused() -> None:
+    """Beyond what can be told apart nothing is kept; with time there is room again."""
+    overflow = Overflow()
+    for number in range(200_000):
+        overflow.keep(f"limit:~{address(number)}", 60.0, 0.0)
+
+    others = range(200_000, 210_000)
+    wrong = sum(overflow.tat_s(f"limit:~{address(n)}") > 0 for n in others)
+    assert wrong / 10_000 <= 0.15
+    first = sum(overflow.tat_s(f"limit:~{address(n)}") > 0 for n in range(50_000))
+    assert first == 50_000
+
+    overflow.keep("limit:~late", 120.0, 61.0)
+    assert overflow.tat_s("limit:~late") == 120.0

@@ -8,9 +8,10 @@ from typing import Any
 
 import flask
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 import svcready
+from svcready.errors import RateLimited
 from svcready.resilience._shed._shedding import http_shedder
 from svcready.testing import FakeClock, Harness
 from tests.adapters.limits import Running, nothing_declared
@@ -130,6 +131,25 @@ def test_shed_requests_are_warned_of_now_and_then(
         assert len(lines(harness, 503)) == 3
         for place in places:
             http_shedder().leave(place, None)
+
+
+def test_what_a_handler_makes_of_a_refusal_has_its_line(run: Running) -> None:
+    """It is the application's answer, though a limit refused something in it."""
+    with run("* 9/s by address") as harness:
+        app = FastAPI()
+        few = svcready.limit("1/h", by="all", name="few")(lambda: "ok")
+
+        @app.get("/made")
+        def made() -> str:
+            try:
+                return few()
+            except RateLimited:
+                raise HTTPException(503, "database down") from None
+
+        harness.runtime.attach(app)
+        told = [asyncio.run(ask_asgi(app, http_scope("/made"))).status for _ in "1234"]
+        assert told == [200, 503, 503, 503]
+        assert [level for level, _ in lines(harness, 503)] == ["WARN"] * 3
 
 
 def test_a_websocket_that_is_denied_has_its_line(run: Running) -> None:

@@ -66,7 +66,8 @@ BARE: Ahead[Any] = Ahead(None, _as_it_is)
 def begin_asking(request: Request) -> None:
     """Make a request known to the code that serves it."""
     request.admitted = []
-    request.refused = request.rejected = request.streamed = False
+    request.refused = request.streamed = False
+    request.rejected = 0
     request.owing = request.taken = None
     INBOUND.set(request)
 

@@ -213,7 +213,8 @@ class AdmittedExchange(HttpExchange):
         for one in self.admitted:
             self._turned_away = one.readmit() or self._turned_away
 
-        self.rejected = self.rejected or self._turned_away is not None
+        if self._turned_away is not None:
+            self.rejected = self._turned_away.status
 
     async def _answered(self, start: Message) -> None:
         """Tell admissions of the response that starts."""

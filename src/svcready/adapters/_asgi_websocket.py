@@ -63,7 +63,7 @@ class WebsocketExchange(Request):
         inbound = headers, None, client
         self.begin(plan, "GET", path, scheme, inbound, counted=False)
         self.admitted, self.streamed = [], True  # no admission is asked of it
-        self.rejected = False
+        self.rejected = 0
 
     def describe(self) -> Mapping[str, str | int]:
         """Return the start attributes of the span."""

@@ -45,7 +45,6 @@ CLIENT_CLOSED = 499
 """The status of a request whose client left before the response began."""
 
 _LONGEST_PATH = 256
-_REFUSALS = {429, 503}
 _valid_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/+=@~-]{0,127}").fullmatch
 _usual_id = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}").fullmatch
 
@@ -94,8 +93,8 @@ class Request:
     """What admitted it; as those below, there where the plan has admissions."""
     refused: bool
     """Whether one of them refused it."""
-    rejected: bool
-    """Whether a policy refused it, wherever it had got to by then."""
+    rejected: int
+    """With which status a policy refused it, wherever it had got to; 0: none did."""
     owing: Owed | None
     """What its answer costs, if nothing asks at its route."""
     taken: tuple[object, Taken] | None
@@ -252,7 +251,7 @@ class Request:
 
     def _is_refusal(self, status: int) -> bool:
         """Tell whether *status* is a policy's answer, not what was made of it."""
-        return status in _REFUSALS and self.plan.admission is not None and self.rejected
+        return self.plan.admission is not None and status == self.rejected
 
     def header(self, name: str) -> str | None:
         """Return a header's value by its name in any case; None without it."""

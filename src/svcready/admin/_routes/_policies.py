@@ -27,7 +27,7 @@ def policies_route(resilience: ResiliencePillar) -> Route:
     """
 
     def answer(request: OpsRequest) -> OpsResponse:
-        asked = parse_qs(request.query, max_num_fields=16) if request.query else {}
+        asked = parse_qs(request.query)
         policies, left_out = resilience.show(asked.get("name", [""])[0])
         if "text/plain" in (request.header("Accept") or ""):
             body = _as_text(policies, left_out).encode("utf-8", "backslashreplace")

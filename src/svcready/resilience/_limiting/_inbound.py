@@ -42,8 +42,8 @@ class Inbound(Protocol):
     """Whether the response's body came in pieces, as far as it did."""
     refused: bool
     """Whether it was refused before the framework took its route."""
-    rejected: bool
-    """Whether it was refused at all: its line is one of many."""
+    rejected: int
+    """The status of its refusal, of which its line is one of many; 0 without."""
     owing: Owed | None
     """What it pays if it is answered before anything asks at its route."""
 
@@ -236,7 +236,7 @@ class Admissions:
                     continue
 
                 if isinstance(verdict, Refusal):
-                    request.rejected = True
+                    request.rejected = verdict.status
                     _drop(request)
                     return verdict
 
@@ -262,7 +262,7 @@ class Admissions:
                     continue
 
                 if isinstance(verdict, Refusal):
-                    request.rejected = True
+                    request.rejected = verdict.status
                     _drop(request)
                     return verdict
 
@@ -294,7 +294,7 @@ def ask_at_route(request: Inbound) -> Refusal | None:
             continue
 
         if answer is not None:
-            request.rejected = True
+            request.rejected = answer.status
             return answer
 
     return None
@@ -310,7 +310,7 @@ async def ask_at_route_async(request: Inbound) -> Refusal | None:
             continue
 
         if answer is not None:
-            request.rejected = True
+            request.rejected = answer.status
             return answer
 
     return None
@@ -320,7 +320,7 @@ def leave_all(
     request: Inbound, status: int, error: BaseException | None, duration_s: float
 ) -> None:
     """Tell everything that admitted *request* how it ended, the inner ones first."""
-    if status == 429 and request.rejected:
+    if status == request.rejected == 429:
         _drop(request)  # its latency is that of refusing, and no service's
         return
 

@@ -199,7 +199,7 @@ class _Gate:
         quota.spend()
         answer = quota.check(self._rules)
         if answer is not None:
-            quota.request.rejected = True
+            quota.request.rejected = answer.status
             quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
@@ -213,7 +213,7 @@ class _Gate:
         quota.spend()
         answer = await quota.check_async(self._rules)
         if answer is not None:
-            quota.request.rejected = True
+            quota.request.rejected = answer.status
             quota.request.refusing()
             raise RequestRefused(self.name, quota.wait_s, answer)
 
@@ -244,7 +244,8 @@ class _Nobody:
 
     method = OTHER_VALUE
     client: str | None = None
-    streamed = refused = rejected = False
+    streamed = refused = False
+    rejected = 0
     owing: Owed | None = None
 
     def __init__(self) -> None:

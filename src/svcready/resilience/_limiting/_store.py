@@ -183,7 +183,7 @@ class MemoryStore:
             if overflow is None:
                 overflow = self._overflows[limit] = Overflow()
 
-            overflow.keep(key, tat_s)
+            overflow.keep(key, tat_s, now_s)
 
     def _reset(self) -> None:
         # What the parent's clients took, they took: the counts stay.
