@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -15,13 +15,13 @@ from svcready.logging._audit._targets import KeptEntries
 from svcready.testing._policies import Policies, reset_policies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import NoReturn
+
+    from prometheus_client import Metric
 
     from svcready._core.clock import Clock
     from svcready.tracing.view._records import SpanRecord
-
-    Series = frozenset[tuple[str, str]]
 
 __all__ = ["Harness", "running"]
 
@@ -66,7 +66,8 @@ class Harness:
         self.policies = Policies()
         """The policies: hold them in a state, count their attempts."""
         self._written = written
-        self._page_before = ""
+        self._page_made = self._page()
+        self._page_begun = ""
 
     @property
     def lines(self) -> list[dict[str, object]]:
@@ -136,17 +137,22 @@ class Harness:
         Returns:
             The sum over all series that have these labels; None if there is none.
         """
-        before = {at: value for at, value, _ in _samples(self._page_before, name)}
+        # What svcready counts of itself while it starts belongs to the block. Of others
+        # some sources only come with the start.
+        made = [family.name for family in _families(self._page_made)]
+        ours = name.startswith("svcready_") and name.startswith(tuple(made))
+        page = self._page_made if ours else self._page_begun
+        before = {each.series: each.value for each in _samples(page, name)}
         found = [
-            value - before.get(at, 0.0) if adds_up else value
-            for at, value, adds_up in _samples(self._page(), name)
-            if labels.items() <= at
+            each.value - before.get(each.series, 0.0) if each.adds_up else each.value
+            for each in _samples(self._page(), name)
+            if labels.items() <= each.labels.items()
         ]
         return sum(found) if found else None
 
-    def count_from_here(self) -> None:
-        """Have `sample` leave out what was counted until now."""
-        self._page_before = self._page()
+    def begun(self) -> None:
+        """Take note that the runtime has started."""
+        self._page_begun = self._page()
 
     def _page(self) -> str:
         metrics = self.runtime.metrics
@@ -157,15 +163,30 @@ class Harness:
         return body.decode()
 
 
-def _samples(page: str, name: str) -> Iterator[tuple[Series, float, bool]]:
-    """Read the samples called *name*: labels, value, and whether that adds up."""
+class _Sample(NamedTuple):
+    """A value on a Prometheus page."""
+
+    labels: Mapping[str, str]
+    series: frozenset[tuple[str, str]]
+    value: float
+    adds_up: bool
+
+
+def _families(page: str) -> Iterable[Metric]:
     from prometheus_client.parser import text_string_to_metric_families
 
-    for family in text_string_to_metric_families(page):
+    return text_string_to_metric_families(page)
+
+
+def _samples(page: str, name: str) -> Iterator[_Sample]:
+    """Read the samples called *name*."""
+    for family in _families(page):
         for sample in family.samples:
             if sample.name == name:
-                series = frozenset(sample.labels.items())
-                yield series, sample.value, family.type in _ADD_UP
+                # An empty label is none; OpenTelemetry's series get them later on.
+                series = frozenset(item for item in sample.labels.items() if item[1])
+                adds_up = family.type in _ADD_UP
+                yield _Sample(sample.labels, series, sample.value, adds_up)
 
 
 @contextmanager
@@ -216,7 +237,7 @@ def running(
     try:
         runtime.start()  # a test's time limit can cut it off
         put_in_force(runtime, pinned=True)
-        harness.count_from_here()
+        harness.begun()
         yield harness
     finally:
         put_in_force(None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from svcready._core import fork
 from svcready._core.guard import report_foreign
@@ -91,10 +92,14 @@ def stale(
 
 
 class Kept(NamedTuple):
-    """An answer, and since when it is there."""
+    """An answer, since when it is there, and its number among all."""
 
     value: object
     at_s: float
+    number: int
+
+
+_Generations: TypeAlias = "tuple[dict[Hashable, Kept], dict[Hashable, Kept]]"
 
 
 class _Call(NamedTuple):
@@ -119,14 +124,23 @@ class Answers:
         clock: Monotonic time.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_generations", "_half", "_key", "_lock")
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_generations",
+        "_half",
+        "_key",
+        "_lock",
+        "_numbers",
+    )
 
     def __init__(self, stale: Stale, clock: Clock) -> None:
         self._key = stale.key
         self._half = stale.max_entries // 2
         self._clock = clock
         self._lock = threading.RLock()
-        self._generations: tuple[dict[Hashable, Kept], dict[Hashable, Kept]] = ({}, {})
+        self._generations: _Generations = ({}, {})
+        self._numbers = itertools.count()
         fork.reset_in_child(self._reset)
 
     def use(self, clock: Clock) -> None:
@@ -180,17 +194,20 @@ class Answers:
         """Keep an answer that was given now; what gives items only once is none."""
         kind = type(value)
         if not hasattr(kind, "__next__") and not hasattr(kind, "__anext__"):
-            self._put(key, Kept(value, self._clock.monotonic()), renewed=True)
+            self._put(key, Kept(value, self._clock.monotonic(), next(self._numbers)))
 
     def get(self, key: Hashable, max_age_s: float) -> Kept | None:
         """Return the last answer, unless it is older than *max_age_s* seconds."""
-        young, old = self._generations
-        kept = young.get(key) or old.get(key)
+        generations = young, old = self._generations
+        kept, before = young.get(key), old.get(key)
+        if before is not None and (kept is None or before.number > kept.number):
+            kept = before
+
         if kept is None or self._clock.monotonic() - kept.at_s > max_age_s:
             return None
 
         if key not in young:
-            self._put(key, kept, renewed=False)
+            self._promote(generations, key, kept)
 
         return kept
 
@@ -203,25 +220,37 @@ class Answers:
         young, old = map(dict, self._generations)
         return len({*young, *old})
 
-    def _put(self, key: Hashable, kept: Kept, *, renewed: bool) -> None:
+    def _put(self, key: Hashable, kept: Kept) -> None:
         while True:
-            generations = young, old = self._generations
+            generations = young, _ = self._generations
             if key not in young and len(young) >= self._half:
-                with self._lock:
-                    if self._generations is generations:
-                        self._generations = ({}, young)
-
+                self._age(generations)
                 continue
 
-            if renewed:
-                young[key] = kept
-            else:  # other threads may have newer ones
-                newer = old.get(key)
-                last = kept if newer is None or newer.at_s < kept.at_s else newer
-                young.setdefault(key, last)
-
+            young[key] = kept
             if self._generations[0] is young:  # or else it went among the older ones
                 return
+
+    def _promote(self, generations: _Generations, key: Hashable, kept: Kept) -> None:
+        """
+        Take an older answer that was used among the younger ones.
+
+        Into those that it was read beside: what others have put into newer ones since
+        has a higher number, and where that has gone again these have gone before.
+        """
+        young, _ = generations
+        if len(young) < self._half:
+            young.setdefault(key, kept)
+        else:
+            self._age(generations, {key: kept})
+
+    def _age(
+        self, generations: _Generations, young: dict[Hashable, Kept] | None = None
+    ) -> None:
+        """Let *generations*, if they are the present ones, be older by one."""
+        with self._lock:
+            if self._generations is generations:
+                self._generations = ({} if young is None else young, generations[0])
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
