@@ -611,7 +611,7 @@ def run_model(world: World, examples: int, steps: int, *phases: Phase) -> None:
     )
 
 
-@pytest.mark.timeout(180)  # some 15 s, on a machine that is not busy
+@pytest.mark.timeout(600)  # some 15 s, on a machine that is not busy
 def test_nothing_is_lost_and_nothing_counted_twice(world: World) -> None:
     """On any sink, whatever is recorded, fails, forks and begins anew in any order."""
     # A failure is told as it is; to make it small can take minutes.
