@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -92,14 +91,22 @@ def stale(
 
 
 class Kept(NamedTuple):
-    """An answer, since when it is there, and its number among all."""
+    """An answer, and since when it is there."""
 
     value: object
     at_s: float
-    number: int
 
 
-_Generations: TypeAlias = "tuple[dict[Hashable, Kept], dict[Hashable, Kept]]"
+class _Place:
+    """Where the last answer of a key is, in both generations the same."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+
+
+_Generations: TypeAlias = "tuple[dict[Hashable, _Place], dict[Hashable, _Place]]"
 
 
 class _Call(NamedTuple):
@@ -117,7 +124,8 @@ class Answers:
     They are in two generations: what is used goes into the younger one, and when that
     has half of all it becomes the older one, whose entries go. So nothing is ever
     searched for or taken out one by one, and the lock is not held while keys are
-    compared, which is the application's code.
+    compared, which is the application's code. A key has the same place in both, so
+    that whoever takes it over late takes over what others have put there meanwhile.
 
     Args:
         stale: What is kept.
@@ -131,7 +139,6 @@ class Answers:
         "_half",
         "_key",
         "_lock",
-        "_numbers",
     )
 
     def __init__(self, stale: Stale, clock: Clock) -> None:
@@ -140,18 +147,15 @@ class Answers:
         self._clock = clock
         self._lock = threading.RLock()
         self._generations: _Generations = ({}, {})
-        self._numbers = itertools.count()
         fork.reset_in_child(self._reset)
 
     def use(self, clock: Clock) -> None:
         """Read *clock* from now on; what is kept is as old as it was."""
         shift_s = clock.monotonic() - self._clock.monotonic()
-        young, old = (
-            {key: kept._replace(at_s=kept.at_s + shift_s) for key, kept in part.items()}
-            for part in map(dict, self._generations)
-        )
-        with self._lock:
-            self._clock, self._generations = clock, (young, old)
+        young, old = map(dict, self._generations)
+        self._clock = clock
+        for place in {*young.values(), *old.values()}:
+            place.kept = place.kept._replace(at_s=place.kept.at_s + shift_s)
 
     def limit(self, max_entries: int) -> None:
         """Keep so many from now on; of more, those that were new last."""
@@ -193,21 +197,40 @@ class Answers:
     def put(self, key: Hashable, value: object) -> None:
         """Keep an answer that was given now; what gives items only once is none."""
         kind = type(value)
-        if not hasattr(kind, "__next__") and not hasattr(kind, "__anext__"):
-            self._put(key, Kept(value, self._clock.monotonic(), next(self._numbers)))
+        if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
+            return
+
+        kept = Kept(value, self._clock.monotonic())
+        while True:
+            generations = young, old = self._generations
+            place = young.get(key) or old.get(key)
+            if place is not None:
+                place.kept = kept
+
+            if key in young or len(young) < self._half:
+                young.setdefault(key, place or _Place(kept)).kept = kept
+            else:
+                self._age(generations, {key: place or _Place(kept)})
+
+            if self._generations[0] is young:  # or else look where it is now
+                return
 
     def get(self, key: Hashable, max_age_s: float) -> Kept | None:
         """Return the last answer, unless it is older than *max_age_s* seconds."""
         generations = young, old = self._generations
-        kept, before = young.get(key), old.get(key)
-        if before is not None and (kept is None or before.number > kept.number):
-            kept = before
-
-        if kept is None or self._clock.monotonic() - kept.at_s > max_age_s:
+        place = young.get(key) or old.get(key)
+        if place is None:
             return None
 
-        if key not in young:
-            self._promote(generations, key, kept)
+        kept = place.kept
+        if self._clock.monotonic() - kept.at_s > max_age_s:
+            return None
+
+        if key not in young:  # used: it belongs to the younger ones
+            if len(young) < self._half:
+                young.setdefault(key, place)
+            else:
+                self._age(generations, {key: place})
 
         return kept
 
@@ -220,37 +243,11 @@ class Answers:
         young, old = map(dict, self._generations)
         return len({*young, *old})
 
-    def _put(self, key: Hashable, kept: Kept) -> None:
-        while True:
-            generations = young, _ = self._generations
-            if key not in young and len(young) >= self._half:
-                self._age(generations)
-                continue
-
-            young[key] = kept
-            if self._generations[0] is young:  # or else it went among the older ones
-                return
-
-    def _promote(self, generations: _Generations, key: Hashable, kept: Kept) -> None:
-        """
-        Take an older answer that was used among the younger ones.
-
-        Into those that it was read beside: what others have put into newer ones since
-        has a higher number, and where that has gone again these have gone before.
-        """
-        young, _ = generations
-        if len(young) < self._half:
-            young.setdefault(key, kept)
-        else:
-            self._age(generations, {key: kept})
-
-    def _age(
-        self, generations: _Generations, young: dict[Hashable, Kept] | None = None
-    ) -> None:
-        """Let *generations*, if they are the present ones, be older by one."""
+    def _age(self, generations: _Generations, young: dict[Hashable, _Place]) -> None:
+        """Let the younger of *generations*, if they are in force, be the older one."""
         with self._lock:
             if self._generations is generations:
-                self._generations = ({} if young is None else young, generations[0])
+                self._generations = young, generations[0]
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
