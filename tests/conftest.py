@@ -15,6 +15,7 @@ import pytest
 from svcready._core.guard import set_reporter
 from tests.distribution import Distribution, begins, processes
 from tests.left_behind import SETTINGS, look_around
+from tests.resilience.peers import forget_declared
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -152,6 +153,14 @@ def faults() -> Iterator[Faults]:
     yield noted
     set_reporter(before)
     noted.check()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_declared() -> Iterator[None]:
+    """Every test declares into empty registers, whatever modules have declared."""
+    forget_declared()
+    yield
+    forget_declared()
 
 
 @pytest.fixture(autouse=True)

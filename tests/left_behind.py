@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
+import math
 import os
 import sys
 import threading
@@ -28,6 +30,7 @@ def look_around() -> dict[str, object]:
         "variables": {k: v for k, v in os.environ.items() if k.startswith(SETTINGS)},
         "the runtime in force": current(),
         "the context": context.current(),
+        "what policies and blocks left in the context": _variables(),
         "OpenTelemetry's context": dict(_otel_context()),
         "instrumented libraries": sorted(_instrumented()),
         "the root logger's level": root.level,
@@ -42,6 +45,18 @@ def look_around() -> dict[str, object]:
 
 def _runners(handler: logging.Handler) -> bool:
     return type(handler).__module__.startswith("_pytest.")
+
+
+def _variables() -> Mapping[str, object]:
+    """Return what policies set that means anything: no empty block, no endless time."""
+    found = contextvars.copy_context().items()
+    return {
+        var.name: it
+        for var, it in found
+        if var.name.startswith("svcready.")
+        and it not in (None, (), math.inf)
+        and getattr(it, "permits", True)
+    }
 
 
 def _otel_context() -> Mapping[str, object]:

@@ -44,11 +44,14 @@ class Work:
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[int]:
     """Serve *app* by a real uvicorn in this loop; yields the port."""
-    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", http="h11")
+    config = uvicorn.Config(
+        app, port=0, log_config=None, lifespan="off", http="h11", ws="none"
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())  # leaves signals alone
-    while not server.started:  # noqa: ASYNC110 - it tells nobody
-        await asyncio.sleep(0.001)
+    while not server.started:  # it tells nobody
+        await asyncio.wait([serving], timeout=0.001)
+        assert not serving.done(), serving.exception()
 
     yield int(server.servers[0].sockets[0].getsockname()[1])
     server.should_exit = True

@@ -31,7 +31,7 @@ print(json.dumps(missing))
 
 NEEDS_AN_EXTRA = (
     "svcready.adapters._starlette_ahead",
-    "svcready.resilience.clients.",
+    "svcready.adapters._starlette_answers",
     "svcready._transport.aws",
     "svcready.adapters._starlette_routes",
     "svcready.adapters.django",
@@ -40,6 +40,7 @@ NEEDS_AN_EXTRA = (
     "svcready.cli",
     "svcready.demo",
     "svcready.logging._sources._gunicorn",  # gunicorn alone imports it
+    "svcready.resilience.clients.",
 )
 
 

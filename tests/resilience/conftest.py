@@ -1,4 +1,4 @@
-"""What the policies' tests need: no policy from before, and every event noted."""
+"""What the policies' tests need: time of their own, and every event noted."""
 
 from __future__ import annotations
 
@@ -9,21 +9,12 @@ import pytest
 from svcready._core.events import subscribe
 from svcready.resilience import _events
 from svcready.testing import FakeClock
-from tests.resilience.peers import forget_declared
 from tests.servers.postgres import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KINDS = tuple(getattr(_events, name) for name in _events.__all__)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_declared() -> Iterator[None]:
-    """Every test declares into empty registers, whatever modules have declared."""
-    forget_declared()
-    yield
-    forget_declared()
 
 
 @pytest.fixture
