@@ -47,17 +47,24 @@ class Game:
     def look(self) -> None:
         """See what became of it all, when all is done."""
 
-    def pass_time(self, who: int, seconds: float) -> None:
+    def pass_time(
+        self, who: int, seconds: float, unless: Callable[[], bool] = bool
+    ) -> None:
         """
         Let the clock jump, while nobody has the lock.
 
         What holds it has looked at the clock, and may be as late as it was held.
-        """
-        self.history.begin(who, "pass", seconds)
-        with self.thing._lock:
-            self.clock.now_s += seconds
 
-        self.history.end(who)
+        Args:
+            who: Who does it.
+            seconds: How far.
+            unless: Says when it must not, as soon as nobody has the lock.
+        """
+        with self.thing._lock:
+            if not unless():
+                self.history.begin(who, "pass", seconds)
+                self.clock.now_s += seconds
+                self.history.end(who)
 
     def play(self) -> None:
         """Let everybody act, and see whether it can be explained."""

@@ -108,9 +108,11 @@ class BreakerGame(Game):
         if chance < 0.15:
             # A success counts for the second that its clock told, however much later it
             # is added without a lock: not the 30 s that this would be.
-            if not self.history.is_anybody("settle", "success"):
-                self.pass_time(who, rng.choice((1.0, 3.0, 10.0, 30.0)))
-
+            self.pass_time(
+                who,
+                rng.choice((1.0, 3.0, 10.0, 30.0)),
+                unless=lambda: self.history.is_anybody("settle", "success"),
+            )
             return
 
         if chance < 0.25:
