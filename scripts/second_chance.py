@@ -8,6 +8,8 @@ which `.ci/run` shows at its end. The gate on coverage holds whatever becomes of
 
 Beside other steps alone is not quiet: where `TEST_SECOND_CHANCES_LATER` names a file,
 the tests that are to run once more are written there, and `--due FILE` runs them.
+
+A run that hangs is ended after `TEST_LONGEST_S` seconds, so that it tells where.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +26,17 @@ from typing import NamedTuple
 FEW = 5
 """More failures than these are no bad moment."""
 
+LONGEST_S = float(os.environ.get("TEST_LONGEST_S", "2400"))
+"""A run that takes longer hangs, and is to say what it knows while somebody waits."""
+
+LAST_WORDS_S = 60
+"""How long it may take over that."""
+
 TESTS_FAILED = 1
 """Pytest's exit status; any other failure means that not all tests were run."""
+
+HUNG = 124
+"""The exit status of what was ended, as that of `timeout`."""
 
 
 class Chance(NamedTuple):
@@ -96,7 +108,19 @@ def pytest(interpreter: str, cache: Path, *arguments: str) -> int:
 
 def python(interpreter: str, *arguments: str) -> int:
     """Run a Python and return its exit status; what it prints is shown."""
-    return subprocess.run([interpreter, *arguments], check=False).returncode
+    with subprocess.Popen([interpreter, *arguments]) as process:
+        try:
+            return process.wait(LONGEST_S)
+        except subprocess.TimeoutExpired:
+            print(f"hangs: not done after {LONGEST_S:g} s", flush=True)
+
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(LAST_WORDS_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+        return HUNG
 
 
 def left_in(cache: Path) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -67,6 +68,11 @@ def pytest_collection_finish() -> None:
 CHILDREN_LAST_S = 300
 """No process that a test forks lives longer, whatever it hangs at."""
 
+OUT_OF_A_TEST = 70
+"""The exit status of a forked child that left the test it was to end in."""
+
+_RUNNER = os.getpid()
+
 
 def _bound_child() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -81,9 +87,19 @@ _failed = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[object]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Take note of a test that fails."""
+    """
+    Take note of a test that fails, and let no forked child go on to the next one.
+
+    It would tell whoever runs the tests of its own, and keep the pipe to them open.
+    """
+    if os.getpid() != _RUNNER:
+        with suppress(OSError):  # what the parent may have closed
+            os.write(2, f"a child left {item.nodeid}: {call.excinfo}\n".encode())
+
+        os._exit(OUT_OF_A_TEST)
+
     report = yield
     if report.failed:
         item.stash[_failed] = True

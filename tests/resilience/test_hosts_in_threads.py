@@ -15,7 +15,7 @@ from svcready.resilience._parts import DERIVED
 from svcready.resilience.clients.httpx import PolicyTransport
 
 THREADS = 8
-POLICIES = 20
+POLICIES = 10
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_threads_meet_their_hosts_at_the_same_time() -> None:
     begin = Barrier(THREADS)
 
     def ask(thread: int) -> list[int]:
-        begin.wait(30)
+        begin.wait(100)
         return [
             transport.handle_request(
                 httpx.Request("GET", f"http://host-{thread}-{number}.example/")

@@ -33,6 +33,12 @@ import pytest
 def test_wrong(what):
     assert False, what
 """
+HANGING = """
+import threading
+
+def test_hangs():
+    threading.Event().wait()
+"""
 RIGHT = """
 import code_under_test
 
@@ -67,7 +73,11 @@ def run(tmp_path: Path) -> Callable[..., Outcome]:
     libraries = os.pathsep.join(path for path in sys.path if "packages" in path)
 
     def run(
-        *arguments: str, least_covered: int = 0, later: str = "", **files: str
+        *arguments: str,
+        least_covered: int = 0,
+        later: str = "",
+        longest_s: int = 100,
+        **files: str,
     ) -> Outcome:
         project = tmp_path / "project"
         project.mkdir(exist_ok=True)
@@ -84,6 +94,7 @@ def run(tmp_path: Path) -> Callable[..., Outcome]:
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": libraries,
+                "TEST_LONGEST_S": str(longest_s),
                 "TEST_SECOND_CHANCES": str(notes),
                 **({"TEST_SECOND_CHANCES_LATER": later} if later else {}),
             },
@@ -119,6 +130,17 @@ def test_what_fails_twice_is_refused(run: Callable[..., Outcome]) -> None:
         "unsteady: test_a.py::test_unsteady (3.x)",
         "failed twice: test_b.py::test_wrong[a::b] (3.x)",
     ]
+
+
+def test_a_run_that_hangs_tells_where(run: Callable[..., Outcome]) -> None:
+    """It is ended as by Ctrl-C, and is no bad moment."""
+    status, output, notes = run(longest_s=4, test_a=RIGHT, test_b=HANGING)
+
+    assert status == 124, output
+    assert "hangs: not done after 4 s" in output
+    assert "threading.py" in output
+    assert "1 passed" in output
+    assert notes == []
 
 
 def test_many_failures_have_no_second_chance(run: Callable[..., Outcome]) -> None:
