@@ -13,6 +13,7 @@ import random
 import sys
 import types
 from collections import Counter
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,7 @@ from svcready.testing import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
+    from contextvars import Context
 
 __all__ = ["KINDS", "Outcome", "simulate"]
 
@@ -50,7 +52,7 @@ class Simulation:
     def __init__(self) -> None:
         self.clock = _Clock()
         self._begin_s = self.clock.monotonic()
-        self._due: list[tuple[float, int, Coroutine[float, None, None]]] = []
+        self._due: list[tuple[float, int, Context, Coroutine[float, None, None]]] = []
         self._made = 0
 
     @property
@@ -59,21 +61,26 @@ class Simulation:
         return self.clock.monotonic() - self._begin_s
 
     def at(self, at_s: float, work: Coroutine[float, None, None]) -> None:
-        """Begin or go on with *work* at a time."""
-        self._made += 1
-        heapq.heappush(self._due, (at_s, self._made, work))
+        """Begin *work* at a time, in a context of its own as a task does."""
+        self._push(at_s, copy_context(), work)
 
     def run(self) -> None:
         """Let time pass until nothing is left to do."""
         while self._due:
-            at_s, _, work = heapq.heappop(self._due)
+            at_s, _, context, work = heapq.heappop(self._due)
             self.clock.advance(max(0.0, at_s - self.now_s))
             try:
-                wait_s = work.send(None)
+                wait_s = context.run(work.send, None)
             except StopIteration:
                 continue
 
-            self.at(self.now_s + wait_s, work)
+            self._push(self.now_s + wait_s, context, work)
+
+    def _push(
+        self, at_s: float, context: Context, work: Coroutine[float, None, None]
+    ) -> None:
+        self._made += 1
+        heapq.heappush(self._due, (at_s, self._made, context, work))
 
 
 class _Clock(FakeClock):
