@@ -43,7 +43,7 @@ def no_collection() -> Iterator[None]:
 @pytest.mark.usefixtures("no_collection")
 def test_pauses_are_timed_by_generation() -> None:
     """Each collection once, in the bucket and the sum of its generation."""
-    times = iter([10.0, 10.002, 20.0, 20.5, 30.0, 30.5])
+    times = iter([1.0, 2.0, 10.0, 10.002, 20.0, 20.5, 30.0, 30.5])
     pauses = CollectionPauses(lambda: next(times))
     pauses.start()
     pauses.start()
@@ -68,16 +68,38 @@ def test_pauses_are_timed_by_generation() -> None:
 
 
 @pytest.mark.usefixtures("no_collection")
-def test_a_collection_that_was_running_is_not_timed() -> None:
+def test_a_collection_that_was_running_is_timed_from_the_start() -> None:
     """The callback may come first in the middle of one."""
+    times = iter([1.0, 2.0, 3.5])
+    pauses = CollectionPauses(lambda: next(times))
+    pauses.start()
+    end_collection()
+    pauses.close()
+
+    family = pauses()
+    assert counts(family) == [0, 0, 1]
+    old = family.points[2]
+    assert isinstance(old, Distribution)
+    assert old.sum == 1.5
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_no_collection_is_too_many() -> None:
+    """However long nobody reads what there was, all of it is counted."""
     pauses = CollectionPauses(lambda: 1.0)
     pauses.start()
+    for _ in range(50_000):
+        end_collection()
+
+    pauses.close()
+    assert counts(pauses()) == [0, 0, 50_000]
+
+
+def end_collection() -> None:
+    """Have our callbacks told that an old collection has ended."""
     told = {"generation": 2, "collected": 0, "uncollectable": 0}
     for callback in gc.callbacks[-2:]:
         callback("stop", told)
-
-    pauses.close()
-    assert counts(pauses()) == [0, 0, 0]
 
 
 def test_a_signal_is_not_lost_in_a_collection() -> None:

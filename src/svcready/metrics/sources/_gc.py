@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from math import nan
+from itertools import accumulate, count, tee
 from operator import itemgetter, setitem, sub
 from typing import TYPE_CHECKING
 
@@ -45,8 +45,6 @@ _COUNTS = (
 _GENERATIONS = 3
 # A young collection takes some ten microseconds; what hurts begins at milliseconds.
 _BOUNDS_S = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_MOST_ENDED = 16384
-"""How many collections wait to be counted; a busy process has a hundred a second."""
 
 
 class CollectionCounts:
@@ -95,34 +93,37 @@ class CollectionPauses:
     None of them is Python code. Where that begins, the interpreter runs the handlers of
     signals that have come; and what those raise in a callback of the collector's
     (`KeyboardInterrupt`, the `SystemExit` of many a SIGTERM) is printed and dropped,
-    so that the process would go on.
+    so that the process would go on. So iterators count, of which a step is taken at
+    each collection: a busy process has ten thousand a second, and none waits to be
+    counted.
+
+    A forked child counts from its fork on.
 
     Args:
         now: Returns monotonic seconds; a builtin function, or the above holds no more.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self._begun: deque[float] = deque(maxlen=1)
+        self._now = now
+        self._begun: deque[float] = deque((now(),), maxlen=1)
         # Never without an end: an iterator that has once found none is exhausted.
         self._told: dict[str, dict[str, int]] = {"stop": {"generation": 0}}
-        self._ended: deque[tuple[float, int]] = deque(maxlen=_MOST_ENDED)
-        self._begin_anew()
-        ended = zip(self._lasted(now), self._generation(), strict=True)
+        self._pauses = [_Pauses(self._lasted(now)) for _ in range(_GENERATIONS)]
+        self._before = self._read()
+        steps = [pauses.steps for pauses in self._pauses]
         self._callbacks = (
             partial(setitem, self._told),  # self._told[phase] = info
             _at_phases(
                 start=map(self._begun.append, iter(now, None)),
-                stop=map(self._ended.append, ended),
+                stop=map(next, map(steps.__getitem__, self._generation())),
             ),
         )
         self._installed = False
         fork.reset_in_child(self._begin_anew)
 
     def _begin_anew(self) -> None:
-        self._begun.append(nan)  # of a collection that runs at this moment
-        self._ended.clear()
-        self._counts = [[0] * (len(_BOUNDS_S) + 1) for _ in range(_GENERATIONS)]
-        self._sums_s = [0.0] * _GENERATIONS
+        self._begun.append(self._now())  # of a collection that runs at this moment
+        self._before = self._read()
 
     def _lasted(self, now: Callable[[], float]) -> Iterator[float]:
         """Return what is asked at a collection's end for the time that it took."""
@@ -138,6 +139,7 @@ class CollectionPauses:
         """Time collections from now on."""
         if not self._installed:
             self._installed = True
+            self._begun.append(self._now())
             gc.callbacks.extend(self._callbacks)
 
     def close(self) -> None:
@@ -148,26 +150,22 @@ class CollectionPauses:
                 with suppress(ValueError):  # an application has cleared the list
                     gc.callbacks.remove(callback)
 
-    def _fold(self) -> None:
-        """Count what has ended; several threads may do so at once."""
-        while True:
-            try:
-                took_s, generation = self._ended.popleft()
-            except IndexError:
-                return
-
-            if took_s >= 0.0:  # not nan
-                place = bisect_left(_BOUNDS_S, took_s)
-                self._counts[generation][place] += 1
-                self._sums_s[generation] += took_s
+    def _read(self) -> list[tuple[list[int], float]]:
+        """Return by generation how many pauses there were, by length, and their sum."""
+        return [(each.counts(), each.sum_s()) for each in self._pauses]
 
     def __call__(self) -> Family:
         """Return the family as it is now."""
-        self._fold()
+        both = zip(self._read(), self._before, strict=True)
         points = [
-            Distribution((str(generation),), _BOUNDS_S, tuple(counts), sum_s)
-            for generation, (counts, sum_s) in enumerate(
-                zip(self._counts, self._sums_s, strict=True)
+            Distribution(
+                (str(generation),),
+                _BOUNDS_S,
+                tuple(map(sub, counts, counts_before)),
+                sum_s - sum_before_s,
+            )
+            for generation, ((counts, sum_s), (counts_before, sum_before_s)) in (
+                enumerate(both)
             )
         ]
         return family(
@@ -181,6 +179,37 @@ class CollectionPauses:
             labels=("generation",),
             workers="sum",
         )
+
+
+class _Pauses:
+    """
+    The pauses of one generation, counted and summed up without any Python code.
+
+    Args:
+        lasted: What is asked for each one's length, in seconds.
+    """
+
+    def __init__(self, lasted: Iterator[float]) -> None:
+        to_sum, to_place = tee(lasted)
+        self._sum_s: deque[float] = deque((0.0,), maxlen=1)
+        places = range(len(_BOUNDS_S) + 1)
+        self._counts: list[deque[int]] = [deque((0,), maxlen=1) for _ in places]
+        counting = [map(each.append, count(1)) for each in self._counts]
+        bisected = map(partial(bisect_left, _BOUNDS_S), to_place)
+        self.steps: Iterator[object] = zip(
+            map(self._sum_s.append, accumulate(to_sum)),
+            map(next, map(counting.__getitem__, bisected)),
+            strict=True,
+        )
+        """Counts one more at each step."""
+
+    def counts(self) -> list[int]:
+        """Return how many there were, by length."""
+        return [each[0] for each in self._counts]
+
+    def sum_s(self) -> float:
+        """Return how long they took together."""
+        return self._sum_s[0]
 
 
 def _at_phases(**steps: Iterator[object]) -> Callable[[str, dict[str, int]], object]:
