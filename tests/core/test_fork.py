@@ -176,6 +176,39 @@ in_child(work, threading.Lock())
 """)
 
 
+def test_a_signal_ends_no_wait_for_an_import(tmp_path: Path) -> None:
+    """What its handler raises is dropped by CPython, and the fork is prepared for."""
+    (tmp_path / "slow.py").write_text(
+        "from __main__ import begun, go_on\nbegun.set()\ngo_on.wait(30)\n"
+    )
+    run(f"""
+import time, types
+from svcready._core.worker import Worker
+sys.path.insert(0, {str(tmp_path)!r})
+begun, go_on = threading.Event(), threading.Event()
+pauses, dropped, prepared = [], [], []
+def sleep(seconds):
+    pauses.append(seconds)
+    if len(pauses) == 1:
+        raise KeyboardInterrupt
+    go_on.set()
+    time.sleep(seconds)
+fork.time = types.SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+fork.before_fork(lambda: prepared.append("slow" in sys.modules))
+sys.unraisablehook = lambda told: dropped.append(told.exc_type)
+worker = Worker("w")
+worker.every(9.0, lambda: __import__("slow"), name="j", first_s=0.0)
+worker.wake()
+begun.wait(30)
+def work():
+    import slow
+    return True
+in_child(work, threading.Lock())
+assert dropped == [KeyboardInterrupt], dropped
+assert prepared == [True]
+""")
+
+
 def test_a_service_that_forks_often_waits_once_for_an_import(tmp_path: Path) -> None:
     """
     An import that does not end (a service that runs as one) delays one fork.

@@ -79,9 +79,18 @@ def install() -> None:
 
 
 def _run_preparations() -> None:
-    _let_imports_end()
-    _run(_preparations)  # tell what is so at the fork, not seconds before
-    _let_imports_end()  # hardly ever has one begun meanwhile
+    """
+    Prepare for the fork, wholly, whatever a signal's handler raises meanwhile.
+
+    CPython prints and drops what comes out of a fork hook, and forks.
+    """
+    try:
+        _let_imports_end()
+    finally:
+        try:
+            _run(_preparations)  # tell what is so at the fork, not seconds before
+        finally:
+            _let_imports_end()  # hardly ever has one begun meanwhile
 
 
 def _run_resets() -> None:
@@ -115,6 +124,14 @@ def _let_imports_end() -> None:
         return
 
     ends_s = time.monotonic() + _MOST_IMPORTING_S
+    try:
+        _wait_for_imports(ends_s)
+    except BaseException:  # a signal's; the child must come up all the same
+        _wait_for_imports(ends_s)
+        raise
+
+
+def _wait_for_imports(ends_s: float) -> None:
     while not (importing := _importing()) <= _slow:
         if time.monotonic() >= ends_s:
             _slow.update(importing)
