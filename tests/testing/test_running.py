@@ -7,6 +7,8 @@ import warnings
 import pytest
 from flask import Flask
 from opentelemetry.metrics import get_meter
+from prometheus_client import REGISTRY
+from prometheus_client.core import SummaryMetricFamily
 
 import svcready
 from svcready._runtime import current
@@ -75,6 +77,45 @@ def test_counts_begin_at_zero_in_each_block() -> None:
                 if "counted_orders" in event
             ]
             assert sent == [1]
+
+
+def test_what_begins_anew_in_a_block_counts_from_there() -> None:
+    """A counter that has fallen was reset, and so were its count and its sum."""
+    orders = svcready.counter("anew_orders", "Orders.")
+    sizes = svcready.histogram("anew_sizes", "Sizes.")
+    orders.inc(5)
+    sizes.observe(7.0)
+    sizes.observe(7.0)
+    with running() as harness:
+        orders.reset()
+        sizes.reset()
+        orders.inc()
+        sizes.observe(20.0)
+        assert harness.sample("anew_orders_total") == 1
+        assert harness.sample("anew_sizes_count") == 1
+        assert harness.sample("anew_sizes_sum") == 20.0
+
+
+def test_a_quantile_is_a_level() -> None:
+    """What it was when the block began is not taken from it."""
+
+    class Summaries:
+        """Gives the same summary all the time."""
+
+        def collect(self) -> list[SummaryMetricFamily]:
+            """Return it."""
+            family = SummaryMetricFamily("rpc_seconds", "Calls.", 4, 2.0)
+            family.add_sample("rpc_seconds", {"quantile": "0.5"}, 0.25)
+            return [family]
+
+    summaries = Summaries()
+    REGISTRY.register(summaries)
+    try:
+        with running() as harness:
+            assert harness.sample("rpc_seconds", quantile="0.5") == 0.25
+            assert harness.sample("rpc_seconds_count") == 0
+    finally:
+        REGISTRY.unregister(summaries)
 
 
 def test_a_runtime_in_force_is_no_tests_own() -> None:

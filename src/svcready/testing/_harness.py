@@ -128,7 +128,7 @@ class Harness:
         Return the value of a sample of the Prometheus page, or None.
 
         Of what adds up (counters, histograms, timers, calls through policies) it is
-        what was added since the block began.
+        what was added since the block began, or since it began anew within the block.
 
         Args:
             name: The sample's name: `orders_created_total`.
@@ -142,10 +142,14 @@ class Harness:
         made = [family.name for family in _families(self._page_made)]
         ours = name.startswith("svcready_") and name.startswith(tuple(made))
         page = self._page_made if ours else self._page_begun
+        now = self._page()
         before = {each.series: each.value for each in _samples(page, name)}
+        anew = _began_anew(page, now, name)
         found = [
-            each.value - before.get(each.series, 0.0) if each.adds_up else each.value
-            for each in _samples(self._page(), name)
+            each.value - before.get(each.series, 0.0)
+            if each.adds_up and each.series not in anew
+            else each.value
+            for each in _samples(now, name)
             if labels.items() <= each.labels.items()
         ]
         return sum(found) if found else None
@@ -178,6 +182,19 @@ def _families(page: str) -> Iterable[Metric]:
     return text_string_to_metric_families(page)
 
 
+def _began_anew(before: str, now: str, name: str) -> set[frozenset[tuple[str, str]]]:
+    """Return the series that have fallen: what adds up only does so anew."""
+    if name.endswith("_sum"):  # of negative values it falls by itself
+        name = f"{name.removesuffix('_sum')}_count"
+
+    then = {each.series: each.value for each in _samples(before, name)}
+    return {
+        each.series
+        for each in _samples(now, name)
+        if each.adds_up and each.value < then.get(each.series, 0.0)
+    }
+
+
 def _samples(page: str, name: str) -> Iterator[_Sample]:
     """Read the samples called *name*."""
     for family in _families(page):
@@ -185,7 +202,8 @@ def _samples(page: str, name: str) -> Iterator[_Sample]:
             if sample.name == name:
                 # An empty label is none; OpenTelemetry's series get them later on.
                 series = frozenset(item for item in sample.labels.items() if item[1])
-                adds_up = family.type in _ADD_UP
+                # A quantile of a summary is a level.
+                adds_up = family.type in _ADD_UP and "quantile" not in sample.labels
                 yield _Sample(sample.labels, series, sample.value, adds_up)
 
 
