@@ -154,9 +154,9 @@ def test_no_request_is_lost_at_sigterm(stack: str, tmp_path: Path) -> None:
         answered = load.answered
 
         def served_on() -> bool:
-            assert not is_ready(service)
             told = stack in KEEPS_NOTHING or load.told_to_close > 10
-            return told and load.answered > answered + 20
+            on = told and load.answered > answered + 20
+            return on and not is_ready(service)  # one worker may hear of it late
 
         eventually(served_on, "requests are answered in the delay", delay_s)
         load.stop()

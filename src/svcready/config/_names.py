@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from svcready._core.declarations import variable
-from svcready.config._masking import looks_secret, shown
 from svcready.config._named import KINDS, NamedText
 from svcready.config._origins import Origin
 from svcready.config._problems import Problem, nearest, suggestion
@@ -96,8 +95,12 @@ def unknown_arguments(arguments: Mapping[str, object]) -> list[str]:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> tuple[Problem, ...]:
-    """Return a problem for every variable of ours that means nothing."""
-    known = {entry.variable: entry.declared.secret for entry in entries()}
+    """
+    Return a problem for every variable of ours that means nothing.
+
+    What one holds is not told: nobody knows whether that is a secret.
+    """
+    known = {entry.variable for entry in entries()}
     unknown = [
         name
         for name in _ours(environ)
@@ -109,12 +112,7 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[Problem, ...]:
         rest = name[len(PREFIX) :].upper()
         near = _spelt_apart(rest) or nearest(rest, fields) or _nearest_named(rest)
         meant = f"{PREFIX}{near}" if near else ""
-        secret = known.get(meant, True) or looks_secret(name)
-        problem = _unknown(name, meant)
-        if not secret:
-            problem = problem._replace(value=shown(environ[name], secret=False))
-
-        problems.append(problem)
+        problems.append(_unknown(name, meant))
 
     more = len(unknown) - len(problems)
     if more:
