@@ -140,7 +140,7 @@ def answer_refusals(app: Starlette) -> None:
         one.exception_handlers.setdefault(LoadShed, _answer)
         routed = one.router.middleware_stack
         if not isinstance(routed, Answering):
-            one.router.middleware_stack = Answering(one, routed)
+            one.router.middleware_stack = Answering(one, routed, has_handlers=True)
 
 
 def catch_refusals(scope: AnyScope) -> None:

@@ -32,11 +32,14 @@ class Answering:
     Args:
         app: The application.
         layer: What routes in it, or its middleware.
+        has_handlers: Whether what *layer* raises gets to all handlers, as it does from
+            what routes; from middleware it gets to the one for all errors alone.
     """
 
-    def __init__(self, app: Starlette, layer: ASGIApp) -> None:
+    def __init__(self, app: Starlette, layer: ASGIApp, *, has_handlers: bool) -> None:
         self._app = app
         self._layer = layer
+        self._has_handlers = has_handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -60,21 +63,27 @@ class Answering:
             await answer_to(error)(scope, receive, send)
 
     def _is_handled(self, scope: Scope, error: BaseException) -> bool:
-        """Tell whether the application has a handler for *error*, or for all errors."""
-        handlers: dict[object, Any]
-        handlers, _ = scope.get("starlette.exception_handlers", ({}, {}))
+        """Tell whether a handler of the application gets *error*."""
         last = self._app.exception_handlers
-        return (
-            Exception in last
-            or _FAILED in last
-            or any(kind in handlers for kind in type(error).__mro__)
-        )
+        if Exception in last or _FAILED in last:
+            return True
+
+        if not self._has_handlers:
+            return False
+
+        # A mounted application leaves its own in the scope, which are further in.
+        handlers: dict[Any, Any]
+        handlers, _ = scope.get("starlette.exception_handlers", ({}, {}))
+        if handlers and scope.get("app") is not self._app:
+            handlers = last
+
+        return any(kind in handlers for kind in type(error).__mro__)
 
 
 def answer_middleware(app: Starlette, stack: ASGIApp) -> None:
     """Answer what the middleware of *app* raises before *stack* makes a 500 of it."""
     if app.user_middleware and isinstance(stack, ServerErrorMiddleware):
-        stack.app = Answering(app, stack.app)
+        stack.app = Answering(app, stack.app, has_handlers=False)
 
 
 def answer_to(error: Any) -> Response:
