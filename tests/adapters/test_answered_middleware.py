@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from traceback import extract_tb
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from svcready.adapters import _starlette_answers
 from svcready.errors import CircuitOpen, LoadShed, Rejected
 from svcready.testing import running
 from tests.adapters.support import Reply, ask_asgi, http_scope
@@ -179,3 +181,100 @@ def test_endpoints_of_a_mounted_application_have_its_handlers(
     with running() as harness:
         harness.runtime.attach(app)
         assert ask(app, "/in/refused").status == status
+
+
+@every
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_what_middleware_of_a_mounted_application_raises(
+    middleware: Any, built: bool, depth: int
+) -> None:
+    """However far down that is, and whether it served before or not."""
+    app = inner = make(middleware)
+    for _ in range(depth):
+        app = make(inner=app)
+
+    with running() as harness:
+        if built:
+            with pytest.raises(CircuitOpen):
+                ask(app, "/in" * depth + "/x")
+
+            assert inner.middleware_stack is not None
+
+        harness.runtime.attach(app)
+        reply = ask(app, "/in" * depth + "/x")
+        assert (reply.status, reply.headers["retry-after"]) == (503, "9")
+        assert [line for line in harness.lines if "error" in line] == []
+
+
+def test_middleware_that_a_mounted_application_gets_late() -> None:
+    """It may have more until it is asked for the first time."""
+    inner = FastAPI()
+    app = FastAPI()
+    app.mount("/in", inner)
+    with running() as harness:
+        harness.runtime.attach(app)
+        assert ask(app, "/x").status == 404
+        inner.add_middleware(Before)
+        assert ask(app, "/in/x").status == 503
+
+
+@pytest.mark.parametrize("kind", [Exception, 500])
+def test_a_mounted_application_that_handles_all_errors(kind: Any) -> None:
+    """It does so for its middleware as well."""
+    inner = make(Before, handlers={kind: later})
+    app = make(inner=inner)
+    with running() as harness:
+        harness.runtime.attach(app)
+        with pytest.raises(CircuitOpen):
+            ask(app, "/in/x")
+
+        assert harness.access_lines[-1]["http"]["status"] == 429  # type: ignore[index]
+
+
+class Between:
+    """Middleware that lets everything through."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve."""
+        await self._app(scope, receive, send)
+
+
+def count_layers(app: Starlette, path: str) -> int:
+    """Return how many layers with an answer an error goes through."""
+    with pytest.raises(CircuitOpen) as raised:
+        ask(app, path)
+
+    file = _starlette_answers.__file__
+    return sum(frame.filename == file for frame in extract_tb(raised.tb))
+
+
+@pytest.mark.parametrize("attached", ["once", "inner first", "inner last", "served"])
+def test_no_layer_is_there_twice(attached: str) -> None:
+    """Though it is mounted twice, attached itself as well, or built again."""
+    inner = make(Between)
+    app = make(inner=inner)
+    app.mount("/again", inner)
+    whole = make(inner=app)
+    with running(settings={"http.answer_refusals": False}) as harness:
+        if attached == "served":
+            with pytest.raises(CircuitOpen):
+                ask(whole, "/in/in/refused")
+
+        if attached == "inner first":
+            harness.runtime.attach(inner)
+
+        harness.runtime.attach(whole)
+        for path in ("/in/in/refused", "/in/again/refused") * 2:
+            # Of `inner` its routes and its middleware, of the others their routes.
+            assert count_layers(whole, path) == 2 + 2
+            if attached == "inner last":
+                harness.runtime.attach(inner)
+
+            for one in (whole, app, inner):
+                one.middleware_stack = None
+
+        assert count_layers(inner, "/refused") == 2
