@@ -11,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Host, Mount, Route
 
 from svcready.adapters import _starlette_answers
 from svcready.errors import CircuitOpen, LoadShed, Rejected
@@ -81,7 +82,8 @@ def make(*middleware: Any, inner: Any = None, handlers: Any = None) -> Starlette
 
 def ask(app: Starlette, path: str = "/x") -> Reply:
     """Ask *app*, and have 500 told by its error."""
-    return asyncio.run(ask_asgi(app, http_scope(path)))
+    host = [(b"host", b"orders.example")]
+    return asyncio.run(ask_asgi(app, http_scope(path, headers=host)))
 
 
 every = pytest.mark.parametrize("middleware", [Before, After])
@@ -241,6 +243,27 @@ class Between:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve."""
         await self._app(scope, receive, send)
+
+
+MOUNTS: list[Callable[[Any], Any]] = [
+    lambda inner: Mount("/in", inner, middleware=[Middleware(Between)]),
+    lambda inner: Mount("/in", GZipMiddleware(inner)),
+    lambda inner: Host("{name}", Starlette(routes=[Mount("/in", inner)])),
+    lambda inner: Mount("/in", routes=[Host("{name}", inner)]),
+]
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+@pytest.mark.parametrize("path", ["/in/x", "/in/refused"])
+def test_a_mounted_application_behind_middleware_or_a_host(
+    mount: Callable[[Any], Any], path: str
+) -> None:
+    """It is found there, for its middleware and for its routes."""
+    inner = make(Before) if path == "/in/x" else make()
+    app = Starlette(routes=[mount(inner)])
+    with running() as harness:
+        harness.runtime.attach(app)
+        assert ask(app, path).status == 503
 
 
 def count_layers(app: Starlette, path: str) -> int:

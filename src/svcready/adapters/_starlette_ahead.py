@@ -163,7 +163,7 @@ def catch_refusals(scope: AnyScope) -> None:
     """
     Have the application answer what limits raise in it that *scope* has got to.
 
-    One that is mounted late, inside other middleware, or below a host is none that
+    One that is mounted late, or inside what doesn't say what it is around, is none that
     `answer_refusals` finds, and has middleware of its own that makes a 500 of it.
     """
     handlers: tuple[dict[type, object], object]
@@ -180,9 +180,16 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def _mounted(routes: Iterable[object], depth: int = 0) -> Iterator[Starlette]:
     for route in routes if depth < _MAX_DEPTH else ():
-        app = getattr(route, "app", None)
-        if isinstance(app, Starlette) and isinstance(route, Mount):
-            yield app
+        if isinstance(route, Mount | Host):
+            app: object = getattr(route, "_base_app", route.app)  # without middleware
+            for _ in range(_MAX_DEPTH):
+                if isinstance(app, Starlette):
+                    yield app
+                    break
+
+                app = getattr(
+                    app, "app", None
+                )  # as Starlette's own middleware calls it
 
         yield from _mounted(children(route), depth + 1)
 
