@@ -19,7 +19,12 @@ from svcready._core.guard import report_fault
 from svcready.adapters._admission import NOWHERE, Taken
 from svcready.adapters._asgi_admitted import AdmittedExchange
 from svcready.adapters._asgi_messages import below
-from svcready.adapters._starlette_answers import Answering, answer_to, respond
+from svcready.adapters._starlette_answers import (
+    Answering,
+    answer_mounted,
+    answer_to,
+    respond,
+)
 from svcready.adapters._starlette_routes import children, have_changed, look
 from svcready.errors import LoadShed
 from svcready.resilience._answered import is_meant
@@ -37,13 +42,14 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import Router
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from svcready.adapters._asgi_messages import Scope as AnyScope
     from svcready.adapters._starlette_routes import Seen
     from svcready.resilience._limiting._inbound import Inbound
 
-__all__ = ["RoutesAhead", "answer_refusals", "at_route", "catch_refusals"]
+__all__ = ["RoutesAhead", "answer_refusals", "catch_refusals", "limit_at_route"]
 
 _MAX_DEPTH = 8
 _ANYTHING = "/{path:path}"
@@ -106,9 +112,16 @@ class RoutesAhead:
             self._known = tuple(_flat(self._app.routes, _Place()))
 
 
-def at_route(app: ASGIApp) -> ASGIApp:
-    """Return *app*, which routes, with limits before it that go by route or caller."""
+def limit_at_route(router: Router) -> None:
+    """Put limits that go by route or caller before what routes in *router*."""
+    routed = router.middleware_stack
+    if isinstance(routed, Answering):  # of an application that has this one mounted
+        routed.layer = _at_route(routed.layer)
+    else:
+        router.middleware_stack = _at_route(routed)  # type: ignore[assignment]
 
+
+def _at_route(app: ASGIApp) -> ASGIApp:
     def limited(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         request = INBOUND.get()
         if request is None or scope["type"] != "http" or not asks_at_route(request):
@@ -140,14 +153,17 @@ def answer_refusals(app: Starlette) -> None:
         one.exception_handlers.setdefault(LoadShed, _answer)
         routed = one.router.middleware_stack
         if not isinstance(routed, Answering):
-            one.router.middleware_stack = Answering(one, routed)
+            one.router.middleware_stack = Answering(one, routed, has_handlers=True)
+
+        if one is not app:
+            answer_mounted(one)
 
 
 def catch_refusals(scope: AnyScope) -> None:
     """
     Have the application answer what limits raise in it that *scope* has got to.
 
-    One that is mounted late, inside other middleware, or below a host is none that
+    One that is mounted late, or inside what doesn't say what it is around, is none that
     `answer_refusals` finds, and has middleware of its own that makes a 500 of it.
     """
     handlers: tuple[dict[type, object], object]
@@ -164,9 +180,16 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def _mounted(routes: Iterable[object], depth: int = 0) -> Iterator[Starlette]:
     for route in routes if depth < _MAX_DEPTH else ():
-        app = getattr(route, "app", None)
-        if isinstance(app, Starlette) and isinstance(route, Mount):
-            yield app
+        if isinstance(route, Mount | Host):
+            app: object = getattr(route, "_base_app", route.app)  # without middleware
+            for _ in range(_MAX_DEPTH):
+                if isinstance(app, Starlette):
+                    yield app
+                    break
+
+                app = getattr(
+                    app, "app", None
+                )  # as Starlette's own middleware calls it
 
         yield from _mounted(children(route), depth + 1)
 

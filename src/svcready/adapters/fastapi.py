@@ -13,8 +13,8 @@ from svcready.adapters._admission import Ahead
 from svcready.adapters._starlette_ahead import (
     RoutesAhead,
     answer_refusals,
-    at_route,
     catch_refusals,
+    limit_at_route,
 )
 from svcready.adapters._starlette_answers import answer_middleware
 from svcready.adapters._starlette_routes import OwnPaths, RouteTemplates
@@ -71,7 +71,7 @@ def attach(app: object) -> bool:
 
     setattr(app, _ATTRIBUTE, None)
     setattr(app, _ROUTES, RoutesAhead(app))
-    app.router.middleware_stack = at_route(app.router.middleware_stack)  # type: ignore[assignment]
+    limit_at_route(app.router)
     app.build_middleware_stack = build_wrapped  # type: ignore[method-assign]
     if app.middleware_stack is not None:  # it serves already
         app.middleware_stack = build_wrapped()
