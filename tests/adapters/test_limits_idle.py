@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
+import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import flask
@@ -42,26 +45,119 @@ both = pytest.mark.parametrize(
 )
 
 
+ABOVE = """
+@svcready.limit("1/m", name="orders")
+@app.get("/orders")
+def create():
+    return "ok"
+"""
+OPAQUE = """
+def bare(function):
+    return lambda: function()
+
+@bare
+@svcready.limit("1/m", name="orders")
+@app.get("/orders")
+def create():
+    return "ok"
+"""
+VIEWS = """
+class Views:
+    @staticmethod
+    @svcready.limit("1/m", name="orders")
+    @app.get("/orders")
+    def create():
+        return "ok"
+"""
+COPY = """
+@app.get("/orders")
+def create():
+    return "ok"
+
+nightly = svcready.limit("1/m", by="all", name="nightly")(create)
+"""
+ONCE = """
+@app.get("/orders")
+def create():
+    return "ok"
+
+svcready.limit("1/m", by="all", name="nightly")(create)()
+"""
+CACHED = """
+import functools
+
+@functools.cache
+@app.get("/orders")
+def create():
+    return "ok"
+
+nightly = svcready.limit("1/m", by="all", name="nightly")(create)
+"""
+
+
+def written(monkeypatch: pytest.MonkeyPatch, source: str, app: object) -> None:
+    """Have a module of an application that was imported."""
+    module = ModuleType("shop_written")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    vars(module).update(app=app, svcready=svcready)
+    exec(source, vars(module))
+    gc.collect()  # what nobody keeps is gone
+
+
 @both
+@pytest.mark.parametrize(
+    ("source", "named"), [(ABOVE, "create"), (VIEWS, "Views.create")]
+)
 def test_a_limit_above_the_decorator_of_a_route_is_told(
-    run: Running, make: Make
+    run: Running, make: Make, source: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message names the function, the route and the right order."""
-    with run() as harness:
+    """The message names the function, the route and the right order; strictly so."""
+    with run(**{"core.strict": True}) as harness:
+        app, _ = make()
+        harness.runtime.attach(app)
+        written(monkeypatch, source, app)
+        with pytest.raises(ConfigurationError, match="limit orders"):
+            harness.runtime.ready()
+
+        (problem,) = harness.runtime.problems()
+        assert problem == (
+            f"limit orders on {named} does not hold for the route "
+            "/orders: it is written above the route's decorator, which has the "
+            "function without it; put @svcready.limit(...) below"
+        )
+        assert harness.logged("svcready is on, with problems")
+
+
+@both
+@pytest.mark.parametrize("source", [COPY, ONCE, CACHED], ids=["kept", "gone", "cached"])
+def test_a_limited_copy_of_a_routes_function_is_no_problem(
+    run: Running, make: Make, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker has its own; the function's name does not stand for it."""
+    with run(**{"core.strict": True}) as harness:
         app, begin = make()
         harness.runtime.attach(app)
+        written(monkeypatch, source, app)
+        begin()
+        assert harness.runtime.problems() == ()
 
-        @svcready.limit("1/m", name="orders")
-        @app.get("/orders")  # type: ignore[untyped-decorator]
-        def create() -> str:
-            return "ok"
 
+@both
+@pytest.mark.parametrize("source", [OPAQUE, f"{ABOVE}\ndel create"])
+def test_what_may_be_a_copy_lets_a_strict_service_start(
+    run: Running, make: Make, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the function's name tells nothing, the message says no more than may be."""
+    with run(**{"core.strict": True}) as harness:
+        app, begin = make()
+        harness.runtime.attach(app)
+        written(monkeypatch, source, app)
         begin()
         (problem,) = harness.runtime.problems()
         assert problem == (
-            f"limit orders on {create.__qualname__} does not hold for the route "
-            "/orders: it is written above the route's decorator, which has the "
-            "function without it; put @svcready.limit(...) below"
+            "limit orders on create may not hold for the route /orders, which has the "
+            "function without it: if it is written above the route's decorator, put "
+            "@svcready.limit(...) below"
         )
         assert harness.logged("svcready is on, with problems")
 
@@ -182,7 +278,7 @@ def test_another_spelling_of_a_route_is_no_other_route(
 def test_a_limit_above_a_route_is_told_though_nobody_keeps_it(
     run: Running, make: Make
 ) -> None:
-    """As in a function that makes applications; above another limit, too."""
+    """As in a function that makes applications; above another limit, too; may be."""
 
     def build(app: Any) -> None:
         @svcready.limit("1/m", name="outer")
@@ -191,13 +287,14 @@ def test_a_limit_above_a_route_is_told_though_nobody_keeps_it(
         def create() -> str:
             return "ok"
 
-    with run() as harness:
+    with run(**{"core.strict": True}) as harness:
         app, begin = make()
         harness.runtime.attach(app)
         build(app)
         begin()
-        told = sorted(problem.split()[1] for problem in harness.runtime.problems())
-        assert told == ["inner", "outer"]
+        problems = harness.runtime.problems()
+        assert sorted(problem.split()[1] for problem in problems) == ["inner", "outer"]
+        assert all("may not hold" in problem for problem in problems)
 
 
 @both

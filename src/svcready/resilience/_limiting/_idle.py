@@ -43,7 +43,9 @@ class RouteCheck:
         self._of: object = None
         self._found: tuple[str, ...] = ()
         self.doubtful: frozenset[str] = frozenset()
-        """What of it may hold after all, for a route that a request brings."""
+        """
+        What of it may be none: a route that a request brings, a copy for another use.
+        """
 
     def find(
         self,
@@ -69,8 +71,14 @@ class RouteCheck:
         if asked != self._of:
             self._of = asked
             unrouted = tuple(_unrouted(rules, known, is_own, elsewhere))
-            self.doubtful = frozenset(unrouted if elsewhere else ())
-            self._found = (*unrouted, *hidden(known))
+            lost = tuple(hidden(known))
+            self.doubtful = frozenset(
+                (
+                    *(unrouted if elsewhere else ()),
+                    *(one.text for one in lost if not one.is_sure),
+                )
+            )
+            self._found = (*unrouted, *(one.text for one in lost))
 
         return self._found
 
