@@ -15,7 +15,10 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 import svcready
+from svcready.adapters import fastapi as fastapi_adapter
+from svcready.admin import build_surface
 from svcready.errors import ConfigurationError
+from svcready.resilience._limiting import _limits_shown, _spelling
 from tests.adapters.limits import Running, nothing_declared
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
 
@@ -274,6 +277,19 @@ def test_another_spelling_of_a_route_is_no_other_route(
             assert problem.endswith(said + hint.format(template))
 
 
+def test_of_templates_that_mean_the_same_one_has_the_method(run: Running) -> None:
+    """Where several have parameters of other names the hint is the one to write."""
+    with run("POST /o/:id 9/s; PUT /o/:id 9/s") as harness:
+        app = FastAPI()
+        app.get("/o/{a}")(lambda a: a)
+        app.post("/o/{b}")(lambda b: b)
+        harness.runtime.attach(app)
+        harness.runtime.ready()
+        posted, put = harness.runtime.problems()
+        assert posted.endswith("; it is spelt /o/{b} here")
+        assert put.endswith("; it is spelt /o/{a} here")
+
+
 @both
 def test_a_limit_above_a_route_is_told_though_nobody_keeps_it(
     run: Running, make: Make
@@ -356,3 +372,67 @@ def test_strict_mode_refuses_to_start(run: Running) -> None:
         harness.runtime.attach(app)
         with pytest.raises(ConfigurationError, match="POST /order"):
             harness.runtime.ready()
+
+
+def counted(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+) -> list[None]:
+    """Count how often a function is called, through that module."""
+    calls: list[None] = []
+    function = getattr(module, name)
+
+    def count(*args: Any, **more: Any) -> Any:
+        calls.append(None)
+        return function(*args, **more)
+
+    monkeypatch.setattr(module, name, count)
+    return calls
+
+
+def test_what_is_shown_of_limits_is_work_for_each_route_once(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not for each limit: routes are listed once, and each is looked at once."""
+    with run() as harness:
+        app = FastAPI(openapi_url=None)
+        for index in range(50):
+            limited = svcready.limit("9/s", name=f"reads-{index}")(lambda: "ok")
+            app.get(f"/reads/{index}")(limited)
+
+        harness.runtime.attach(app)
+        listed = counted(monkeypatch, fastapi_adapter, "list_routes")
+        looked = counted(monkeypatch, _limits_shown, "limits_of")
+        policies, _ = harness.runtime.resilience.show("reads-")
+
+    shown = {each["name"]: each["parts"]["limit"]["for"] for each in policies}
+    assert shown == {f"reads-{index}": [f"GET /reads/{index}"] for index in range(50)}
+    assert (len(listed), len(looked)) == (1, 50)
+
+
+def test_what_rules_are_for_is_found_once(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Templates are read once for all rules; what is shown is what was found."""
+    rules = "; ".join(f"GET /raeds/{index} 9/s as reads-{index}" for index in range(50))
+    with run(rules) as harness:
+        app = FastAPI(openapi_url=None)
+        for index in range(60):
+            app.get(f"/reads/{index}")(lambda: "ok")
+
+        harness.runtime.attach(app)
+        read = counted(monkeypatch, _spelling, "_plain")
+        harness.runtime.ready()
+        assert len(harness.runtime.problems()) == 50
+        assert len(read) == 60 + 50
+        policies, _ = harness.runtime.resilience.show()
+        assert len(read) == 60 + 50
+
+    parts = [each["parts"]["limit"] for each in policies]
+    assert len(parts) == 50
+    assert all("; the nearest is /reads/" in part["idle"] for part in parts)
+
+
+def test_policies_are_shown_off_the_event_loop(run: Running) -> None:
+    """However many routes there are, requests go on meanwhile."""
+    with run(**{"admin.tokens": ["t" * 32]}) as harness:
+        assert "/admin/policies" in build_surface(harness.runtime).slow
