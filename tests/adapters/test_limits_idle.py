@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
+import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import flask
@@ -12,7 +15,10 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 import svcready
+from svcready.adapters import fastapi as fastapi_adapter
+from svcready.admin import build_surface
 from svcready.errors import ConfigurationError
+from svcready.resilience._limiting import _limits_shown, _spelling
 from tests.adapters.limits import Running, nothing_declared
 from tests.adapters.support import ask_asgi, ask_wsgi, http_scope
 
@@ -42,26 +48,119 @@ both = pytest.mark.parametrize(
 )
 
 
+ABOVE = """
+@svcready.limit("1/m", name="orders")
+@app.get("/orders")
+def create():
+    return "ok"
+"""
+OPAQUE = """
+def bare(function):
+    return lambda: function()
+
+@bare
+@svcready.limit("1/m", name="orders")
+@app.get("/orders")
+def create():
+    return "ok"
+"""
+VIEWS = """
+class Views:
+    @staticmethod
+    @svcready.limit("1/m", name="orders")
+    @app.get("/orders")
+    def create():
+        return "ok"
+"""
+COPY = """
+@app.get("/orders")
+def create():
+    return "ok"
+
+nightly = svcready.limit("1/m", by="all", name="nightly")(create)
+"""
+ONCE = """
+@app.get("/orders")
+def create():
+    return "ok"
+
+svcready.limit("1/m", by="all", name="nightly")(create)()
+"""
+CACHED = """
+import functools
+
+@functools.cache
+@app.get("/orders")
+def create():
+    return "ok"
+
+nightly = svcready.limit("1/m", by="all", name="nightly")(create)
+"""
+
+
+def written(monkeypatch: pytest.MonkeyPatch, source: str, app: object) -> None:
+    """Have a module of an application that was imported."""
+    module = ModuleType("shop_written")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    vars(module).update(app=app, svcready=svcready)
+    exec(source, vars(module))
+    gc.collect()  # what nobody keeps is gone
+
+
 @both
+@pytest.mark.parametrize(
+    ("source", "named"), [(ABOVE, "create"), (VIEWS, "Views.create")]
+)
 def test_a_limit_above_the_decorator_of_a_route_is_told(
-    run: Running, make: Make
+    run: Running, make: Make, source: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message names the function, the route and the right order."""
-    with run() as harness:
+    """The message names the function, the route and the right order; strictly so."""
+    with run(**{"core.strict": True}) as harness:
+        app, _ = make()
+        harness.runtime.attach(app)
+        written(monkeypatch, source, app)
+        with pytest.raises(ConfigurationError, match="limit orders"):
+            harness.runtime.ready()
+
+        (problem,) = harness.runtime.problems()
+        assert problem == (
+            f"limit orders on {named} does not hold for the route "
+            "/orders: it is written above the route's decorator, which has the "
+            "function without it; put @svcready.limit(...) below"
+        )
+        assert harness.logged("svcready is on, with problems")
+
+
+@both
+@pytest.mark.parametrize("source", [COPY, ONCE, CACHED], ids=["kept", "gone", "cached"])
+def test_a_limited_copy_of_a_routes_function_is_no_problem(
+    run: Running, make: Make, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker has its own; the function's name does not stand for it."""
+    with run(**{"core.strict": True}) as harness:
         app, begin = make()
         harness.runtime.attach(app)
+        written(monkeypatch, source, app)
+        begin()
+        assert harness.runtime.problems() == ()
 
-        @svcready.limit("1/m", name="orders")
-        @app.get("/orders")  # type: ignore[untyped-decorator]
-        def create() -> str:
-            return "ok"
 
+@both
+@pytest.mark.parametrize("source", [OPAQUE, f"{ABOVE}\ndel create"])
+def test_what_may_be_a_copy_lets_a_strict_service_start(
+    run: Running, make: Make, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the function's name tells nothing, the message says no more than may be."""
+    with run(**{"core.strict": True}) as harness:
+        app, begin = make()
+        harness.runtime.attach(app)
+        written(monkeypatch, source, app)
         begin()
         (problem,) = harness.runtime.problems()
         assert problem == (
-            f"limit orders on {create.__qualname__} does not hold for the route "
-            "/orders: it is written above the route's decorator, which has the "
-            "function without it; put @svcready.limit(...) below"
+            "limit orders on create may not hold for the route /orders, which has the "
+            "function without it: if it is written above the route's decorator, put "
+            "@svcready.limit(...) below"
         )
         assert harness.logged("svcready is on, with problems")
 
@@ -178,11 +277,24 @@ def test_another_spelling_of_a_route_is_no_other_route(
             assert problem.endswith(said + hint.format(template))
 
 
+def test_of_templates_that_mean_the_same_one_has_the_method(run: Running) -> None:
+    """Where several have parameters of other names the hint is the one to write."""
+    with run("POST /o/:id 9/s; PUT /o/:id 9/s") as harness:
+        app = FastAPI()
+        app.get("/o/{a}")(lambda a: a)
+        app.post("/o/{b}")(lambda b: b)
+        harness.runtime.attach(app)
+        harness.runtime.ready()
+        posted, put = harness.runtime.problems()
+        assert posted.endswith("; it is spelt /o/{b} here")
+        assert put.endswith("; it is spelt /o/{a} here")
+
+
 @both
 def test_a_limit_above_a_route_is_told_though_nobody_keeps_it(
     run: Running, make: Make
 ) -> None:
-    """As in a function that makes applications; above another limit, too."""
+    """As in a function that makes applications; above another limit, too; may be."""
 
     def build(app: Any) -> None:
         @svcready.limit("1/m", name="outer")
@@ -191,13 +303,14 @@ def test_a_limit_above_a_route_is_told_though_nobody_keeps_it(
         def create() -> str:
             return "ok"
 
-    with run() as harness:
+    with run(**{"core.strict": True}) as harness:
         app, begin = make()
         harness.runtime.attach(app)
         build(app)
         begin()
-        told = sorted(problem.split()[1] for problem in harness.runtime.problems())
-        assert told == ["inner", "outer"]
+        problems = harness.runtime.problems()
+        assert sorted(problem.split()[1] for problem in problems) == ["inner", "outer"]
+        assert all("may not hold" in problem for problem in problems)
 
 
 @both
@@ -259,3 +372,67 @@ def test_strict_mode_refuses_to_start(run: Running) -> None:
         harness.runtime.attach(app)
         with pytest.raises(ConfigurationError, match="POST /order"):
             harness.runtime.ready()
+
+
+def counted(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+) -> list[None]:
+    """Count how often a function is called, through that module."""
+    calls: list[None] = []
+    function = getattr(module, name)
+
+    def count(*args: Any, **more: Any) -> Any:
+        calls.append(None)
+        return function(*args, **more)
+
+    monkeypatch.setattr(module, name, count)
+    return calls
+
+
+def test_what_is_shown_of_limits_is_work_for_each_route_once(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not for each limit: routes are listed once, and each is looked at once."""
+    with run() as harness:
+        app = FastAPI(openapi_url=None)
+        for index in range(50):
+            limited = svcready.limit("9/s", name=f"reads-{index}")(lambda: "ok")
+            app.get(f"/reads/{index}")(limited)
+
+        harness.runtime.attach(app)
+        listed = counted(monkeypatch, fastapi_adapter, "list_routes")
+        looked = counted(monkeypatch, _limits_shown, "limits_of")
+        policies, _ = harness.runtime.resilience.show("reads-")
+
+    shown = {each["name"]: each["parts"]["limit"]["for"] for each in policies}
+    assert shown == {f"reads-{index}": [f"GET /reads/{index}"] for index in range(50)}
+    assert (len(listed), len(looked)) == (1, 50)
+
+
+def test_what_rules_are_for_is_found_once(
+    run: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Templates are read once for all rules; what is shown is what was found."""
+    rules = "; ".join(f"GET /raeds/{index} 9/s as reads-{index}" for index in range(50))
+    with run(rules) as harness:
+        app = FastAPI(openapi_url=None)
+        for index in range(60):
+            app.get(f"/reads/{index}")(lambda: "ok")
+
+        harness.runtime.attach(app)
+        read = counted(monkeypatch, _spelling, "_plain")
+        harness.runtime.ready()
+        assert len(harness.runtime.problems()) == 50
+        assert len(read) == 60 + 50
+        policies, _ = harness.runtime.resilience.show()
+        assert len(read) == 60 + 50
+
+    parts = [each["parts"]["limit"] for each in policies]
+    assert len(parts) == 50
+    assert all("; the nearest is /reads/" in part["idle"] for part in parts)
+
+
+def test_policies_are_shown_off_the_event_loop(run: Running) -> None:
+    """However many routes there are, requests go on meanwhile."""
+    with run(**{"admin.tokens": ["t" * 32]}) as harness:
+        assert "/admin/policies" in build_surface(harness.runtime).slow

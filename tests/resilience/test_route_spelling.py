@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcready.adapters.django._routes import _declared
-from svcready.resilience._limiting._spelling import meant
+from svcready.resilience._limiting._spelling import Spellings
 
 ONE = [
     "/o/{oid}",
@@ -28,6 +29,12 @@ ONE = [
     r"/^o/\d+/$",
     "/o/[0-9]+",
 ]
+
+
+def meant(path: str, templates: list[str]) -> tuple[str, bool] | None:
+    """Return the first of the templates that are meant, and if it is the same."""
+    found = Spellings(templates).meant(path)
+    return None if found is None else (found[0][0], found[1])
 
 
 @pytest.mark.parametrize("asked", ONE)
@@ -84,3 +91,20 @@ def test_any_text_has_a_spelling(text: str) -> None:
     found = meant(text, ["/a/{b}", text])
     assert found is not None
     assert found[1]
+
+
+def test_so_many_are_compared_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many wrong paths the first have a hint; another spelling is always known."""
+    compared: list[int] = []
+    compare = difflib.get_close_matches
+
+    def count(asked: str, templates: dict[str, object], *more: Any) -> list[str]:
+        compared.append(len(templates))
+        return compare(asked, templates, *more)
+
+    monkeypatch.setattr(difflib, "get_close_matches", count)
+    spellings = Spellings(f"/orders/{index}" for index in range(7_000))
+    told = [spellings.meant(f"/x/{index}/y/z/nothing/near") for index in range(50)]
+    assert told == [None] * 50
+    assert compared == [7_000] * 3
+    assert spellings.meant("/orders/7/") == (["/orders/7"], True)

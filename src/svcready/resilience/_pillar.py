@@ -218,7 +218,8 @@ class ResiliencePillar:
             most: How many are shown; breakers that are not closed come first.
         """
         inbound = self._inbound
-        names = Names(self._named, inbound.named, inbound.rules_said, inbound.about)
+        about = inbound.about().of
+        names = Names(self._named, inbound.named, inbound.rules_said, about)
         return show(self._all, names, prefix, most)
 
     def states(self) -> list[PolicyState]:

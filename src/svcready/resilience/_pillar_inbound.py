@@ -9,17 +9,16 @@ from svcready.resilience._http._deadline_fields import DEADLINE_HEADER, use_fiel
 from svcready.resilience._limiting._idle import ForRoute, RouteCheck
 from svcready.resilience._limiting._inbound import Admissions
 from svcready.resilience._limiting._limits_late import LateLimits
-from svcready.resilience._limiting._limits_shown import for_route, limit_shown
+from svcready.resilience._limiting._limits_shown import LimitsShown, for_route
 from svcready.resilience._shed._pillar_shedding import InboundShedding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from svcready._core.clock import Clock
     from svcready.resilience._http._inbound_deadline import DeadlineCounts
     from svcready.resilience._limiting._inbound import Admission
-    from svcready.resilience._limiting._inbound_means import InboundMeans
-    from svcready.resilience._limiting._limiter import Limiter
+    from svcready.resilience._limiting._inbound_means import DeclaredRoute, InboundMeans
 
 __all__ = ["InboundPillar"]
 
@@ -81,9 +80,15 @@ class InboundPillar:
         """Return which of the problems last told may be none."""
         return self._check.doubtful
 
-    def about(self, limiter: Limiter) -> dict[str, object]:
-        """Return what operators are shown of a limit besides its numbers."""
-        return limit_shown(limiter, self.limits.rules(), self._means)
+    def about(self) -> LimitsShown:
+        """Return what tells operators of limits besides their numbers, once."""
+        means, check = self._means, self._check
+
+        def idle(routes: Sequence[DeclaredRoute]) -> Mapping[ForRoute, str]:
+            rules = tuple(self._rules())
+            return check.idle(rules, routes, means.is_own, means.elsewhere())
+
+        return LimitsShown(self.limits.rules(), means, idle)
 
     def counts(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield how many requests there were: kind, name, outcome, how many."""

@@ -36,7 +36,8 @@ def policies_route(resilience: ResiliencePillar) -> Route:
         said = {"pid": os.getpid(), "policies": policies, "left_out": left_out}
         return answer_json(200, said)
 
-    return Route("/admin/policies", answer, guarded=True)
+    # Slow: hundreds of policies, and every route is looked at for its limits.
+    return Route("/admin/policies", answer, guarded=True, slow=True)
 
 
 def _as_text(policies: list[dict[str, Any]], left_out: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from functools import partial
+from inspect import getattr_static
 from types import FunctionType
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary, ref
@@ -13,7 +15,16 @@ if TYPE_CHECKING:
 
     from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
-__all__ = ["MARK", "hidden", "limits_of", "mark", "marked", "note_limited", "noted"]
+__all__ = [
+    "MARK",
+    "Lost",
+    "hidden",
+    "limits_of",
+    "mark",
+    "marked",
+    "note_limited",
+    "noted",
+]
 
 MARK = "__svcready_priority__"
 """The attribute of a function that has a priority."""
@@ -30,6 +41,15 @@ class _Above(NamedTuple):
     """The limit's name, or the class."""
     outer: ref[object]
     """What is decorated so; dead: no route has it."""
+
+
+class Lost(NamedTuple):
+    """A decorator that no request will meet."""
+
+    text: str
+    """What is wrong, and what to do."""
+    is_sure: bool
+    """Whether it was meant for the route; else it may be on a copy for another use."""
 
 
 _ABOVE: WeakKeyDictionary[object, list[_Above]] = WeakKeyDictionary()
@@ -77,7 +97,7 @@ def limits_of(endpoint: object) -> set[str]:
     return found
 
 
-def hidden(routes: Sequence[DeclaredRoute]) -> Iterator[str]:
+def hidden(routes: Sequence[DeclaredRoute]) -> Iterator[Lost]:
     """Yield what is wrong with decorators of functions that *routes* have."""
     if not _noted:
         return
@@ -92,40 +112,93 @@ def hidden(routes: Sequence[DeclaredRoute]) -> Iterator[str]:
             yield from _lost_marks(endpoint, own, served)
 
 
-def _lost_limits(route: DeclaredRoute, served: set[int]) -> Iterator[str]:
-    for name in dict.fromkeys(_passed_by(route.endpoint, _LIMIT, served)):
-        called = getattr(route.endpoint, "__qualname__", "the function")
-        yield (
-            f"limit {name} on {called} does not hold for the route "
-            f"{route.template}: it is written above the route's decorator, which "
-            f"has the function without it; put @svcready.limit(...) below"
-        )
+def _lost_limits(route: DeclaredRoute, served: set[int]) -> Iterator[Lost]:
+    called = getattr(route.endpoint, "__qualname__", "the function")
+    for name, is_sure in _passed_by(route.endpoint, _LIMIT, served).items():
+        if is_sure:
+            text = (
+                f"limit {name} on {called} does not hold for the route "
+                f"{route.template}: it is written above the route's decorator, which "
+                f"has the function without it; put @svcready.limit(...) below"
+            )
+        else:
+            text = (
+                f"limit {name} on {called} may not hold for the route "
+                f"{route.template}, which has the function without it: if it is "
+                "written above the route's decorator, put @svcready.limit(...) below"
+            )
+
+        yield Lost(text, is_sure)
 
 
-def _lost_marks(endpoint: object, own: set[int], served: set[int]) -> Iterator[str]:
+def _lost_marks(endpoint: object, own: set[int], served: set[int]) -> Iterator[Lost]:
     for function in (endpoint, *_beneath(endpoint)):
         if function is not endpoint and id(function) in own:
             continue  # it has a route of its own, and only helps with this one
 
-        name = marked(function) or next(_passed_by(function, _PRIORITY, served), None)
+        name, is_sure = marked(function), True
+        if name is None:
+            passed_by = _passed_by(function, _PRIORITY, served)
+            name, is_sure = next(iter(passed_by.items()), (None, True))
+
         if name is not None:
             what = f"{getattr(function, '__module__', '?')}."
             what += getattr(function, "__qualname__", type(function).__name__)
-            yield (
-                f"priority {name!r} of {what} has no effect: its route does not see it "
-                f"through another decorator; write @svcready.priority({name!r}) "
+            has = "has" if is_sure else "may have"
+            text = (
+                f"priority {name!r} of {what} {has} no effect: its route does not see "
+                f"it through another decorator; write @svcready.priority({name!r}) "
                 "directly below the decorator that makes the route"
             )
+            yield Lost(text, is_sure)
             return
 
 
-def _passed_by(function: object, kind: str, served: set[int]) -> Iterator[str]:
-    """Yield what is above *function* alone, for no route has what is decorated so."""
+def _passed_by(function: object, kind: str, served: set[int]) -> dict[str, bool]:
+    """Return what is above *function* alone, by name, and whether that is sure."""
+    found: dict[str, bool] = {}
     with suppress(TypeError):  # not hashable, or of no weak references
         for one in _ABOVE.get(function, ()):
             outer = one.outer()
-            if one.kind == kind and (outer is None or id(outer) not in served):
-                yield one.name
+            if one.kind != kind or (outer is not None and id(outer) in served):
+                continue
+
+            is_above = _is_above(function, outer)
+            if is_above is not False:
+                found[one.name] = found.get(one.name, False) or is_above is True
+
+    return found
+
+
+def _is_above(function: object, outer: object) -> bool | None:
+    """
+    Return whether *outer* is made by a decorator above *function*, and no copy.
+
+    A decorator has the function's own name stand for what it returns.
+
+    Args:
+        function: What a route has.
+        outer: What is around it; None: it is gone.
+
+    Returns:
+        None where the name tells nothing: in a function, deleted, or given again.
+    """
+    named: object = sys.modules.get(getattr(function, "__module__", None) or "")
+    path = getattr(function, "__qualname__", None)
+    if named is None or not isinstance(path, str):
+        return None
+
+    for part in path.split("."):
+        named = getattr_static(named, part, None)  # runs nobody's code
+
+    bound: set[int] = set()
+    with suppress(Exception):  # a name may stand for anything by now
+        bound.update(id(one) for one in _chain(named))
+
+    if outer is not None and id(outer) in bound:
+        return True
+
+    return False if id(function) in bound else None
 
 
 def _note(above: _Above, inner: object) -> None:

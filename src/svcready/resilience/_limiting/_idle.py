@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from svcready.resilience._limiting._glob import Glob
 from svcready.resilience._limiting._hidden import hidden, noted
-from svcready.resilience._limiting._spelling import meant
+from svcready.resilience._limiting._spelling import Spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from svcready.resilience._limiting._hidden import Lost
     from svcready.resilience._limiting._inbound_means import DeclaredRoute
 
-__all__ = ["ForRoute", "RouteCheck", "idle"]
+__all__ = ["ForRoute", "RouteCheck"]
 
 
 class ForRoute(NamedTuple):
@@ -28,22 +29,17 @@ class ForRoute(NamedTuple):
     starred: bool = False
     """Whether `*` in the template stands for anything; alone it is all routes."""
 
-    def fits(self, template: str) -> bool:
-        """Return whether it is for the route with *template*."""
-        if self.starred:
-            return self.path == "*" or Glob(self.path).matches(template)
-
-        return self.path == template
-
 
 class RouteCheck:
     """Finds what holds for no route, anew when something of it has changed."""
 
     def __init__(self) -> None:
-        self._of: object = None
-        self._found: tuple[str, ...] = ()
+        self._idle: tuple[object, dict[ForRoute, str]] = (None, {})
+        self._lost: tuple[object, tuple[Lost, ...]] = (None, ())
         self.doubtful: frozenset[str] = frozenset()
-        """What of it may hold after all, for a route that a request brings."""
+        """
+        What of it may be none: a route that a request brings, a copy for another use.
+        """
 
     def find(
         self,
@@ -65,66 +61,118 @@ class RouteCheck:
             return ()
 
         known = tuple(routes())
-        asked = (tuple(rules), known, noted(), elsewhere)
-        if asked != self._of:
-            self._of = asked
-            unrouted = tuple(_unrouted(rules, known, is_own, elsewhere))
-            self.doubtful = frozenset(unrouted if elsewhere else ())
-            self._found = (*unrouted, *hidden(known))
-
-        return self._found
-
-
-def idle(
-    rule: ForRoute,
-    routes: Sequence[DeclaredRoute],
-    is_own: Callable[[str], bool],
-    elsewhere: str = "",
-) -> str:
-    """
-    Return why *rule* holds for nothing; empty: it holds, or that is not known.
-
-    Args:
-        rule: The operator's.
-        routes: All that there are; none: not known.
-        is_own: Tells whether a path is one of svcready's own.
-        elsewhere: Where a request may have routes beside these; empty: nowhere.
-    """
-    nothing = "it holds for nothing" + (f", {elsewhere}" if elsewhere else "")
-    at = [route for route in routes if rule.fits(route.template)]
-    if not routes or rule.path == "*" or any(_takes(it, rule.method) for it in at):
-        return ""
-
-    if at:
-        return f"no route there takes that method: {nothing}"
-
-    if is_own(rule.path):
-        return (
-            "that is one of svcready's own paths, which are under no such rule: "
-            + nothing
+        idle = self.idle(rules, known, is_own, elsewhere)
+        unrouted = tuple(
+            f"{rule.what} is for {rule.method} {rule.path}, and {idle[rule]}"
+            for rule in rules
+            if rule in idle
         )
+        asked = (known, noted())
+        last, lost = self._lost
+        if asked != last:
+            lost = tuple(hidden(known))
+            self._lost = (asked, lost)
 
-    said = f"there is no such route: {nothing}"
-    likely = sorted(routes, key=lambda route: not _takes(route, rule.method))
-    found = meant(rule.path, (route.template for route in likely))
-    if found is not None:
-        there, is_same = found
-        hint = "it is spelt {} here" if is_same else "the nearest is {}"
-        said += f"; {hint.format(there)}"
+        self.doubtful = frozenset(
+            (
+                *(unrouted if elsewhere else ()),
+                *(one.text for one in lost if not one.is_sure),
+            )
+        )
+        return (*unrouted, *(one.text for one in lost))
 
-    return said
+    def idle(
+        self,
+        rules: Sequence[ForRoute],
+        routes: Sequence[DeclaredRoute],
+        is_own: Callable[[str], bool],
+        elsewhere: str = "",
+    ) -> Mapping[ForRoute, str]:
+        """
+        Return why rules hold for nothing, of those that are known to.
+
+        Args:
+            rules: All of the operator's, so that one answer is kept for all who ask.
+            routes: All that there are; none: not known.
+            is_own: Tells whether a path is one of svcready's own.
+            elsewhere: Where a request may have routes beside these; empty: nowhere.
+        """
+        asked = (tuple(rules), tuple(routes), elsewhere)
+        last, idle = self._idle
+        if asked != last:
+            idle = _idle(rules, routes, is_own, elsewhere)
+            self._idle = (asked, idle)  # at once, for threads ask as well
+
+        return idle
 
 
-def _unrouted(
+def _idle(
     rules: Sequence[ForRoute],
     routes: Sequence[DeclaredRoute],
     is_own: Callable[[str], bool],
     elsewhere: str,
-) -> Iterator[str]:
+) -> dict[ForRoute, str]:
+    if not rules or not routes:
+        return {}
+
+    at: dict[str, list[DeclaredRoute]] = {}
+    for route in routes:
+        at.setdefault(route.template, []).append(route)
+
+    spellings = None
+    nothing = "it holds for nothing" + (f", {elsewhere}" if elsewhere else "")
+    found: dict[ForRoute, str] = {}
     for rule in rules:
-        why = idle(rule, routes, is_own, elsewhere)
-        if why:
-            yield f"{rule.what} is for {rule.method} {rule.path}, and {why}"
+        if rule.path == "*":
+            continue
+
+        there = _there(rule, at)
+        if any(_takes(route, rule.method) for route in there):
+            continue
+
+        if there:
+            found[rule] = f"no route there takes that method: {nothing}"
+        elif is_own(rule.path):
+            found[rule] = (
+                "that is one of svcready's own paths, which are under no such rule: "
+                + nothing
+            )
+        else:
+            spellings = spellings or Spellings(at)
+            hint = _hint(rule, at, spellings)
+            found[rule] = f"there is no such route: {nothing}{hint}"
+
+    return found
+
+
+def _there(
+    rule: ForRoute, at: Mapping[str, Sequence[DeclaredRoute]]
+) -> Sequence[DeclaredRoute]:
+    """Return the routes with the rule's template."""
+    if not rule.starred:
+        return at.get(rule.path, ())
+
+    glob = Glob(rule.path)
+    fitting = (routes for template, routes in at.items() if glob.matches(template))
+    return [route for routes in fitting for route in routes]
+
+
+def _hint(
+    rule: ForRoute, at: Mapping[str, Sequence[DeclaredRoute]], spellings: Spellings
+) -> str:
+    """Return which route may have been meant; one that takes the method first."""
+    found = spellings.meant(rule.path)
+    if found is None:
+        return ""
+
+    templates, is_same = found
+    likely = (
+        template
+        for template in templates
+        if any(_takes(route, rule.method) for route in at[template])
+    )
+    there = next(likely, templates[0])
+    return f"; it is spelt {there} here" if is_same else f"; the nearest is {there}"
 
 
 def _takes(route: DeclaredRoute, method: str) -> bool:

@@ -8,36 +8,52 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["meant"]
+__all__ = ["Spellings"]
 
 _ANY = "\0"
 _CLASSES = "dDwWsS"
 _NEAR = 0.7
 """How alike two templates are that one may be meant by the other; of 1."""
+_MOST_COMPARED = 20_000
+"""How many pairs of templates are compared, at about 30 microseconds each."""
 _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
-def meant(path: str, templates: Iterable[str]) -> tuple[str, bool] | None:
+class Spellings:
     """
-    Return the template that *path* may stand for, and whether it only spells it else.
+    The templates that there are, each read once for all that are asked for.
 
     Args:
-        path: The one that is none of them.
-        templates: Those there are, the likelier ones first.
-
-    Returns:
-        None where none is near.
+        templates: They.
     """
-    by_plain: dict[str, str] = {}
-    for template in templates:
-        by_plain.setdefault(_plain(template), template)
 
-    asked = _plain(path)
-    if asked in by_plain:
-        return by_plain[asked], True
+    def __init__(self, templates: Iterable[str]) -> None:
+        self._compared = 0
+        self._by_plain: dict[str, list[str]] = {}
+        for template in templates:
+            self._by_plain.setdefault(_plain(template), []).append(template)
 
-    near = difflib.get_close_matches(asked, by_plain, 1, _NEAR)
-    return (by_plain[near[0]], False) if near else None
+    def meant(self, path: str) -> tuple[list[str], bool] | None:
+        """
+        Return what *path* may stand for, and whether it only spells it else.
+
+        Args:
+            path: One that is none of the templates.
+
+        Returns:
+            Templates that mean the same; None where none is near, or where so many
+            paths were asked for already that comparing takes too long.
+        """
+        asked = _plain(path)
+        if asked in self._by_plain:
+            return self._by_plain[asked], True
+
+        if self._compared >= _MOST_COMPARED:
+            return None
+
+        self._compared += len(self._by_plain)
+        near = difflib.get_close_matches(asked, self._by_plain, 1, _NEAR)
+        return (self._by_plain[near[0]], False) if near else None
 
 
 def _plain(template: str) -> str:
