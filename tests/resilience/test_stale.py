@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import csv
 import gc
+import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -243,19 +245,49 @@ def test_arguments_that_fail_when_compared_are_our_matter(faults: Faults) -> Non
         faults.claim("resilience.stale_key")
 
 
-def test_what_gives_its_items_once_is_not_kept() -> None:
-    """An iterator that one caller has emptied is no answer for the next."""
+async def _secret() -> AsyncGenerator[str, None]:
+    yield "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("give", "kind"),
+    [
+        (lambda: map(str, ["s3cr3t"]), "map"),
+        (lambda: csv.reader(["s3cr3t"]), "reader"),
+        (lambda: io.StringIO("s3cr3t"), "StringIO"),
+        (_secret, "async_generator"),
+    ],
+)
+def test_what_gives_its_items_once_is_not_kept_and_told(
+    give: Callable[[], object], kind: str, faults: Faults
+) -> None:
+    """What one caller has emptied is no answer for the next; it is told once."""
     prices = Prices()
 
     @fallback("prices", stale="5m")
     def items() -> object:
         prices()
-        return iter([1, 2])
+        return give()
 
     items()
+    fault = faults.claim("resilience.stale")
+    assert f"({kind})" in str(fault)
+    assert "s3cr3t" not in str(fault)
+    items()  # which nobody is told again
     prices.shut = True
     with pytest.raises(CircuitOpen):
         items()
+
+    assert counts() == {"success": 0, "success_unkept": 2, "failed": 1}
+
+
+def test_arguments_and_answers_that_are_not_kept_are_told_apart(faults: Faults) -> None:
+    """Who has heard of the one has not heard of the other."""
+    items = fallback("prices", stale="5m")(iter)
+    items([1])
+    assert "(list)" in str(faults.claim("resilience.stale"))
+    items((1,))
+    assert "(tuple_iterator)" in str(faults.claim("resilience.stale"))
 
 
 def test_generators_are_refused_when_declared() -> None:

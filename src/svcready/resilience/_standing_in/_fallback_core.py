@@ -108,7 +108,8 @@ class FallbackCore:
         self._outcomes: Counter[str] = Counter()
         self._tell_at_s = -math.inf
         self._not_told = 0
-        self._complained = False
+        self._complained_of_arguments = False
+        self._complained_of_answers = False
         fork.reset_in_child(self._reset_in_child)
 
     def around(self, kind: Kind, call: Callable[..., object]) -> Callable[..., object]:
@@ -151,8 +152,8 @@ class FallbackCore:
             return None
 
         key = answers.key_of(args, kwargs)
-        if key is None and not answers.is_keyed and not self._complained:
-            self._complain((*args, *kwargs.values()))
+        if key is None and not (answers.is_keyed or self._complained_of_arguments):
+            self._complain_of_arguments((*args, *kwargs.values()))
 
         return key
 
@@ -162,13 +163,15 @@ class FallbackCore:
             self._count("success")
             return
 
-        kept = key is not None
+        kept = False
         if key is not None:
             try:
-                self.answers.put(key, answer)
+                kept = self.answers.put(key, answer)
             except Exception as fault:  # noqa: BLE001 - a key's own, and it is answered
                 report_foreign("resilience.stale_key", fault)
-                kept = False
+            else:
+                if not kept and not self._complained_of_answers:
+                    self._complain_of_answer(answer)
 
         self._count("success" if kept else "success_unkept")
 
@@ -254,9 +257,9 @@ class FallbackCore:
         cores = (core_of(kind, self.name) for kind in ("retry", "hedge"))
         return any(core is not None and core.names(error) for core in cores)
 
-    def _complain(self, arguments: tuple[object, ...]) -> None:
+    def _complain_of_arguments(self, arguments: tuple[object, ...]) -> None:
         """Say once that answers aren't kept, which an outage would be first to show."""
-        self._complained = True
+        self._complained_of_arguments = True
         kinds = dict.fromkeys(
             type(value).__name__ for value in arguments if not _can_be_hashed(value)
         )
@@ -264,6 +267,16 @@ class FallbackCore:
             f"fallback {self.name!r}: no answer is kept of calls whose arguments can't "
             f"be hashed ({', '.join(kinds)}); stale=svcready.stale(..., key=...) tells "
             "them apart by what can"
+        )
+        report_fault("resilience.stale", DeclarationError(text))
+
+    def _complain_of_answer(self, answer: object) -> None:
+        """Say once that such answers aren't kept; never what is in them."""
+        self._complained_of_answers = True
+        text = (
+            f"fallback {self.name!r}: no answer is kept that gives its items only once "
+            f"({type(answer).__name__}); return a list of them for "
+            "stale=svcready.stale(...) to keep"
         )
         report_fault("resilience.stale", DeclarationError(text))
 

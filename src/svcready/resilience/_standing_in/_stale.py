@@ -64,7 +64,9 @@ def stale(
     An answer is kept as the object that it is, for all callers: don't change it. Keys
     and answers stay in memory until others take their place, whatever their age. What
     an answer depends on besides the arguments (a tenant that is in the context) must
-    be in the key, or one caller is given what another was told.
+    be in the key, or one caller is given what another was told. An answer that gives
+    its items only once (a generator, a cursor, an open file) is not kept, which is
+    counted (`success_unkept`) and told once: return a list.
 
     Args:
         max_age: How old an answer may be that stands in.
@@ -194,11 +196,11 @@ class Answers:
 
         return key
 
-    def put(self, key: Hashable, value: object) -> None:
-        """Keep an answer that was given now; what gives items only once is none."""
+    def put(self, key: Hashable, value: object) -> bool:
+        """Keep an answer that was given now, unless it gives its items only once."""
         kind = type(value)
         if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
-            return
+            return False
 
         kept = Kept(value, self._clock.monotonic())
         while True:
@@ -213,7 +215,7 @@ class Answers:
                 self._age(generations, {key: place or _Place(kept)})
 
             if self._generations[0] is young:  # or else look where it is now
-                return
+                return True
 
     def get(self, key: Hashable, max_age_s: float) -> Kept | None:
         """Return the last answer, unless it is older than *max_age_s* seconds."""
