@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -489,6 +490,125 @@ def test_threads_never_see_an_older_answer() -> None:
 
     assert failures == []
     assert len(answers) <= 4 + 2  # two writers may have passed the bound together
+
+
+class Compared:
+    """A key whose comparison does something first, once."""
+
+    meanwhile: ClassVar[list[Callable[[], object]]] = []
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        if Compared.meanwhile:
+            Compared.meanwhile.pop()()
+
+        return isinstance(other, Compared)
+
+
+def test_an_answer_never_gives_way_to_one_that_was_given_before() -> None:
+    """Who is held up while keys are compared doesn't replace what came meanwhile."""
+    clock = FakeClock()
+    answers = Answers(stale(60), clock)
+    answers.put(Compared(), "first")
+
+    def newer() -> None:
+        clock.advance(1.0)
+        answers.put(Compared(), "newer")
+
+    Compared.meanwhile.append(newer)
+    answers.put(Compared(), "older")
+    kept = answers.get(Compared(), 60.0)
+    assert kept == ("newer", clock.monotonic())
+
+
+class Asked:
+    """A clock that stands, and does something before it is read, once."""
+
+    def __init__(self) -> None:
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        if self.meanwhile:
+            self.meanwhile.pop()()
+
+        return 0.0
+
+
+def test_what_is_got_stays_whoever_puts_meanwhile() -> None:
+    """The answer that was used last is kept, though its generation went just then."""
+    clock = Asked()
+    answers = Answers(stale(60, max_entries=4), clock)  # type: ignore[arg-type]
+    for key in "ABCD":
+        answers.put(key, key)
+
+    clock.meanwhile.append(lambda: answers.put("E", "E"))
+    assert answers.get("A", 60.0) is not None
+    assert answers.get("A", 60.0) is not None
+    assert answers.get("E", 60.0) is not None
+    assert len(answers) <= 4
+
+
+def test_what_is_got_stays_as_the_newest() -> None:
+    """Who gets an answer that goes, and is put anew meanwhile, brings back no older."""
+    clock = Asked()
+    answers = Answers(stale(60, max_entries=4), clock)  # type: ignore[arg-type]
+    for key in "ABCD":
+        answers.put(key, key)
+
+    def meanwhile() -> None:
+        for key in "EFGH":  # by which A is gone
+            answers.put(key, key)
+
+        clock.monotonic = lambda: 1.0  # type: ignore[method-assign]
+        answers.put("A", "newer")
+
+    clock.meanwhile.append(meanwhile)
+    answers.get("A", 60.0)
+    assert answers.get("A", 60.0) == ("newer", 1.0)
+
+
+def test_what_was_forgotten_is_not_brought_back() -> None:
+    """Who gets an answer while all are forgotten doesn't keep it."""
+    clock = Asked()
+    answers = Answers(stale(60, max_entries=4), clock)  # type: ignore[arg-type]
+    for key in "ABCD":
+        answers.put(key, key)
+
+    clock.meanwhile.append(answers.clear)
+    assert answers.get("A", 60.0) is not None
+    assert len(answers) == 0
+
+
+@pytest.mark.parametrize(
+    "go",
+    [
+        lambda answers: answers.put("A", 1),
+        lambda answers: [answers.put(key, 1) for key in "BCDEF"],
+        lambda answers: answers.put("B", 1) and answers.limit(2),
+        lambda answers: answers.clear(),
+    ],
+    ids=["replaced", "aged", "limited", "forgotten"],
+)
+def test_finalizers_of_answers_run_without_the_lock(
+    go: Callable[[Answers], object],
+) -> None:
+    """What an answer does as it goes can wait for a thread that puts another."""
+    answers = Answers(stale(60, max_entries=4), FakeClock())
+    gone: list[object] = []
+
+    class Last:
+        def __del__(self) -> None:
+            thread = threading.Thread(target=answers.clear, daemon=True)
+            thread.start()
+            thread.join(5)
+            gone.append(not thread.is_alive())
+
+    answers.put("A", Last())
+    go(answers)
+    assert gone == [True]
 
 
 def test_an_operator_changes_how_many_are_kept() -> None:
