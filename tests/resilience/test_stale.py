@@ -35,6 +35,11 @@ def refused() -> CircuitOpen:
     return CircuitOpen("prices", "open")
 
 
+def refuse() -> object:
+    """Give no answer, but a refusal."""
+    raise refused()
+
+
 def counts(name: str = "prices") -> dict[str, int]:
     """Return the outcomes of a fallback's calls."""
     return get_fallback(name).core.counts()
@@ -322,6 +327,89 @@ def test_coroutine_functions_and_awaitables_are_kept() -> None:
 
     asyncio.run(main())
     assert counts() == {"success": 2, "stale": 2}
+
+
+WAYS = ("plain", "thread", "coroutine", "tasks", "awaitable", "between", "unkeyed")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_stood_in_further_in_is_not_kept_as_new(
+    way: str, clock: FakeClock
+) -> None:
+    """The age of an inner fallback's answer doesn't begin anew in an outer one."""
+    prices = Prices()
+    ask: Callable[..., object] = fallback("inner", stale="1h")(prices)
+    if way == "thread":
+        ask = svcready.timeout("limit", 30)(ask)
+    elif way == "between":
+        ask = fallback("between", stale="1h")(ask)
+    elif way == "unkeyed":
+        ask = fallback("between", to=0)(ask)
+
+    async def awaited(order: int) -> object:
+        if way != "tasks":
+            return ask(order)
+
+        async def one() -> object:
+            return ask(order)
+
+        (answer,) = await asyncio.gather(one())
+        return answer
+
+    outer: Callable[[int], object]
+    if way in {"coroutine", "tasks"}:
+        made = fallback("prices", stale="10s")(awaited)
+        outer = lambda order: asyncio.run(made(order))  # noqa: E731
+    elif way == "awaitable":
+        given = fallback("prices", stale="10s")(lambda order: awaited(order))
+
+        async def wait(order: int) -> object:
+            return await given(order)
+
+        outer = lambda order: asyncio.run(wait(order))  # noqa: E731
+    else:
+        outer = fallback("prices", stale="10s")(ask)
+
+    run_on(clock)
+    answer = outer(7)
+    assert counts() == {"success": 1}
+    prices.shut = True
+    assert outer(7) == answer
+    assert counts() == {"success": 1, "success_unkept": 1}
+    core = get_fallback("prices").core
+    assert core.answers is not None
+    clock.advance(9.0)
+    assert outer(7) == answer
+    clock.advance(2.0)
+    assert outer(7) == answer
+    assert core.answers.get(core.key_of((7,), {}), 10.0) is None
+    prices.shut = False
+    assert outer(7) != answer
+    assert counts() == {"success": 2, "success_unkept": 3}
+
+
+def test_a_stand_in_of_a_call_beside_is_none_of_this_one() -> None:
+    """What is asked at the same time, or in a call before, hinders nothing."""
+    shut = fallback("shut", to=0)(refuse)
+
+    @fallback("prices", stale="10s")
+    async def good() -> int:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return 1
+
+    @fallback("poor", stale="10s")
+    async def poor() -> object:
+        await asyncio.sleep(0)
+        return shut()
+
+    async def all_() -> object:
+        shut()
+        return await asyncio.gather(good(), poor(), good())
+
+    assert asyncio.run(all_()) == [1, 0, 1]
+    assert counts() == {"success": 2}
+    assert counts("poor") == {"success": 0, "success_unkept": 1}
 
 
 def test_none_is_an_answer() -> None:

@@ -25,6 +25,7 @@ from svcready.resilience._retrying._marks import Running
 from svcready.resilience._retrying._nested import given_up
 from svcready.resilience._standing_in import _fallback_calls
 from svcready.resilience._standing_in._stale import Answers
+from svcready.resilience._standing_in._watch import stood_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -157,14 +158,24 @@ class FallbackCore:
 
         return key
 
-    def keep(self, key: Hashable | None, answer: object) -> None:
-        """Count a call that was answered, and keep its answer under *key*."""
+    def keep(self, key: Hashable | None, answer: object, *, has_own: bool) -> None:
+        """
+        Count a call that was answered, and keep its answer under *key*.
+
+        Args:
+            key: Of the call; None: it isn't kept.
+            answer: What it returned.
+            has_own: Whether no stand-in of a policy further in answered in it; what
+                one was given is not kept, or its age would begin anew each time.
+        """
         if self.answers is None:
             self._count("success")
             return
 
         kept = False
-        if key is not None:
+        if not has_own:
+            stood_in()  # whoever keeps answers further out is told the same
+        elif key is not None:
             try:
                 kept = self.answers.put(key, answer)
             except Exception as fault:  # noqa: BLE001 - a key's own, and it is answered
@@ -286,6 +297,7 @@ class FallbackCore:
 
     def _answered(self, source: str, error: Exception) -> None:
         mark_degraded(self.name)
+        stood_in()
         now_s = self.clock.monotonic()
         with self._lock:
             self._outcomes[source] += 1

@@ -67,7 +67,8 @@ def stale(
     an answer depends on besides the arguments (a tenant that is in the context) must
     be in the key, or one caller is given what another was told. An answer that gives
     its items only once (a generator, a cursor, an open file) is not kept, which is
-    counted (`success_unkept`) and told once: return a list.
+    counted (`success_unkept`) and told once: return a list. Nor is one kept, and it is
+    counted so, in whose call a fallback further in stood in, of whatever age that was.
 
     Args:
         max_age: How old an answer may be that stands in.
