@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import csv
 import gc
+import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +33,11 @@ from tests.resilience.peers import Dependency, run_on
 def refused() -> CircuitOpen:
     """Return a refusal."""
     return CircuitOpen("prices", "open")
+
+
+def refuse() -> object:
+    """Give no answer, but a refusal."""
+    raise refused()
 
 
 def counts(name: str = "prices") -> dict[str, int]:
@@ -243,19 +251,49 @@ def test_arguments_that_fail_when_compared_are_our_matter(faults: Faults) -> Non
         faults.claim("resilience.stale_key")
 
 
-def test_what_gives_its_items_once_is_not_kept() -> None:
-    """An iterator that one caller has emptied is no answer for the next."""
+async def _secret() -> AsyncGenerator[str, None]:
+    yield "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("give", "kind"),
+    [
+        (lambda: map(str, ["s3cr3t"]), "map"),
+        (lambda: csv.reader(["s3cr3t"]), "reader"),
+        (lambda: io.StringIO("s3cr3t"), "StringIO"),
+        (_secret, "async_generator"),
+    ],
+)
+def test_what_gives_its_items_once_is_not_kept_and_told(
+    give: Callable[[], object], kind: str, faults: Faults
+) -> None:
+    """What one caller has emptied is no answer for the next; it is told once."""
     prices = Prices()
 
     @fallback("prices", stale="5m")
     def items() -> object:
         prices()
-        return iter([1, 2])
+        return give()
 
     items()
+    fault = faults.claim("resilience.stale")
+    assert f"({kind})" in str(fault)
+    assert "s3cr3t" not in str(fault)
+    items()  # which nobody is told again
     prices.shut = True
     with pytest.raises(CircuitOpen):
         items()
+
+    assert counts() == {"success": 0, "success_unkept": 2, "failed": 1}
+
+
+def test_arguments_and_answers_that_are_not_kept_are_told_apart(faults: Faults) -> None:
+    """Who has heard of the one has not heard of the other."""
+    items = fallback("prices", stale="5m")(iter)
+    items([1])
+    assert "(list)" in str(faults.claim("resilience.stale"))
+    items((1,))
+    assert "(tuple_iterator)" in str(faults.claim("resilience.stale"))
 
 
 def test_generators_are_refused_when_declared() -> None:
@@ -289,6 +327,89 @@ def test_coroutine_functions_and_awaitables_are_kept() -> None:
 
     asyncio.run(main())
     assert counts() == {"success": 2, "stale": 2}
+
+
+WAYS = ("plain", "thread", "coroutine", "tasks", "awaitable", "between", "unkeyed")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_stood_in_further_in_is_not_kept_as_new(
+    way: str, clock: FakeClock
+) -> None:
+    """The age of an inner fallback's answer doesn't begin anew in an outer one."""
+    prices = Prices()
+    ask: Callable[..., object] = fallback("inner", stale="1h")(prices)
+    if way == "thread":
+        ask = svcready.timeout("limit", 30)(ask)
+    elif way == "between":
+        ask = fallback("between", stale="1h")(ask)
+    elif way == "unkeyed":
+        ask = fallback("between", to=0)(ask)
+
+    async def awaited(order: int) -> object:
+        if way != "tasks":
+            return ask(order)
+
+        async def one() -> object:
+            return ask(order)
+
+        (answer,) = await asyncio.gather(one())
+        return answer
+
+    outer: Callable[[int], object]
+    if way in {"coroutine", "tasks"}:
+        made = fallback("prices", stale="10s")(awaited)
+        outer = lambda order: asyncio.run(made(order))  # noqa: E731
+    elif way == "awaitable":
+        given = fallback("prices", stale="10s")(lambda order: awaited(order))
+
+        async def wait(order: int) -> object:
+            return await given(order)
+
+        outer = lambda order: asyncio.run(wait(order))  # noqa: E731
+    else:
+        outer = fallback("prices", stale="10s")(ask)
+
+    run_on(clock)
+    answer = outer(7)
+    assert counts() == {"success": 1}
+    prices.shut = True
+    assert outer(7) == answer
+    assert counts() == {"success": 1, "success_unkept": 1}
+    core = get_fallback("prices").core
+    assert core.answers is not None
+    clock.advance(9.0)
+    assert outer(7) == answer
+    clock.advance(2.0)
+    assert outer(7) == answer
+    assert core.answers.get(core.key_of((7,), {}), 10.0) is None
+    prices.shut = False
+    assert outer(7) != answer
+    assert counts() == {"success": 2, "success_unkept": 3}
+
+
+def test_a_stand_in_of_a_call_beside_is_none_of_this_one() -> None:
+    """What is asked at the same time, or in a call before, hinders nothing."""
+    shut = fallback("shut", to=0)(refuse)
+
+    @fallback("prices", stale="10s")
+    async def good() -> int:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return 1
+
+    @fallback("poor", stale="10s")
+    async def poor() -> object:
+        await asyncio.sleep(0)
+        return shut()
+
+    async def all_() -> object:
+        shut()
+        return await asyncio.gather(good(), poor(), good())
+
+    assert asyncio.run(all_()) == [1, 0, 1]
+    assert counts() == {"success": 2}
+    assert counts("poor") == {"success": 0, "success_unkept": 1}
 
 
 def test_none_is_an_answer() -> None:
@@ -457,6 +578,125 @@ def test_threads_never_see_an_older_answer() -> None:
 
     assert failures == []
     assert len(answers) <= 4 + 2  # two writers may have passed the bound together
+
+
+class Compared:
+    """A key whose comparison does something first, once."""
+
+    meanwhile: ClassVar[list[Callable[[], object]]] = []
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        if Compared.meanwhile:
+            Compared.meanwhile.pop()()
+
+        return isinstance(other, Compared)
+
+
+def test_an_answer_never_gives_way_to_one_that_was_given_before() -> None:
+    """Who is held up while keys are compared doesn't replace what came meanwhile."""
+    clock = FakeClock()
+    answers = Answers(stale(60), clock)
+    answers.put(Compared(), "first")
+
+    def newer() -> None:
+        clock.advance(1.0)
+        answers.put(Compared(), "newer")
+
+    Compared.meanwhile.append(newer)
+    answers.put(Compared(), "older")
+    kept = answers.get(Compared(), 60.0)
+    assert kept == ("newer", clock.monotonic())
+
+
+class Asked:
+    """A clock that stands, and does something before it is read, once."""
+
+    def __init__(self) -> None:
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        if self.meanwhile:
+            self.meanwhile.pop()()
+
+        return 0.0
+
+
+def test_what_is_got_stays_whoever_puts_meanwhile() -> None:
+    """The answer that was used last is kept, though its generation went just then."""
+    clock = Asked()
+    answers = Answers(stale(60, max_entries=4), clock)  # type: ignore[arg-type]
+    for key in "ABCD":
+        answers.put(key, key)
+
+    clock.meanwhile.append(lambda: answers.put("E", "E"))
+    assert answers.get("A", 60.0) is not None
+    assert answers.get("A", 60.0) is not None
+    assert answers.get("E", 60.0) is not None
+    assert len(answers) <= 4
+
+
+def test_what_is_got_stays_as_the_newest() -> None:
+    """Who gets an answer that goes, and is put anew meanwhile, brings back no older."""
+    clock = Asked()
+    answers = Answers(stale(60, max_entries=4), clock)  # type: ignore[arg-type]
+    for key in "ABCD":
+        answers.put(key, key)
+
+    def meanwhile() -> None:
+        for key in "EFGH":  # by which A is gone
+            answers.put(key, key)
+
+        clock.monotonic = lambda: 1.0  # type: ignore[method-assign]
+        answers.put("A", "newer")
+
+    clock.meanwhile.append(meanwhile)
+    answers.get("A", 60.0)
+    assert answers.get("A", 60.0) == ("newer", 1.0)
+
+
+def test_what_was_forgotten_is_not_brought_back() -> None:
+    """Who gets an answer while all are forgotten doesn't keep it."""
+    clock = Asked()
+    answers = Answers(stale(60, max_entries=4), clock)  # type: ignore[arg-type]
+    for key in "ABCD":
+        answers.put(key, key)
+
+    clock.meanwhile.append(answers.clear)
+    assert answers.get("A", 60.0) is not None
+    assert len(answers) == 0
+
+
+@pytest.mark.parametrize(
+    "go",
+    [
+        lambda answers: answers.put("A", 1),
+        lambda answers: [answers.put(key, 1) for key in "BCDEF"],
+        lambda answers: answers.put("B", 1) and answers.limit(2),
+        lambda answers: answers.clear(),
+    ],
+    ids=["replaced", "aged", "limited", "forgotten"],
+)
+def test_finalizers_of_answers_run_without_the_lock(
+    go: Callable[[Answers], object],
+) -> None:
+    """What an answer does as it goes can wait for a thread that puts another."""
+    answers = Answers(stale(60, max_entries=4), FakeClock())
+    gone: list[object] = []
+
+    class Last:
+        def __del__(self) -> None:
+            thread = threading.Thread(target=answers.clear, daemon=True)
+            thread.start()
+            thread.join(5)
+            gone.append(not thread.is_alive())
+
+    answers.put("A", Last())
+    go(answers)
+    assert gone == [True]
 
 
 def test_an_operator_changes_how_many_are_kept() -> None:

@@ -10,6 +10,7 @@ from svcready.resilience._layering._results import PLAIN, is_awaitable
 from svcready.resilience._layering._streams import begun_async, going_on
 from svcready.resilience._retrying._marks import LAST
 from svcready.resilience._standing_in._stale import Kept
+from svcready.resilience._standing_in._watch import look_away, watch
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from svcready.resilience._standing_in._fallback_core import FallbackCore
     from svcready.resilience._standing_in._stand_in import StandIn
+    from svcready.resilience._standing_in._watch import Seen
 
     Args = tuple[object, ...]
     Kwargs = Mapping[str, object]
@@ -82,8 +84,17 @@ def _plain(core: FallbackCore, call: Call) -> Call:
             return call(*args, **kwargs)
 
         key, before = core.key_of(args, kwargs), LAST.number
+        seen: Seen | None = None
         try:
-            result = call(*args, **kwargs)
+            if key is None:  # whoever is further out watches
+                result = call(*args, **kwargs)
+            else:
+                seen = []
+                token = watch(seen)
+                try:
+                    result = call(*args, **kwargs)
+                finally:
+                    look_away(token)
         except Exception as error:
             verdict = core.verdict(error, key, before)
             if verdict is None:
@@ -96,9 +107,9 @@ def _plain(core: FallbackCore, call: Call) -> Call:
 
         if type(result) not in PLAIN and is_awaitable(result):
             running = cast("Awaitable[object]", result)
-            return _await(core, running, (key, before), args, kwargs)
+            return _await(core, running, (key, before, seen), args, kwargs)
 
-        core.keep(key, result)
+        core.keep(key, result, has_own=not seen)
         return result
 
     return wrapper
@@ -109,7 +120,9 @@ def _coroutine(core: FallbackCore, call: Callable[..., Awaitable[object]]) -> Ca
         if core.config.mode == "off":
             return await call(*args, **kwargs)
 
-        begun = core.key_of(args, kwargs), LAST.number
+        key = core.key_of(args, kwargs)
+        seen: Seen | None = None if key is None else []
+        begun = key, LAST.number, seen
         return await _await(core, call(*args, **kwargs), begun, args, kwargs)
 
     return wrapper
@@ -118,14 +131,21 @@ def _coroutine(core: FallbackCore, call: Callable[..., Awaitable[object]]) -> Ca
 async def _await(
     core: FallbackCore,
     result: Awaitable[object],
-    begun: tuple[Hashable | None, int],
+    begun: tuple[Hashable | None, int, Seen | None],
     args: Args,
     kwargs: Kwargs,
 ) -> object:
     """Await what a call returned, or give what stands in for it."""
-    key, before = begun
+    key, before, seen = begun
     try:
-        answer = await result
+        if seen is None:
+            answer = await result
+        else:
+            token = watch(seen)
+            try:
+                answer = await result
+            finally:
+                look_away(token)
     except Exception as error:
         verdict = core.verdict(error, key, before)
         if verdict is None:
@@ -141,7 +161,7 @@ async def _await(
         core.answered(error)
         return made
 
-    core.keep(key, answer)
+    core.keep(key, answer, has_own=not seen)
     return answer
 
 

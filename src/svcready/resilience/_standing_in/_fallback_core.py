@@ -25,6 +25,7 @@ from svcready.resilience._retrying._marks import Running
 from svcready.resilience._retrying._nested import given_up
 from svcready.resilience._standing_in import _fallback_calls
 from svcready.resilience._standing_in._stale import Answers
+from svcready.resilience._standing_in._watch import stood_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -108,7 +109,8 @@ class FallbackCore:
         self._outcomes: Counter[str] = Counter()
         self._tell_at_s = -math.inf
         self._not_told = 0
-        self._complained = False
+        self._complained_of_arguments = False
+        self._complained_of_answers = False
         fork.reset_in_child(self._reset_in_child)
 
     def around(self, kind: Kind, call: Callable[..., object]) -> Callable[..., object]:
@@ -151,24 +153,36 @@ class FallbackCore:
             return None
 
         key = answers.key_of(args, kwargs)
-        if key is None and not answers.is_keyed and not self._complained:
-            self._complain((*args, *kwargs.values()))
+        if key is None and not (answers.is_keyed or self._complained_of_arguments):
+            self._complain_of_arguments((*args, *kwargs.values()))
 
         return key
 
-    def keep(self, key: Hashable | None, answer: object) -> None:
-        """Count a call that was answered, and keep its answer under *key*."""
+    def keep(self, key: Hashable | None, answer: object, *, has_own: bool) -> None:
+        """
+        Count a call that was answered, and keep its answer under *key*.
+
+        Args:
+            key: Of the call; None: it isn't kept.
+            answer: What it returned.
+            has_own: Whether no stand-in of a policy further in answered in it; what
+                one was given is not kept, or its age would begin anew each time.
+        """
         if self.answers is None:
             self._count("success")
             return
 
-        kept = key is not None
-        if key is not None:
+        kept = False
+        if not has_own:
+            stood_in()  # whoever keeps answers further out is told the same
+        elif key is not None:
             try:
-                self.answers.put(key, answer)
+                kept = self.answers.put(key, answer)
             except Exception as fault:  # noqa: BLE001 - a key's own, and it is answered
                 report_foreign("resilience.stale_key", fault)
-                kept = False
+            else:
+                if not kept and not self._complained_of_answers:
+                    self._complain_of_answer(answer)
 
         self._count("success" if kept else "success_unkept")
 
@@ -254,9 +268,9 @@ class FallbackCore:
         cores = (core_of(kind, self.name) for kind in ("retry", "hedge"))
         return any(core is not None and core.names(error) for core in cores)
 
-    def _complain(self, arguments: tuple[object, ...]) -> None:
+    def _complain_of_arguments(self, arguments: tuple[object, ...]) -> None:
         """Say once that answers aren't kept, which an outage would be first to show."""
-        self._complained = True
+        self._complained_of_arguments = True
         kinds = dict.fromkeys(
             type(value).__name__ for value in arguments if not _can_be_hashed(value)
         )
@@ -267,12 +281,23 @@ class FallbackCore:
         )
         report_fault("resilience.stale", DeclarationError(text))
 
+    def _complain_of_answer(self, answer: object) -> None:
+        """Say once that such answers aren't kept; never what is in them."""
+        self._complained_of_answers = True
+        text = (
+            f"fallback {self.name!r}: no answer is kept that gives its items only once "
+            f"({type(answer).__name__}); return a list of them for "
+            "stale=svcready.stale(...) to keep"
+        )
+        report_fault("resilience.stale", DeclarationError(text))
+
     def _count(self, outcome: str) -> None:
         with self._lock:
             self._outcomes[outcome] += 1
 
     def _answered(self, source: str, error: Exception) -> None:
         mark_degraded(self.name)
+        stood_in()
         now_s = self.clock.monotonic()
         with self._lock:
             self._outcomes[source] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from svcready._core import fork
@@ -64,7 +65,10 @@ def stale(
     An answer is kept as the object that it is, for all callers: don't change it. Keys
     and answers stay in memory until others take their place, whatever their age. What
     an answer depends on besides the arguments (a tenant that is in the context) must
-    be in the key, or one caller is given what another was told.
+    be in the key, or one caller is given what another was told. An answer that gives
+    its items only once (a generator, a cursor, an open file) is not kept, which is
+    counted (`success_unkept`) and told once: return a list. Nor is one kept, and it is
+    counted so, in whose call a fallback further in stood in, of whatever age that was.
 
     Args:
         max_age: How old an answer may be that stands in.
@@ -97,6 +101,10 @@ class Kept(NamedTuple):
     at_s: float
 
 
+_new_kept: Callable[[tuple[object, float]], Kept] = partial(tuple.__new__, Kept)
+"""Make one of its values in a tuple, without the constructor's frame."""
+
+
 class _Place:
     """Where the last answer of a key is, in both generations the same."""
 
@@ -106,7 +114,10 @@ class _Place:
         self.kept = kept
 
 
-_Generations: TypeAlias = "tuple[dict[Hashable, _Place], dict[Hashable, _Place]]"
+_Generations: TypeAlias = (
+    "tuple[dict[Hashable, _Place], dict[Hashable, _Place], object]"
+)
+"""The younger one, the older one, and since when nothing was forgotten on purpose."""
 
 
 class _Call(NamedTuple):
@@ -125,7 +136,8 @@ class Answers:
     has half of all it becomes the older one, whose entries go. So nothing is ever
     searched for or taken out one by one, and the lock is not held while keys are
     compared, which is the application's code. A key has the same place in both, so
-    that whoever takes it over late takes over what others have put there meanwhile.
+    that whoever takes it over late takes over what others have put there meanwhile;
+    what is there gives way to what was given later, whoever is done first.
 
     Args:
         stale: What is kept.
@@ -146,27 +158,28 @@ class Answers:
         self._half = stale.max_entries // 2
         self._clock = clock
         self._lock = threading.RLock()
-        self._generations: _Generations = ({}, {})
+        self._generations: _Generations = ({}, {}, object())
         fork.reset_in_child(self._reset)
 
     def use(self, clock: Clock) -> None:
         """Read *clock* from now on; what is kept is as old as it was."""
         shift_s = clock.monotonic() - self._clock.monotonic()
-        young, old = map(dict, self._generations)
-        self._clock = clock
-        for place in {*young.values(), *old.values()}:
-            place.kept = place.kept._replace(at_s=place.kept.at_s + shift_s)
+        with self._lock:
+            self._clock = clock
+            for place in {one for part in self._copies() for one in part.values()}:
+                place.kept = place.kept._replace(at_s=place.kept.at_s + shift_s)
 
     def limit(self, max_entries: int) -> None:
         """Keep so many from now on; of more, those that were new last."""
         half, before = max_entries // 2, self._half
         self._half = half
         if half < before:
-            young, old = (
-                dict([*part.items()][-half:]) for part in map(dict, self._generations)
-            )
+            young, old = (dict([*part.items()][-half:]) for part in self._copies())
             with self._lock:
-                self._generations = young, old
+                gone = self._generations
+                self._generations = young, old, gone[2]
+
+            del gone  # only now, as finalizers are the application's code
 
     @property
     def is_keyed(self) -> bool:
@@ -194,60 +207,87 @@ class Answers:
 
         return key
 
-    def put(self, key: Hashable, value: object) -> None:
-        """Keep an answer that was given now; what gives items only once is none."""
+    def put(self, key: Hashable, value: object) -> bool:
+        """Keep an answer that was given now, unless it gives its items only once."""
         kind = type(value)
         if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
-            return
+            return False
 
-        kept = Kept(value, self._clock.monotonic())
-        while True:
-            generations = young, old = self._generations
-            place = young.get(key) or old.get(key)
-            if place is not None:
-                place.kept = kept
-
-            if key in young or len(young) < self._half:
-                young.setdefault(key, place or _Place(kept)).kept = kept
-            else:
-                self._age(generations, {key: place or _Place(kept)})
-
-            if self._generations[0] is young:  # or else look where it is now
-                return
+        kept = _new_kept((value, self._clock.monotonic()))
+        self._use(key, _Place(kept), kept, self._generations[2])
+        return True
 
     def get(self, key: Hashable, max_age_s: float) -> Kept | None:
         """Return the last answer, unless it is older than *max_age_s* seconds."""
-        generations = young, old = self._generations
-        place = young.get(key) or old.get(key)
+        young, old, since = self._generations
+        place = young.get(key)
+        is_young = place is not None
         if place is None:
-            return None
+            place = old.get(key)
+            if place is None:
+                return None
 
         kept = place.kept
         if self._clock.monotonic() - kept.at_s > max_age_s:
             return None
 
-        if key not in young:  # used: it belongs to the younger ones
-            if len(young) < self._half:
-                young.setdefault(key, place)
-            else:
-                self._age(generations, {key: place})
+        if not is_young:
+            self._use(key, place, kept, since)
 
         return kept
 
     def clear(self) -> None:
         """Forget all answers."""
         with self._lock:
-            self._generations = ({}, {})
+            gone, self._generations = self._generations, ({}, {}, object())
+
+        del gone  # only now, as finalizers are the application's code
 
     def __len__(self) -> int:
-        young, old = map(dict, self._generations)
+        young, old = self._copies()
         return len({*young, *old})
+
+    def _use(self, key: Hashable, place: _Place, kept: Kept, since: object) -> None:
+        """
+        Have *key* be one of the younger ones, with *kept* or what was given later.
+
+        Args:
+            key: What was put or got.
+            place: Where it is from now on, unless it has a place.
+            kept: An answer of it.
+            since: Of the generations in which it began; others take nothing over.
+        """
+        while True:
+            generations = young, old, now_since = self._generations
+            if now_since is not since:
+                return
+
+            there = young.get(key)
+            if there is None:
+                there = old.get(key) or place
+                if len(young) < self._half:
+                    there = young.setdefault(key, there)
+                else:
+                    self._age(generations, {key: there})
+
+            with self._lock:
+                before = there.kept
+                if before.at_s <= kept.at_s:
+                    there.kept = kept
+
+            del before  # only now, as finalizers are the application's code
+            if self._generations[0] is young:  # or else look where it is now
+                return
 
     def _age(self, generations: _Generations, young: dict[Hashable, _Place]) -> None:
         """Let the younger of *generations*, if they are in force, be the older one."""
         with self._lock:
             if self._generations is generations:
-                self._generations = young, generations[0]
+                self._generations = young, generations[0], generations[2]
+
+    def _copies(self) -> tuple[dict[Hashable, _Place], dict[Hashable, _Place]]:
+        young, old, _ = self._generations
+        return dict(young), dict(old)
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
