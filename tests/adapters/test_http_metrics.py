@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 import svcready
 from svcready.metrics._instruments._register import forget_all
 from svcready.metrics._model import Distribution, Number
+from svcready.metrics.sources._otel._provider import PROVIDER
 from tests.adapters.support import Scope, ask_asgi, ask_wsgi, http_scope
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ START = {"type": "http.response.start", "status": 200, "headers": []}
 def _fresh_register() -> Iterator[None]:
     """Totals are the process' and outlive a runtime; here they begin at nothing."""
     forget_all()
+    PROVIDER.forget()  # what its API has declared goes before ours of the same name
     yield
     forget_all()
 
