@@ -51,6 +51,8 @@ class Chance(NamedTuple):
 
 def main() -> int:
     """Return the exit status of it all."""
+    # Whom a shell starts in the background ignores Ctrl-C, and so would pytest.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = sys.argv[1:]
     if arguments[:1] == ["--due"]:
         return take_due(Path(arguments[1]))

@@ -12,6 +12,7 @@ from tests.servers.matrix import SERVERS
 
 if TYPE_CHECKING:
     import pytest
+    from xdist.workermanage import WorkerController
 
 __all__ = ["Distribution", "begins", "processes"]
 
@@ -32,6 +33,20 @@ class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # it has no type
     So what a module shares is made once. What the whole session shares, the services
     of `tests/servers`, each go with their tests, of whichever file.
     """
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """
+        Give what a lost process had not done to others.
+
+        The files that it had done are not among that: whoever is handed nothing
+        waits for the next for ever, and so does the run.
+        """
+        work = self.assigned_work[node]
+        for scope in [scope for scope, tests in work.items() if all(tests.values())]:
+            del work[scope]
+
+        lost: str | None = super().remove_node(node)
+        return lost
 
     def _split_scope(self, nodeid: str) -> str:
         of_stack = _OF_STACK.match(nodeid)

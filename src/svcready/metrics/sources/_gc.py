@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from itertools import accumulate, count, tee
+from itertools import accumulate, count
 from operator import itemgetter, setitem, sub
 from typing import TYPE_CHECKING
 
@@ -190,14 +190,17 @@ class _Pauses:
     """
 
     def __init__(self, lasted: Iterator[float]) -> None:
-        to_sum, to_place = tee(lasted)
         self._sum_s: deque[float] = deque((0.0,), maxlen=1)
         places = range(len(_BOUNDS_S) + 1)
         self._counts: list[deque[int]] = [deque((0,), maxlen=1) for _ in places]
         counting = [map(each.append, count(1)) for each in self._counts]
-        bisected = map(partial(bisect_left, _BOUNDS_S), to_place)
+        # What `tee` makes crashes Python 3.12 at its end.
+        last: deque[float] = deque((0.0,), maxlen=1)
+        read = partial(last.__getitem__, 0)
+        bisected = map(partial(bisect_left, _BOUNDS_S), iter(read, None))
         self.steps: Iterator[object] = zip(
-            map(self._sum_s.append, accumulate(to_sum)),
+            map(last.append, lasted),
+            map(self._sum_s.append, accumulate(iter(read, None))),
             map(next, map(counting.__getitem__, bisected)),
             strict=True,
         )

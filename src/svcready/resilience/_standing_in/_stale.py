@@ -214,7 +214,7 @@ class Answers:
             return False
 
         kept = _new_kept((value, self._clock.monotonic()))
-        self._use(key, _Place(kept), kept, self._generations[2])
+        self._use(key, _Place(kept), kept, self._generations[2], is_new=True)
         return True
 
     def get(self, key: Hashable, max_age_s: float) -> Kept | None:
@@ -232,7 +232,7 @@ class Answers:
             return None
 
         if not is_young:
-            self._use(key, place, kept, since)
+            self._use(key, place, kept, since, is_new=False)
 
         return kept
 
@@ -247,7 +247,9 @@ class Answers:
         young, old = self._copies()
         return len({*young, *old})
 
-    def _use(self, key: Hashable, place: _Place, kept: Kept, since: object) -> None:
+    def _use(
+        self, key: Hashable, place: _Place, kept: Kept, since: object, *, is_new: bool
+    ) -> None:
         """
         Have *key* be one of the younger ones, with *kept* or what was given later.
 
@@ -256,6 +258,7 @@ class Answers:
             place: Where it is from now on, unless it has a place.
             kept: An answer of it.
             since: Of the generations in which it began; others take nothing over.
+            is_new: Whether it was given now, and goes before one of the same instant.
         """
         while True:
             generations = young, old, now_since = self._generations
@@ -272,7 +275,7 @@ class Answers:
 
             with self._lock:
                 before = there.kept
-                if before.at_s <= kept.at_s:
+                if before.at_s < kept.at_s or (is_new and before.at_s == kept.at_s):
                     there.kept = kept
 
             del before  # only now, as finalizers are the application's code
