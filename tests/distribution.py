@@ -11,6 +11,8 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.servers.matrix import SERVERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pytest
     from xdist.workermanage import WorkerController
 
@@ -36,21 +38,32 @@ class Distribution(LoadScopeScheduling):  # type: ignore[misc]  # it has no type
 
     def remove_node(self, node: WorkerController) -> str | None:
         """
-        Give what a lost process had not done to others.
+        Give what a lost process had not done to others, and return what it was at.
 
         The files that it had done are not among that: whoever is handed nothing
-        waits for the next for ever, and so does the run.
+        waits for the next for ever, and so does the run. Nor is the test that it was
+        lost in, which has failed: another process would be lost in it, or pass it.
         """
-        work = self.assigned_work[node]
-        for scope in [scope for scope, tests in work.items() if all(tests.values())]:
-            del work[scope]
+        left = _undone(self.assigned_work.pop(node))
+        if not left:
+            return None
 
-        lost: str | None = super().remove_node(node)
+        scope, tests = next(iter(left.items()))
+        lost = next(test for test, done in tests.items() if not done)
+        left[scope] = {**tests, lost: True}
+        self.workqueue.update(_undone(left))
+        for other in self.assigned_work:
+            self._reschedule(other)
+
         return lost
 
     def _split_scope(self, nodeid: str) -> str:
         of_stack = _OF_STACK.match(nodeid)
         return of_stack[1] if of_stack else nodeid.partition("::")[0]
+
+
+def _undone(work: Mapping[str, dict[str, bool]]) -> dict[str, dict[str, bool]]:
+    return {scope: tests for scope, tests in work.items() if not all(tests.values())}
 
 
 def begins(item: pytest.Item) -> bool:

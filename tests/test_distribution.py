@@ -28,7 +28,10 @@ class Node:
 
 
 def test_whoever_is_handed_something_has_tests_to_run() -> None:
-    """A process that waits for the next one after nothing would wait for ever."""
+    """
+    A process that waits for the next one after nothing would wait for ever. The test
+    that another was lost in is nobody's: it has failed.
+    """
     option = SimpleNamespace(loadscopereorder=False)
     config: Any = SimpleNamespace(option=option, getvalue=lambda _: ["2*popen"])
     distribution = Distribution(config)
@@ -41,11 +44,12 @@ def test_whoever_is_handed_something_has_tests_to_run() -> None:
     for index in lost.handed[0]:  # it has done its first file
         distribution.mark_test_complete(lost, index)
 
-    assert distribution.remove_node(lost) == TESTS[lost.handed[1][0]]
+    lost_in = lost.handed[1][0]
+    assert distribution.remove_node(lost) == TESTS[lost_in]
     distribution.add_node(clone)
     distribution.add_node_collection(clone, TESTS)
     distribution.schedule()
-    done = set(lost.handed[0])
+    done = {*lost.handed[0], lost_in}
     while distribution.has_pending:
         for node in (kept, clone):
             for index in {i for part in node.handed for i in part} - done:
@@ -53,5 +57,6 @@ def test_whoever_is_handed_something_has_tests_to_run() -> None:
                 distribution.mark_test_complete(node, index)
 
     assert done == set(range(len(TESTS)))
-    assert all(kept.handed)
-    assert all(clone.handed)
+    handed = kept.handed + clone.handed
+    assert all(handed)
+    assert lost_in not in {index for part in handed for index in part}
