@@ -187,9 +187,7 @@ def _mounted(routes: Iterable[object], depth: int = 0) -> Iterator[Starlette]:
                     yield app
                     break
 
-                app = getattr(
-                    app, "app", None
-                )  # as Starlette's own middleware calls it
+                app = getattr(app, "app", None)  # Starlette's middleware calls it so
 
         yield from _mounted(children(route), depth + 1)
 
