@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
+from svcready._core.redaction import default_redactor
 from svcready.config import ReferenceRow, Settings, describe, load, reference
 from svcready.config import reference_markdown as markdown
-from svcready.config._masking import looks_secret
 from svcready.config._named import KINDS
 from svcready.config._sections import SECTIONS
 from svcready.config._sections.resilience import POLICY_FIELDS
@@ -81,7 +81,7 @@ def test_what_sounds_secret_is_declared_secret(entry: Entry) -> None:
         "http.correlation_id_header",
         "http.response_headers",
     }
-    if looks_secret(entry.field) and entry.key not in innocent:
+    if default_redactor().is_secret_key(entry.field) and entry.key not in innocent:
         assert entry.declared.secret or entry.declared.kind.name in {"flag", "size"}
 
 

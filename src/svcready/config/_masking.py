@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from svcready._core.redaction import default_redactor
 
-__all__ = ["MASK", "looks_secret", "one_line", "redacted", "shown"]
+__all__ = ["MASK", "one_line", "redacted", "shown"]
 
 MASK = "***"
 _LONGEST_SHOWN = 80
 _LONGEST_READ = 4096
-
-
-def looks_secret(name: str) -> bool:
-    """Tell whether something called *name* should not be shown."""
-    return default_redactor().is_secret_key(name)
 
 
 def redacted(text: str) -> str:
