@@ -639,7 +639,8 @@ def test_what_is_got_stays_whoever_puts_meanwhile() -> None:
     assert len(answers) <= 4
 
 
-def test_what_is_got_stays_as_the_newest() -> None:
+@pytest.mark.parametrize("at_s", [0.0, 1.0], ids=["same instant", "later"])
+def test_what_is_got_stays_as_the_newest(at_s: float) -> None:
     """Who gets an answer that goes, and is put anew meanwhile, brings back no older."""
     clock = Asked()
     answers = Answers(stale(60, max_entries=4), clock)  # type: ignore[arg-type]
@@ -650,12 +651,12 @@ def test_what_is_got_stays_as_the_newest() -> None:
         for key in "EFGH":  # by which A is gone
             answers.put(key, key)
 
-        clock.monotonic = lambda: 1.0  # type: ignore[method-assign]
+        clock.monotonic = lambda: at_s  # type: ignore[method-assign]
         answers.put("A", "newer")
 
     clock.meanwhile.append(meanwhile)
     answers.get("A", 60.0)
-    assert answers.get("A", 60.0) == ("newer", 1.0)
+    assert answers.get("A", 60.0) == ("newer", at_s)
 
 
 def test_what_was_forgotten_is_not_brought_back() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from svcready._core import fork
@@ -99,10 +98,6 @@ class Kept(NamedTuple):
 
     value: object
     at_s: float
-
-
-_new_kept: Callable[[tuple[object, float]], Kept] = partial(tuple.__new__, Kept)
-"""Make one of its values in a tuple, without the constructor's frame."""
 
 
 class _Place:
@@ -213,7 +208,7 @@ class Answers:
         if hasattr(kind, "__next__") or hasattr(kind, "__anext__"):
             return False
 
-        kept = _new_kept((value, self._clock.monotonic()))
+        kept = Kept(value, self._clock.monotonic())
         self._use(key, _Place(kept), kept, self._generations[2], is_new=True)
         return True
 
